@@ -1,0 +1,64 @@
+# From a fresh machine to a finished run. `make` alone lists what there is to do.
+#
+# Set-up leaves a stamp in .venv for each finished step, so that a second call has nothing to do; an interrupted
+# step leaves none and is done again. pyproject.toml is the only list of packages, constraints.txt the tested set.
+
+PYTHON   ?= python3
+PROFILE  ?= quick
+LAB_ARGS ?=
+
+VENV := .venv
+RUN  := $(VENV)/bin/python
+
+# The models lie outside .venv, in a folder that KIT_HOME, XDG_CACHE_HOME or HOME moves: one stamp for each such
+# place. The stamp names the folder, and counts for nothing once that folder is gone.
+PLACE  := $(shell printf '%s|%s|%s' "$$KIT_HOME" "$$XDG_CACHE_HOME" "$$HOME" | cksum | cut -d ' ' -f 1)
+MODELS := $(VENV)/.models-$(PLACE)
+GONE   := $(shell test -d "$$(cat $(MODELS) 2>/dev/null)" || rm -f $(MODELS))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test run clean
+
+help:
+	@echo 'make lab     set up, then open the first notebook in JupyterLab'
+	@echo 'make run     set up, run every notebook without a browser, print the comparison'
+	@echo '             (PROFILE=quick unless told otherwise: make run PROFILE=workshop)'
+	@echo 'make test    set up, then run every test'
+	@echo 'make setup   only set up: packages in .venv, two models, a notebook kernel'
+	@echo 'make clean   remove .venv and all caches inside this folder; your results and the models stay'
+	@echo 'PYTHON=...   which Python to use for .venv (3.11, 3.12 or 3.13), LAB_ARGS=... more options for JupyterLab'
+
+setup: $(VENV)/.packages $(MODELS)
+
+$(VENV)/.python:
+	@command -v $(PYTHON) >/dev/null || { echo 'No program called $(PYTHON). Install Python 3.11 or newer, or name yours: make setup PYTHON=/path/to/python3'; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] < (3, 14) else "$(PYTHON) is Python %d.%d, but the kit needs 3.11, 3.12 or 3.13. Name another one: make setup PYTHON=python3.11" % v[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo '$(PYTHON) has no venv module. On Debian and Ubuntu: sudo apt install python3-venv'; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.packages: $(VENV)/.python pyproject.toml constraints.txt
+	@rm -f $@
+	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(RUN) -m ipykernel install --sys-prefix --name rag-or-fine-tuning --display-name 'RAG or fine-tuning?'
+	@touch $@
+
+$(MODELS): $(VENV)/.packages
+	@rm -f $@
+	$(RUN) -m helpers fetch
+	@$(RUN) -c 'from helpers.devices import kit_home; print(kit_home())' >$@.part && mv $@.part $@
+
+lab: setup
+	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
+	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None \
+	  $(LAB_ARGS) notebooks/00_start_here.ipynb
+
+test: setup
+	$(RUN) -m pytest -q
+
+run: setup
+	$(RUN) -m helpers run --profile $(PROFILE)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} + -o -name .ipynb_checkpoints -prune -exec rm -rf {} +

@@ -1,0 +1,295 @@
+"""Reads and checks every data file of an experiment; each error names the file, the line and what to do."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from helpers.jsonl import MAKE, read_rows, read_text, text_of, texts_of
+from helpers.records import DataError, Example, Question
+
+PARTS = ("train", "validation")
+GENERAL_PARTS = ("evaluation", "replay")
+FACT_COLUMNS = ("asset", "field", "value", "split", "documents")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One fact of the domain; `split` is `trained`, `heldout` or `new`, `documents` the ids that state it."""
+
+    asset: str
+    field: str
+    value: str
+    split: str
+    documents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A folder as `helpers.tidewater` makes it; a part is read when it is asked for."""
+
+    folder: Path
+
+    @property
+    def documents_folder(self) -> Path:
+        """The enterprise data source."""
+        return self.folder / "documents"
+
+    @property
+    def updates_folder(self) -> Path:
+        """Revised and new documents, which replace or join those of `documents_folder`."""
+        return self.folder / "updates" / "documents"
+
+    @property
+    def withdrawn(self) -> list[str]:
+        """Ids of the documents that the updates take away."""
+        return read_text(self.folder / "updates" / "withdrawn.txt").split()
+
+    def questions(self, name: str) -> list[Question]:
+        """One question set, such as `facts_heldout`; `withdrawn` asks what only the withdrawn document answers."""
+        path = self.folder / "questions" / f"{name}.jsonl"
+        if name == "withdrawn":
+            path = self.folder / "updates" / "withdrawn.jsonl"
+        elif not path.is_file():
+            known = ", ".join(sorted(file.stem for file in path.parent.glob("*.jsonl"))) or "none"
+            raise DataError(f"{path}: there is no question set {name!r}. Sets of this folder: {known}.")
+        return load_questions(path)
+
+    def examples(self, task: str, part: str = "train") -> list[Example]:
+        """Prompt-response pairs of one task: part `train` or `validation`."""
+        _known(part, PARTS, "part")
+        return load_examples(self.folder / "instructions" / f"{task}.{part}.jsonl")
+
+    def corpus(self, part: str = "train") -> list[str]:
+        """Unlabelled texts: part `train` or `validation`."""
+        _known(part, PARTS, "part")
+        return load_corpus(self.folder / "corpus" / f"{part}.jsonl")
+
+    def facts(self, updated: bool = False) -> list[Fact]:
+        """The table of facts: as `documents_folder` has them, or after the updates."""
+        return load_facts(self.folder / "updates" / "facts.csv" if updated else self.folder / "facts.csv")
+
+    @cached_property
+    def values(self) -> dict[str, tuple[str, ...]]:
+        """For each field every value that it takes for any asset, before or after the updates, sorted."""
+        facts = self.facts() + self.facts(updated=True)
+        return {
+            name: tuple(sorted({fact.value for fact in facts if fact.field == name}))
+            for name in dict.fromkeys(fact.field for fact in facts)
+        }
+
+    def general_text(self, part: str) -> list[str]:
+        """Paragraphs of general text: see `general_text`."""
+        return general_text(part, beside=self.folder)
+
+    @cached_property
+    def hash(self) -> str:
+        """What the data are, as a SHA-256: see `data_hash`."""
+        return data_hash(self.folder)
+
+
+def open_dataset(folder: Path | str) -> Dataset:
+    """Opens a data folder.
+
+    Args:
+        folder: A folder with at least `documents/` in it.
+
+    Returns:
+        The dataset; its files are read when they are asked for.
+
+    Raises:
+        DataError: The folder or its `documents/` is missing.
+    """
+    folder = Path(folder)
+    for needed in (folder, folder / "documents"):
+        if not needed.is_dir():
+            raise DataError(f"{needed}: there is no such folder. Check the path, or {MAKE.format(folder=folder)}.")
+    return Dataset(folder)
+
+
+def load_questions(path: Path | str) -> list[Question]:
+    """Reads a question set: one JSON object a line, with the keys of `records.Question`.
+
+    Args:
+        path: A `.jsonl` file; `id`, `set`, `prompt` and `answers` are needed, `answers` not in the set `unanswerable`.
+
+    Returns:
+        The questions in the order of the file.
+
+    Raises:
+        DataError: The file or a line of it is not as it must be.
+    """
+    questions = []
+    for where, row in read_rows(Path(path)):
+        known = Question.__dataclass_fields__
+        unknown = sorted(set(row) - set(known))
+        if unknown:
+            raise DataError(f"{where}: unknown field {unknown[0]!r}. Known fields: {', '.join(known)}.")
+        texts = {key: text_of(row, key, where) for key in ("id", "set", "prompt")}
+        texts |= {key: text_of(row, key, where) for key in ("asset", "field", "part") if key in row}
+        may_be_empty = texts["set"] == "unanswerable"
+        if "answers" not in row and not may_be_empty:
+            raise DataError(f"{where}: the field 'answers' is missing. Add a list with at least one accepted answer.")
+        lists = {key: texts_of(row, key, where) for key in ("answers", "documents", "choices") if key in row}
+        _check_answers(lists.get("answers", ()), lists.get("choices", ()), may_be_empty, where)
+        questions.append(Question(**texts, **lists))
+    return questions
+
+
+def load_prompts(path: Path | str) -> list[Question]:
+    """Reads questions that anyone wrote, of which no answer is known: `id` and `prompt`, other fields do not matter.
+
+    Args:
+        path: A `.jsonl` file.
+
+    Returns:
+        The questions in the order of the file, in a set named `asked`.
+
+    Raises:
+        DataError: The file or a line of it is not as it must be.
+    """
+    return [
+        Question(text_of(row, "id", where), "asked", text_of(row, "prompt", where))
+        for where, row in read_rows(Path(path))
+    ]
+
+
+def load_examples(path: Path | str) -> list[Example]:
+    """Reads prompt-response pairs: `id`, `task`, `prompt`, `response`, and `asset` where one is named.
+
+    Args:
+        path: A `.jsonl` file.
+
+    Returns:
+        The examples in the order of the file.
+
+    Raises:
+        DataError: The file or a line of it is not as it must be.
+    """
+    needed = ("id", "task", "prompt", "response")
+    return [
+        Example(*(text_of(row, key, where) for key in needed), text_of(row, "asset", where) if "asset" in row else "")
+        for where, row in read_rows(Path(path))
+    ]
+
+
+def load_corpus(path: Path | str) -> list[str]:
+    """Reads unlabelled texts: the field `text` of each line.
+
+    Args:
+        path: A `.jsonl` file; each line has an `id` and a `text`.
+
+    Returns:
+        The texts in the order of the file.
+
+    Raises:
+        DataError: The file or a line of it is not as it must be.
+    """
+    return [text_of(row, "text", where) for where, row in read_rows(Path(path))]
+
+
+def load_facts(path: Path | str) -> list[Fact]:
+    """Reads a table of facts: CSV with the columns asset, field, value, split, documents (ids separated by `;`).
+
+    Args:
+        path: A `.csv` file.
+
+    Returns:
+        The facts in the order of the file.
+
+    Raises:
+        DataError: The file is missing, a column is missing, or a row has an empty cell or too many.
+    """
+    path = Path(path)
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    missing = [name for name in FACT_COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        raise DataError(
+            f"{path}:1: the column {missing[0]!r} is missing. The first line must be {','.join(FACT_COLUMNS)}."
+        )
+    facts = []
+    for row in reader:
+        empty = [name for name in FACT_COLUMNS[:4] if not (row[name] or "").strip()]
+        if empty or None in row:
+            problem = f"the column {empty[0]!r} is empty" if empty else "there are more cells than columns"
+            raise DataError(
+                f"{path}:{reader.line_num}: {problem}. Mend the row, with quotes around a comma in a value."
+            )
+        ids = tuple(name for name in (row["documents"] or "").split(";") if name)
+        facts.append(Fact(row["asset"], row["field"], row["value"], row["split"], ids))
+    return facts
+
+
+def general_text(part: str, beside: Path | str | None = None) -> list[str]:
+    """Paragraphs of general text: `evaluation` measures retention, `replay` is mixed into training.
+
+    Args:
+        part: `evaluation` or `replay`.
+        beside: A data folder whose sibling `general/` is taken if there is one; otherwise the kit's own is.
+
+    Returns:
+        The paragraphs, which blank lines separate in the file.
+
+    Raises:
+        DataError: The part is unknown, or the file is missing or empty.
+    """
+    _known(part, GENERAL_PARTS, "part of the general text")
+    path = general_folder(beside) / f"{part}.txt"
+    paragraphs = [" ".join(block.split()) for block in read_text(path).replace("\r\n", "\n").split("\n\n")]
+    paragraphs = [text for text in paragraphs if text]
+    if not paragraphs:
+        raise DataError(f"{path}: the file is empty. Put paragraphs into it, with a blank line between two of them.")
+    return paragraphs
+
+
+def general_folder(beside: Path | str | None = None) -> Path:
+    """The folder `general/` beside a data folder, or the kit's own where there is none."""
+    sibling = Path(beside).resolve().parent / "general" if beside else None
+    return sibling if sibling and sibling.is_dir() else Path(__file__).resolve().parent.parent / "datasets" / "general"
+
+
+def data_hash(folder: Path | str) -> str:
+    """What is in a folder, so that results of other data are never taken for these.
+
+    Args:
+        folder: Any folder; hidden files and `README.md` do not count.
+
+    Returns:
+        SHA-256 in hexadecimal over the sorted paths and the bytes of all files.
+
+    Raises:
+        DataError: The folder is missing or holds no file.
+    """
+    folder = Path(folder)
+    paths = {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "README.md"
+    }
+    paths = {name: path for name, path in paths.items() if not any(part.startswith(".") for part in name.split("/"))}
+    if not paths:
+        raise DataError(f"{folder}: there are no files to read here. Check the path, or {MAKE.format(folder=folder)}.")
+    total = hashlib.sha256()
+    for name in sorted(paths):
+        total.update(f"{name}\n{hashlib.sha256(paths[name].read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _check_answers(answers: Sequence[str], choices: Sequence[str], may_be_empty: bool, where: str) -> None:
+    if not answers and not may_be_empty:
+        raise DataError(f"{where}: 'answers' is empty. Give one answer at least; only the set 'unanswerable' has none.")
+    if choices and len(set(choices)) < max(2, len(choices)):
+        raise DataError(f"{where}: 'choices' needs two or more different texts. Mend the list.")
+    if choices and (not answers or answers[0] not in choices):
+        right = repr(answers[0]) if answers else "an answer"
+        raise DataError(f"{where}: the choices do not contain {right}. Put the first answer among them word for word.")
+
+
+def _known(name: str, names: Sequence[str], what: str) -> None:
+    if name not in names:
+        raise DataError(f"There is no {what} {name!r}. Choose one of: {', '.join(names)}.")

@@ -1,0 +1,128 @@
+"""The machine under the kit: which device, how many threads, and which dtype a short timing favours."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .records import KitError
+
+MATRIX = (512, 576, 1536)  # rows, inner and outer size of the timed product: a feed-forward layer of the default FM
+GAIN = 1.2  # how many times faster bfloat16 must be before its coarser rounding is accepted
+
+
+def kit_home() -> Path:
+    """The one folder of models that all notebooks share; the environment variable KIT_HOME moves it."""
+    return Path(os.environ.get("KIT_HOME") or Path.home() / ".cache" / "rag-or-fine-tuning").expanduser()
+
+
+def choose_device(device: str | None = None) -> str:
+    """The device to compute on: the one named, else CUDA, else MPS, else the CPU.
+
+    Raises:
+        KitError: The named device is not on this machine.
+    """
+    import torch
+
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device is None:
+        return next(name for name in ("cuda", "mps", "cpu") if present[name])
+    if not present.get(device.split(":")[0], False):
+        raise KitError(
+            f"device {device!r} is not on this machine; present: {[name for name in present if present[name]]}"
+        )
+    return device
+
+
+def synchronise(device: str) -> None:
+    """Waits until the device has done its work, so that a clock read afterwards is right."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def machine_name() -> str:
+    """The processor's name, for records and for the key of remembered timings."""
+    if Path("/proc/cpuinfo").is_file():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def time_dtypes(device: str, seconds: float = 0.15) -> dict[str, float]:
+    """Times a matrix product in float32 and bfloat16.
+
+    Args:
+        device: Where to compute.
+        seconds: How long each of three rounds lasts; the best round counts.
+
+    Returns:
+        Billions of multiply-adds times two (GFLOP/s) for each dtype name.
+    """
+    import torch
+
+    rows, inner, outer = MATRIX
+    speeds = {}
+    for name in ("float32", "bfloat16"):
+        a = torch.randn(rows, inner, device=device).to(getattr(torch, name))
+        b = torch.randn(outer, inner, device=device).to(getattr(torch, name))
+        rounds = []
+        for _ in range(3):
+            count, start = 0, time.perf_counter()
+            while time.perf_counter() - start < seconds:
+                torch.nn.functional.linear(a, b)
+                synchronise(device)
+                count += 1
+            rounds.append(count / (time.perf_counter() - start))
+        speeds[name] = round(max(rounds) * 2 * rows * inner * outer / 1e9, 1)
+    return speeds
+
+
+@cache
+def choose_dtype(device: str = "cpu") -> tuple[str, dict[str, float]]:
+    """The dtype to compute in on this device, decided once by a short timing and remembered in KIT_HOME.
+
+    Returns:
+        The dtype's name, and the GFLOP/s of each dtype that decided it.
+    """
+    import torch
+
+    key = f"{machine_name()}, {os.cpu_count()} cores, torch {torch.__version__}, {device}"
+    file = kit_home() / "dtype.json"
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    speeds = known.get(key)
+    if not isinstance(speeds, dict) or set(speeds) != {"float32", "bfloat16"}:
+        speeds = time_dtypes(device)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_name(f".{file.name}.{os.getpid()}")
+        beside.write_text(json.dumps(known | {key: speeds}, indent=1) + "\n", encoding="utf-8")
+        beside.replace(file)
+    return ("bfloat16" if speeds["bfloat16"] >= GAIN * speeds["float32"] else "float32"), speeds
+
+
+def hardware() -> dict[str, Any]:
+    """What a result records of the machine: processor, cores, memory in bytes, accelerator."""
+    import psutil
+    import torch
+
+    accelerator = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
+    accelerator = accelerator or ("mps" if torch.backends.mps.is_available() else "")
+    return {
+        "processor": machine_name(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "accelerator": accelerator,
+        "system": f"{platform.system()} {platform.machine()}",
+    }

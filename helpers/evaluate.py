@@ -1,0 +1,100 @@
+"""An Assistant and a question set in, scored answers and their times out: the same way for every arm."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import metrics
+from .assistant import Assistant
+from .generation import perplexity
+from .records import Question, Score
+
+
+@dataclass
+class Evaluation:
+    """Scored answers of one question set; `first_token_s` and `total_s` were taken one question at a time."""
+
+    scores: list[Score] = field(default_factory=list)
+    first_token_s: list[float] = field(default_factory=list)
+    total_s: list[float] = field(default_factory=list)
+    complete: bool = False
+
+
+def sample(questions: Sequence[Question], size: int | None) -> list[Question]:
+    """A fixed sample in the order of the file: the same for every arm, seed and machine; a smaller one is its part.
+
+    Args:
+        questions: A whole question set.
+        size: How many to keep; None keeps all.
+    """
+    if size is None or size >= len(questions):
+        return list(questions)
+    ranked = sorted(range(len(questions)), key=lambda i: hashlib.sha256(questions[i].id.encode()).digest())
+    return [questions[i] for i in sorted(ranked[:size])]
+
+
+def evaluate(
+    assistant: Assistant,
+    questions: Sequence[Question],
+    values: Sequence[str] = (),
+    batch_size: int = 32,
+    latency_questions: int = 0,
+    progress: bool = False,
+    into: Evaluation | None = None,
+) -> Evaluation:
+    """Asks every question, scores the replies, and times some of them one at a time.
+
+    Args:
+        assistant: Any arm.
+        questions: One question set.
+        values: Every value that the documents give to any asset; see `metrics.score`.
+        batch_size: How many replies are decoded together when they are scored.
+        latency_questions: How many questions are asked again alone, after one warm-up; none of a choice set.
+        progress: Whether to show progress bars.
+        into: Filled as the work goes on, so that an interruption leaves the caller what was finished.
+
+    Returns:
+        The evaluation; its scores stand in the order of the questions.
+    """
+    done = into if into is not None else Evaluation()
+    for start in range(0, len(questions), 4 * batch_size):
+        part = questions[start : start + 4 * batch_size]
+        for question, answer in zip(part, assistant.ask_all(part, batch_size, progress=progress), strict=True):
+            done.scores.append(Score(question, answer, *metrics.score(question, answer, values)))
+    timed = [q for q in sample(questions, latency_questions) if not q.choices] if latency_questions else []
+    if timed:
+        assistant.ask(timed[0])
+    for question in timed:
+        answer = assistant.ask(question)
+        done.first_token_s.append(answer.first_token_s)
+        done.total_s.append(answer.total_s)
+    done.complete = True
+    return done
+
+
+def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
+    """Perplexity of plain texts under the assistant's weights; what it retrieves plays no part."""
+    with assistant.model.using(assistant.adapter):
+        return perplexity(assistant.model, texts)
+
+
+def summarise(scores: Sequence[Score]) -> dict[str, Any]:
+    """Secondary metrics of a scored set: exact match, token F1, abstentions, valid JSON; each where it applies."""
+    told = [s for s in scores if not s.question.choices]
+    if not told:
+        return {}
+    mean = {"abstained": _mean([float(metrics.abstains(s.answer.text)) for s in told])}
+    if scores[0].question.set == "triage":
+        return mean | {"valid_json": _mean([float(metrics.read_json(s.answer.text) is not None) for s in told])}
+    answerable = [s for s in told if s.question.answers]
+    if answerable:
+        mean["exact_match"] = _mean([metrics.exact_match(s.answer.text, s.question.answers) for s in answerable])
+        mean["token_f1"] = _mean([metrics.token_f1(s.answer.text, s.question.answers) for s in answerable])
+    return mean
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

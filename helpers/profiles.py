@@ -1,0 +1,46 @@
+"""How large an experiment is: quick (CI, a first look), workshop (the notebooks as opened), full (a GPU or a night)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .records import KitError
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Every size and budget in one place.
+
+    `questions_per_set`: how many questions of each set are asked (None: all).
+    `latency_questions`: how many of them are asked again one at a time, for first-token and total time.
+    `latency_repeats`: how often each point of a latency curve is timed.
+    `sweep_questions`: how many questions each point of a sweep in notebook 03 is measured on.
+    `batch_size`: how many answers are decoded together when they are scored.
+    `seeds`: how many seeds a trained arm is repeated with.
+    """
+
+    name: str
+    questions_per_set: int | None
+    latency_questions: int
+    latency_repeats: int
+    sweep_questions: int
+    batch_size: int
+    seeds: int
+
+
+PROFILES = {
+    "quick": Profile("quick", 24, 4, 2, 12, 32, 1),
+    "workshop": Profile("workshop", None, 12, 5, 40, 32, 1),
+    "full": Profile("full", None, 40, 10, 80, 32, 3),
+}
+
+
+def get_profile(name: str) -> Profile:
+    """The profile of this name.
+
+    Raises:
+        KitError: There is none.
+    """
+    if name not in PROFILES:
+        raise KitError(f"unknown profile {name!r}: choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]

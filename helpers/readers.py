@@ -1,0 +1,280 @@
+"""Read a folder of documents: Markdown, plain text, HTML, PDF and Word files in, `Document` records out.
+
+    documents = read_documents(Path("datasets/tidewater/documents"))
+
+Originals are only ever read. Nothing inside a document is executed or rendered: a script in an HTML page is
+dropped, and HTML inside Markdown or text stays the characters that it is.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from .records import DataError, Document
+
+MAX_BYTES = 20_000_000
+WITHDRAWN = "withdrawn.txt"
+BLOCKS = (
+    "address article aside blockquote caption dd div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header "
+    "hr li main nav ol p pre section table tr ul"
+).split()  # fmt: skip
+
+
+class SkippedFilesWarning(UserWarning):
+    """Some files of a folder have an ending that the kit does not read; the message names them."""
+
+
+def read_documents(folder: Path, max_bytes: int = MAX_BYTES) -> list[Document]:
+    """Reads every document in a folder and the folders below it, in the order of their relative paths.
+
+    Hidden files are left alone. Files with an unknown ending are skipped and named in a `SkippedFilesWarning`.
+
+    Args:
+        folder: where the documents lie.
+        max_bytes: the largest text that is accepted, in bytes, for each document.
+
+    Returns:
+        The documents; their ids are unique.
+
+    Raises:
+        DataError: the folder is missing or holds nothing readable, two documents share an id, or one of the
+            files is empty, damaged, too large or not UTF-8. The message names the file and the remedy.
+    """
+    folder = Path(folder)
+    files, skipped = _list_files(folder)
+    if not files:
+        raise DataError(
+            f"{folder} holds no document that the kit can read. Put files ending in {', '.join(READERS)} into it."
+        )
+    if skipped:
+        named = ", ".join(skipped[:5]) + (f" and {len(skipped) - 5} more" if len(skipped) > 5 else "")
+        warnings.warn(
+            f"{len(skipped)} file(s) in {folder} were skipped: {named}. The kit reads {', '.join(READERS)}.",
+            SkippedFilesWarning,
+            stacklevel=2,
+        )
+    return _unique([read_document(file, file.relative_to(folder).as_posix(), max_bytes) for file in files])
+
+
+def read_document(file: Path, default_id: str | None = None, max_bytes: int = MAX_BYTES) -> Document:
+    """Reads one file.
+
+    Args:
+        file: a file with one of the known endings.
+        default_id: the document's id where no front matter gives one; the file's name unless told otherwise.
+        max_bytes: the largest text that is accepted, in bytes.
+
+    Returns:
+        The document. Front matter of Markdown fills id, title, type, revision and date; elsewhere the title is
+        the first heading, else the title that the file declares, else the file's name.
+
+    Raises:
+        DataError: the file is missing, empty, damaged, too large, not UTF-8, or of an unknown kind.
+    """
+    file = Path(file)
+    reader = READERS.get(file.suffix.lower())
+    if reader is None:
+        raise DataError(f"{file}: the ending {file.suffix!r} is not one that the kit reads: {', '.join(READERS)}")
+    if not file.is_file():
+        raise DataError(f"{file} does not exist, or is not a file. Check the path.")
+    if file.stat().st_size == 0:
+        raise DataError(f"{file} is empty (0 bytes). Fill it, or take it out of the folder.")
+    record = {"id": default_id or file.name, "title": file.stem, "source": str(file)} | reader(file, max_bytes)
+    _check_size(file, len(record["text"].encode("utf-8")), max_bytes)
+    if not record["text"].strip():
+        raise DataError(f"{file} holds no text besides its front matter. Add text, or take the file out of the folder.")
+    return Document(**record)
+
+
+def apply_updates(documents: list[Document], folder: Path, max_bytes: int = MAX_BYTES) -> list[Document]:
+    """What the document collection is after an update: later revisions replace, new ones join, withdrawn ones go.
+
+    Args:
+        documents: the collection before the update; it is not changed.
+        folder: documents with the ids of those that they replace, or with new ids; and, where documents are
+            withdrawn, a file `withdrawn.txt` with one document id a line.
+        max_bytes: the largest text that is accepted, in bytes, for each document.
+
+    Returns:
+        The collection after the update, in the order of ids.
+
+    Raises:
+        DataError: as `read_documents`; or `withdrawn.txt` names a document that is not in the collection.
+    """
+    folder = Path(folder)
+    files = [file for file in _list_files(folder)[0] if file.relative_to(folder).as_posix() != WITHDRAWN]
+    revised = _unique([read_document(file, file.relative_to(folder).as_posix(), max_bytes) for file in files])
+    collection = {document.id: document for document in [*documents, *revised]}
+    withdrawn = folder / WITHDRAWN
+    if withdrawn.is_file() and withdrawn.stat().st_size:
+        for number, line in enumerate(_read_text(withdrawn, max_bytes).split("\n"), start=1):
+            if line.strip() and collection.pop(line.strip(), None) is None:
+                raise DataError(
+                    f"{withdrawn}:{number}: there is no document {line.strip()!r} to withdraw. Check the id."
+                )
+    return [collection[key] for key in sorted(collection)]
+
+
+def _list_files(folder: Path) -> tuple[list[Path], list[str]]:
+    """The readable files below a folder, and the names of the others."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder. Check the path, or make the folder and put documents into it.")
+    paths = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()]
+    visible = sorted(pair for pair in paths if not any(part.startswith(".") for part in pair[0].split("/")))
+    readable = [path for _, path in visible if path.suffix.lower() in READERS]
+    return readable, [name for name, path in visible if path.suffix.lower() not in READERS]
+
+
+def _unique(documents: list[Document]) -> list[Document]:
+    seen: dict[str, Document] = {}
+    for document in documents:
+        if document.id in seen:
+            raise DataError(
+                f"the id {document.id!r} is used twice: by {seen[document.id].source} and by {document.source}. "
+                "Change the `id:` in the front matter of one of them."
+            )
+        seen[document.id] = document
+    return documents
+
+
+def _check_size(file: Path, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise DataError(
+            f"{file} holds {size:,} bytes of text; the limit is {max_bytes:,}. "
+            "Split it into several files, or pass a larger `max_bytes`."
+        )
+
+
+def _read_text(file: Path, max_bytes: int) -> str:
+    _check_size(file, file.stat().st_size, max_bytes)
+    data = file.read_bytes()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file} is not UTF-8: byte {error.start} (0x{data[error.start]:02x}) cannot be read. "
+            "Save the file again with the encoding UTF-8."
+        ) from error
+    if "\0" in text:
+        offset = data.index(0)
+        raise DataError(f"{file} is not a text file: byte {offset} is zero. Export it as text, or take it out.")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read_plain(file: Path, max_bytes: int) -> dict[str, Any]:
+    return {"text": _read_text(file, max_bytes)}
+
+
+def _read_markdown(file: Path, max_bytes: int) -> dict[str, Any]:
+    import frontmatter
+    import yaml
+
+    text = _read_text(file, max_bytes)
+    try:
+        front, body = frontmatter.parse(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 2}" if mark else ""  # the marker line above the front matter, and lines count from 1
+        raise DataError(
+            f"{file}{line}: the front matter is not valid YAML ({getattr(error, 'problem', error)})."
+        ) from error
+    heading = re.search(r"^#{1,6}\s+(.+?)\s*#*\s*$", body, re.MULTILINE)
+    record: dict[str, Any] = {"text": body, **({"title": heading.group(1)} if heading else {})}
+    for name in ("id", "title", "type", "date", "revision"):
+        value = front.get(name)
+        if value is None:
+            continue
+        if isinstance(value, list | dict | bool) or (name == "revision" and not isinstance(value, int)):
+            wanted = "a whole number" if name == "revision" else "a single word or sentence"
+            raise DataError(f"{file}: the front matter's `{name}` must be {wanted}. Got {value!r}.")
+        record[name] = value if name == "revision" else value.isoformat() if isinstance(value, date) else str(value)
+    return record
+
+
+def _read_html(file: Path, max_bytes: int) -> dict[str, Any]:
+    from bs4 import BeautifulSoup
+    from bs4.element import PreformattedString
+
+    soup = BeautifulSoup(_read_text(file, max_bytes), "html.parser")
+    first = soup.find("h1") or soup.find("title")
+    title = " ".join(first.get_text(" ").split()) if first else ""
+    for tag in soup.find_all(["script", "style", "template", "title"]):
+        tag.decompose()
+    for string in list(soup.find_all(string=True)):
+        if isinstance(string, PreformattedString):  # comments and declarations
+            string.extract()
+        elif not string.find_parent("pre"):
+            string.replace_with(re.sub(r"\s+", " ", string))
+    for tag in soup.find_all("br"):
+        tag.replace_with("\n")
+    for tag in soup.find_all(BLOCKS):
+        level = int(tag.name[1]) if re.fullmatch("h[1-6]", tag.name) else 0
+        gap = "\n\n" if level or tag.name == "p" else "\n"
+        tag.insert_before(gap)
+        tag.insert(0, "#" * level + " " if level else "")
+        tag.insert_after(gap)
+    for cell in soup.find_all(["td", "th"]):
+        cell.insert_after(" ")
+    lines = [line.strip() for line in soup.get_text().split("\n")]
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    return {"text": text, **({"title": title} if title else {})}
+
+
+def _read_pdf(file: Path, max_bytes: int) -> dict[str, Any]:
+    from pypdf import PdfReader
+
+    try:
+        reader = PdfReader(file)
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise DataError(f"{file} is protected by a password. Save a copy without one.")
+        pages = [page.extract_text() for page in reader.pages]
+        title = (reader.metadata.title or "").strip() if reader.metadata else ""
+    except DataError:
+        raise
+    except Exception as error:  # a damaged PDF raises whatever the parser met first
+        raise DataError(
+            f"{file} is not a PDF that can be read ({error}). Open it and save or export it again."
+        ) from error
+    text = "\n\n".join(page.strip() for page in pages if page.strip())
+    if not text:
+        raise DataError(
+            f"{file} has {len(pages)} page(s) and no text: it is probably a scan. "
+            "Run text recognition (OCR) on it first, or take it out of the folder."
+        )
+    return {"text": text, **({"title": title} if title else {})}
+
+
+def _read_docx(file: Path, max_bytes: int) -> dict[str, Any]:
+    import docx2txt
+
+    try:
+        with zipfile.ZipFile(file) as archive:
+            _check_size(
+                file,
+                sum(member.file_size for member in archive.infolist() if member.filename.endswith(".xml")),
+                max_bytes,
+            )
+        text = docx2txt.process(str(file))
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive, or XML that is not a Word document
+        raise DataError(
+            f"{file} is not a Word document that can be read ({error}). Open it and save it again."
+        ) from error
+    return {"text": re.sub(r"\n{3,}", "\n\n", text).strip()}
+
+
+READERS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
+    ".md": _read_markdown,
+    ".txt": _read_plain,
+    ".html": _read_html,
+    ".htm": _read_html,
+    ".pdf": _read_pdf,
+    ".docx": _read_docx,
+}

@@ -1,0 +1,131 @@
+"""The vector store: Chroma, embedded in a folder or on a server, and what it remembers about the index in it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import chromadb
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.schema import BaseNode
+from llama_index.core.schema import Document as LlamaDocument
+from llama_index.core.storage.docstore import SimpleDocumentStore
+from llama_index.core.vector_stores.utils import metadata_dict_to_node
+from llama_index.vector_stores.chroma import ChromaVectorStore
+
+from .chunking import RagSettings
+from .records import KitError
+
+CHUNKS_A_WRITE = 2_000
+
+
+class Store(ChromaVectorStore):
+    """LlamaIndex's Chroma store, writing in parts that Chroma accepts however long a document is."""
+
+    def add(self, nodes: list[BaseNode], **add_kwargs: Any) -> list[str]:
+        """Adds embedded chunks and returns their ids."""
+        parts = [nodes[start : start + CHUNKS_A_WRITE] for start in range(0, len(nodes), CHUNKS_A_WRITE)]
+        return [node_id for part in parts for node_id in super(Store, self).add(part, **add_kwargs)]
+
+
+def open_store(where: str | Path, collection: str = "documents", fresh: bool = False) -> Store:
+    """Opens a Chroma collection: embedded in this process (a folder) or on a server (a URL). Telemetry is off.
+
+    Args:
+        where: a folder, which is made where it is missing, or a URL such as `http://127.0.0.1:8000`.
+        collection: its name, 3 to 512 letters, digits, dots, dashes and underscores.
+        fresh: delete what the collection holds first.
+
+    Returns:
+        LlamaIndex's vector store for the collection.
+
+    Raises:
+        KitError: the server does not answer, the folder cannot be used, or the name is not allowed.
+    """
+    url = urlsplit(str(where))
+    on_server = url.scheme in ("http", "https")
+    settings = chromadb.config.Settings(anonymized_telemetry=False)
+    hnsw = {"space": "cosine", "ef_construction": 200, "ef_search": 200}
+    try:
+        if on_server:
+            port = url.port or (443 if url.scheme == "https" else 80)
+            client = chromadb.HttpClient(str(url.hostname), port, ssl=url.scheme == "https", settings=settings)
+        else:
+            client = chromadb.PersistentClient(str(where), settings=settings)
+        if fresh and collection in [existing.name for existing in client.list_collections()]:
+            client.delete_collection(collection)
+        found = client.get_or_create_collection(collection, configuration={"hnsw": hnsw}, embedding_function=None)
+    except Exception as error:  # Chroma raises its own errors, its client's and plain ones
+        start = f"Start the server: `chroma run --host {url.hostname} --port {url.port or 8000} --path FOLDER`."
+        look = "Is it a folder that the vector store made, or a new one, and may you write there?"
+        raise KitError(
+            f"cannot open the collection {collection!r} in {where}: {error} {start if on_server else look}"
+        ) from error
+    return Store(chroma_collection=found)
+
+
+def embedder_name(embed_model: BaseEmbedding) -> str:
+    """The name that an index remembers: the model's, without the folder that it lies in on this machine."""
+    name = embed_model.model_name
+    return type(embed_model).__name__ if name == "unknown" else name.replace("\\", "/").rstrip("/").split("/")[-1]
+
+
+def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings, claim: bool) -> None:
+    """Makes sure that the store's chunks were made with this embedder and these chunk settings.
+
+    Args:
+        claim: write them down where the store holds nothing yet.
+
+    Raises:
+        KitError: the store was made with others; the message names both.
+    """
+    collection = store.client
+    record = {
+        "embedder": embedder_name(embed_model),
+        "chunk_size": settings.chunk_size,
+        "chunk_overlap": settings.chunk_overlap,
+        "heading": settings.heading,
+    }
+    made_with = {key: (collection.metadata or {}).get(key) for key in record}
+    if made_with == record:
+        return
+    if claim and not collection.count():
+        collection.modify(metadata=record)
+        return
+    differing = [key for key in record if made_with[key] != record[key]]
+    then = ", ".join(f"{key} {made_with[key]!r}" for key in differing)
+    now = ", ".join(f"{key} {record[key]!r}" for key in differing)
+    raise KitError(
+        f"the index in collection {collection.name!r} was made with {then}, and you ask for {now}. "
+        "Ask for the same, or take another collection (`open_store(where, collection=...)`), "
+        "or build the index anew (`open_store(where, fresh=True)`)."
+    )
+
+
+def stored_nodes(store: Store) -> list[BaseNode]:
+    """All chunks in the store, without their vectors, in the order of document ids and node ids."""
+    found = store.client.get(include=["metadatas", "documents"])
+    pairs = zip(found["metadatas"] or [], found["documents"] or [], strict=True)
+    nodes = [metadata_dict_to_node(dict(metadata), text=text) for metadata, text in pairs]
+    return sorted(nodes, key=lambda node: (str(node.ref_doc_id), node.node_id))
+
+
+def known_documents(store: Store) -> SimpleDocumentStore:
+    """LlamaIndex's document store, rebuilt from the chunks: the id and hash of each document that is wholly there.
+
+    What is left of a document whose writing was interrupted is deleted, so that it counts as new.
+    """
+    chunks: dict[str, list[BaseNode]] = defaultdict(list)
+    for node in stored_nodes(store):
+        chunks[str(node.ref_doc_id)].append(node)
+    docstore = SimpleDocumentStore()
+    for document_id, nodes in chunks.items():
+        hashes = {node.source_node.hash for node in nodes if node.source_node}
+        if len(hashes) == 1 and len(nodes) == nodes[0].metadata["chunks"]:
+            docstore.add_documents([LlamaDocument(id_=document_id, text="")])
+            docstore.set_document_hash(document_id, str(hashes.pop()))
+        else:
+            store.delete(document_id)
+    return docstore

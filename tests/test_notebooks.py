@@ -1,0 +1,230 @@
+"""Executes every notebook once, with the network blocked, and looks at the committed copies."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from helpers.records import KitError
+from helpers.run import NOTEBOOKS, notebook_paths, run_notebooks, summary
+
+BLOCKED = Path(__file__).parent / "blocked_network"
+REFUSAL = "network blocked by the test"
+COMMITTED = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+PROBE = """
+import socket
+def attempt(reach):
+    try:
+        reach()
+    except OSError as error:
+        return str(error)
+    return "reached"
+print(attempt(lambda: socket.create_connection(("192.0.2.1", 80), timeout=5)))
+print(attempt(lambda: socket.socket().connect(("192.0.2.1", 80))))
+print(attempt(lambda: socket.socket().connect_ex(("192.0.2.1", 80))))
+print(attempt(lambda: socket.getaddrinfo("example.org", 443)))
+"""
+LOOPBACK = """
+import socket
+with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_connection(server.getsockname(), timeout=5) as client:
+        client.sendall(b"tide")
+        print(server.accept()[0].recv(4).decode())
+"""
+PROGRESS_BAR = re.compile(r"\d+%\||\d+it \[|\d+(\.\d+)?(s/it|it/s)")
+WARNING = re.compile(r"\b\w*Warning\b|\bTraceback\b")
+OWN_PATH = re.compile(r"(?<![\w.])(/home/|/root/|/Users/|/tmp/|/var/folders/|/work/|[A-Z]:\\)")
+
+
+def offline(results: Path) -> dict[str, str]:
+    """What a kernel's environment needs so that nothing but loopback can be reached and results go to `results`."""
+    others = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
+    return {"PYTHONPATH": os.pathsep.join([str(BLOCKED), *others]), "KIT_RESULTS": str(results)}
+
+
+def write_notebook(folder: Path, name: str, *sources: str) -> Path:
+    """A small notebook with the parameters cell and these code cells."""
+    parameters = nbformat.v4.new_code_cell('PROFILE = "workshop"', metadata={"tags": ["parameters"]})
+    cells = [parameters, *(nbformat.v4.new_code_cell(source) for source in sources)]
+    path = folder / name
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook, *types: str) -> list:
+    return [output for cell in code_cells(notebook) for output in cell.outputs if output.output_type in types]
+
+
+def printed(path: Path) -> str:
+    return "".join(output.text for output in outputs(nbformat.read(path, 4), "stream"))
+
+
+# The block itself comes first: without it, the execution below would prove nothing about the network.
+
+
+def test_a_child_process_and_its_children_are_refused(tmp_path):
+    nested = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {PROBE!r}], check=True)"
+    for code in (PROBE, nested):
+        environment = {**os.environ, **offline(tmp_path)}
+        run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert len(run.stdout.splitlines()) == 4
+        assert all(line.startswith(REFUSAL) for line in run.stdout.splitlines()), run.stdout
+
+
+def test_loopback_stays_open(tmp_path):
+    environment = {**os.environ, **offline(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", LOOPBACK], env=environment, capture_output=True, text=True)
+    assert run.stdout.strip() == "tide", run.stderr
+
+
+def test_a_notebook_kernel_is_refused_and_runs_on_this_python(tmp_path):
+    write_notebook(tmp_path, "00_probe.ipynb", PROBE, "import sys; print(sys.executable)", "print(PROFILE)")
+    (run,) = run_notebooks("quick", tmp_path / "out", folder=tmp_path, environment=offline(tmp_path))
+    lines = printed(run.executed).splitlines()
+    assert run.error == ""
+    assert all(line.startswith(REFUSAL) for line in lines[:4])
+    assert lines[4:] == [sys.executable, "quick"]
+
+
+# How the runner behaves when a notebook fails, and what it refuses.
+
+
+def test_a_failing_notebook_is_named_with_its_cell_and_does_not_stop_the_next(tmp_path, capsys):
+    source = write_notebook(tmp_path, "00_broken.ipynb", "depth = 0", "# divide\nprint(12 / depth)")
+    write_notebook(tmp_path, "01_whole.ipynb", "print(6 * 7)")
+    before = source.read_bytes()
+    broken, whole = run_notebooks("quick", tmp_path / "out", folder=tmp_path)
+    assert "In [4] (# divide)" in broken.error and "ZeroDivisionError: division by zero" in broken.error
+    assert broken.executed.is_file() and str(broken.executed) in capsys.readouterr().out
+    assert whole.error == "" and "42" in printed(whole.executed)
+    assert source.read_bytes() == before
+    assert "failed: 00_broken" in summary([broken, whole])
+
+
+def test_a_kernel_that_dies_is_reported(tmp_path):
+    write_notebook(tmp_path, "00_dead.ipynb", "import os; os._exit(1)")
+    (run,) = run_notebooks("quick", tmp_path / "out", folder=tmp_path)
+    assert "Kernel died" in run.error
+
+
+def test_peak_memory_is_that_of_the_kernels_largest_process(tmp_path):
+    hold = "block = bytearray(300_000_000); block[::4096] = b'x' * len(block[::4096])"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold + '; import time; time.sleep(1)'!r}])"
+    write_notebook(tmp_path, "00_child.ipynb", child)
+    (run,) = run_notebooks("quick", tmp_path / "out", folder=tmp_path)
+    assert 300e6 < run.peak_memory_bytes < 500e6
+
+
+def test_notebooks_are_chosen_by_number_name_or_file(tmp_path):
+    for name in ("02_second.ipynb", "00_start.ipynb", "01_first.ipynb", "notes.ipynb"):
+        write_notebook(tmp_path, name)
+    assert [p.stem for p in notebook_paths(folder=tmp_path)] == ["00_start", "01_first", "02_second"]
+    assert [p.stem for p in notebook_paths(["02", "00_start"], tmp_path)] == ["00_start", "02_second"]
+    with pytest.raises(KitError, match="no notebook '07'"):
+        notebook_paths(["07"], tmp_path)
+    with pytest.raises(KitError, match="no notebooks"):
+        notebook_paths(folder=tmp_path / "elsewhere")
+
+
+def test_bad_input_is_refused_before_anything_runs(tmp_path):
+    (tmp_path / "00_torn.ipynb").write_text('{"cells": [', encoding="utf-8")
+    with pytest.raises(KitError, match="00_torn"):
+        run_notebooks("quick", tmp_path / "out", folder=tmp_path)
+    with pytest.raises(KitError, match="enormous"):
+        run_notebooks("enormous", tmp_path / "out", folder=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+# The kit's own notebooks: one execution, in the quick profile, from an empty results folder.
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return {run.notebook.stem: run for run in run_notebooks("quick", folder, environment=offline(folder / "results"))}
+
+
+def test_there_are_notebooks():
+    assert COMMITTED, f"no notebooks in {NOTEBOOKS}"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in COMMITTED])
+def test_notebook_runs_offline(runs, name):
+    run = runs[name]
+    assert run.error == ""
+    assert run.peak_memory_bytes <= 4 * 2**30
+    executed = nbformat.read(run.executed, 4)
+    injected = [cell for cell in code_cells(executed) if "injected-parameters" in cell.metadata.get("tags", [])]
+    assert len(injected) == 1 and 'PROFILE = "quick"' in injected[0].source
+    assert outputs(executed, "stream", "display_data", "execute_result"), "the notebook shows nothing"
+    for output in outputs(executed, "stream"):
+        assert not WARNING.search(output.text), output.text
+        if output.name == "stderr":
+            lines = [line for line in re.split(r"[\r\n]", output.text) if line.strip(" \x1b[A")]
+            assert all(PROGRESS_BAR.search(line) for line in lines), f"on the learner's page: {output.text}"
+
+
+# The committed copies.
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_committed_notebook_is_a_whole_run(path):
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not outputs(notebook, "error")
+    assert outputs(notebook, "stream", "display_data", "execute_result")
+    for output in outputs(notebook, "stream", "display_data", "execute_result"):
+        assert not OWN_PATH.search(shown_text(output)), f"a path of one machine: {shown_text(output)[:500]}"
+
+
+def shown_text(output) -> str:
+    """The readable part of an output: a stream's text, or the text and HTML of what is displayed."""
+    if output.output_type == "stream":
+        return output.text
+    return "\n".join(output.data.get(kind, "") for kind in ("text/plain", "text/html", "text/markdown"))
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_committed_notebook_reads_well(path):
+    notebook = nbformat.read(path, 4)
+    cells = code_cells(notebook)
+    texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source.startswith("# ")
+    assert len(texts) >= len(cells)
+    for cell in cells:
+        assert len(cell.source.splitlines()) <= 20, cell.source
+    for tag in re.findall(r"<img\b[^>]*>", "\n".join(shown_text(output) for output in all_shown(notebook))):
+        assert re.search(r'\balt="[^"]+"', tag), f"a figure without a description: {tag[:200]}"
+    for cell in texts:
+        assert not re.search(r"!\[\s*\]\(", cell.source), f"a picture without a description: {cell.source}"
+
+
+def all_shown(notebook) -> list:
+    return outputs(notebook, "display_data", "execute_result")
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_parameters_cell_is_tagged_and_honoured(path):
+    cells = code_cells(nbformat.read(path, 4))
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    assert tagged == cells[:1], "the first code cell, and only it, is tagged `parameters`"
+    assert re.search(r'^PROFILE = "workshop"', tagged[0].source, re.MULTILINE)
+    names = [node for cell in cells[1:] for node in ast.walk(parsed(cell.source)) if isinstance(node, ast.Name)]
+    assert any(node.id == "PROFILE" and isinstance(node.ctx, ast.Load) for node in names), "PROFILE is never used"
+    assert not any(node.id == "PROFILE" and isinstance(node.ctx, ast.Store) for node in names), "PROFILE is overwritten"
+
+
+def parsed(source: str) -> ast.Module:
+    """A cell's syntax tree, without the lines that are IPython's own (%magic, !command)."""
+    return ast.parse("\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()))

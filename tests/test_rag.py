@@ -1,0 +1,383 @@
+"""The index: chunks, updates, reopening, interruption, all three modes, filters, and the server."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_index.core import PromptTemplate, get_response_synthesizer
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.llms import MockLLM
+from llama_index.core.query_engine import RetrieverQueryEngine
+
+from helpers.chunking import HEADING_TOKENS, token_counter, transformations
+from helpers.chunking import to_llama_index as llama_document
+from helpers.rag import Index, RagSettings, build_index, open_index, open_store
+from helpers.records import DataError, Document, KitError
+
+NAMES = ("Brackwell", "Brackholm", "Corrindale", "Dunmere", "Eastness", "Fallowgate", "Garrick", "Holmsey", "Inverlow")
+
+
+class WordsEmbedding(BaseEmbedding):
+    """A tiny real embedder: hashed bags of words. It counts what it embeds and can be told to stop like Ctrl-C."""
+
+    seen: list[str] = []
+    stop_after: int | None = None
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        if self.stop_after is not None and len(self.seen) >= self.stop_after:
+            raise KeyboardInterrupt
+        self.seen.append(text)
+        vector = [0.01] * 64
+        for word in re.findall(r"\w+", text.lower()):
+            vector[hashlib.sha256(word.encode()).digest()[0] % 64] += 1.0
+        return vector
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return self._get_text_embedding(query)
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return self._get_text_embedding(query)
+
+
+def words_embedding(name: str = "words", **fields: Any) -> WordsEmbedding:
+    return WordsEmbedding(model_name=name, seen=[], **fields)
+
+
+def manual(name: str, channel: int, note: str = "") -> Document:
+    text = (
+        f"# {name} manual\n\n## Site and rating\n{name} stands in the sound and makes {channel * 5} kW. {note}\n\n"
+        f"## Radio\nCall the crew of {name} on channel {channel}.\n"
+    )
+    return Document(f"manual-{name.lower()}", f"{name} manual", text, type="manual", source=f"{name}.md")
+
+
+@pytest.fixture
+def documents() -> list[Document]:
+    policy = Document(
+        "policy-1", "Lifting policy", "Nobody lifts a rotor alone. Ropes are checked first.", type="policy"
+    )
+    return [*(manual(name, 30 + number) for number, name in enumerate(NAMES)), policy]
+
+
+@pytest.fixture
+def index(documents: list[Document], tmp_path: Path) -> Index:
+    return build_index(documents, open_store(tmp_path / "index"), words_embedding(), progress=False)[0]
+
+
+def texts(found: list) -> list[tuple[str, str]]:
+    return [(passage.document_id, passage.text) for passage in found]
+
+
+# ---- settings and chunks
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"chunk_size": 8}, "`chunk_size` must be at least 16 tokens. Got 8"),
+        ({"chunk_size": 64, "chunk_overlap": 33}, "`chunk_overlap` must be between 0 and 32, half of `chunk_size`"),
+        ({"chunk_overlap": -1}, "`chunk_overlap` must be between 0 and"),
+        ({"k": 0}, "`k` must be at least 1. Got 0"),
+        ({"mode": "magic"}, "`mode` must be one of vector, bm25, hybrid. Got 'magic'"),
+        ({"heading": "all"}, "`heading` must be one of none, title, section. Got 'all'"),
+    ],
+)
+def test_settings_name_argument_rule_and_value(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(KitError, match=re.escape(said)):
+        RagSettings(**fields)
+
+
+def test_chunks_longer_than_the_embedder_reads_are_refused(embedder: BaseEmbedding, documents, tmp_path: Path) -> None:
+    with pytest.raises(KitError, match="`chunk_size` must be at most 222 here, because the embedder reads 256 tokens"):
+        build_index(documents, open_store(tmp_path / "index"), embedder, RagSettings(chunk_size=256))
+    RagSettings(chunk_size=254, heading="none").check_against(embedder)
+
+
+@pytest.mark.parametrize("heading", ["none", "title", "section"])
+def test_no_chunk_is_longer_than_the_embedder_reads(embedder: BaseEmbedding, heading: str) -> None:
+    settings = RagSettings(chunk_size=64, chunk_overlap=16, heading=heading)
+    sentences = " ".join(f"Rotor {n} of the northern row was greased before the spring tide." for n in range(60))
+    blob = "QUJD" * 5_000
+    document = Document(
+        "d", "A title " * 40, f"# Log\n{sentences}\n## Blob\n{blob} and the end.\n### Empty\n## Last\nFin."
+    )
+    nodes = [llama_document(document)]
+    for step in transformations(settings, embedder)[:-1]:
+        nodes = step(nodes)
+    count = token_counter(embedder)
+    assert all(len(count(node.get_content())) <= 64 for node in nodes)
+    assert all(len(count(node.metadata.get("heading", ""))) <= HEADING_TOKENS for node in nodes)
+    joined = "".join("".join(node.get_content().split()) for node in nodes)
+    assert all("".join(sentence.split()) in joined for sentence in sentences.split(". ")[:-1])
+    assert len({node.node_id for node in nodes}) == len(nodes) == nodes[0].metadata["chunks"]
+
+
+def test_with_sections_no_chunk_reaches_over_a_heading(index: Index) -> None:
+    mine = sorted(node.get_content() for node in index.nodes if node.ref_doc_id == "manual-brackwell")
+    assert mine == [
+        "Brackwell stands in the sound and makes 150 kW.",
+        "Call the crew of Brackwell on channel 30.",
+    ]
+    shown = {passage.text for passage in index.retriever(k=len(index.nodes)).retrieve("Brackwell")}
+    assert "Brackwell manual > Radio\nCall the crew of Brackwell on channel 30." in shown
+    assert "Lifting policy\nNobody lifts a rotor alone. Ropes are checked first." in shown
+
+
+def test_node_ids_do_not_depend_on_revision_run_or_neighbours(index: Index, documents, tmp_path: Path) -> None:
+    later = [replace(document, revision=9, date="2030-01-01") for document in reversed(documents)]
+    other, _ = build_index(later, open_store(tmp_path / "other"), words_embedding(), progress=False)
+    assert [node.node_id for node in other.nodes] == [node.node_id for node in index.nodes]
+
+
+def test_the_same_sentence_twice_in_a_document_makes_two_chunks(tmp_path: Path) -> None:
+    document = Document("d", "Log", "## One\nAll quiet.\n## One\nAll quiet.\n")
+    _, report = build_index(
+        [document, replace(document, id="e")], open_store(tmp_path), words_embedding(), progress=False
+    )
+    assert report.chunks == 4
+
+
+# ---- updates
+
+
+def test_an_update_embeds_what_changed_and_nothing_else(tmp_path: Path) -> None:
+    many = [manual(f"Asset{number}", number + 1) for number in range(500)]
+    embed_model = words_embedding()
+    _, first = build_index(many, open_store(tmp_path), embed_model, progress=False)
+    assert (first.added, first.reembedded, first.unchanged, first.chunks) == (500, 500, 0, 1000)
+    assert len(embed_model.seen) == 1000
+
+    embed_model.seen.clear()
+    _, second = build_index(many, open_store(tmp_path), embed_model, progress=False)
+    assert (second.added, second.changed, second.deleted, second.unchanged, second.reembedded) == (0, 0, 0, 500, 0)
+    assert embed_model.seen == []
+
+    many[250] = manual("Asset250", 251, "Painted red.")
+    index, third = build_index(many, open_store(tmp_path), embed_model, progress=False)
+    assert (third.added, third.changed, third.deleted, third.unchanged, third.reembedded) == (0, 1, 0, 499, 1)
+    assert len(embed_model.seen) == 2 and all("Asset250" in text for text in embed_model.seen)
+    assert third.chunks == 1000 and sum("Painted red" in node.get_content() for node in index.nodes) == 1
+
+
+def test_withdrawn_and_new_documents(index: Index, documents: list[Document]) -> None:
+    question = "channel of Brackwell"
+    assert "manual-brackwell" in {p.document_id for p in index.retriever().retrieve(question)}
+    collection = [document for document in documents if document.id != "manual-brackwell"] + [manual("Newhaven", 77)]
+    after, report = build_index(collection, index.store, index.embed_model, progress=False)
+    assert (report.added, report.deleted, report.unchanged) == (1, 1, 9)
+    for mode in ("vector", "bm25", "hybrid"):
+        found = after.retriever(k=len(after.nodes), mode=mode).retrieve(question)
+        assert "manual-brackwell" not in {passage.document_id for passage in found}
+    assert after.retriever(k=1, mode="bm25").retrieve("crew of Newhaven")[0].document_id == "manual-newhaven"
+
+
+def test_twins_are_told_apart(tmp_path: Path) -> None:
+    twin = Document("a", "Twin", "The same words.")
+    store, embed_model = open_store(tmp_path), words_embedding()
+    build_index([twin, replace(twin, id="b")], store, embed_model, progress=False)
+    index, report = build_index([replace(twin, id="b")], store, embed_model, progress=False)
+    assert (report.deleted, report.unchanged, report.reembedded, index.document_ids) == (1, 1, 0, ["b"])
+
+
+def test_bad_lists_of_documents(tmp_path: Path) -> None:
+    store, one = open_store(tmp_path), manual("Brackwell", 31)
+    for bad, said in (
+        ([], "no documents to index.*fresh=True"),
+        ([one, one], "'manual-brackwell' is used twice: Brackwell.md and Brackwell.md"),
+        ([replace(one, text=" \n")], r"'manual-brackwell' \(Brackwell.md\) has no text"),
+    ):
+        with pytest.raises(DataError, match=said):
+            build_index(bad, store, words_embedding())
+
+
+# ---- reopening, other settings, interruption
+
+
+def test_reopening_reads_no_document_and_finds_the_same(index: Index, tmp_path: Path) -> None:
+    embed_model = words_embedding()
+    again = open_index(open_store(tmp_path / "index"), embed_model)
+    assert embed_model.seen == [] and again.document_ids == index.document_ids
+    for mode in ("vector", "bm25", "hybrid"):
+        question = "Which channel has Dunmere?"
+        assert again.retriever(mode=mode).retrieve(question) == index.retriever(mode=mode).retrieve(question)
+
+
+def test_another_embedder_or_other_chunks_are_refused_by_name(index: Index, documents, tmp_path: Path) -> None:
+    with pytest.raises(KitError, match="made with embedder 'words', and you ask for embedder 'other'.*fresh=True"):
+        open_index(index.store, words_embedding("models/other"))
+    with pytest.raises(KitError, match="made with chunk_size 128, and you ask for chunk_size 64"):
+        build_index(documents, index.store, index.embed_model, RagSettings(chunk_size=64))
+    with pytest.raises(KitError, match="made with heading 'section', and you ask for heading 'none'"):
+        open_index(index.store, index.embed_model, RagSettings(heading="none"))
+    with pytest.raises(KitError, match="'empty-one' is empty. Fill it with `build_index`"):
+        open_index(open_store(tmp_path / "index", "empty-one"), index.embed_model)
+    elsewhere = words_embedding("D:\\somewhere\\else\\words")
+    assert open_index(index.store, elsewhere, RagSettings(k=5, mode="bm25")).settings.k == 5
+    fresh, report = build_index(
+        documents, open_store(tmp_path / "index", fresh=True), words_embedding("other"), progress=False
+    )
+    assert report.added == len(documents) and fresh.embedder == "other"
+
+
+def test_after_an_interruption_the_next_call_goes_on(tmp_path: Path) -> None:
+    many = [manual(f"Asset{number}", number + 1) for number in range(100)]
+    with pytest.raises(KeyboardInterrupt):
+        build_index(many, open_store(tmp_path), words_embedding(stop_after=130), progress=False)
+    embed_model = words_embedding()
+    index, report = build_index(many, open_store(tmp_path), embed_model, progress=False)
+    assert report.unchanged == 64 and report.added == report.reembedded == 36 and len(embed_model.seen) == 72
+    whole, _ = build_index(many, open_store(tmp_path, "whole"), words_embedding(), progress=False)
+    assert [node.node_id for node in index.nodes] == [node.node_id for node in whole.nodes]
+
+
+def test_an_interrupted_update_neither_loses_nor_deletes_others(index: Index, documents: list[Document]) -> None:
+    changed = [replace(document, text=document.text + "\nNew ending.") for document in documents]
+    with pytest.raises(KeyboardInterrupt):
+        build_index(changed, index.store, words_embedding(stop_after=3), progress=False)
+    after, _ = build_index(changed, index.store, words_embedding(), progress=False)
+    assert after.document_ids == index.document_ids
+    assert len(after.nodes) == len({node.node_id for node in after.nodes}) == len(index.nodes)
+    assert sum("New ending." in node.get_content() for node in after.nodes) == len(documents)
+
+
+def test_a_half_written_document_counts_as_new(index: Index, documents: list[Document]) -> None:
+    lost = next(node for node in index.nodes if node.ref_doc_id == "manual-dunmere")
+    index.store.delete_nodes([lost.node_id])
+    after, report = build_index(documents, index.store, index.embed_model, progress=False)
+    assert (report.added, report.unchanged, report.reembedded) == (1, 9, 1)
+    assert [node.node_id for node in after.nodes] == [node.node_id for node in index.nodes]
+
+
+# ---- retrieval
+
+
+@pytest.mark.parametrize("mode", ["vector", "bm25", "hybrid"])
+def test_batched_retrieval_equals_single_and_llama_index(index: Index, mode: str) -> None:
+    retriever = index.retriever(k=4, mode=mode)
+    questions = ["Which channel has Garrick?", "Who lifts a rotor alone?", "Where does Holmsey stand?"]
+    together = retriever.retrieve_all(questions)
+    assert together == [retriever.retrieve(question) for question in questions]
+    for question, passages in zip(questions, together, strict=True):
+        hits = retriever.llama_index.retrieve(question)
+        assert [hit.node.node_id for hit in hits] == [passage.node_id for passage in passages]
+        scores = [passage.score for passage in passages]
+        assert scores == sorted(scores, reverse=True) and len(passages) <= 4
+    engine = RetrieverQueryEngine(
+        retriever=retriever.llama_index,
+        response_synthesizer=get_response_synthesizer(
+            llm=MockLLM(), text_qa_template=PromptTemplate("{context_str}\n{query_str}")
+        ),
+    )
+    shown = str(engine.query(questions[0]))
+    assert all(passage.text in shown for passage in together[0])
+
+
+def test_minilm_finds_a_paraphrase_that_shares_no_word(embedder: BaseEmbedding, tmp_path: Path) -> None:
+    documents = [
+        Document("lift", "Lifting", "Nobody raises heavy machinery without a colleague."),
+        Document("food", "Canteen", "Soup is served at noon in the mess room."),
+        Document("radio", "Radio", "Keep transmissions short and clear."),
+    ]
+    index, report = build_index(documents, open_store(tmp_path), embedder, progress=False)
+    question = "Where do staff eat lunch?"
+    assert report.chunks == 3 and index.embedder == "all-MiniLM-L6-v2"
+    assert index.retriever(k=1).retrieve(question)[0].document_id == "food"
+    together = index.retriever(k=1).retrieve_all([question, "hoisting alone", "speaking over the air"])
+    assert [passages[0].document_id for passages in together] == ["food", "lift", "radio"]
+
+
+def test_bm25_drops_hits_that_share_no_word(index: Index) -> None:
+    found = index.retriever(k=10, mode="bm25").retrieve("ropes")
+    assert [passage.document_id for passage in found] == ["policy-1"]
+    assert index.retriever(k=10, mode="bm25").retrieve("xylophone zither") == []
+    assert len(index.retriever(k=10, mode="hybrid").retrieve("xylophone zither")) == 10
+
+
+@pytest.mark.parametrize("mode", ["vector", "bm25", "hybrid"])
+def test_filters_hold_in_every_mode(index: Index, mode: str) -> None:
+    question = "channel of Brackwell, ropes of the rotor"
+    found = index.retriever(k=5, mode=mode, filters={"type": "policy"}).retrieve(question)
+    assert {passage.document_id for passage in found} == {"policy-1"}
+    two = ["manual-brackwell", "manual-garrick"]
+    found = index.retriever(k=5, mode=mode, filters={"document_id": two, "type": "manual"}).retrieve("channel crew")
+    assert {passage.document_id for passage in found} == set(two)
+
+
+def test_impossible_requests_say_what_is_possible(index: Index) -> None:
+    for k, mode, filters, said in (
+        (20, None, None, "`k` must be at most 19, the number of chunks in the index. Got 20"),
+        (0, None, None, "`k` must be at least 1. Got 0"),
+        (1, "magic", None, "`mode` must be one of vector, bm25, hybrid"),
+        (1, None, {"type": "poem"}, "no chunk has type='poem'. The index has 'manual', 'policy'"),
+        (1, None, {"colour": "red"}, "'colour' is not a field of the documents. Fields: document_id, title"),
+        (1, None, {"type": "policy", "document_id": "manual-garrick"}, "no chunk passes all of the filters"),
+    ):
+        with pytest.raises(KitError, match=re.escape(said)):
+            index.retriever(k, mode, filters)
+    with pytest.raises(DataError, match="question 2 of 2 is empty"):
+        index.retriever().retrieve_all(["Which channel?", " "])
+
+
+# ---- the server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    chroma = Path(sys.executable).with_name("chroma.exe" if sys.platform == "win32" else "chroma")
+    command = [chroma, "run", "--host", "127.0.0.1", "--port", str(port), "--path", tmp_path / "served"]
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        assert process.poll() is None, "the server ended by itself"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_a_server_gives_the_same_answers_as_the_embedded_store(
+    embedder: BaseEmbedding, documents: list[Document], tmp_path: Path, server: str
+) -> None:
+    index, _ = build_index(documents, open_store(tmp_path / "index"), embedder, progress=False)
+    served, report = build_index(documents, open_store(server), embedder, progress=False)
+    assert report.added == len(documents)
+    for mode in ("vector", "bm25", "hybrid"):
+        for question in ("Which channel has Dunmere?", "Who lifts a rotor alone?"):
+            ours = index.retriever(mode=mode).retrieve(question)
+            theirs = served.retriever(mode=mode).retrieve(question)
+            assert texts(theirs) == texts(ours)
+            assert [p.score for p in theirs] == pytest.approx([p.score for p in ours], abs=1e-6)
+    _, again = build_index(documents, open_store(server), embedder, progress=False)
+    assert (again.unchanged, again.reembedded) == (len(documents), 0)
+    _, fewer = build_index(documents[1:], open_store(server), embedder, progress=False)
+    assert fewer.deleted == 1 and "manual-brackwell" not in open_index(open_store(server), embedder).document_ids
+
+
+def test_a_server_that_is_not_there_and_a_file_for_a_folder(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(KitError, match=f"127.0.0.1:{port}.*`chroma run --host 127.0.0.1 --port {port} --path FOLDER`"):
+        open_store(f"http://127.0.0.1:{port}")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(KitError, match="cannot open the collection 'documents' in .*file.*Is it a folder"):
+        open_store(tmp_path / "file")
+    with pytest.raises(KitError, match="cannot open the collection 'x!'"):
+        open_store(tmp_path / "index", "x!")

@@ -1,0 +1,77 @@
+"""Retrieval scores: known rankings give the values that the definitions say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from llama_index.core import MockEmbedding
+
+from helpers.rag import Index, RagSettings, build_index, open_store
+from helpers.records import DataError, Document, Question
+from helpers.retrieval import expected_nodes, score_retrieval
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    documents = [
+        Document("a", "Alpha", "## One\nkelp kelp kelp kelp on channel 31.\n## Two\nBay 31 is calm, no weed."),
+        Document("b", "Beta", "Some kelp grows where the eel and the crab live."),
+        Document("c", "Gamma", "The eel sleeps. It was raised in 2009 by Maren Holloway."),
+    ]
+    settings = RagSettings(mode="bm25", heading="section")
+    return build_index(documents, open_store(tmp_path), MockEmbedding(embed_dim=4), settings, progress=False)[0]
+
+
+def question(number: int, prompt: str, answers: tuple[str, ...], documents: tuple[str, ...]) -> Question:
+    return Question(f"q{number}", "facts_trained", prompt, answers, documents)
+
+
+def test_scores_are_those_of_the_definitions(index: Index) -> None:
+    questions = [
+        question(1, "kelp", ("channel 31", "31"), ("a",)),  # first of two
+        question(2, "kelp", ("crab",), ("b",)),  # second of two
+        question(3, "kelp", ("2009",), ("c",)),  # not among the two
+        question(4, "xylophone", ("2009",), ("c",)),  # nothing is found at all
+        question(5, "eel", ("nowhere to be read",), ("c",)),  # the answer stands in no chunk
+        Question("q6", "unanswerable", "Who painted it?"),
+    ]
+    scores = score_retrieval(index.retriever(k=1), questions, index, at=(1, 3))
+    assert scores["n"] == 5 and scores["without_documents"] == 1
+    assert scores["hit_rate_1"] == pytest.approx(1 / 5)
+    assert scores["hit_rate_3"] == pytest.approx(2 / 5)
+    assert scores["mrr"] == pytest.approx((1 + 1 / 2) / 5)
+    assert scores["ndcg"] == pytest.approx((1 + 1 / math.log2(3)) / 5)
+    assert scores["answer_in_no_chunk"] == ["q5"]
+    assert [scores["per_question"][f"q{n}"]["rank"] for n in range(1, 6)] == [1, 2, None, None, None]
+
+
+def test_only_answer_bearing_chunks_of_the_gold_documents_are_right(index: Index) -> None:
+    by_text = {node.get_content(): node.node_id for node in index.nodes}
+    questions = [
+        question(1, "x", ("channel 31", "31"), ("a",)),  # the short variant, in "Bay 31", does not count
+        question(2, "x", ("channel  40", "31"), ("a",)),  # unless the canonical answer stands nowhere
+        question(3, "x", ("maren   holloway",), ("c", "b")),  # case and spacing aside
+        question(4, "x", ("eel",), ("b",)),  # c holds it too, but is no gold document
+        question(5, "x", ("200",), ("c",)),  # whole words only: not in 2009
+    ]
+    expected = expected_nodes(questions, index)
+    one = by_text["kelp kelp kelp kelp on channel 31."]
+    two = by_text["Bay 31 is calm, no weed."]
+    assert expected["q1"] == [one] and sorted(expected["q2"]) == sorted([one, two])
+    assert expected["q3"] == [by_text["The eel sleeps. It was raised in 2009 by Maren Holloway."]]
+    assert len(expected["q4"]) == 1 and expected["q5"] == []
+
+
+def test_the_retriever_keeps_its_filters_and_gives_way_on_k(index: Index) -> None:
+    filtered = index.retriever(k=1, filters={"document_id": "b"})
+    one = question(1, "kelp", ("crab",), ("b",))
+    assert score_retrieval(filtered, [one], index)["hit_rate_1"] == 1.0
+    assert score_retrieval(index.retriever(k=1), [one], index)["hit_rate_1"] == 0.0
+    assert score_retrieval(index.retriever(k=1), [one], index)["hit_rate_5"] == 1.0
+
+
+def test_questions_without_documents_cannot_be_scored(index: Index) -> None:
+    with pytest.raises(DataError, match="none of the 1 questions names the documents"):
+        score_retrieval(index.retriever(k=1), [Question("q", "unanswerable", "Who?")], index)

@@ -1,0 +1,212 @@
+"""The ways in: the Makefile's stamps, environment.yml, and one list of packages that all of them agree on."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from rattler import MatchSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+MINORS = [f"3.{minor}" for minor in range(8, 20)]
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="this machine has no make")
+
+
+def pins() -> dict[str, str]:
+    """The constraints file as name -> version."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def listed(extra: str | None = None) -> list[Requirement]:
+    texts = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    return [Requirement(text) for text in texts]
+
+
+# pyproject.toml is the one list of packages.
+
+
+@pytest.mark.parametrize("item", listed() + listed("test"), ids=lambda item: item.name)
+def test_each_package_has_a_bounded_range_that_holds_the_pinned_version(item):
+    operators = {specifier.operator for specifier in item.specifier}
+    assert operators == {">=", "<"}
+    assert pins()[canonicalize_name(item.name)] in item.specifier
+
+
+@pytest.mark.parametrize("item", listed() + listed("test"), ids=lambda item: item.name)
+def test_the_installed_version_lies_in_the_range(item):
+    assert item.specifier.contains(version(item.name), prereleases=True)
+
+
+def test_constraints_are_plain_pins_without_hosts_paths_or_local_builds():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("#")
+    for line in lines:
+        assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), line
+
+
+def test_no_other_file_lists_packages():
+    names = {canonicalize_name(item.name) for item in listed() + listed("test")}
+    for file in ("Makefile", "environment.yml", "README.md", "CONTRIBUTING.md", ".ci/run"):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        found = re.findall(r"([A-Za-z][A-Za-z0-9._-]*) ?(?:==|>=|~=|<=?) ?\d", text)
+        assert not names & {canonicalize_name(name) for name in found}, file
+
+
+# The conda way in.
+
+
+def test_environment_yml_has_python_pip_and_this_project_only():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    assert set(environment) == {"name", "channels", "dependencies"}
+    assert environment["channels"] == ["conda-forge"]
+    python, pip, nested = environment["dependencies"]
+    assert MatchSpec(python).name.normalized == "python"
+    assert MatchSpec(pip).name.normalized == "pip"
+    assert nested == {"pip": ["-e ."]}
+
+
+def test_environment_yml_allows_the_pythons_that_pyproject_allows():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    conda = SpecifierSet(str(MatchSpec(environment["dependencies"][0]).version))
+    pip = SpecifierSet(PROJECT["requires-python"])
+    assert [minor for minor in MINORS if f"{minor}.5" in conda] == [minor for minor in MINORS if f"{minor}.5" in pip]
+
+
+# The Makefile, in a copy of its own: what it would do, without doing it.
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A folder with the Makefile and what its stamps depend on, as after a finished set-up."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / "home").mkdir()
+    for age, name in enumerate((".python", ".packages", models_stamp(tmp_path)), start=2):
+        (tmp_path / ".venv" / name).write_text(f"{tmp_path / 'home'}\n", encoding="utf-8")
+        os.utime(tmp_path / ".venv" / name, (age, age))
+    return tmp_path
+
+
+def environment(folder: Path, **changed: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", "MAKEFLAGS")}
+    return kept | {"HOME": str(folder), "KIT_HOME": str(folder / "home")} | changed
+
+
+def models_stamp(folder: Path) -> str:
+    """The stamp's name, which depends on where the models would lie."""
+    database = make(folder, "-pn", "help")
+    return re.search(r"^MODELS := \.venv/(\S+)", database, re.MULTILINE)[1]
+
+
+def make(folder: Path, *arguments: str, ok: bool = True, **changed: str) -> str:
+    command = ["make", "-C", str(folder), "--no-print-directory", *arguments]
+    run = subprocess.run(command, env=environment(folder, **changed), capture_output=True, text=True)
+    assert (run.returncode == 0) == ok, run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
+@needs_make
+def test_a_second_set_up_does_nothing(copy):
+    assert "pip install" not in make(copy, "-n", "setup")
+    assert make(copy, "-n", "test").splitlines() == [".venv/bin/python -m pytest -q"]
+
+
+@needs_make
+@pytest.mark.parametrize("file", ["pyproject.toml", "constraints.txt"])
+def test_a_changed_list_of_packages_is_installed_anew(copy, file):
+    (copy / file).touch()
+    planned = make(copy, "-n", "run")
+    assert "pip install" in planned and "venv --clear" not in planned
+
+
+@needs_make
+def test_a_half_finished_set_up_is_taken_up_again(copy):
+    (copy / ".venv" / ".packages").unlink()
+    assert "pip install" in make(copy, "-n", "setup")
+    (copy / ".venv" / ".python").unlink()
+    assert "venv --clear .venv" in make(copy, "-n", "setup")
+
+
+@needs_make
+def test_models_are_fetched_where_they_are_not(copy):
+    assert "helpers fetch" not in make(copy, "-n", "setup")
+    assert "helpers fetch" in make(copy, "-n", "setup", KIT_HOME=str(copy / "other"))
+    (copy / "home").rmdir()
+    assert "helpers fetch" in make(copy, "-n", "setup")
+
+
+@needs_make
+def test_a_step_that_fails_leaves_no_stamp(copy):
+    (copy / ".venv" / ".packages").unlink()
+    broken = copy / ".venv" / "bin" / "python"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\nexit 7\n", encoding="utf-8")
+    broken.chmod(0o755)
+    make(copy, "setup", ok=False)
+    assert not (copy / ".venv" / ".packages").exists()
+
+
+@needs_make
+def test_an_old_or_missing_python_is_refused_in_plain_words(copy):
+    shutil.rmtree(copy / ".venv")
+    said = make(copy, "setup", "PYTHON=no-such-python", ok=False)
+    assert "No program called no-such-python" in said and "PYTHON=" in said
+    old = copy / "old-python"
+    fake = "import sys; sys.version_info = (3, 9, 2); exec(sys.argv[1])"
+    old.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{fake}' \"$2\"\n", encoding="utf-8")
+    old.chmod(0o755)
+    said = make(copy, "setup", f"PYTHON={old}", ok=False)
+    assert "is Python 3.9, but the kit needs 3.11" in said
+    assert not (copy / ".venv").exists()
+
+
+@needs_make
+def test_help_is_what_make_alone_shows(copy):
+    said = make(copy)
+    for target in ("lab", "run", "test", "setup", "clean"):
+        assert re.search(rf"^make {target}\b", said, re.MULTILINE)
+
+
+def test_the_makefile_asks_for_the_pythons_that_pyproject_allows():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    low, high = re.search(r"\((\d), (\d+)\) <= v\[:2\] < \((\d), (\d+)\)", text).groups()[1::2]
+    assert SpecifierSet(PROJECT["requires-python"]) == SpecifierSet(f">=3.{low},<3.{high}")
+
+
+def test_ci_runs_make_test_and_is_executable():
+    script = ROOT / ".ci" / "run"
+    assert os.name != "posix" or os.access(script, os.X_OK)
+    text = script.read_text(encoding="utf-8")
+    assert text.startswith("#!/usr/bin/env bash\n") and "set -euo pipefail" in text
+    assert text.rstrip().endswith("make test")
+
+
+# The README, which newcomers follow to the letter.
+
+
+def test_the_readme_lists_the_modules_and_notebooks_that_there_are():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    modules = {path.name for path in (ROOT / "helpers").glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"^ {6}(\w+\.py) ", text, re.MULTILINE)) == modules
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert set(re.findall(r"^\| `(\d\d_\w+)` \|", text, re.MULTILINE)) == notebooks
+
+
+def test_the_readmes_make_targets_are_those_of_the_makefile():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1].split()
+    assert set(re.findall(r"\bmake (lab|run|test|setup|clean|[a-z]+)`", text)) | {"help"} == set(phony)
