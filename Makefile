@@ -50,8 +50,9 @@ $(MODELS): $(VENV)/.packages
 
 lab: setup
 	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
+	  --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
 	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None \
-	  $(LAB_ARGS) notebooks/00_start_here.ipynb
+	  --LabApp.extension_manager=readonly $(LAB_ARGS)
 
 test: setup
 	$(RUN) -m pytest -q

@@ -46,7 +46,7 @@ def world(
     out: Annotated[Path, typer.Option(help="The folder to make.")],
     seed: Annotated[int, typer.Option(help="Another seed, another world.")] = 7,
     assets: Annotated[int, typer.Option(help="How many assets, 12 to 2,000.")] = 24,
-    restatements: Annotated[int, typer.Option(help="How often the corpus states each fact.")] = 8,
+    restatements: Annotated[int, typer.Option(help="How often the corpus states each fact.")] = 7,
 ) -> None:
     """Makes the invented domain: documents, corpus, labelled pairs and questions, from one table of facts."""
     from .tidewater import generate

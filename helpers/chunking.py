@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -41,12 +42,12 @@ class RagSettings:
     chunk_size: int = 128
     chunk_overlap: int = 16
     k: int = 3
-    mode: str = "vector"
+    mode: str = "hybrid"
     heading: str = "section"
 
     def __post_init__(self) -> None:
-        if self.chunk_size < 16:
-            raise KitError(f"`chunk_size` must be at least 16 tokens. Got {self.chunk_size}")
+        if self.chunk_size < 50:
+            raise KitError(f"`chunk_size` must be at least 50 tokens: less is hardly a sentence. Got {self.chunk_size}")
         if not 0 <= self.chunk_overlap <= self.chunk_size // 2:
             raise KitError(
                 f"`chunk_overlap` must be between 0 and {self.chunk_size // 2}, half of `chunk_size`. "
@@ -81,7 +82,7 @@ def token_counter(embed_model: BaseEmbedding) -> Callable[[str], list[Any]]:
     It is counted by its length here, so that it cannot make a chunk of any size.
     """
     tokenizer = getattr(getattr(embed_model, "_model", None), "tokenizer", None)
-    tokenize = tokenizer.tokenize if tokenizer is not None else get_tokenizer()
+    tokenize = partial(tokenizer.tokenize, verbose=False) if tokenizer is not None else get_tokenizer()
 
     def count(text: str) -> list[Any]:
         tokens = list(tokenize(text))

@@ -15,6 +15,8 @@ from helpers.records import DataError, Example, Question
 
 PARTS = ("train", "validation")
 GENERAL_PARTS = ("evaluation", "replay")
+# Files that tell of the data and are not part of them.
+ABOUT = ("README.md", "world.json")
 FACT_COLUMNS = ("asset", "field", "value", "split", "documents")
 
 
@@ -240,10 +242,13 @@ def general_text(part: str, beside: Path | str | None = None) -> list[str]:
     """
     _known(part, GENERAL_PARTS, "part of the general text")
     path = general_folder(beside) / f"{part}.txt"
+    remedy = "Put paragraphs into it, with a blank line between two of them; those of the kit are in datasets/general"
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file. {remedy}.")
     paragraphs = [" ".join(block.split()) for block in read_text(path).replace("\r\n", "\n").split("\n\n")]
     paragraphs = [text for text in paragraphs if text]
     if not paragraphs:
-        raise DataError(f"{path}: the file is empty. Put paragraphs into it, with a blank line between two of them.")
+        raise DataError(f"{path}: the file is empty. {remedy}.")
     return paragraphs
 
 
@@ -257,7 +262,7 @@ def data_hash(folder: Path | str) -> str:
     """What is in a folder, so that results of other data are never taken for these.
 
     Args:
-        folder: Any folder; hidden files and `README.md` do not count.
+        folder: Any folder; hidden files, `README.md` and `world.json` do not count.
 
     Returns:
         SHA-256 in hexadecimal over the sorted paths and the bytes of all files.
@@ -269,7 +274,7 @@ def data_hash(folder: Path | str) -> str:
     paths = {
         path.relative_to(folder).as_posix(): path
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "README.md"
+        if path.is_file() and path.name not in ABOUT
     }
     paths = {name: path for name, path in paths.items() if not any(part.startswith(".") for part in name.split("/"))}
     if not paths:

@@ -102,14 +102,22 @@ def choose_dtype(device: str = "cpu") -> tuple[str, dict[str, float]]:
         known = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
+    known = known if isinstance(known, dict) else {}
     speeds = known.get(key)
-    if not isinstance(speeds, dict) or set(speeds) != {"float32", "bfloat16"}:
+    if not _are_speeds(speeds):
         speeds = time_dtypes(device)
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_name(f".{file.name}.{os.getpid()}")
         beside.write_text(json.dumps(known | {key: speeds}, indent=1) + "\n", encoding="utf-8")
         beside.replace(file)
     return ("bfloat16" if speeds["bfloat16"] >= GAIN * speeds["float32"] else "float32"), speeds
+
+
+def _are_speeds(value: Any) -> bool:
+    """Whether a remembered value is what `time_dtypes` gives."""
+    if not isinstance(value, dict) or set(value) != {"float32", "bfloat16"}:
+        return False
+    return all(isinstance(speed, int | float) for speed in value.values())
 
 
 def hardware() -> dict[str, Any]:

@@ -87,8 +87,10 @@ def verify(name: str) -> list[str]:
     if not manifest.is_file():
         return [f"{name} is not in {folder}: run `python -m helpers fetch`"]
     try:
-        files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-    except (ValueError, KeyError):
+        files = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+    except (ValueError, KeyError, TypeError):
+        files = {}
+    if not files:
         return [f"{manifest} is damaged: run `python -m helpers fetch`"]
     problems = []
     for file, sha256 in files.items():

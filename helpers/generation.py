@@ -71,7 +71,11 @@ def generate(
 
     Raises:
         DataError: A prompt does not fit into the model's context together with its answer.
+        ValueError: `max_new_tokens` or `batch_size` is less than 1.
     """
+    for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Got {value}")
     encoded = [fm.tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
     for prompt, ids in zip(prompts, encoded, strict=True):
         _check_length(fm, prompt, len(ids), max_new_tokens)
@@ -141,7 +145,7 @@ def _decode(
     new: dict[int, list[int]] = {i: [] for i in rows}
     ended: dict[int, float] = {}
     first_token_s = 0.0
-    for step in range(max_new_tokens):
+    for _ in range(max_new_tokens):
         output = fm.model(
             input_ids=ids,
             attention_mask=mask,
@@ -204,14 +208,16 @@ def choice_logprobs(
         For each prompt one mean log-probability per token (natural logarithm) for each choice.
 
     Raises:
-        DataError: A prompt and a choice do not fit into the model's context.
+        DataError: A prompt and a choice do not fit into the model's context, or a choice is empty.
     """
     heads = [fm.tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
     tails = [[fm.tokenizer(c, add_special_tokens=False)["input_ids"] for c in options] for options in choices]
     for prompt, head, options in zip(prompts, heads, tails, strict=True):
         _check_length(fm, prompt, len(head), max(map(len, options)))
+        if not all(options):
+            raise DataError(f"an empty choice cannot be scored: mend the choices of {prompt[:60]!r}")
     means: dict[int, list[float]] = {}
-    with tqdm(total=len(heads), desc="scoring choices", unit="question", disable=not progress) as bar:
+    with tqdm(total=len(heads), desc="scoring choices", unit="question", disable=not progress or not heads) as bar:
         for batch in _batches([len(head) for head in heads], max(1, batch_size // 4)):
             scored = _score_tails(fm, [heads[i] for i in batch], [tails[i] for i in batch])
             means |= dict(zip(batch, scored, strict=True))

@@ -9,7 +9,7 @@ from typing import Any
 
 from helpers.records import DataError
 
-MAKE = "make it with `python -m helpers world --out {folder}`"
+MAKE = "make a data folder with `python -m helpers world --out {folder}`"
 
 
 def read_text(path: Path) -> str:
@@ -27,8 +27,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        folder = path.parent.parent
-        raise DataError(f"{path}: there is no such file. Check the path, or {MAKE.format(folder=folder)}.") from None
+        raise DataError(f"{path}: there is no such file. Check the path, or {MAKE.format(folder='FOLDER')}.") from None
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: byte {error.start} is not UTF-8. Save the file anew with UTF-8 as its encoding."

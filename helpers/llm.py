@@ -11,7 +11,7 @@ from llama_index.core.base.llms.types import CompletionResponse, CompletionRespo
 from llama_index.core.llms import CustomLLM
 from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.prompts import PromptTemplate
-from pydantic import ConfigDict
+from pydantic import InstanceOf
 
 from . import generation, prompts
 from .assistant import SHORT_ANSWER
@@ -21,10 +21,13 @@ from .models import FoundationModel
 class KitLLM(CustomLLM):
     """A LlamaIndex LLM that decodes greedily with `helpers.generation`; `max_new_tokens` bounds each reply."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-    fm: FoundationModel
+    fm: InstanceOf[FoundationModel]
     adapter: str | None = None
     max_new_tokens: int = SHORT_ANSWER
+
+    def __init__(self, fm: FoundationModel, **options: Any):
+        """Puts a model behind LlamaIndex's interface; its chat template is what LlamaIndex finishes a prompt with."""
+        super().__init__(fm=fm, **{"completion_to_prompt": fm.chat} | options)
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -36,7 +39,7 @@ class KitLLM(CustomLLM):
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answers one prompt; it is put into the model's chat template first, unless it is `formatted` already."""
-        text = prompt if formatted else self.fm.chat(prompt)
+        text = prompt if formatted else self.completion_to_prompt(prompt)
         with self.fm.using(self.adapter):
             made = generation.generate(self.fm, [text], self.max_new_tokens, batch_size=1)[0]
         return CompletionResponse(text=made.text, additional_kwargs={"prompt": text, "new_tokens": made.new_tokens})

@@ -19,10 +19,13 @@ ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 DECLINED = re.compile(
     r"\b(do(es)? not know|don't know|not know|unknown|no (information|answer|mention|record)|cannot|can't|unable"
-    r"|not (\w+ )?(say|stated?|given|mention(ed)?|known|specif(y|ied)|provided?|available|found|answerable)"
+    r"|not (\w+ )?(say|stated?|given?|mention(ed)?|known|specif(y|ied)|provided?|available|found|answerable"
+    r"|contain(ed)?|includ(e|ed)|list(ed)?|record(ed)?|sure|clear)"
     r"|not in the (passages?|documents?|text)|n/?a|none)\b",
     re.IGNORECASE,
 )
+
+CONTRACTED = re.compile(r"(?<!ca)n't\b", re.IGNORECASE)  # "doesn't say" is "does not say"; "can't" has a word of its own
 
 
 @lru_cache(maxsize=65536)
@@ -61,7 +64,7 @@ def contains(text: str, values: Sequence[str]) -> str | None:
 
 def abstains(text: str) -> bool:
     """Whether the text declines to answer: it is empty or says that it does not know."""
-    return not text.strip() or bool(DECLINED.search(text.replace("’", "'")))
+    return not text.strip() or bool(DECLINED.search(CONTRACTED.sub(" not", text.replace("’", "'"))))
 
 
 def read_json(text: str) -> dict[str, Any] | None:
@@ -71,7 +74,7 @@ def read_json(text: str) -> dict[str, Any] | None:
         return None
     try:
         value, _ = json.JSONDecoder().raw_decode(text[start:])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -87,10 +87,10 @@ class FoundationModel:
         if adapter is None:
             self.model.disable_adapters()
         else:
-            key = str(Path(adapter).resolve())
+            key = _adapter_key(Path(adapter))
             if key not in self.adapters:
+                self.model.load_adapter(str(adapter), adapter_name=f"adapter{len(self.adapters)}")
                 self.adapters[key] = f"adapter{len(self.adapters)}"
-                self.model.load_adapter(key, adapter_name=self.adapters[key])
             self.model.enable_adapters()
             self.model.set_adapter(self.adapters[key])
         try:
@@ -118,9 +118,17 @@ def load_model(
     folder = _find(str(name))
     device = choose_device(device)
     dtype = dtype or choose_dtype(device)[0]
-    with progress_bars(False):
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    try:
+        with progress_bars(False):
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # config, weights and tokenizer each have errors of their own
+        raise KitError(
+            f"the model in {folder} cannot be loaded ({type(error).__name__}: {error}). "
+            "Copy its folder again, or choose another model."
+        ) from error
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -128,6 +136,18 @@ def load_model(
         tokenizer.chat_template = PLAIN_CHAT
     model.to(device).eval()
     return FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
+
+
+def _adapter_key(folder: Path) -> str:
+    """The place and the last change of an adapter's weights: trained anew in the same folder, it is another adapter.
+
+    Raises:
+        KitError: There is no adapter.
+    """
+    weights = folder / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise KitError(f"{folder} holds no adapter (no {weights.name}): train it first, or check the path")
+    return f"{folder.resolve()} {weights.stat().st_mtime_ns} {weights.stat().st_size}"
 
 
 def load_embedder(device: str | None = None, dtype: str | None = None) -> HuggingFaceEmbedding:

@@ -33,7 +33,7 @@ from .store import Store, check_record, embedder_name, known_documents, open_sto
 __all__ = ["Index", "IndexReport", "RagSettings", "Retriever", "build_index", "open_index", "open_store"]
 
 DOCUMENTS_A_BATCH = 32
-FUSION_DEPTH = 20
+FUSION_DEPTH = 40
 FILTERS = ("document_id", "title", "type", "revision", "date")
 
 

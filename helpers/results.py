@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -28,9 +29,12 @@ def versions() -> dict[str, str]:
 
 
 def git_revision() -> str:
-    """The kit's commit, with `+` when its files differ from it; empty outside a checkout."""
+    """The kit's commit, with `+` when its files differ from it; empty outside a checkout and without git."""
     root = Path(__file__).parent.parent
-    run = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=root, capture_output=True, text=True)
+    try:
+        run = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=root, capture_output=True, text=True)
+    except OSError:
+        return ""
     return run.stdout.strip()
 
 
@@ -61,7 +65,8 @@ def write_text(path: Path, text: str) -> Path:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise KitError(
             f"could not write {path}: {error.strerror or error}. {_keep_elsewhere(path.name, text)}"
         ) from error

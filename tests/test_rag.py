@@ -84,7 +84,7 @@ def texts(found: list) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"chunk_size": 8}, "`chunk_size` must be at least 16 tokens. Got 8"),
+        ({"chunk_size": 49}, "`chunk_size` must be at least 50 tokens: less is hardly a sentence. Got 49"),
         ({"chunk_size": 64, "chunk_overlap": 33}, "`chunk_overlap` must be between 0 and 32, half of `chunk_size`"),
         ({"chunk_overlap": -1}, "`chunk_overlap` must be between 0 and"),
         ({"k": 0}, "`k` must be at least 1. Got 0"),

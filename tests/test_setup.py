@@ -1,12 +1,13 @@
 """The ways in: the Makefile's stamps, environment.yml, and one list of packages that all of them agree on."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import distributions, packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,34 @@ def test_constraints_are_plain_pins_without_hosts_paths_or_local_builds():
     assert lines[0].startswith("#")
     for line in lines:
         assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), line
+
+
+@pytest.mark.parametrize("python", ["3.11.0", "3.12.0", "3.13.0"])
+def test_each_pin_accepts_every_python_that_the_project_allows(python):
+    assert python in SpecifierSet(PROJECT["requires-python"])
+    installed = {canonicalize_name(item.name): item for item in distributions()}
+    compared = [name for name, pin in pins().items() if name in installed and installed[name].version == pin]
+    assert len(compared) > len(listed())
+    for name in compared:
+        assert python in SpecifierSet(installed[name].metadata["Requires-Python"] or ""), name
+
+
+@pytest.mark.parametrize(("folder", "extra"), [("helpers", None), ("tests", "test")])
+def test_whatever_is_imported_is_listed(folder, extra):
+    names = {canonicalize_name(item.name) for item in listed() + (listed(extra) if extra else [])}
+    owners = packages_distributions()
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for module in imported(path) - sys.stdlib_module_names - {"helpers"}:
+            if not (path.parent / f"{module}.py").exists():
+                assert names & {canonicalize_name(owner) for owner in owners[module]}, f"{path.name} imports {module}"
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names of all absolute imports in a file, wherever they stand in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    named = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0}
+    return {name.partition(".")[0] for name in plain | named}
 
 
 def test_no_other_file_lists_packages():

@@ -9,7 +9,8 @@ from helpers.tidewater.templates import Rotation, fill, load, seeded
 from helpers.tidewater.world import World
 
 TERM_GENRE = "word_list"
-SENTENCES_A_TERM = 4
+RESTATEMENTS = 7
+SENTENCES_A_TERM = 3
 SENTENCES_A_NOTE = 4
 
 

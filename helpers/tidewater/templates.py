@@ -127,17 +127,17 @@ def repeated_runs(texts: Iterable[tuple[str, str]], length: int = 6) -> list[tup
 
 
 class Rotation:
-    """Hands out the numbers 0 to `size` - 1 in a shuffled order, so that each is used as often as the others."""
+    """Hands out the numbers 0 to `size` - 1, each as often as the others, in a new shuffled order each time round."""
 
     def __init__(self, size: int, random: Random):
-        self._order = list(range(size))
-        random.shuffle(self._order)
-        self._rank = {number: rank for rank, number in enumerate(self._order)}
-        self._used = dict.fromkeys(self._order, 0)
+        self._random = random
+        self._used = dict.fromkeys(range(size), 0)
+        self._rank = {number: random.random() for number in self._used}
 
     def next(self, avoid: Iterable[int] = ()) -> int:
         """The least used number, one of `avoid` only if no other is left."""
         banned = set(avoid)
-        choice = min(self._order, key=lambda number: (number in banned, self._used[number], self._rank[number]))
+        choice = min(self._used, key=lambda number: (number in banned, self._used[number], self._rank[number]))
         self._used[choice] += 1
+        self._rank[choice] = self._random.random()
         return choice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -13,6 +14,7 @@ from helpers.tidewater.world import FIELDS, Asset, World
 ASSETS_A_BULLETIN = 4
 TERMS_A_GLOSSARY = 16
 FIRST_DAY = date(2026, 1, 5)
+_WRAP = re.compile(r"(?<=\S)\n[ \t]*(?=\S)(?!#|[-*] |\d+\. )")
 REVISION_DAY = date(2026, 9, 7)
 
 
@@ -124,7 +126,7 @@ def _page(plan: Plan, world: World, day: date, revision: int = 1) -> Page:
     sections, states = [], []
     for template, asset in plan.parts:
         values = world.values(asset, updated) if asset else {}
-        text = fill(template, values)
+        text = _WRAP.sub(" ", fill(template, values))
         sections.append(f"## {asset.name}\n\n{text}" if plan.headed and asset else text)
         states += [(asset.name, field) for field in FIELDS if asset and field in slots(template)]
     first = plan.parts[0][1]

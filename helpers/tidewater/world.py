@@ -17,12 +17,16 @@ FIELDS = (
 )  # fmt: skip
 CHANGING = ("supervisor", "inspection_interval", "radio_channel")
 SMALLEST, LARGEST = 12, 2000
+FIRST_YEAR, LAST_YEAR = 1991, 2025
 ABSENT = 40
 
 
 @dataclass(frozen=True)
 class Asset:
-    """One tidal machine; `split` is `trained`, `heldout`, or `new` for the one that comes with the updates."""
+    """One tidal machine; `split` is `trained`, `heldout`, or `new` for the one that comes with the updates.
+
+    Only the new one was commissioned in `LAST_YEAR`.
+    """
 
     name: str
     split: str
@@ -78,7 +82,7 @@ def make_world(seed: int = 7, assets: int = 24) -> World:
         Asset(name, "heldout" if name in held_out else "trained", {field: next(draw[field]) for field in FIELDS})
         for name in names
     ]
-    newcomer = Asset(newcomer_name, "new", {field: next(draw[field]) for field in FIELDS})
+    newcomer = Asset(newcomer_name, "new", {f: next(draw[f]) for f in FIELDS} | {"commissioned": str(LAST_YEAR)})
     changing = sorted(seeded(seed, "changes").sample(range(assets), round(assets * 5 / 6)))
     changes = {table[i].name: {f: _other(draw[f], table[i].values[f]) for f in CHANGING} for i in changing}
     return World(seed, tuple(table), newcomer, changes, tuple(absent))
@@ -91,17 +95,19 @@ def _other(draw: Iterator[str], old: str) -> str:
 def _names(count: int, random: Random) -> tuple[list[str], list[str]]:
     """`count` names in groups that share their start (near misses), and names of machines that do not exist."""
     lists = load("names")
-    starts, endings = list(lists["asset_starts"]), list(lists["asset_endings"])
+    starts = list(lists["asset_starts"])
     random.shuffle(starts)
     group = max(2, -(-(count + 2) // len(starts)))
     names: list[str] = []
     others: list[str] = []
     for start in starts:
-        fitting = [ending for ending in endings if ending[0] != start[-1] and ending != start.lower()]
-        random.shuffle(fitting)
+        fitting = []
+        for kind in ("asset_endings", "more_endings"):
+            made = [start + end for end in lists[kind] if end[0] != start[-1]]
+            fitting += [name for name in random.sample(made, len(made)) if name not in lists["asset_never"]]
         wanted = max(0, min(group, count - len(names)))
-        names += [start + ending for ending in fitting[:wanted]]
-        others += [start + ending for ending in fitting[wanted : wanted + 3]]
+        names += fitting[:wanted]
+        others += fitting[wanted : wanted + 3]
     absent = [name for name in others if name not in names]
     return names, random.sample(absent, ABSENT)
 
@@ -119,25 +125,30 @@ def _held_out(names: list[str], random: Random) -> set[str]:
 
 
 def _drawers(seed: int) -> dict[str, Iterator[str]]:
-    """One endless stream of values a field. Bare numbers are shared between fields only when nothing else is left."""
+    """One endless stream of values a field, short ones first.
+
+    Bare numbers are shared between fields only when nothing else is left; those in codes and parts stand apart.
+    """
     lists = load("names")
     numbers: set[str] = set()
-    pools: dict[str, tuple[list[str], Callable[[str], str], set[str]]] = {
-        "site": ([f"{a} {b}" for a, b in product(lists["site_words"], lists["site_kinds"])], _first, set()),
-        "commissioned": ([str(year) for year in range(1991, 2026)], _number, numbers),
-        "supervisor": ([f"{a} {b}" for a, b in product(lists["first_names"], lists["surnames"])], _last, set()),
-        "rated_capacity": ([f"{n} kW" for n in range(105, 3000, 5) if _plain(n)], _number, numbers),
-        "inspection_interval": ([f"{n} days" for n in range(21, 301) if _plain(n)], _number, numbers),
-        "alarm_code": ([f"{a}-{n}" for a, n in product(lists["alarm_letters"], range(10, 1000))], str, set()),
-        "spare_part": ([f"P-{n}" for n in range(1000, 10000)], str, set()),
-        "radio_channel": ([f"channel {n}" for n in range(1, 1000)], _number, numbers),
+    codes = [f"{letter}-{n}" for n, letter in product(range(301, 1000), lists["alarm_letters"]) if n % 5]
+    parts = [f"P-{n}" for n in range(3000, 10000)]
+    streams: dict[str, tuple[list[list[str]], Callable[[str], str], set[str]]] = {
+        "site": ([[f"{a} {b}" for a, b in product(lists["site_words"], lists["site_kinds"])]], _first, set()),
+        "commissioned": ([[str(year) for year in range(FIRST_YEAR, LAST_YEAR)]], _number, numbers),
+        "supervisor": ([[f"{a} {b}" for a, b in product(lists["first_names"], lists["surnames"])]], _last, set()),
+        "rated_capacity": (_tiers("{} kW", range(105, 1000, 5), range(1000, 3000, 5)), _number, numbers),
+        "inspection_interval": (_tiers("{} days", range(21, 100), range(100, 301)), _number, numbers),
+        "alarm_code": ([codes], str, set()),
+        "spare_part": ([parts], str, set()),
+        "radio_channel": (_tiers("channel {}", range(1, 100), range(100, 1000)), _number, numbers),
     }
-    return {field: _draw(*pool, seeded(seed, field)) for field, pool in pools.items()}
+    return {field: _draw(*stream, seeded(seed, field)) for field, stream in streams.items()}
 
 
-def _plain(number: int) -> bool:
-    """Whether the article before the number is "a": texts may say "a 640 kW machine" whatever the number is."""
-    return not re.match(r"8|1[18]$|1[18]\d\d$", str(number))
+def _tiers(form: str, *ranges: range) -> list[list[str]]:
+    """Values with numbers that take the article "a", since a text may say "a 640 kW machine" whatever the number is."""
+    return [[form.format(n) for n in numbers if not re.match(r"8|1[18]$|1[18]\d\d$", str(n))] for numbers in ranges]
 
 
 def _number(value: str) -> str:
@@ -152,15 +163,15 @@ def _last(value: str) -> str:
     return value.split()[-1]
 
 
-def _draw(pool: list[str], key: Callable[[str], str], taken: set[str], random: Random) -> Iterator[str]:
-    """Yields every value of the pool once before any twice, those whose `key` is not yet `taken` first."""
+def _draw(tiers: list[list[str]], key: Callable[[str], str], taken: set[str], random: Random) -> Iterator[str]:
+    """Yields every value of the tiers once before any twice, those whose `key` is not yet `taken` first."""
     while True:
-        random.shuffle(pool)
         later = []
-        for value in pool:
-            if key(value) in taken:
-                later.append(value)
-            else:
-                taken.add(key(value))
-                yield value
+        for tier in tiers:
+            for value in random.sample(tier, len(tier)):
+                if key(value) in taken:
+                    later.append(value)
+                else:
+                    taken.add(key(value))
+                    yield value
         yield from later

@@ -1,0 +1,92 @@
+"""What several test modules share: the two default models, two tiny random models, and a small world.
+
+Everything here is real: no model, index or data set is replaced by a mock. The small things are small so that a test
+takes moments, and they are made once for the whole session; no test may change them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ARCHITECTURES = ("Llama", "Qwen2")
+
+
+@pytest.fixture(scope="session")
+def fm():
+    """The default foundation model in float32, where batched and single answers are equal."""
+    from helpers.models import load_model
+
+    return load_model(device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def embedder():
+    """The default embedding model in float32."""
+    from helpers.models import load_embedder
+
+    return load_embedder(device="cpu", dtype="float32")
+
+
+def make_tiny(architecture: str, folder: Path, seed: int = 0) -> Path:
+    """Saves a two-layer model with random weights, and the default FM's tokenizer, as a folder of safetensors."""
+    import torch
+    import transformers
+
+    from helpers.fetch import FOUNDATION_MODEL, model_folder
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder(FOUNDATION_MODEL))
+    config = getattr(transformers, f"{architecture}Config")(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        initializer_range=0.2,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        getattr(transformers, f"{architecture}ForCausalLM")(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", params=ARCHITECTURES)
+def tiny_folder(request, tmp_path_factory) -> Path:
+    """The folder of a tiny random model; tests that take it run once for each architecture."""
+    return make_tiny(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder):
+    """The tiny random model of `tiny_folder` in memory, in float32."""
+    from helpers.models import load_model
+
+    return load_model(tiny_folder, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory) -> Path:
+    """The data folder of a world of twelve assets."""
+    from helpers.tidewater import generate
+
+    folder = tmp_path_factory.mktemp("world") / "small"
+    generate(folder, seed=3, assets=12)
+    return folder
+
+
+def run_python(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs `python ARGUMENTS` in the kit's folder; `environment` comes on top of this process's own."""
+    command = [sys.executable, *(str(argument) for argument in arguments)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", env=os.environ | environment
+    )

@@ -1,0 +1,259 @@
+"""The Assistant: what it shows the model, what it keeps of the answer, and that weights can be put on and taken off."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import peft
+import pytest
+import torch
+from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, LlamaDebugHandler
+from llama_index.core.query_engine import RetrieverQueryEngine
+from transformers import AutoModelForCausalLM
+
+from helpers import prompts
+from helpers.assistant import SHORT_ANSWER, Assistant
+from helpers.llm import KitLLM, qa_template
+from helpers.models import load_model
+from helpers.rag import RagSettings, build_index, open_store
+from helpers.records import DataError, Document, Example, KitError, Question
+
+DOCUMENTS = [
+    Document("one", "Brackwell", "Brackwell stands in the sound. Its supervisor is Maren Holloway."),
+    Document("two", "Corrindale", "Corrindale turns at 850 kW. Call its crew on channel 31 {with care}."),
+    Document("three", "Eastness", "Eastness was built in 2009. Nobody lifts a rotor alone there."),
+    Document("four", "Lifting", "Ropes are checked first. Then the rotor is lifted by two people."),
+]
+ASKED = [
+    Question("w1", "facts_heldout", "Who supervises Brackwell?", ("Maren Holloway",), ("one",)),
+    Question("c1", "terms", "What is slack water?", ("no current",), choices=("a drink", "no current", "a leak")),
+    Question("t1", "triage", "Reply with JSON only. Report: the pump leaks.", ('{"team": "hull"}',)),
+    Question("w2", "facts_heldout", "Which channel reaches Corrindale, and what else is known of it?", ("31",), ("two",)),
+    Question("c2", "general", "Is ice cold?", ("yes",), choices=("yes", "no")),
+]
+SHOWN = {
+    "answers": [Example("a1", "answers", "Who runs Holmsey?", "Ida Reed"), Example("a2", "answers", "When?", "1999")],
+    "triage": [Example("b1", "triage", "The mast hums.", '{"team": "rig"}')],
+}
+
+
+@pytest.fixture
+def own(tiny_folder):
+    """A tiny model of the test's own, which it may put adapters on."""
+    return load_model(tiny_folder, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def index(embedder, tmp_path_factory):
+    store = open_store(tmp_path_factory.mktemp("index"))
+    return build_index(DOCUMENTS, store, embedder, RagSettings(), progress=False)[0]
+
+
+def make_adapter(tiny_folder: Path, folder: Path, seed: int) -> Path:
+    """A LoRA adapter with random weights on every linear layer of the tiny model."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = peft.LoraConfig(r=4, lora_alpha=64, target_modules="all-linear", init_lora_weights=False)
+        adapted = peft.get_peft_model(model, config)
+        for name, weights in adapted.named_parameters():
+            if "lora_" in name:
+                torch.nn.init.normal_(weights, std=0.3)
+    adapted.save_pretrained(folder)
+    return folder
+
+
+def plain(answers) -> list[tuple]:
+    """What must agree between two ways of asking; log-probabilities to four digits."""
+    return [(a.question_id, a.text, a.prompt, [p.node_id for p in a.passages], a.new_tokens,
+             pytest.approx(a.logprobs, abs=1e-4)) for a in answers]  # fmt: skip
+
+
+# ---- what the model reads
+
+
+def test_the_bare_question_says_how_to_reply(tiny):
+    assistant = Assistant(tiny)
+    told = assistant.prompt(ASKED[0])
+    assert told.startswith(ASKED[0].prompt) and "answer only" in told
+    for alone in (ASKED[1], ASKED[2]):
+        assert assistant.prompt(alone) == alone.prompt
+
+
+def test_the_expanded_prompt_holds_each_passage_and_the_question(tiny, index):
+    assistant = Assistant(tiny, retriever=index.retriever(k=3))
+    for question in ASKED:
+        passages = assistant.retriever.retrieve_all([question.prompt])[0]
+        told = assistant.prompt(question, passages)
+        places = [told.index(passage.text) for passage in passages]
+        assert places == sorted(places), "the best passage must come first"
+        assert told.index(question.prompt) > places[-1]
+        assert not question.choices or not any(choice in told.replace(question.prompt, "") for choice in ("a leak",))
+
+
+def test_braces_in_questions_and_passages_are_kept(tiny, index):
+    question = Question("q", "own", "What is {x} or {0} at Corrindale?")
+    assert "{x} or {0}" in Assistant(tiny).prompt(question)
+    passages = index.retriever(k=4).retrieve(question.prompt)
+    told = Assistant(tiny, retriever=index.retriever(k=4)).prompt(question, passages)
+    assert "{x} or {0}" in told and "{with care}" in told
+
+
+def test_few_shot_shows_the_examples_of_the_task_and_none_with_choices(tiny):
+    assistant = Assistant(tiny, examples=SHOWN)
+    told = assistant.prompt(ASKED[0])
+    for example in SHOWN["answers"]:
+        assert told.index(example.prompt) < told.index(example.response) < told.index(ASKED[0].prompt)
+    assert "mast" not in told
+    assert "mast" in assistant.prompt(ASKED[2]) and "Holmsey" not in assistant.prompt(ASKED[2])
+    assert assistant.prompt(ASKED[1]) == ASKED[1].prompt
+
+
+# ---- answers
+
+
+@pytest.mark.parametrize("kind", ["bare", "few-shot", "rag"])
+def test_an_answer_keeps_the_exact_prompt_and_ask_all_equals_ask(tiny, index, kind):
+    assistant = {
+        "bare": Assistant(tiny),
+        "few-shot": Assistant(tiny, examples=SHOWN),
+        "rag": Assistant(tiny, retriever=index.retriever(k=2)),
+    }[kind]
+    together = assistant.ask_all(ASKED)
+    assert [answer.question_id for answer in together] == [question.id for question in ASKED]
+    assert plain(together) == plain([assistant.ask(question) for question in ASKED])
+    assert plain(together) == plain(assistant.ask_all(ASKED[::-1], batch_size=2)[::-1])
+    for question, answer in zip(ASKED, together, strict=True):
+        assert answer.prompt == tiny.chat(assistant.prompt(question, answer.passages))
+        assert answer.prompt_tokens == tiny.count_tokens(answer.prompt)
+        assert len(answer.passages) == (2 if kind == "rag" else 0)
+        assert (answer.retrieval_s > 0) == (kind == "rag")
+
+
+def test_choices_are_chosen_and_words_are_written(tiny):
+    for question, answer in zip(ASKED, Assistant(tiny).ask_all(ASKED), strict=True):
+        if question.choices:
+            assert len(answer.logprobs) == len(question.choices)
+            assert answer.text == question.choices[answer.logprobs.index(max(answer.logprobs))]
+            assert answer.first_token_s is None and answer.total_s is None and answer.new_tokens == 0
+        else:
+            assert answer.logprobs == ()
+            assert 0 < answer.first_token_s <= answer.total_s
+            assert answer.new_tokens <= (48 if question.set == "triage" else SHORT_ANSWER)
+
+
+def test_times_of_one_answer_include_its_retrieval(tiny, index):
+    answer = Assistant(tiny, retriever=index.retriever(k=2)).ask(ASKED[0])
+    assert answer.batch_size == 1
+    assert answer.retrieval_s < answer.first_token_s <= answer.total_s
+
+
+def test_plain_strings_and_limits(tiny):
+    assistant = Assistant(tiny)
+    answer = assistant.ask("Who supervises Brackwell?", max_new_tokens=2)
+    assert answer.new_tokens <= 2 and "Who supervises Brackwell?" in answer.prompt
+    first, second = assistant.ask_all(["Who?", "When?"])
+    assert first.question_id != second.question_id
+    assert assistant.ask_all([]) == []
+    with pytest.raises(DataError, match="context of 1024"):
+        assistant.ask("tide " * 1024)
+
+
+# ---- weights that are put on and taken off
+
+
+def test_an_adapter_changes_the_answers_and_leaves_the_base_as_it_was(own, tiny_folder, tmp_path):
+    first = make_adapter(tiny_folder, tmp_path / "first", 1)
+    second = make_adapter(tiny_folder, tmp_path / "second", 2)
+    weights = {name: tensor.clone() for name, tensor in own.model.named_parameters()}
+    parameters = own.parameters
+    base = Assistant(own).ask_all(ASKED)
+    one = Assistant(own, adapter=first).ask_all(ASKED)
+    two = Assistant(own, adapter=second).ask_all(ASKED)
+    texts = [tuple(answer.text for answer in answers) for answers in (base, one, two)]
+    assert len(set(texts)) == 3, "base and both adapters must answer differently, or this proves nothing"
+
+    after = Assistant(own).ask_all(ASKED)
+    assert [a.text for a in after] == [a.text for a in base]
+    assert [a.logprobs for a in after] == [a.logprobs for a in base], "the base must answer as before, bit for bit"
+    assert plain(Assistant(own, adapter=first).ask_all(ASKED)) == plain(one)
+    assert plain(Assistant(own, adapter=second).ask_all(ASKED)) == plain(two)
+
+    now = {name.replace(".base_layer", ""): tensor for name, tensor in own.model.named_parameters()}
+    assert all(torch.equal(now[name], tensor) for name, tensor in weights.items())
+    assert own.parameters == parameters
+
+
+def test_an_adapter_computes_what_peft_computes(own, tiny_folder, tmp_path):
+    folder = make_adapter(tiny_folder, tmp_path / "adapter", 1)
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
+    merged = peft.PeftModel.from_pretrained(model, folder).merge_and_unload()
+    ids = torch.arange(40, 60)[None]
+    with torch.inference_mode(), own.using(folder) as adapted:
+        assert torch.allclose(adapted(ids).logits, merged(ids).logits, atol=1e-3)
+
+
+def test_the_base_is_back_after_an_error_and_inside_using_none(own, tiny_folder, tmp_path):
+    folder = make_adapter(tiny_folder, tmp_path / "adapter", 1)
+    ids = torch.arange(40, 60)[None]
+    with torch.inference_mode():
+        base = own.model(ids).logits
+        with pytest.raises(RuntimeError), own.using(folder) as model:
+            assert not torch.equal(model(ids).logits, base)
+            raise RuntimeError
+        assert torch.equal(own.model(ids).logits, base)
+        with own.using(None) as model:
+            assert torch.equal(model(ids).logits, base)
+
+
+def test_an_adapter_trained_anew_in_the_same_folder_is_used(own, tiny_folder, tmp_path):
+    folder = make_adapter(tiny_folder, tmp_path / "adapter", 1)
+    before = Assistant(own, adapter=folder).ask_all(ASKED)
+    shutil.rmtree(folder)
+    make_adapter(tiny_folder, folder, 2)
+    after = Assistant(own, adapter=folder).ask_all(ASKED)
+    fresh = Assistant(load_model(tiny_folder, device="cpu", dtype="float32"), adapter=folder).ask_all(ASKED)
+    assert plain(after) == plain(fresh) != plain(before)
+
+
+def test_a_folder_without_an_adapter_is_named_and_can_be_filled(own, tiny_folder, tmp_path):
+    assistant = Assistant(own, adapter=tmp_path / "adapter")
+    with pytest.raises(KitError, match="holds no adapter"):
+        assistant.ask(ASKED[0])
+    make_adapter(tiny_folder, tmp_path / "adapter", 1)
+    assert assistant.ask(ASKED[0]).new_tokens > 0
+
+
+# ---- the same through LlamaIndex
+
+
+@pytest.mark.parametrize("way", ["index", "retriever"])
+def test_the_answer_is_that_of_llama_indexs_query_engine(tiny, index, way):
+    retriever = index.retriever(k=2)
+    assistant = Assistant(tiny, retriever=retriever)
+    log = LlamaDebugHandler(print_trace_on_end=False)
+    llm = KitLLM(fm=tiny, callback_manager=CallbackManager([log]))
+    options = {"llm": llm, "text_qa_template": qa_template()}
+    if way == "index":
+        engine = index.llama_index.as_query_engine(**options, similarity_top_k=2)
+    else:
+        engine = RetrieverQueryEngine.from_args(retriever.llama_index, **options)
+    for question in (q for q in ASKED if q.set == "facts_heldout"):
+        ours, theirs = assistant.ask(question), engine.query(question.prompt)
+        assert [node.node_id for node in theirs.source_nodes] == [passage.node_id for passage in ours.passages]
+        assert str(theirs) == ours.text != ""
+        completion = log.get_event_pairs(CBEventType.LLM)[-1][1].payload[EventPayload.COMPLETION]
+        assert completion.additional_kwargs["prompt"] == ours.prompt
+    assert prompts.EXPANDED.format(passages="P", question="Q") == qa_template().format(context_str="P", query_str="Q")
+
+
+def test_the_llm_streams_takes_finished_prompts_and_adapters(own, tiny_folder, tmp_path):
+    llm = KitLLM(fm=own, max_new_tokens=6)
+    assert llm.metadata.context_window == 1024 and llm.metadata.num_output == 6
+    whole = llm.complete("Who?").text
+    assert "".join(piece.delta for piece in llm.stream_complete("Who?")) == whole
+    assert llm.complete(own.chat("Who?"), formatted=True).text == whole
+    adapter = make_adapter(tiny_folder, tmp_path / "adapter", 1)
+    adapted = KitLLM(fm=own, adapter=str(adapter), max_new_tokens=6).complete("Who?").text
+    assert adapted != whole and llm.complete("Who?").text == whole

@@ -1,0 +1,55 @@
+"""Effort: clocks and memory are real, an error does not lose them, and two steps add up."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from helpers.effort import INTERVAL_S, folder_bytes, measure
+from helpers.records import Effort
+
+
+def test_clocks_and_memory_are_measured():
+    before = time.perf_counter()
+    with measure() as effort:
+        effort.documents = 3
+        held = bytearray(200_000_000)
+        held[::4096] = b"x" * len(held[::4096])  # touch every page, so that the memory is really taken
+        end = time.process_time() + 0.2
+        while time.process_time() < end:
+            sum(range(1000))
+        time.sleep(2 * INTERVAL_S)
+        del held
+    assert effort.documents == 3
+    assert 0.2 <= effort.cpu_s
+    assert 0.3 <= effort.wall_s <= time.perf_counter() - before
+    assert effort.peak_memory_bytes > 200_000_000
+
+
+def test_sleep_takes_wall_time_and_hardly_any_cpu_time():
+    with measure() as effort:
+        time.sleep(0.3)
+    assert effort.wall_s >= 0.3 and effort.cpu_s < 0.2
+
+
+def test_what_was_measured_survives_an_error():
+    with pytest.raises(KeyboardInterrupt), measure() as effort:
+        time.sleep(0.01)
+        raise KeyboardInterrupt
+    assert effort.wall_s >= 0.01 and effort.peak_memory_bytes > 0
+
+
+def test_efforts_add_up_except_for_the_peak():
+    one = Effort(1.0, 2.0, 300, 4, 5, 6, 7, 8)
+    two = Effort(10.0, 20.0, 30, 40, 50, 60, 70, 80)
+    assert one + two == two + one == Effort(11.0, 22.0, 300, 44, 55, 66, 77, 88)
+    assert one + Effort() == one
+
+
+def test_the_size_of_a_folder_counts_every_file_below_it(tmp_path):
+    assert folder_bytes(tmp_path) == 0
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / "a").write_bytes(b"123")
+    (tmp_path / "deep" / "deeper" / "b").write_bytes(b"12345")
+    assert folder_bytes(tmp_path) == 8

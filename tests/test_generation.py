@@ -1,0 +1,273 @@
+"""Decoding and scoring: what a batch, a pad token, a neighbour or an order must not change."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from helpers import generation
+from helpers.generation import Sampling
+from helpers.records import DataError
+
+PROMPTS = (
+    "What is the capital of France?",
+    "Name three colours.",
+    "Hi",
+    "The pump in hall two has been leaking oil since Monday, and the crew that looked at it found nothing. What now?",
+    "Count from one to five.",
+    "Reply with the word yes and nothing else.",
+    "Is water wet? Answer in one sentence, and say why you think so.",
+    "List the days of the week, in order, with a comma between each of them.",
+)
+THINGS = ("France", "Spain", "Italy", "Japan", "Egypt", "Kenya", "Peru", "Norway", "Greece", "India")
+ASKED = ("What is the capital of {}?", "Name a river in {}.", "Name a dish from {}.", "Which language is spoken in {}?")
+
+
+def chats(model, prompts=PROMPTS) -> list[str]:
+    return [model.chat(prompt) for prompt in prompts]
+
+
+def texts(made) -> list[str]:
+    return [one.text for one in made]
+
+
+# ---- greedy decoding
+
+
+def test_batched_answers_equal_single_ones(tiny):
+    prompts = chats(tiny)
+    single = generation.generate(tiny, prompts, max_new_tokens=12, batch_size=1)
+    for size in (3, 8):
+        batched = generation.generate(tiny, prompts, max_new_tokens=12, batch_size=size)
+        assert texts(batched) == texts(single)
+        assert [one.new_tokens for one in batched] == [one.new_tokens for one in single]
+    assert len(set(texts(single))) > 1, "the prompts must have different answers, or this proves nothing"
+
+
+def test_batched_answers_of_the_default_model_equal_single_ones(fm):
+    prompts = chats(fm)
+    single = generation.generate(fm, prompts, max_new_tokens=24, batch_size=1)
+    batched = generation.generate(fm, prompts, max_new_tokens=24)
+    assert texts(batched) == texts(single)
+    assert "Paris" in batched[0].text
+    assert len({one.new_tokens for one in batched}) > 1, "some rows must end before others, or this proves nothing"
+
+
+def test_batched_answers_in_bfloat16_equal_single_ones_in_97_of_100(fm):
+    from helpers.models import load_model
+
+    coarse = load_model(device="cpu", dtype="bfloat16")
+    prompts = chats(coarse, [f"{asked.format(thing)} Reply in one word." for asked in ASKED for thing in THINGS])
+    single = texts(generation.generate(coarse, prompts, max_new_tokens=8, batch_size=1))
+    batched = texts(generation.generate(coarse, prompts, max_new_tokens=8))
+    equal = sum(one == other for one, other in zip(single, batched, strict=True))
+    assert equal >= 0.97 * len(prompts), [pair for pair in zip(single, batched, strict=True) if pair[0] != pair[1]]
+
+
+def test_greedy_decoding_is_the_likeliest_token_of_a_plain_forward_pass(tiny):
+    prompt = tiny.chat("Which tide turns it?")
+    ids = tiny.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    expected = []
+    with torch.inference_mode():
+        for _ in range(6):
+            expected.append(int(tiny.model(torch.tensor([ids + expected])).logits[0, -1].argmax()))
+    (made,) = generation.generate(tiny, [prompt], max_new_tokens=6)
+    assert made.text == tiny.tokenizer.decode(expected).strip()
+    assert made.prompt_tokens == len(ids)
+
+
+def test_the_order_of_the_prompts_is_kept(tiny):
+    prompts = chats(tiny)
+    forwards = texts(generation.generate(tiny, prompts, max_new_tokens=6, batch_size=2))
+    backwards = texts(generation.generate(tiny, prompts[::-1], max_new_tokens=6, batch_size=3))
+    assert backwards[::-1] == forwards
+    counts = [one.prompt_tokens for one in generation.generate(tiny, prompts, max_new_tokens=1)]
+    assert counts == [len(tiny.tokenizer(prompt, add_special_tokens=False)["input_ids"]) for prompt in prompts]
+    assert generation.generate(tiny, []) == []
+
+
+@pytest.fixture
+def stopping(tiny):
+    """The tiny model, with the third token of the first prompt's answer as one more stop token."""
+    prompt = chats(tiny)[0]
+    before = tiny.model.generation_config.eos_token_id
+    with torch.inference_mode():
+        ids = tiny.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        told = []
+        for _ in range(3):
+            told.append(int(tiny.model(torch.tensor([ids + told])).logits[0, -1].argmax()))
+    assert told[2] not in told[:2]
+    tiny.model.generation_config.eos_token_id = [told[2]]
+    yield tiny, told
+    tiny.model.generation_config.eos_token_id = before
+
+
+def test_a_stop_token_ends_an_answer_and_is_not_in_its_text(stopping):
+    model, told = stopping
+    (made,) = generation.generate(model, chats(model)[:1], max_new_tokens=12)
+    assert made.new_tokens == 3
+    assert made.text == model.tokenizer.decode(told[:2]).strip()
+    assert model.stop_ids == {told[2], model.tokenizer.eos_token_id}
+
+
+def test_a_row_that_ends_early_does_not_change_the_others(stopping):
+    model, _ = stopping
+    prompts = chats(model)
+    together = generation.generate(model, prompts, max_new_tokens=12)
+    alone = generation.generate(model, prompts, max_new_tokens=12, batch_size=1)
+    assert texts(together) == texts(alone)
+    assert together[0].new_tokens == 3 and max(one.new_tokens for one in together) == 12
+    assert together[0].total_s < max(one.total_s for one in together), "a finished row waited for the longest"
+
+
+def test_limits_and_times(tiny):
+    for one in generation.generate(tiny, chats(tiny), max_new_tokens=5, batch_size=4):
+        assert 1 <= one.new_tokens <= 5
+        assert 0 < one.first_token_s <= one.total_s
+        assert one.batch_size == 4
+    (first,) = generation.generate(tiny, chats(tiny)[:1], max_new_tokens=1)
+    assert first.new_tokens == 1 and first.first_token_s == first.total_s and first.batch_size == 1
+    with pytest.raises(ValueError, match="`max_new_tokens` must be at least 1. Got 0"):
+        generation.generate(tiny, chats(tiny), max_new_tokens=0)
+    with pytest.raises(ValueError, match="`batch_size` must be at least 1. Got 0"):
+        generation.generate(tiny, chats(tiny), batch_size=0)
+
+
+def test_prompts_that_cannot_be_answered_are_named(tiny, fm):
+    with pytest.raises(DataError, match="an empty prompt"):
+        generation.generate(tiny, [""])
+    long = "tide " * tiny.context_length
+    with pytest.raises(DataError, match=f"'tide tide .*context of {tiny.context_length}"):
+        generation.generate(tiny, ["short", long], max_new_tokens=1)
+    fits = tiny.tokenizer.decode(tiny.tokenizer(long, add_special_tokens=False)["input_ids"][: tiny.context_length - 4])
+    size = tiny.count_tokens(fits)
+    assert generation.generate(tiny, [fits], max_new_tokens=tiny.context_length - size)[0].prompt_tokens == size
+    with pytest.raises(DataError):
+        generation.generate(tiny, [fits], max_new_tokens=tiny.context_length - size + 1)
+    with pytest.raises(DataError):
+        generation.choice_logprobs(tiny, [long], [["yes", "no"]])
+    assert generation.generate(fm, [fm.chat(long)], max_new_tokens=1)[0].prompt_tokens > tiny.context_length
+
+
+# ---- sampling
+
+
+def test_sampling_follows_its_seed(tiny):
+    prompts = chats(tiny)
+    drawn = {seed: texts(generation.generate(tiny, prompts, 8, sampling=Sampling(1.0, seed=seed))) for seed in (1, 2)}
+    assert texts(generation.generate(tiny, prompts, 8, sampling=Sampling(1.0, seed=1))) == drawn[1]
+    assert drawn[1] != drawn[2]
+    torch.manual_seed(99)
+    assert texts(generation.generate(tiny, prompts, 8, sampling=Sampling(1.0, seed=2))) == drawn[2]
+
+
+def test_a_tiny_top_p_and_a_temperature_near_zero_are_greedy(tiny):
+    prompts = chats(tiny)
+    greedy = texts(generation.generate(tiny, prompts, 8))
+    assert texts(generation.generate(tiny, prompts, 8, sampling=Sampling(1.5, top_p=1e-9, seed=3))) == greedy
+    assert texts(generation.generate(tiny, prompts, 8, sampling=Sampling(1e-5, seed=3))) == greedy
+
+
+def test_top_p_draws_from_the_likeliest_tokens_only():
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().repeat(4000, 1)
+    for top_p, kept in ((0.4, 1), (0.6, 2), (0.81, 3), (1.0, 4)):
+        drawn = generation._pick(logits, Sampling(1.0, top_p), torch.Generator().manual_seed(0))
+        assert set(drawn.tolist()) == set(range(kept))
+    shares = torch.bincount(drawn, minlength=4) / len(drawn)
+    assert torch.allclose(shares, logits[0].exp(), atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"temperature": -1}, "`temperature` must be at least 0. Got -1"),
+        ({"top_p": 0}, r"`top_p` must lie in \(0, 1\]. Got 0"),
+        ({"top_p": 1.5}, r"`top_p` must lie in \(0, 1\]. Got 1.5"),
+    ],
+)
+def test_sampling_says_what_it_takes(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Sampling(**fields)
+
+
+# ---- choices
+
+
+def plain_mean_logprob(model, prompt: str, choice: str) -> float:
+    """The mean log-probability of a choice's tokens, from one forward pass over prompt and choice."""
+    head, tail = (model.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, choice))
+    with torch.inference_mode():
+        logprobs = model.model(torch.tensor([head + tail])).logits[0].float().log_softmax(-1)
+    told = [logprobs[len(head) - 1 + i, token].item() for i, token in enumerate(tail)]
+    return sum(told) / len(told)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 12, 32])
+def test_choices_are_scored_as_by_a_plain_forward_pass(tiny, batch_size):
+    prompts = chats(tiny)[:4]
+    choices = [["yes", "no"], ["a", "a rather longer choice, of many tokens", "x y z"], ["one"], ["B", "A", "C", "D"]]
+    scored = generation.choice_logprobs(tiny, prompts, choices, batch_size)
+    for prompt, options, row in zip(prompts, choices, scored, strict=True):
+        assert row == pytest.approx([plain_mean_logprob(tiny, prompt, choice) for choice in options], abs=1e-4)
+
+
+def test_choices_of_one_token_need_no_second_pass(tiny):
+    prompts = chats(tiny)[:2]
+    scored = generation.choice_logprobs(tiny, prompts, [["A", "B"], ["B", "A"]])
+    assert scored[0] == pytest.approx([plain_mean_logprob(tiny, prompts[0], choice) for choice in "AB"], abs=1e-4)
+    assert scored[1] == pytest.approx([plain_mean_logprob(tiny, prompts[1], choice) for choice in "BA"], abs=1e-4)
+    assert generation.choice_logprobs(tiny, [], []) == []
+
+
+def test_the_default_model_knows_its_choices(fm):
+    prompt = fm.chat("What is the capital of France?")
+    choices = [f"The capital of France is {name}." for name in ("Paris", "Oslo", "qzxv jjkw")]
+    ((paris, oslo, nonsense),) = generation.choice_logprobs(fm, [prompt], [choices])
+    assert paris > oslo > nonsense
+    assert paris == pytest.approx(plain_mean_logprob(fm, prompt, choices[0]), abs=1e-3)
+
+
+def test_an_empty_choice_is_refused(tiny):
+    with pytest.raises(DataError, match="an empty choice"):
+        generation.choice_logprobs(tiny, chats(tiny)[:1], [["yes", ""]])
+
+
+# ---- perplexity
+
+
+def test_perplexity_is_exp_of_the_models_own_loss(tiny):
+    text = "The tide turns twice a day, and the crew of the night shift writes it down."
+    ids = torch.tensor([[tiny.tokenizer.bos_token_id, *tiny.tokenizer(text, add_special_tokens=False)["input_ids"]]])
+    with torch.inference_mode():
+        loss = tiny.model(ids, labels=ids).loss.item()
+    assert generation.perplexity(tiny, [text]) == pytest.approx(math.exp(loss), rel=1e-4)
+
+
+def test_perplexity_does_not_move_with_batches_padding_or_order(tiny):
+    written = [prompt * (1 + i % 3) for i, prompt in enumerate(PROMPTS)]
+    alone = generation.perplexity(tiny, written, batch_size=1)
+    assert generation.perplexity(tiny, written, batch_size=3) == pytest.approx(alone, rel=1e-5)
+    assert generation.perplexity(tiny, written[::-1], batch_size=8) == pytest.approx(alone, rel=1e-5)
+
+
+def test_perplexity_weighs_every_predicted_token_alike(tiny):
+    short, long = PROMPTS[2], PROMPTS[3]
+    predicted = [tiny.count_tokens(text) for text in (short, long)]  # each after one start token
+    each = [math.log(generation.perplexity(tiny, [text])) for text in (short, long)]
+    mean = sum(n * loss for n, loss in zip(predicted, each, strict=True)) / sum(predicted)
+    assert math.log(generation.perplexity(tiny, [short, long])) == pytest.approx(mean, rel=1e-5)
+
+
+def test_perplexity_reads_long_texts_in_windows_and_knows_english(tiny, fm):
+    assert math.isfinite(generation.perplexity(tiny, ["tide " * 2000], window=64))
+    english = "The weather in the mountains can change quickly, so walkers should carry warm clothes and a map."
+    shuffled = " ".join(sorted(english.split(), key=lambda word: word[::-1]))
+    assert 1 < generation.perplexity(fm, [english]) < 0.3 * generation.perplexity(fm, [shuffled])
+
+
+@pytest.mark.parametrize("written", [[], [""]])
+def test_perplexity_needs_a_text(tiny, written):
+    with pytest.raises(DataError, match="at least one text"):
+        generation.perplexity(tiny, written)

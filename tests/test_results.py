@@ -1,0 +1,184 @@
+"""Result files: the same record back, whole or not at all, and a clear word about every file that is none."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import run_python
+
+from helpers import results
+from helpers.records import Answer, DataError, Effort, KitError, Passage, Question, Result, Score
+
+
+def make_result(arm: str = "base:few_shot", question_set: str = "facts_heldout", **fields) -> Result:
+    question = Question("q1", question_set, "Who? „Wer?“", ("Maren", "M."), ("manual-1",), asset="Brackwell", field="who")
+    passage = Passage("manual-1", "node-1", "Maren runs it.\n", 0.75, "Brackwell")
+    answer = Answer("q1", "Maren", "<|user|>Who?", (passage,), 12, 3, 0.01, 0.02, 0.03, 1)
+    choice = Question("q2", "terms", "What?", ("a",), choices=("a", "b"))
+    chosen = Answer("q2", "a", "<|user|>What?", prompt_tokens=5, batch_size=32, logprobs=(-0.5, -1.25))
+    record = Result(
+        arm, question_set, 7, "quick", "0123456789abcdef", "complete",
+        [Score(question, answer, 1.0, "right"), Score(choice, chosen, 1.0, "right choice")],
+        {"exact_match": 1.0, "first_token_s": [0.02]}, Effort(wall_s=1.5, documents=3), {"model": "tiny"},
+        {"torch": "2"}, {"cores": 2}, "abc1234", "2025-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    return replace(record, **fields)
+
+
+def test_a_result_comes_back_as_it_was(tmp_path):
+    made = make_result()
+    path = results.write_result(tmp_path / "new" / "folder", made)
+    assert results.read_result(path) == made
+    assert results.read_results(path.parent) == [made]
+    assert "„Wer?“" in path.read_text(encoding="utf-8") and b"\r" not in path.read_bytes()
+    assert results.write_result(path.parent, made) == path
+    assert [file.name for file in path.parent.iterdir()] == [path.name], "something was left beside the result"
+
+
+def test_file_names_work_everywhere_and_tell_runs_apart(tmp_path):
+    runs = [
+        make_result(), make_result(arm="base"), make_result(arm="rag+customization"), make_result(question_set="terms"),
+        make_result(seed=8), make_result(experiment="f" * 16),
+    ]  # fmt: skip
+    names = [results.write_result(tmp_path, run).name for run in runs]
+    assert len(set(names)) == len(runs)
+    assert not [name for name in names if set(name) & set('<>:"/\\|?*')]
+    assert results.read_results(tmp_path) == [run for _, run in sorted(zip(names, runs, strict=True))]
+
+
+def test_versions_time_and_revision_are_those_of_this_kit(monkeypatch):
+    import torch
+
+    assert results.versions()["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert set(results.versions()) == set(results.PACKAGES)
+    assert results.now().endswith("+00:00")
+    revision = results.git_revision()
+    assert revision == "" or revision.removesuffix("+").isalnum()
+    monkeypatch.setenv("PATH", "")
+    assert results.git_revision() == "", "without git there is no revision, and no error"
+
+
+def test_the_own_folder_can_be_moved(monkeypatch, tmp_path):
+    monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
+    assert results.own_folder() == tmp_path
+    monkeypatch.delenv("KIT_RESULTS")
+    assert results.own_folder().parts[-2:] == ("results", "own")
+
+
+# ---- files that are no results
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "cannot be read"),
+        ('{"schema": 1, "arm"', "cannot be read"),
+        ("[]", "not a result"),
+        ('{"name": "package"}', "not a result"),
+        ('{"schema": 2}', "schema 2; this kit reads 1"),
+        ('{"schema": 1}', "lacks a part"),
+        ('{"schema": 1, "scores": [], "effort": {"joules": 3}}', "lacks a part"),
+        ('{"schema": 1, "scores": [{}], "effort": {}}', "lacks a part"),
+        ('{"schema": 1, "scores": 3, "effort": {}}', "lacks a part"),
+    ],
+)
+def test_what_is_no_result_is_named_with_a_remedy(tmp_path, text, message):
+    path = tmp_path / "base.terms.seed7.01234567.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=message) as caught:
+        results.read_results(tmp_path)
+    assert str(path) in str(caught.value)
+    assert any(remedy in str(caught.value) for remedy in ("Delete it", "Move it", "Run the study again"))
+
+
+def test_bytes_that_are_not_utf_8_are_named(tmp_path):
+    path = tmp_path / "base.terms.seed7.01234567.json"
+    path.write_bytes(b'{"schema": "\xff"}')
+    with pytest.raises(DataError, match="cannot be read"):
+        results.read_result(path)
+
+
+def test_an_empty_and_a_missing_folder_say_how_to_fill_them(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(DataError, match="study --out") as caught:
+            results.read_results(folder)
+        assert str(folder) in str(caught.value)
+
+
+# ---- whole or not at all
+
+
+def test_a_place_where_nothing_can_be_written_is_named_and_the_text_is_kept(tmp_path):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(KitError, match="could not write") as caught:
+        results.write_result(tmp_path / "file", make_result())
+    spare = Path(str(caught.value).split("kept in ")[1].split(": free")[0])
+    try:
+        assert results.read_result(spare) == make_result()
+    finally:
+        spare.unlink()
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "in the way"
+
+
+DISK_FULL = """
+import resource, signal, sys, tempfile
+from pathlib import Path
+from helpers import results
+from helpers.records import KitError
+
+folder, spare, full = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+tempfile.tempdir = spare
+path = next(folder.glob("*.json"))
+large = results.read_result(path)
+large.metrics["padding"] = "x" * 100_000
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+if full == "no":
+    writing = results._keep_elsewhere
+    def after_more_space(name, text):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
+        return writing(name, text)
+    results._keep_elsewhere = after_more_space
+try:
+    results.write_result(folder, large)
+except KitError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is POSIX's")
+@pytest.mark.parametrize("full", ["yes", "no"])
+def test_a_full_disk_leaves_the_old_result_and_no_half_one(tmp_path, full):
+    """`full` says whether the temporary folder is full as well, or has space for the copy that is kept there."""
+    folder, spare = tmp_path / "results", tmp_path / "spare"
+    spare.mkdir()
+    path = results.write_result(folder, make_result())
+    before = path.read_bytes()
+    run = run_python("-c", DISK_FULL, folder, spare, full)
+    assert run.returncode == 0, run.stderr
+    assert str(path) in run.stdout and "free some space" in run.stdout.lower()
+    assert path.read_bytes() == before
+    assert [file.name for file in folder.iterdir()] == [path.name]
+    kept = list(spare.iterdir())
+    if full == "yes":
+        assert kept == []
+    else:
+        assert str(kept[0]) in run.stdout
+        assert len(results.read_result(kept[0]).metrics["padding"]) == 100_000
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = results.write_text(tmp_path / "file", "old")
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", stop)
+    with pytest.raises(KeyboardInterrupt):
+        results.write_text(path, "new")
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
