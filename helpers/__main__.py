@@ -32,13 +32,14 @@ def doctor() -> None:
 
 @app.command()
 def fetch(
-    models: Annotated[list[str] | None, typer.Argument(help="Hub ids; none: both default models.")] = None,
+    models: Annotated[list[str] | None, typer.Argument(help="Default models or Hub ids; none: both defaults.")] = None,
 ) -> None:
     """Fetches and verifies the default models, or downloads models from the Hub into its cache."""
-    from .fetch import fetch_all, fetch_from_hub
+    from .fetch import MODELS, fetch_from_hub
+    from .fetch import fetch as fetch_default
 
-    for folder in [fetch_from_hub(name) for name in models] if models else fetch_all():
-        print(folder)
+    for name in models or MODELS:
+        print(fetch_default(name) if name in MODELS else fetch_from_hub(name))
 
 
 @app.command()
@@ -146,9 +147,10 @@ def main() -> None:
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; what was finished is kept, and the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:  # typer turns Ctrl-C into this status
+        if end.code == 130:
+            print("interrupted; what was finished is kept, and the same command goes on from there", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ python -m helpers compare results/own [--json]
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,8 +25,8 @@ def accuracy(scores: Sequence[Score]) -> dict[str, float]:
     """Mean score with its 95 % interval.
 
     Where several questions are about one asset they go together, so whole assets are resampled (percentile bootstrap,
-    Efron & Tibshirani 1993, chapter 13). Independent right-or-wrong questions, and samples that are all right or all
-    wrong, get Wilson's score interval (Wilson 1927).
+    Efron & Tibshirani 1993, chapter 13). Independent right-or-wrong questions, and samples in which resampling finds no
+    spread (all right, say), get Wilson's score interval (Wilson 1927), in which a question counts once for all seeds.
 
     Returns:
         `value`, `low`, `high`, `n` (the number of questions).
@@ -38,19 +39,27 @@ def accuracy(scores: Sequence[Score]) -> dict[str, float]:
     values = np.array([score.value for score in scores])
     groups = [score.question.asset or score.question.id for score in scores]
     binary = bool(np.isin(values, (0, 1)).all())
-    if binary and (len(set(groups)) == len(groups) or values.min() == values.max()):
-        interval = stats.binomtest(int(values.sum()), len(values)).proportion_ci(CONFIDENCE, method="wilson")
-        low, high = interval.low, interval.high
-    else:
+    low = high = 0.0
+    if not binary or len(set(groups)) < len(groups):
         low, high = _by_group(values, groups)
+    if high - low < 1e-9:
+        low, high = _wilson(float(values.mean()), len({score.question.id for score in scores}))
     return {"value": float(values.mean()), "low": float(low), "high": float(high), "n": len(values)}
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's score interval; for scores between 0 and 1, whose variance is smaller, it is a cautious one."""
+    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return (0.0 if share == 0 else middle - half), (1.0 if share == 1 else middle + half)
 
 
 def _by_group(values: np.ndarray, groups: Sequence[str]) -> tuple[float, float]:
     """The percentile interval of the mean when whole groups are drawn with replacement."""
     _, which = np.unique(groups, return_inverse=True)
     sums, counts = np.bincount(which, values), np.bincount(which)
-    if len(counts) == 1:
+    if len(counts) == 1 and values.min() < values.max():
         return 0.0, 1.0
     drawn = np.random.default_rng(0).integers(len(counts), size=(RESAMPLES, len(counts)))
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
@@ -69,8 +78,10 @@ def check_comparable(results: Sequence[Result]) -> None:
     """Refuses results that were not made with the same questions, data, base model, prompts and profile.
 
     Raises:
-        DataError: Two of them differ; the message names in what.
+        DataError: There are none, or two of them differ; the message names in what.
     """
+    if not results:
+        raise DataError("there are no results to compare: name at least one arm and one question set")
     first = results[0]
     for other in results[1:]:
         if other.experiment == first.experiment:

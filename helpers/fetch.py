@@ -138,11 +138,6 @@ def fetch(name: str, progress: bool = True) -> Path:
     return folder
 
 
-def fetch_all(progress: bool = True) -> list[Path]:
-    """Fetches both default models; what is there and whole is left alone."""
-    return [fetch(name, progress) for name in MODELS]
-
-
 def fetch_from_hub(name: str) -> Path:
     """Downloads (or finds in the Hub's cache) the safetensors, config and tokenizer of a Hub id.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -81,11 +82,29 @@ def generate(
         _check_length(fm, prompt, len(ids), max_new_tokens)
     generator = torch.Generator(device=fm.device).manual_seed(sampling.seed)
     done: dict[int, Generation] = {}
-    with tqdm(total=len(prompts), desc="answering", unit="answer", disable=not progress) as bar:
+    with _exact_head(fm), tqdm(total=len(prompts), desc="answering", unit="answer", disable=not progress) as bar:
         for batch in _batches([len(ids) for ids in encoded], batch_size):
             done |= _decode(fm, {i: encoded[i] for i in batch}, max_new_tokens, sampling, generator)
             bar.update(len(batch))
     return [done[i] for i in range(len(prompts))]
+
+
+@contextmanager
+def _exact_head(fm: FoundationModel) -> Iterator[None]:
+    """Computes the logits of a 16-bit model in float32 inside the block.
+
+    Rounded to 16 bits, the likeliest tokens often tie, and then the size of the batch would decide between them.
+    """
+    head = fm.model.get_output_embeddings()
+    if not isinstance(head, torch.nn.Linear) or head.weight.dtype == torch.float32:
+        yield
+        return
+    weight, bias = head.weight.float(), None if head.bias is None else head.bias.float()
+    head.forward = lambda hidden: torch.nn.functional.linear(hidden.float(), weight, bias)
+    try:
+        yield
+    finally:
+        del head.forward
 
 
 def _check_length(fm: FoundationModel, prompt: str, tokens: int, new: int) -> None:
@@ -217,7 +236,8 @@ def choice_logprobs(
         if not all(options):
             raise DataError(f"an empty choice cannot be scored: mend the choices of {prompt[:60]!r}")
     means: dict[int, list[float]] = {}
-    with tqdm(total=len(heads), desc="scoring choices", unit="question", disable=not progress or not heads) as bar:
+    silent = not progress or not heads
+    with _exact_head(fm), tqdm(total=len(heads), desc="scoring choices", unit="question", disable=silent) as bar:
         for batch in _batches([len(head) for head in heads], max(1, batch_size // 4)):
             scored = _score_tails(fm, [heads[i] for i in batch], [tails[i] for i in batch])
             means |= dict(zip(batch, scored, strict=True))

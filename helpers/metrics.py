@@ -25,7 +25,7 @@ DECLINED = re.compile(
     re.IGNORECASE,
 )
 
-CONTRACTED = re.compile(r"(?<!ca)n't\b", re.IGNORECASE)  # "doesn't say" is "does not say"; "can't" has a word of its own
+CONTRACTED = re.compile(r"(?<!ca)n't\b", re.IGNORECASE)  # "doesn't say" means "does not say"; "can't" stands above
 
 
 @lru_cache(maxsize=65536)

@@ -103,11 +103,10 @@ def build_index(
     pipeline.docstore_strategy = DocstoreStrategy.UPSERTS_AND_DELETE  # safe now: this list is the whole collection
     pipeline.run(documents=wanted, store_doc_text=False)
     index = Index(store, embed_model, settings)
-    ids = {document.id_ for document in wanted}
     report = IndexReport(
-        added=len(ids - set(before)),
+        added=sum(document.id_ not in before for document in wanted),
         changed=sum(document.id_ in before for document in waiting),
-        deleted=len(set(before) - ids),
+        deleted=len(set(before) - {document.id_ for document in wanted}),
         unchanged=len(wanted) - len(waiting),
         reembedded=len(embedded),
         chunks=len(index.nodes),
@@ -176,7 +175,10 @@ class Index:
 
 
 class Retriever:
-    """Finds the passages for a question; `llama_index` is the LlamaIndex retriever that does it."""
+    """Finds the passages for a question; `llama_index` is the LlamaIndex retriever that does it.
+
+    Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, and summed reciprocal ranks for hybrid.
+    """
 
     def __init__(self, index: Index, k: int, mode: str, filters: dict[str, Any]) -> None:
         if k < 1:

@@ -97,8 +97,8 @@ def apply_updates(documents: list[Document], folder: Path, max_bytes: int = MAX_
 
     Args:
         documents: the collection before the update; it is not changed.
-        folder: documents with the ids of those that they replace, or with new ids; and, where documents are
-            withdrawn, a file `withdrawn.txt` with one document id a line.
+        folder: documents with the ids of those that they replace, or with new ids, in the folder itself or in a
+            folder `documents` in it; and, where documents are withdrawn, `withdrawn.txt` with one id a line.
         max_bytes: the largest text that is accepted, in bytes, for each document.
 
     Returns:
@@ -108,8 +108,9 @@ def apply_updates(documents: list[Document], folder: Path, max_bytes: int = MAX_
         DataError: as `read_documents`; or `withdrawn.txt` names a document that is not in the collection.
     """
     folder = Path(folder)
-    files = [file for file in _list_files(folder)[0] if file.relative_to(folder).as_posix() != WITHDRAWN]
-    revised = _unique([read_document(file, file.relative_to(folder).as_posix(), max_bytes) for file in files])
+    inner = folder / "documents" if (folder / "documents").is_dir() else folder
+    files = [file for file in _list_files(inner)[0] if file != folder / WITHDRAWN]
+    revised = _unique([read_document(file, file.relative_to(inner).as_posix(), max_bytes) for file in files])
     collection = {document.id: document for document in [*documents, *revised]}
     withdrawn = folder / WITHDRAWN
     if withdrawn.is_file() and withdrawn.stat().st_size:

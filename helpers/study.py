@@ -151,7 +151,7 @@ class Study:
         folder = self.out / "index" / f"{self.dataset.hash[:8]}-{cut}-{name}"
         store = open_store(folder / "store")
         before = read_documents(self.dataset.documents_folder)
-        documents = apply_updates(before, self.dataset.updates_folder) if updated else before
+        documents = apply_updates(before, self.dataset.folder / "updates") if updated else before
         record = folder / "made.json"
         if updated and not record.exists():
             build_index(before, store, self.embedder, self.settings, self.progress)

@@ -6,9 +6,12 @@ takes moments, and they are made once for the whole session; no test may change 
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,3 +93,19 @@ def run_python(*arguments: str | Path, **environment: str) -> subprocess.Complet
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", env=os.environ | environment
     )
+
+
+@contextmanager
+def interrupted_at(model, call: int) -> Iterator[None]:
+    """Inside the block, the model's forward pass number `call` is interrupted as by Ctrl-C."""
+    calls = itertools.count(1)
+
+    def stop(*_):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+
+    handle = model.model.register_forward_pre_hook(stop)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -8,7 +8,6 @@ from pathlib import Path
 import peft
 import pytest
 import torch
-from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, LlamaDebugHandler
 from llama_index.core.query_engine import RetrieverQueryEngine
 from transformers import AutoModelForCausalLM
 
@@ -29,7 +28,7 @@ ASKED = [
     Question("w1", "facts_heldout", "Who supervises Brackwell?", ("Maren Holloway",), ("one",)),
     Question("c1", "terms", "What is slack water?", ("no current",), choices=("a drink", "no current", "a leak")),
     Question("t1", "triage", "Reply with JSON only. Report: the pump leaks.", ('{"team": "hull"}',)),
-    Question("w2", "facts_heldout", "Which channel reaches Corrindale, and what else is known of it?", ("31",), ("two",)),
+    Question("w2", "facts_heldout", "Which channel reaches Corrindale, and what else is known?", ("31",), ("two",)),
     Question("c2", "general", "Is ice cold?", ("yes",), choices=("yes", "no")),
 ]
 SHOWN = {
@@ -65,9 +64,15 @@ def make_adapter(tiny_folder: Path, folder: Path, seed: int) -> Path:
 
 
 def plain(answers) -> list[tuple]:
-    """What must agree between two ways of asking; log-probabilities to four digits."""
-    return [(a.question_id, a.text, a.prompt, [p.node_id for p in a.passages], a.new_tokens,
-             pytest.approx(a.logprobs, abs=1e-4)) for a in answers]  # fmt: skip
+    """What must agree exactly between two ways of asking."""
+    return [(a.question_id, a.text, a.prompt, [p.node_id for p in a.passages], a.new_tokens) for a in answers]
+
+
+def assert_same(some, others) -> None:
+    """Texts, prompts and passages agree exactly, log-probabilities to float32's rounding."""
+    assert plain(some) == plain(others)
+    for one, other in zip(some, others, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
 
 # ---- what the model reads
@@ -122,8 +127,8 @@ def test_an_answer_keeps_the_exact_prompt_and_ask_all_equals_ask(tiny, index, ki
     }[kind]
     together = assistant.ask_all(ASKED)
     assert [answer.question_id for answer in together] == [question.id for question in ASKED]
-    assert plain(together) == plain([assistant.ask(question) for question in ASKED])
-    assert plain(together) == plain(assistant.ask_all(ASKED[::-1], batch_size=2)[::-1])
+    assert_same(together, [assistant.ask(question) for question in ASKED])
+    assert_same(together, assistant.ask_all(ASKED[::-1], batch_size=2)[::-1])
     for question, answer in zip(ASKED, together, strict=True):
         assert answer.prompt == tiny.chat(assistant.prompt(question, answer.passages))
         assert answer.prompt_tokens == tiny.count_tokens(answer.prompt)
@@ -177,8 +182,8 @@ def test_an_adapter_changes_the_answers_and_leaves_the_base_as_it_was(own, tiny_
     after = Assistant(own).ask_all(ASKED)
     assert [a.text for a in after] == [a.text for a in base]
     assert [a.logprobs for a in after] == [a.logprobs for a in base], "the base must answer as before, bit for bit"
-    assert plain(Assistant(own, adapter=first).ask_all(ASKED)) == plain(one)
-    assert plain(Assistant(own, adapter=second).ask_all(ASKED)) == plain(two)
+    assert_same(Assistant(own, adapter=first).ask_all(ASKED), one)
+    assert_same(Assistant(own, adapter=second).ask_all(ASKED), two)
 
     now = {name.replace(".base_layer", ""): tensor for name, tensor in own.model.named_parameters()}
     assert all(torch.equal(now[name], tensor) for name, tensor in weights.items())
@@ -214,7 +219,8 @@ def test_an_adapter_trained_anew_in_the_same_folder_is_used(own, tiny_folder, tm
     make_adapter(tiny_folder, folder, 2)
     after = Assistant(own, adapter=folder).ask_all(ASKED)
     fresh = Assistant(load_model(tiny_folder, device="cpu", dtype="float32"), adapter=folder).ask_all(ASKED)
-    assert plain(after) == plain(fresh) != plain(before)
+    assert_same(after, fresh)
+    assert plain(after) != plain(before)
 
 
 def test_a_folder_without_an_adapter_is_named_and_can_be_filled(own, tiny_folder, tmp_path):
@@ -232,9 +238,17 @@ def test_a_folder_without_an_adapter_is_named_and_can_be_filled(own, tiny_folder
 def test_the_answer_is_that_of_llama_indexs_query_engine(tiny, index, way):
     retriever = index.retriever(k=2)
     assistant = Assistant(tiny, retriever=retriever)
-    log = LlamaDebugHandler(print_trace_on_end=False)
-    llm = KitLLM(fm=tiny, callback_manager=CallbackManager([log]))
-    options = {"llm": llm, "text_qa_template": qa_template()}
+    told: list[tuple[str, str]] = []
+
+    class Written(KitLLM):
+        """The same LLM; it writes down what it was given and what it made of it."""
+
+        def complete(self, prompt, formatted=False, **kwargs):
+            made = super().complete(prompt, formatted, **kwargs)
+            told.append((prompt, made.additional_kwargs["prompt"]))
+            return made
+
+    options = {"llm": Written(fm=tiny), "text_qa_template": qa_template()}
     if way == "index":
         engine = index.llama_index.as_query_engine(**options, similarity_top_k=2)
     else:
@@ -243,8 +257,7 @@ def test_the_answer_is_that_of_llama_indexs_query_engine(tiny, index, way):
         ours, theirs = assistant.ask(question), engine.query(question.prompt)
         assert [node.node_id for node in theirs.source_nodes] == [passage.node_id for passage in ours.passages]
         assert str(theirs) == ours.text != ""
-        completion = log.get_event_pairs(CBEventType.LLM)[-1][1].payload[EventPayload.COMPLETION]
-        assert completion.additional_kwargs["prompt"] == ours.prompt
+        assert told.pop() == (ours.prompt, ours.prompt) and not told
     assert prompts.EXPANDED.format(passages="P", question="Q") == qa_template().format(context_str="P", query_str="Q")
 
 

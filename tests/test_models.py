@@ -1,4 +1,4 @@
-"""Model folders: fetched whole or not at all, verified before they are read, refused when they are not what they say."""
+"""Model folders: fetched whole or not at all, verified before they are read, refused when they are damaged."""
 
 from __future__ import annotations
 

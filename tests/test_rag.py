@@ -291,8 +291,8 @@ def test_minilm_finds_a_paraphrase_that_shares_no_word(embedder: BaseEmbedding, 
     index, report = build_index(documents, open_store(tmp_path), embedder, progress=False)
     question = "Where do staff eat lunch?"
     assert report.chunks == 3 and index.embedder == "all-MiniLM-L6-v2"
-    assert index.retriever(k=1).retrieve(question)[0].document_id == "food"
-    together = index.retriever(k=1).retrieve_all([question, "hoisting alone", "speaking over the air"])
+    assert index.retriever(k=1, mode="vector").retrieve(question)[0].document_id == "food"
+    together = index.retriever(k=1, mode="vector").retrieve_all([question, "hoisting alone", "speaking over the air"])
     assert [passages[0].document_id for passages in together] == ["food", "lift", "radio"]
 
 

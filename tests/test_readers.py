@@ -167,15 +167,16 @@ def test_order_does_not_depend_on_the_file_system(tmp_path: Path) -> None:
     assert {".md", ".txt", ".html", ".htm", ".pdf", ".docx"} == set(READERS)
 
 
-def test_updates_replace_add_and_withdraw(tmp_path: Path) -> None:
+@pytest.mark.parametrize("inner", ["updates", "updates/documents"])
+def test_updates_replace_add_and_withdraw(tmp_path: Path, inner: str) -> None:
     for name in ("one", "two", "three"):
         write(tmp_path, f"documents/{name}.md", f"---\nid: {name}\n---\nold {name}")
-    write(tmp_path, "updates/two.md", "---\nid: two\nrevision: 2\n---\nnew two")
-    write(tmp_path, "updates/four.md", "---\nid: four\n---\nnew four")
+    write(tmp_path, f"{inner}/two.md", "---\nid: two\nrevision: 2\n---\nnew two")
+    write(tmp_path, f"{inner}/four.md", "new four")
     write(tmp_path, "updates/withdrawn.txt", "three\n\n")
     before = read_documents(tmp_path / "documents")
     after = apply_updates(before, tmp_path / "updates")
-    assert {d.id: d.text for d in after} == {"one": "old one", "two": "new two", "four": "new four"}
+    assert {d.id: d.text for d in after} == {"one": "old one", "two": "new two", "four.md": "new four"}
     assert [d.text for d in before] == ["old one", "old three", "old two"]
     write(tmp_path, "updates/withdrawn.txt", "three\nfive\n")
     with pytest.raises(DataError, match=r"withdrawn\.txt:2: there is no document 'five' to withdraw"):

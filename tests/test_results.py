@@ -15,7 +15,9 @@ from helpers.records import Answer, DataError, Effort, KitError, Passage, Questi
 
 
 def make_result(arm: str = "base:few_shot", question_set: str = "facts_heldout", **fields) -> Result:
-    question = Question("q1", question_set, "Who? „Wer?“", ("Maren", "M."), ("manual-1",), asset="Brackwell", field="who")
+    question = Question(
+        "q1", question_set, "Who? „Wer?“", ("Maren", "M."), ("manual-1",), asset="Brackwell", field="who"
+    )
     passage = Passage("manual-1", "node-1", "Maren runs it.\n", 0.75, "Brackwell")
     answer = Answer("q1", "Maren", "<|user|>Who?", (passage,), 12, 3, 0.01, 0.02, 0.03, 1)
     choice = Question("q2", "terms", "What?", ("a",), choices=("a", "b"))

@@ -1,0 +1,153 @@
+"""The commands: help for each, errors of one sentence, and JSON that a program can read without looking."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT, make_tiny, run_python
+from test_compare import run as make_run
+
+from helpers import compare, results
+
+VERBS = ("doctor", "fetch", "world", "ask", "study", "compare", "run")
+
+
+def kit(*arguments, **environment: str):
+    """Runs `python -m helpers ARGUMENTS`, wide enough that no line is broken."""
+    return run_python("-m", "helpers", *arguments, COLUMNS="200", **environment)
+
+
+def assert_one_sentence(run, *named: str) -> None:
+    """The command failed with status 2, a sentence on stderr that names these, and nothing on stdout."""
+    assert run.returncode == 2 and run.stdout == ""
+    assert run.stderr.startswith("error: ") and "Traceback" not in run.stderr
+    assert all(str(name) in run.stderr for name in named), run.stderr
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the results of two arms."""
+    for made in (make_run(), make_run("rag", values=(1, 1, 1)), make_run("rag", "terms")):
+        results.write_result(tmp_path / "results", made)
+    return tmp_path / "results"
+
+
+# ---- help and errors
+
+
+def test_help_lists_every_command_and_each_has_help_of_its_own():
+    listed = kit("--help")
+    assert listed.returncode == 0
+    for verb in VERBS:
+        assert verb in listed.stdout
+        run = kit(verb, "--help")
+        assert run.returncode == 0 and "Usage" in run.stdout and verb in run.stdout, run.stderr
+        assert len(run.stdout) > 200, "the help of a command says what it does"
+
+
+def test_no_command_and_an_unknown_one_show_the_way():
+    assert "Usage" in kit().stdout
+    run = kit("dance")
+    assert run.returncode == 2 and "No such command 'dance'" in run.stderr and "Traceback" not in run.stderr
+    run = kit("compare", "here", "--quickly")
+    assert run.returncode == 2 and "--quickly" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world, folder):
+    assert_one_sentence(kit("compare", tmp_path / "nowhere"), tmp_path / "nowhere", "study --out")
+    study = ("study", "--out", tmp_path / "out", "--data")
+    assert_one_sentence(kit(*study, tmp_path / "nowhere"), tmp_path / "nowhere")
+    assert_one_sentence(kit(*study, small_world, "--arms", "base,oracle"), "oracle", "few_shot")
+    assert_one_sentence(kit(*study, small_world, "--profile", "huge"), "huge", "workshop")
+    assert_one_sentence(kit(*study, small_world, "--arms", ","), "arm")
+    assert not (tmp_path / "out").exists()
+    assert_one_sentence(kit("world", "--out", tmp_path / "w", "--assets", "3"), "3")
+    (folder / "base.terms.seed7.eeeeeeee.json").write_text("{", encoding="utf-8")
+    assert_one_sentence(kit("compare", folder), "base.terms.seed7.eeeeeeee.json")
+
+
+def test_questions_that_cannot_be_read_are_named_by_file_and_line(tmp_path, small_world):
+    questions = tmp_path / "questions.jsonl"
+    ask = ("ask", "--data", small_world, "--questions", questions)
+    assert_one_sentence(kit(*ask), questions)
+    questions.write_text('{"id": "1", "prompt": "Who?"}\n{"id": "2"\n', encoding="utf-8")
+    assert_one_sentence(kit(*ask), f"{questions}:2")
+    questions.write_text('{"id": "1", "prompt": "Who?"}\n{"id": "2"}\n', encoding="utf-8")
+    assert_one_sentence(kit(*ask), f"{questions}:2", "prompt")
+
+
+def test_fetch_takes_the_names_of_the_default_models_and_refuses_others():
+    run = kit("fetch", "all-MiniLM-L6-v2")
+    assert run.returncode == 0 and run.stdout.strip().endswith("all-MiniLM-L6-v2"), run.stderr
+    assert_one_sentence(kit("fetch", "no-such-model"), "no-such-model", "all-MiniLM-L6-v2")
+
+
+def test_doctor_says_by_its_status_whether_something_is_missing(tmp_path):
+    whole, empty = kit("doctor"), kit("doctor", KIT_HOME=str(tmp_path))
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    assert empty.returncode == 1 and "python -m helpers fetch" in empty.stdout
+
+
+# ---- what the commands print
+
+
+def test_compare_prints_one_json_object_and_nothing_else(folder):
+    run = kit("compare", folder, "--json")
+    assert run.returncode == 0 and run.stderr == ""
+    assert run.stdout.count("\n") == 1
+    assert json.loads(run.stdout) == compare.compare(folder)
+    text = kit("compare", folder)
+    assert text.stdout.strip() == compare.as_text(compare.compare(folder)).strip()
+
+
+def test_world_makes_a_folder_and_the_same_bytes_again(tmp_path):
+    for name in ("one", "two"):
+        run = kit("world", "--out", tmp_path / name, "--seed", "5", "--assets", "12")
+        assert run.returncode == 0 and run.stdout.strip() == str(tmp_path / name), run.stderr
+    paths = [sorted(p.relative_to(tmp_path / n) for p in (tmp_path / n).rglob("*.*")) for n in ("one", "two")]
+    assert paths[0] == paths[1] and len(paths[0]) > 60
+    for path in paths[0]:
+        one, two = (tmp_path / name / path for name in ("one", "two"))
+        assert one.is_dir() or one.read_bytes() == two.read_bytes(), path
+
+
+def test_ask_prints_one_json_line_an_answer(tmp_path, small_world):
+    questions = tmp_path / "questions.jsonl"
+    rows = [{"id": f"own-{i}", "prompt": prompt} for i, prompt in enumerate(("Who lifts „rotors“?", "What is this?"))]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    run = kit("ask", "--data", small_world, "--questions", questions, "--out", tmp_path / "out", "--json")
+    assert run.returncode == 0, run.stderr
+    told = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [row["id"] for row in told] == ["own-0", "own-1"]
+    known = {path.stem for path in (small_world / "documents").iterdir()}
+    for row in told:
+        assert isinstance(row["text"], str) and 0 < row["first_token_s"] <= row["total_s"]
+        assert len(row["documents"]) == 3 and set(row["documents"]) <= known
+
+
+def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):
+    model = make_tiny("Qwen2", tmp_path / "model")
+    arguments = ["study", "--arms", "base,base:few_shot", "--data", small_world, "--out", tmp_path / "out"]
+    arguments = [str(part) for part in [sys.executable, "-m", "helpers", *arguments, "--model", model]]
+    if sys.platform != "win32":
+        child = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while child.poll() is None and not list((tmp_path / "out").glob("*.json")):
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate()
+        assert child.returncode == 130 and "Traceback" not in stderr
+        assert "what was finished is kept" in stderr
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.json")}
+    run = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
+    assert run.returncode == 0, run.stderr
+    made = results.read_results(tmp_path / "out")
+    assert len(made) == 16 and {result.status for result in made} == {"complete"}
+    assert any(path.stat().st_mtime_ns == when for path, when in kept.items()) or not kept
+    assert compare.as_text(compare.table(made)).splitlines()[0].strip() in run.stdout
+    assert f"16 result files in {tmp_path / 'out'}" in run.stdout

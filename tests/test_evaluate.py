@@ -1,0 +1,139 @@
+"""Evaluation: a fixed sample, scores in order, latency taken alone, and nothing lost to an interruption."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from conftest import interrupted_at
+
+from helpers import metrics
+from helpers.assistant import Assistant
+from helpers.data import open_dataset
+from helpers.evaluate import Evaluation, evaluate, sample, summarise, text_perplexity
+from helpers.generation import perplexity
+from helpers.records import Answer, Question, Score
+
+
+def questions(count: int, prefix: str = "q") -> list[Question]:
+    return [Question(f"{prefix}{i}", "facts_heldout", f"Question number {i}?", (str(i),)) for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def dataset(small_world):
+    return open_dataset(small_world)
+
+
+# ---- the sample
+
+
+def test_a_sample_is_fixed_nested_and_in_order():
+    asked = questions(50)
+    for size in (0, 1, 7, 24, 49):
+        chosen = sample(asked, size)
+        assert len(chosen) == size and chosen == sample(asked, size)
+        assert [q for q in asked if q in chosen] == chosen, "the order of the file must be kept"
+        assert set(chosen) <= set(sample(asked, size + 1)), "a smaller sample must be part of a larger one"
+    for size in (None, 50, 51):
+        assert sample(asked, size) == asked
+    assert sample(asked, 10) != asked[:10]
+
+
+def test_a_sample_depends_on_the_ids_alone():
+    asked = questions(40)
+    shuffled = random.Random("order").sample(asked, len(asked))
+    assert set(sample(shuffled, 12)) == set(sample(asked, 12))
+
+
+def test_a_sample_of_a_world_has_more_than_one_asset(dataset):
+    assert len({question.asset for question in sample(dataset.questions("facts_heldout"), 12)}) >= 3
+
+
+# ---- evaluation
+
+
+def test_scores_stand_in_the_order_of_the_questions(tiny, dataset):
+    asked = dataset.questions("facts_heldout")[:6] + dataset.questions("terms")[:3] + dataset.questions("triage")[:2]
+    done = evaluate(Assistant(tiny), asked, batch_size=2)
+    assert done.complete and [score.question for score in done.scores] == asked
+    for score in done.scores:
+        assert score.answer.question_id == score.question.id
+        assert (score.value, score.why) == metrics.score(score.question, score.answer)
+    assert done.first_token_s == [] and done.total_s == []
+
+
+def test_values_of_other_assets_are_passed_on(tiny):
+    asked = questions(1)
+    told = Assistant(tiny).ask(asked[0]).text
+    right = [Question("q0", "facts_heldout", asked[0].prompt, (told.split()[0],))]
+    assert evaluate(Assistant(tiny), right).scores[0].value == 1
+    rivals = evaluate(Assistant(tiny), right, values=[told.split()[-1]]).scores[0]
+    assert rivals.value == 0 and "another value" in rivals.why
+
+
+def test_latency_is_taken_one_question_at_a_time(tiny, dataset):
+    asked_alone = []
+
+    class Watched(Assistant):
+        def ask(self, question, max_new_tokens=None):
+            answer = super().ask(question, max_new_tokens)
+            asked_alone.append((question.id, answer))
+            return answer
+
+    asked = dataset.questions("facts_heldout")[:8]
+    done = evaluate(Watched(tiny), asked, batch_size=4, latency_questions=3)
+    assert len(done.first_token_s) == len(done.total_s) == 3 and len(done.scores) == 8
+    warm_up, *timed = asked_alone
+    assert [name for name, _ in timed] == [question.id for question in sample(asked, 3)]
+    assert warm_up[0] == timed[0][0] and warm_up[1] is not timed[0][1]
+    assert all(answer.batch_size == 1 for _, answer in timed)
+    assert done.total_s == [answer.total_s for _, answer in timed]
+    assert all(0 < first <= total for first, total in zip(done.first_token_s, done.total_s, strict=True))
+    assert {score.answer.batch_size for score in done.scores} == {4}
+
+
+def test_a_choice_set_has_no_latency(tiny, dataset):
+    done = evaluate(Assistant(tiny), dataset.questions("terms")[:3], latency_questions=3)
+    assert done.complete and done.first_token_s == done.total_s == []
+    assert all(score.answer.total_s is None for score in done.scores)
+
+
+def test_an_interruption_leaves_what_was_finished(tiny):
+    asked = questions(12)
+    whole = evaluate(Assistant(tiny), asked, batch_size=1)
+    into = Evaluation()
+    with interrupted_at(tiny, 100), pytest.raises(KeyboardInterrupt):
+        evaluate(Assistant(tiny), asked, batch_size=1, into=into)
+    assert not into.complete and 0 < len(into.scores) < 12
+    finished = [(score.question, score.answer.text, score.value) for score in into.scores]
+    assert finished == [(s.question, s.answer.text, s.value) for s in whole.scores[: len(finished)]]
+
+
+def test_text_perplexity_is_that_of_the_weights(tiny):
+    texts = ["The tide turns twice a day.", "Ropes are checked first."]
+    assert text_perplexity(Assistant(tiny), texts) == pytest.approx(perplexity(tiny, texts))
+
+
+# ---- secondary metrics
+
+
+def scored(question_set: str, *pairs: tuple[str, str], choices: tuple[str, ...] = ()) -> list[Score]:
+    made = []
+    for i, (gold, told) in enumerate(pairs):
+        question = Question(f"q{i}", question_set, "?", (gold,) if gold else (), choices=choices)
+        answer = Answer(question.id, told, "?")
+        made.append(Score(question, answer, *metrics.score(question, answer)))
+    return made
+
+
+def test_summaries_hold_what_applies_to_the_set():
+    facts = summarise(scored("facts_heldout", ("31", "31"), ("40", "It is 40."), ("7", "I do not know")))
+    assert facts["exact_match"] == pytest.approx(1 / 3) and facts["abstained"] == pytest.approx(1 / 3)
+    assert facts["token_f1"] == pytest.approx((1 + 0.5 + 0) / 3) and set(facts) == {
+        "exact_match", "token_f1", "abstained",
+    }  # fmt: skip
+    triage = summarise(scored("triage", ('{"a": 1}', '{"a": 2}'), ('{"a": 1}', "no")))
+    assert triage["valid_json"] == 0.5 and "token_f1" not in triage
+    assert summarise(scored("unanswerable", ("", "I do not know"), ("", "31"))) == {"abstained": 0.5}
+    assert summarise(scored("terms", ("a", "a"), choices=("a", "b"))) == {}
+    assert summarise([]) == {}

@@ -1,0 +1,237 @@
+"""The study: the same questions for every arm, nothing made twice, and an interruption that loses little.
+
+A tiny random model answers here; what it says is nonsense, and how the study treats it is what is tested.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import interrupted_at, make_tiny
+
+from helpers import compare, metrics, profiles, results
+from helpers.models import load_model
+from helpers.rag import RagSettings
+from helpers.readers import read_documents
+from helpers.records import DataError, KitError
+from helpers.study import ARMS, FEW_SHOT, Study, get_arms
+
+FIRST = ("base", "base:few_shot")
+SETS = ("facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general", "facts_trained")
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    """One tiny random model for all studies of this module."""
+    return load_model(make_tiny("Llama", tmp_path_factory.mktemp("llama")), device="cpu", dtype="float32")
+
+
+@pytest.fixture
+def study(small_world, llama, embedder, monkeypatch, tmp_path):
+    """Makes studies of the small world with a profile of few questions, results in one folder."""
+    few = replace(profiles.PROFILES["quick"], questions_per_set=5, latency_questions=2, batch_size=2)
+    monkeypatch.setitem(profiles.PROFILES, "quick", few)
+
+    def make(out: Path = tmp_path / "out", **fields) -> Study:
+        made = Study(small_world, **{"profile": "quick", "out": out, "model": llama, "progress": False} | fields)
+        made.embedder = embedder
+        return made
+
+    return make
+
+
+def files(folder: Path) -> dict[str, int]:
+    """Each result file's name and the time of its last change."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.json")}
+
+
+# ---- arms and folders
+
+
+def test_unknown_names_say_what_there_is(study, small_world, tmp_path):
+    assert [arm.name for arm in get_arms(["rag", "base"])] == ["rag", "base"]
+    for wrong in (["base", "oracle"], ["oracle"]):
+        with pytest.raises(KitError, match="unknown arm 'oracle': choose from base, base:few_shot, rag"):
+            get_arms(wrong)
+    with pytest.raises(KitError, match="unknown arm"):
+        study().run(["base", "oracle"])
+    assert not (tmp_path / "out").exists(), "a wrong name must be found before anything is computed"
+    with pytest.raises(KitError, match="unknown profile 'huge': choose one of quick, workshop, full"):
+        Study(small_world, "huge")
+    with pytest.raises(DataError, match="no such folder"):
+        Study(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="no question set 'riddles'"):
+        study().run(["base"], ["riddles"])
+
+
+def test_the_profiles_grow(study, small_world, llama):
+    quick, workshop, full = (profiles.get_profile(name) for name in ("quick", "workshop", "full"))
+    assert quick.questions_per_set and workshop.questions_per_set is None and full.seeds == 3
+    assert Study(small_world, "full", model=llama).experiment != study().experiment
+
+
+def test_the_experiment_names_what_must_agree(study, small_world, tmp_path):
+    first = study()
+    assert first.experiment == study(seed=8, out=tmp_path / "else").experiment
+    changed = tmp_path / "changed"
+    shutil.copytree(small_world, changed)
+    assert Study(changed, "quick", model=first.model).experiment == first.experiment, "the place does not matter"
+    with (changed / "documents" / "policy-01.md").open("a", encoding="utf-8") as file:
+        file.write("\nOne more sentence.\n")
+    assert Study(changed, "quick", model=first.model).experiment != first.experiment
+    other = load_model(make_tiny("Llama", tmp_path / "other", seed=1), device="cpu", dtype="float32")
+    assert study(model=other).experiment != first.experiment
+
+
+def test_few_shot_examples_are_fixed_and_of_their_task(study):
+    shown = study().examples()
+    assert {task: len(examples) for task, examples in shown.items()} == FEW_SHOT
+    assert shown == study(seed=9).examples()
+    for task, examples in shown.items():
+        assert {example.task for example in examples} == {task}
+        assert len({example.id for example in examples}) == len(examples)
+
+
+# ---- a whole run, and a second one
+
+
+def test_a_study_runs_reuses_and_grows(study, tmp_path, llama):
+    weights = {name: tensor.clone() for name, tensor in llama.model.state_dict().items()}
+    first = study()
+    made = first.run(FIRST)
+    assert set(first.question_sets) == set(SETS)
+    assert [(result.arm, result.question_set) for result in made] == [
+        (a, s) for a in FIRST for s in first.question_sets
+    ]
+    assert all(result.status == "complete" and result.experiment == first.experiment for result in made)
+    assert made == sorted(results.read_results(first.out), key=made.index)
+    before = files(first.out)
+    assert len(before) == len(made)
+
+    with interrupted_at(llama, 1):  # a single pass through the model would stop this second run
+        assert study().run(FIRST) == made
+    assert files(first.out) == before
+
+    grown = study().run([*FIRST, "rag"])
+    assert {name: when for name, when in files(first.out).items() if name in before} == before
+    assert len(grown) == len(made) + len(SETS) and grown[: len(made)] == made
+    check_questions(first, grown)
+    check_results(grown)
+    table = compare.compare(first.out)
+    assert set(table) == set(ARMS) and all(set(row) == {*SETS, "effort"} for row in table.values())
+
+    (fewer,) = study(settings=RagSettings(k=2)).run(["rag"], ["facts_heldout"])
+    assert {len(score.answer.passages) for score in fewer.scores} == {2}, "other settings must be run, not reused"
+
+    with interrupted_at(llama, 1), pytest.raises(KeyboardInterrupt):
+        study(seed=8).run(["base"], ["terms"])
+    assert study(seed=8).run(["base"], ["terms"])[0].seed == 8
+    assert len(files(first.out)) == len(grown) + 1
+    after = llama.model.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in weights.items()) and len(after) == len(weights)
+
+
+def check_questions(study: Study, made: list) -> None:
+    """Every arm met the same questions of each set, in the same order."""
+    for question_set in study.question_sets:
+        asked = {tuple(score.question for score in r.scores) for r in made if r.question_set == question_set}
+        assert asked == {tuple(study.questions(question_set))}
+
+
+def check_results(made: list) -> None:
+    """What each result says besides its scores."""
+    for result in made:
+        choices = result.question_set in ("terms", "general")
+        assert len(result.metrics.get("total_s", ())) == (0 if choices else 2)
+        assert ("perplexity" in result.metrics) == choices
+        assert ("valid_json" in result.metrics) == (result.question_set == "triage")
+        prompts = [score.answer.prompt for score in result.scores]
+        shown = [len(score.answer.passages) for score in result.scores]
+        assert all(shown) if result.arm == "rag" else not any(shown)
+        if result.arm == "rag":
+            assert result.effort.documents > 60 and result.effort.wall_s > 0 and result.effort.artefact_bytes > 0
+            assert result.config["rag"]["k"] == shown[0]
+            texts = [p.text in s.answer.prompt for s in result.scores for p in s.answer.passages]
+            assert all(texts)
+            has_gold = any(score.question.documents for score in result.scores)
+            assert ("retrieval" in result.metrics) == has_gold
+        elif not choices and result.arm == "base:few_shot":
+            assert result.effort.labelled_examples == sum(FEW_SHOT.values())
+            assert all(len(prompt) > 200 for prompt in prompts)
+
+
+# ---- updates
+
+
+def test_the_updates_are_asked_after_the_documents_were_updated(study, small_world):
+    made = study()
+    index, report, effort = made.index(updated=True)
+    before = {document.id: document.text for document in read_documents(small_world / "documents")}
+    later = {document.id: document.text for document in read_documents(small_world / "updates" / "documents")}
+    withdrawn = (small_world / "updates" / "withdrawn.txt").read_text(encoding="utf-8").split()
+    assert withdrawn and not set(withdrawn) & set(index.document_ids), "a withdrawn document is still in the index"
+    assert set(index.document_ids) == (set(before) | set(later)) - set(withdrawn)
+    changed = {name for name in later if name in before and later[name] != before[name]}
+    assert (report.changed, report.added, report.deleted) == (len(changed), len(set(later) - set(before)), 1)
+    assert report.reembedded == report.changed + report.added == effort.documents
+    assert report.unchanged == len(before) - len(changed) - 1
+
+    again = study().index(updated=True)
+    assert again[1:] == (report, effort), "the report of the update itself is kept for later calls"
+    assert set(study().index()[0].document_ids) == set(before), "the first index is left as it was"
+    check_facts(made)
+    (result,) = study().run(["rag"], ["updates"])
+    assert result.metrics["update"]["changed"] == report.changed
+    assert {p.document_id for s in result.scores for p in s.answer.passages} <= set(index.document_ids)
+
+
+def check_facts(study: Study) -> None:
+    """The gold documents of the updated index state the new values."""
+    said: dict[str, str] = {}
+    for node in study.index(updated=True)[0].nodes:
+        said[node.ref_doc_id] = f"{said.get(node.ref_doc_id, '')} {node.get_content()}"
+    for question in study.dataset.questions("updates"):
+        for name in question.documents:
+            assert metrics.contains(said[name], question.answers), (question.id, name)
+
+
+# ---- interruptions
+
+
+def test_an_interrupted_run_is_kept_labelled_and_completed(study, llama):
+    frame = study()
+    passes = []  # the last of them belongs to the timing, when every score is there already
+    handle = llama.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    whole = study(out=frame.out.with_name("whole")).run(["base"], ["facts_heldout"])[0]
+    handle.remove()
+    with interrupted_at(llama, len(passes)), pytest.raises(KeyboardInterrupt):
+        frame.run(["base"], ["facts_heldout"])
+    (kept,) = results.read_results(frame.out)
+    assert kept.status == "interrupted" and 0 < len(kept.scores) <= len(whole.scores)
+    assert [score.question for score in kept.scores] == [s.question for s in whole.scores[: len(kept.scores)]]
+    table = compare.compare(frame.out)
+    assert table["base"]["interrupted"] == ["facts_heldout"] and "facts_heldout" not in table["base"]
+
+    (done,) = study().run(["base"], ["facts_heldout"])
+    assert done.status == "complete" and results.read_results(frame.out) == [done]
+    assert [score.answer.text for score in done.scores] == [score.answer.text for score in whole.scores]
+
+
+def test_an_interruption_before_the_first_answer_leaves_no_file(study, llama):
+    frame = study()
+    with interrupted_at(llama, 1), pytest.raises(KeyboardInterrupt):
+        frame.run(["base"], ["facts_heldout"])
+    assert files(frame.out) == {}
+
+
+def test_a_damaged_result_is_named(study):
+    frame = study()
+    frame.run(["base"], ["terms"])
+    (name,) = files(frame.out)
+    (frame.out / name).write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match="cannot be read as a result"):
+        study().run(["base"], ["terms"])
