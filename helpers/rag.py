@@ -33,7 +33,8 @@ from .store import Store, check_record, embedder_name, known_documents, open_sto
 __all__ = ["Index", "IndexReport", "RagSettings", "Retriever", "build_index", "open_index", "open_store"]
 
 DOCUMENTS_A_BATCH = 32
-FUSION_DEPTH = 40
+FUSION_DEPTH = 200  # how many hits of each search are fused
+FUSION_WEIGHTS = (0.25, 0.75)  # of the vectors and of BM25, whose exact words find invented names better
 FILTERS = ("document_id", "title", "type", "revision", "date")
 
 
@@ -177,7 +178,7 @@ class Index:
 class Retriever:
     """Finds the passages for a question; `llama_index` is the LlamaIndex retriever that does it.
 
-    Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, and summed reciprocal ranks for hybrid.
+    Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, and a weighted sum of both, each scaled to 0..1, for hybrid.
     """
 
     def __init__(self, index: Index, k: int, mode: str, filters: dict[str, Any]) -> None:
@@ -202,7 +203,8 @@ class Retriever:
             [self._vector(depth), self._bm25(depth)],
             llm=MockLLM(),  # never called: one query, not rewritten
             num_queries=1,
-            mode="reciprocal_rerank",
+            mode="relative_score",
+            retriever_weights=list(FUSION_WEIGHTS),
             similarity_top_k=self.k,
             use_async=False,
         )

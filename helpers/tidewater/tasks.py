@@ -29,14 +29,17 @@ def accepted(world: World, field: str, value: str) -> tuple[str, ...]:
         value: Its value as the documents write it.
 
     Returns:
-        The value itself, then its fair variants: the bare number, the unit spelt out, the surname, the code unhyphened.
+        The value itself, then its fair variants: the bare number, the unit spelt out, the surname, the code unhyphened or its number
+        alone where no other code has it.
     """
     if field == "rated_capacity":
         return value, value.split()[0], f"{value.split()[0]} kilowatts"
     if field in ("inspection_interval", "radio_channel"):
         return value, re.findall(r"\d+", value)[0]
     if field in ("alarm_code", "spare_part"):
-        return value, value.replace("-", "")
+        number = value.split("-")[1]
+        alone = sum(other.split("-")[1] == number for other in set(world.all_values(field))) == 1
+        return (value, value.replace("-", ""), number) if alone else (value, value.replace("-", ""))
     if field == "supervisor":
         surname = value.split()[-1]
         namesakes = {name for name in world.all_values(field) if name.split()[-1] == surname}

@@ -131,7 +131,10 @@ def _drawers(seed: int) -> dict[str, Iterator[str]]:
     """
     lists = load("names")
     numbers: set[str] = set()
-    codes = [f"{letter}-{n}" for n, letter in product(range(301, 1000), lists["alarm_letters"]) if n % 5]
+    codes = [
+        [f"{a}-{n}" for n, a in product(range(301, 1000), lists[part]) if n % 5]
+        for part in ("alarm_letter", "more_alarm_letters")
+    ]
     parts = [f"P-{n}" for n in range(3000, 10000)]
     streams: dict[str, tuple[list[list[str]], Callable[[str], str], set[str]]] = {
         "site": ([[f"{a} {b}" for a, b in product(lists["site_words"], lists["site_kinds"])]], _first, set()),
@@ -139,7 +142,7 @@ def _drawers(seed: int) -> dict[str, Iterator[str]]:
         "supervisor": ([[f"{a} {b}" for a, b in product(lists["first_names"], lists["surnames"])]], _last, set()),
         "rated_capacity": (_tiers("{} kW", range(105, 1000, 5), range(1000, 3000, 5)), _number, numbers),
         "inspection_interval": (_tiers("{} days", range(21, 100), range(100, 301)), _number, numbers),
-        "alarm_code": ([codes], str, set()),
+        "alarm_code": (codes, str, set()),
         "spare_part": ([parts], str, set()),
         "radio_channel": (_tiers("channel {}", range(1, 100), range(100, 1000)), _number, numbers),
     }

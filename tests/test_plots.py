@@ -1,0 +1,173 @@
+"""Figures: they show the numbers that they were given, on the Axes that they were given; an arm keeps its colour."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import matplotlib
+import pytest
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.colors import to_rgb  # noqa: E402
+
+from helpers import plots, study  # noqa: E402
+from helpers.records import DataError, Effort, KitError  # noqa: E402
+
+MEASURED = {"base": (0.0, 0.75), "base:few_shot": (0.25, 0.5), "rag": (0.875, 0.625)}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def compared():
+    """A comparison in the form of `compare.table`: two sets, of which one (choices) is not timed."""
+    table = {}
+    for place, (arm, (facts, general)) in enumerate(MEASURED.items()):
+        table[arm] = {
+            "facts_heldout": {
+                "accuracy": {"value": facts, "low": max(0, facts - 0.1), "high": min(1, facts + 0.1), "n": 80},
+                "first_token_s": {"median": 0.1 + place, "p95": 0.2 + place},
+                "total_s": {"median": 0.5 + place, "p95": 1.5 + place},
+            },
+            "general": {
+                "accuracy": {"value": general, "low": general - 0.2, "high": general + 0.2, "n": 100},
+                "first_token_s": None, "total_s": None,
+            },
+            "effort": vars(Effort(wall_s=12.0 * place, peak_memory_bytes=10**9 * place, labelled_examples=place)),
+        }  # fmt: skip
+    return table
+
+
+def heights(ax) -> dict[str, list[float]]:
+    """The bars' heights by the name of their arm."""
+    return {
+        bars.get_label(): [bar.get_height() for bar in bars] for bars in ax.containers if bars.get_label()[0] != "_"
+    }
+
+
+def texts(ax) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def test_accuracy_bars_show_values_intervals_and_n(compared):
+    ax = plots.accuracy_bars(compared)
+    assert heights(ax) == {arm: list(values) for arm, values in MEASURED.items()}
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["facts\nheldout\nn = 80", "general\nn = 100"]
+    assert {"0.88", "0.75", "0"} <= set(texts(ax))
+    spans = [segment[:, 1].tolist() for lines in ax.collections for segment in lines.get_segments()]
+    for row in compared.values():
+        for name in ("facts_heldout", "general"):
+            assert pytest.approx([row[name]["accuracy"]["low"], row[name]["accuracy"]["high"]]) in spans
+
+
+def test_bars_follow_the_sets_that_are_asked_for_and_leave_a_gap_where_none_was_measured(compared):
+    del compared["rag"]["general"]
+    ax = plots.accuracy_bars(compared, ["general", "facts_heldout"])
+    assert heights(ax)["base"] == [0.75, 0.0] and heights(ax)["rag"] == [0.875]
+    rag = next(bars for bars in ax.containers if bars.get_label() == "rag")
+    assert 0.5 < rag[0].get_x() < 1.5, "the bar stands with its own set"
+    with pytest.raises(DataError, match="triage"):
+        plots.accuracy_bars(compared, ["triage"])
+
+
+def test_heat_map_holds_every_value(compared):
+    del compared["base"]["general"]
+    ax = plots.accuracy_heatmap(compared)
+    assert texts(ax) == ["0.00", "0.25", "0.50", "0.88", "0.62"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(MEASURED)
+    assert "n = 80" in ax.get_xticklabels()[0].get_text()
+
+
+def test_latency_bars_show_the_median_and_reach_to_the_p95(compared):
+    ax = plots.latency_bars(compared)
+    assert heights(ax)["base:few_shot"] == [1.1, 1.5]
+    assert "0.50\n(1.50)" in texts(ax)
+    tops = {float(segment[1, 1]) for lines in ax.collections for segment in lines.get_segments()}
+    assert sorted(tops) == pytest.approx([0.2, 1.2, 1.5, 2.2, 2.5, 3.5])
+    with pytest.raises(DataError, match="general"):
+        plots.latency_bars(compared, "general")
+
+
+@pytest.mark.parametrize("measure", plots.EFFORT_MEASURES)
+def test_effort_bars_show_one_measure_with_its_unit(compared, measure):
+    title, scale = plots.EFFORT_MEASURES[measure]
+    ax = plots.effort_bars(compared, measure)
+    shown = [bars[0].get_width() for bars in ax.containers]
+    assert shown == pytest.approx([row["effort"][measure] * scale for row in compared.values()])
+    assert ax.get_xlabel() == title
+
+
+def test_effort_bars_refuse_a_measure_that_is_none(compared):
+    with pytest.raises(KitError, match="charm"):
+        plots.effort_bars(compared, "charm")
+
+
+def test_sweep_line_shows_points_intervals_and_n():
+    points = [{"x": k, "value": k / 8, "low": k / 10, "high": k / 5, "n": 12} for k in (1, 2, 3, 5)]
+    ax = plots.sweep_line(points, "passages", "More passages")
+    line = ax.containers[0].lines[0]
+    assert line.get_xydata().tolist() == [[k, k / 8] for k in (1, 2, 3, 5)]
+    spans = [segment[:, 1].tolist() for segment in ax.containers[0].lines[2][0].get_segments()]
+    assert spans == [pytest.approx([k / 10, k / 5]) for k in (1, 2, 3, 5)]
+    assert ax.get_xlabel() == "passages   (n = 12 a point)" and ax.get_title() == "More passages"
+    assert texts(ax) == ["0.12", "0.25", "0.38", "0.62"]
+
+
+def test_names_are_points_without_a_line_and_a_second_line_has_another_colour():
+    named = [{"x": mode, "value": 0.5, "low": 0.4, "high": 0.6} for mode in ("vector", "hybrid")]
+    assert plots.sweep_line(named, "search").containers[0].lines[0].get_linestyle() == "None"
+    points = [{"x": k, "value": 2.0, "low": 1.0, "high": 3.0} for k in (1, 2)]
+    ax = plots.sweep_line(points, "k", y="seconds")
+    assert plots.sweep_line(points, "k", ax=ax, y="seconds", label="again") is ax
+    first, second = (each.lines[0] for each in ax.containers)
+    assert to_rgb(first.get_color()) != to_rgb(second.get_color())
+    assert ax.get_ylim()[1] > 3
+    with pytest.raises(DataError, match="no points"):
+        plots.sweep_line([], "k")
+
+
+def test_latency_against_context_names_both_units():
+    ax = plots.latency_against_context([{"x": 128, "value": 0.1, "low": 0.1, "high": 0.2}])
+    assert "tokens" in ax.get_xlabel() and "(s)" in ax.get_ylabel()
+
+
+def test_every_figure_draws_where_it_is_told_and_opens_nothing_else(compared):
+    point = [{"x": 1, "value": 0.5, "low": 0.4, "high": 0.6}]
+    for draw in (plots.accuracy_bars, plots.accuracy_heatmap, plots.latency_bars, plots.effort_bars):
+        ax = plt.figure().add_subplot()
+        assert draw(compared, ax=ax) is ax
+        assert len(plt.get_fignums()) == 1
+        plt.close("all")
+    ax = plt.figure().add_subplot()
+    assert plots.sweep_line(point, "k", ax=ax) is ax
+    assert plots.latency_against_context(point, ax=ax) is ax
+
+
+def test_an_arm_has_one_colour_everywhere_and_no_other_arm_has_it(compared):
+    assert set(study.ARMS) <= set(plots.ARM_COLOURS)
+    assert len(set(plots.ARM_COLOURS.values())) == len(set(plots.ARM_HATCHES.values())) == len(plots.ARM_NAMES)
+    for draw in (plots.accuracy_bars, plots.latency_bars, plots.effort_bars):
+        bars = [each for each in draw(compared).containers if each.get_label() in MEASURED]
+        assert len(bars) == len(MEASURED)
+        for each in bars:
+            assert to_rgb(each[0].get_facecolor()) == plots.ARM_COLOURS[each.get_label()]
+            assert (each[0].get_hatch() or "") == plots.ARM_HATCHES[each.get_label()]
+
+
+def test_show_gives_a_described_picture_and_leaves_no_figure_open(compared, capsys):
+    ax = plots.accuracy_bars(compared)
+    page = plots.image(ax, 'rag is "above" <base>\n  on facts').data
+    assert 'alt="rag is &quot;above&quot; &lt;base&gt; on facts"' in page
+    assert base64.b64decode(re.search(r"base64,([^\"]+)", page)[1]).startswith(b"\x89PNG")
+    assert plt.get_fignums() == []
+    plots.show(plots.effort_bars(compared).figure, "effort of three arms")
+    assert plt.get_fignums() == [] and "HTML" in capsys.readouterr().out
+    with pytest.raises(KitError, match="description"):
+        plots.show(plots.effort_bars(compared), " ")
