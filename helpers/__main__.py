@@ -124,18 +124,21 @@ def run(
     profile: ProfileName = "quick",
     out: Annotated[Path | None, typer.Option(help="Where the executed copies go.")] = None,
     notebooks: Annotated[list[str] | None, typer.Argument(help="Names such as 02; none: all.")] = None,
+    record: Annotated[bool, typer.Option(help="Keep the seconds as the times that the notebooks announce.")] = False,
 ) -> None:
     """Executes notebooks without a browser, then prints the comparison and where its files lie."""
     from . import compare as comparison
     from . import results
-    from .run import run_notebooks, summary
+    from .run import record_times, run_notebooks, summary
 
     runs = run_notebooks(profile, out, notebooks)
     print(summary(runs))
     if any(one.error for one in runs):
         raise typer.Exit(1)
+    if record:
+        print(f"times: {record_times(profile, runs)}")
     folder = results.own_folder() / profile
-    if folder.is_dir():
+    if any(folder.glob("*.seed*.json")):
         print("\n" + comparison.as_text(comparison.compare(folder)))
         print(f"\nresults: {folder}\nexecuted notebooks: {runs[0].executed.parent}")
 

@@ -79,7 +79,10 @@ class Assistant:
         """
         asked = [q if isinstance(q, Question) else Question(f"q{i}", "own", q) for i, q in enumerate(questions)]
         passages, retrieval_s = self._retrieve(asked, batch_size)
-        texts = [self.model.chat(self.prompt(q, found)) for q, found in zip(asked, passages, strict=True)]
+        texts = [
+            self.model.chat(self.prompt(q, found), examples=self.turns(q))
+            for q, found in zip(asked, passages, strict=True)
+        ]
         answers: dict[int, Answer] = {}
         with self.model.using(self.adapter):
             for limit, indices in _by_limit(asked, max_new_tokens).items():
@@ -89,7 +92,8 @@ class Assistant:
                 for i, one in zip(indices, made, strict=True):
                     answers[i] = Answer(
                         asked[i].id, one.text, texts[i], tuple(passages[i]), one.prompt_tokens, one.new_tokens,
-                        retrieval_s[i], retrieval_s[i] + one.first_token_s, retrieval_s[i] + one.total_s, one.batch_size,
+                        retrieval_s[i], retrieval_s[i] + one.first_token_s, retrieval_s[i] + one.total_s,
+                        one.batch_size,
                     )  # fmt: skip
             choosing = [i for i, q in enumerate(asked) if q.choices]
             rows = generation.choice_logprobs(
@@ -104,11 +108,13 @@ class Assistant:
         return [answers[i] for i in range(len(asked))]
 
     def prompt(self, question: Question, passages: Sequence[Passage] = ()) -> str:
-        """What the user's turn of the chat holds: the bare question, the expanded prompt, or a few-shot prompt."""
-        if self.retriever is not None:
-            return prompts.expand(question, passages)
+        """What the user's turn of the chat holds: the bare question, or the expanded prompt."""
+        return prompts.ask(question) if self.retriever is None else prompts.expand(question, passages)
+
+    def turns(self, question: Question) -> list[tuple[str, str]]:
+        """The solved examples that come before it, as earlier turns of the chat; none where a choice is scored."""
         task = "triage" if question.set == "triage" else "answers"
-        return prompts.few_shot(question, () if question.choices else self.examples.get(task, ()))
+        return [] if question.choices else prompts.turns(self.examples.get(task, ()))
 
     def _retrieve(self, asked: Sequence[Question], batch_size: int) -> tuple[list[list[Passage]], list[float]]:
         """Passages of each question, and the seconds that a question's share of retrieval took."""

@@ -41,7 +41,7 @@ class RagSettings:
 
     chunk_size: int = 128
     chunk_overlap: int = 16
-    k: int = 3
+    k: int = 1
     mode: str = "hybrid"
     heading: str = "section"
 

@@ -85,6 +85,17 @@ class Dataset:
             for name in dict.fromkeys(fact.field for fact in facts)
         }
 
+    @cached_property
+    def values_by_asset(self) -> dict[str, tuple[str, ...]]:
+        """For each asset its values, before and after the updates; empty where the folder has no table of facts."""
+        tables = [
+            name for name in (False, True) if (self.folder / ("updates/facts.csv" if name else "facts.csv")).exists()
+        ]
+        owned: dict[str, set[str]] = {}
+        for fact in [fact for updated in tables for fact in self.facts(updated)]:
+            owned.setdefault(fact.asset, set()).add(fact.value)
+        return {asset: tuple(sorted(values)) for asset, values in sorted(owned.items())}
+
     def general_text(self, part: str) -> list[str]:
         """Paragraphs of general text: see `general_text`."""
         return general_text(part, beside=self.folder)

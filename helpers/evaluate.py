@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,7 @@ def sample(questions: Sequence[Question], size: int | None) -> list[Question]:
 def evaluate(
     assistant: Assistant,
     questions: Sequence[Question],
-    values: Sequence[str] = (),
+    values: Mapping[str, Sequence[str]] | None = None,
     batch_size: int = 32,
     latency_questions: int = 0,
     progress: bool = False,
@@ -50,7 +50,7 @@ def evaluate(
     Args:
         assistant: Any arm.
         questions: One question set.
-        values: Every value that the documents give to any asset; see `metrics.score`.
+        values: For each asset every value that documents give it; a reply may not name another asset's.
         batch_size: How many replies are decoded together when they are scored.
         latency_questions: How many questions are asked again alone, after one warm-up; none of a choice set.
         progress: Whether to show progress bars.
@@ -60,10 +60,10 @@ def evaluate(
         The evaluation; its scores stand in the order of the questions.
     """
     done = into if into is not None else Evaluation()
-    for start in range(0, len(questions), 4 * batch_size):
-        part = questions[start : start + 4 * batch_size]
+    for start in range(0, len(questions), 2 * batch_size):
+        part = questions[start : start + 2 * batch_size]
         for question, answer in zip(part, assistant.ask_all(part, batch_size, progress=progress), strict=True):
-            done.scores.append(Score(question, answer, *metrics.score(question, answer, values)))
+            done.scores.append(Score(question, answer, *metrics.score(question, answer, _rivals(values, question))))
     timed = [q for q in sample(questions, latency_questions) if not q.choices] if latency_questions else []
     if timed:
         assistant.ask(timed[0])
@@ -73,6 +73,11 @@ def evaluate(
         done.total_s.append(answer.total_s)
     done.complete = True
     return done
+
+
+def _rivals(values: Mapping[str, Sequence[str]] | None, question: Question) -> list[str]:
+    """Every value of the assets that the question is not about."""
+    return [value for asset, owned in (values or {}).items() if asset != question.asset for value in owned]
 
 
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:

@@ -93,7 +93,7 @@ def score(question: Question, answer: Answer, values: Sequence[str] = ()) -> tup
     Args:
         question: With its accepted answers.
         answer: What the assistant replied.
-        values: Every value that documents give to any asset. A reply that names one which is not accepted is
+        values: The values of all other assets. A reply that names one which is not accepted is
             wrong even when it holds the right one as well: copying a passage is not an answer.
 
     Returns:

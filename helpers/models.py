@@ -8,6 +8,7 @@ Weights are safetensors only. A pickle is never read and code from a model's rep
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from .fetch import (
     verify,
     weights_hash,
 )
+from .prompts import SYSTEM
 from .records import KitError
 
 if TYPE_CHECKING:
@@ -68,9 +70,18 @@ class FoundationModel:
         ids = set(ids if isinstance(ids, list) else [ids]) | {self.tokenizer.eos_token_id}
         return {i for i in ids if i is not None}
 
-    def chat(self, prompt: str, response: str | None = None) -> str:
-        """The prompt in the model's chat template, ready for its answer, or followed by `response`."""
-        messages = [{"role": "user", "content": prompt}]
+    def chat(self, prompt: str, response: str | None = None, examples: Sequence[tuple[str, str]] = ()) -> str:
+        """The prompt in the model's chat template, ready for its answer, or followed by `response`.
+
+        Args:
+            prompt: The user's turn.
+            response: The assistant's turn, where it is known.
+            examples: Earlier turns, each a prompt and its response.
+        """
+        messages = [{"role": "system", "content": SYSTEM}]
+        for asked, answered in examples:
+            messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+        messages.append({"role": "user", "content": prompt})
         text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         return text if response is None else text + response
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from .records import CHOICE_SETS, Example, Passage, Question
 
+SYSTEM = "You answer questions about an organisation from its papers. Copy the answer exactly from the text."
+
 DIRECT = "{question}\nReply with the answer only, in a few words."
 
 EXPANDED = (
@@ -14,8 +16,6 @@ EXPANDED = (
     "Question: {question}\n"
     "Reply with the answer only, in a few words."
 )
-
-EXAMPLE = "Question: {prompt}\nAnswer: {response}"
 
 
 def ask(question: Question) -> str:
@@ -40,7 +40,6 @@ def expand(question: Question, passages: Sequence[Passage]) -> str:
     return EXPANDED.format(passages=passages_text(passages), question=question.prompt)
 
 
-def few_shot(question: Question, examples: Sequence[Example]) -> str:
-    """The question after a few solved examples of the same task: the cheap rival of every tuning."""
-    shown = "\n\n".join(EXAMPLE.format(prompt=e.prompt, response=e.response) for e in examples)
-    return f"{shown}\n\n{ask(question)}" if shown else ask(question)
+def turns(examples: Sequence[Example]) -> list[tuple[str, str]]:
+    """Solved examples as earlier turns of the chat, prompt and response: the cheap rival of every tuning."""
+    return [(ask(Question(e.id, e.task, e.prompt)), e.response) for e in examples]

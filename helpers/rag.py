@@ -178,7 +178,8 @@ class Index:
 class Retriever:
     """Finds the passages for a question; `llama_index` is the LlamaIndex retriever that does it.
 
-    Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, and a weighted sum of both, each scaled to 0..1, for hybrid.
+    Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, for hybrid a weighted sum
+    of both, each scaled to 0..1.
     """
 
     def __init__(self, index: Index, k: int, mode: str, filters: dict[str, Any]) -> None:

@@ -112,7 +112,7 @@ class Study:
             "model": self.model.hash,
             "dtype": self.model.dtype,
             "profile": asdict(self.profile),
-            "prompts": [prompts.DIRECT, prompts.EXPANDED, prompts.EXAMPLE, SHORT_ANSWER],
+            "prompts": [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, SHORT_ANSWER],
         }
         return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
@@ -224,9 +224,14 @@ class Study:
     def _measure(self, arm: str, question_set: str, into: Evaluation) -> dict[str, Any]:
         assistant = self.assistant(arm, question_set)
         questions = self.questions(question_set)
-        values = [value for values in self.dataset.values.values() for value in values]
         evaluate(
-            assistant, questions, values, self.profile.batch_size, self.profile.latency_questions, self.progress, into
+            assistant,
+            questions,
+            self.dataset.values_by_asset,
+            self.profile.batch_size,
+            self.profile.latency_questions,
+            self.progress,
+            into,
         )
         found: dict[str, Any] = summarise(into.scores)
         if into.first_token_s:
@@ -260,4 +265,6 @@ class Study:
         }  # fmt: skip
         if ARMS[arm].sees == "passages":
             config["rag"] = asdict(self.settings)
+        if ARMS[arm].sees == "examples":
+            config["examples"] = FEW_SHOT
         return config

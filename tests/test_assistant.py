@@ -107,12 +107,12 @@ def test_braces_in_questions_and_passages_are_kept(tiny, index):
 
 def test_few_shot_shows_the_examples_of_the_task_and_none_with_choices(tiny):
     assistant = Assistant(tiny, examples=SHOWN)
-    told = assistant.prompt(ASKED[0])
+    told, choice, triage = (answer.prompt for answer in assistant.ask_all(ASKED[:3]))
     for example in SHOWN["answers"]:
         assert told.index(example.prompt) < told.index(example.response) < told.index(ASKED[0].prompt)
     assert "mast" not in told
-    assert "mast" in assistant.prompt(ASKED[2]) and "Holmsey" not in assistant.prompt(ASKED[2])
-    assert assistant.prompt(ASKED[1]) == ASKED[1].prompt
+    assert "mast" in triage and "Holmsey" not in triage
+    assert "mast" not in choice and "Holmsey" not in choice
 
 
 # ---- answers
@@ -130,7 +130,9 @@ def test_an_answer_keeps_the_exact_prompt_and_ask_all_equals_ask(tiny, index, ki
     assert_same(together, [assistant.ask(question) for question in ASKED])
     assert_same(together, assistant.ask_all(ASKED[::-1], batch_size=2)[::-1])
     for question, answer in zip(ASKED, together, strict=True):
-        assert answer.prompt == tiny.chat(assistant.prompt(question, answer.passages))
+        assert answer.prompt == tiny.chat(
+            assistant.prompt(question, answer.passages), examples=assistant.turns(question)
+        )
         assert answer.prompt_tokens == tiny.count_tokens(answer.prompt)
         assert len(answer.passages) == (2 if kind == "rag" else 0)
         assert (answer.retrieval_s > 0) == (kind == "rag")

@@ -67,7 +67,7 @@ def test_values_of_other_assets_are_passed_on(tiny):
     told = Assistant(tiny).ask(asked[0]).text
     right = [Question("q0", "facts_heldout", asked[0].prompt, (told.split()[0],))]
     assert evaluate(Assistant(tiny), right).scores[0].value == 1
-    rivals = evaluate(Assistant(tiny), right, values=[told.split()[-1]]).scores[0]
+    rivals = evaluate(Assistant(tiny), right, values={"another": [told.split()[-1]]}).scores[0]
     assert rivals.value == 0 and "another value" in rivals.why
 
 

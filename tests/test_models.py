@@ -246,7 +246,7 @@ def test_a_tokenizer_without_template_or_pad_token_gets_both(tmp_path):
     settings = {key: value for key, value in settings.items() if key not in ("pad_token", "chat_template")}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     plain = models.load_model(folder, device="cpu", dtype="float32")
-    assert plain.chat("Who?") == "user: Who?\nassistant: "
+    assert plain.chat("Who?").endswith("user: Who?\nassistant: ")
     assert plain.tokenizer.pad_token_id is not None
     assert len(generation.generate(plain, ["One", "One two three four"], max_new_tokens=2)) == 2
 

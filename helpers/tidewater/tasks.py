@@ -29,8 +29,8 @@ def accepted(world: World, field: str, value: str) -> tuple[str, ...]:
         value: Its value as the documents write it.
 
     Returns:
-        The value itself, then its fair variants: the bare number, the unit spelt out, the surname, the code unhyphened or its number
-        alone where no other code has it.
+        The value itself, then its fair variants: the bare number, the unit spelt out, the surname, the code
+        unhyphened or its number alone where no other code has it.
     """
     if field == "rated_capacity":
         return value, value.split()[0], f"{value.split()[0]} kilowatts"
