@@ -204,8 +204,13 @@ def _kernel_manager(pids: list[int], extra: dict[str, str]) -> type:
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
+    from traitlets import default
 
     class ThisPython(AsyncKernelManager):
+        @default("transport")
+        def _private_transport(self) -> str:
+            return "tcp" if os.name == "nt" else "ipc"  # a file of this user's: no port that others could reach
+
         @property
         def kernel_spec(self) -> KernelSpec:
             return KernelSpec(**get_kernel_dict())  # ipykernel's own description of a kernel on sys.executable

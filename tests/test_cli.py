@@ -14,6 +14,7 @@ from conftest import ROOT, make_tiny, run_python
 from test_compare import run as make_run
 
 from helpers import compare, results
+from helpers.rag import RagSettings
 
 VERBS = ("doctor", "fetch", "world", "ask", "study", "compare", "run")
 
@@ -128,7 +129,7 @@ def test_ask_prints_one_json_line_an_answer(tmp_path, small_world):
     known = {path.stem for path in (small_world / "documents").iterdir()}
     for row in told:
         assert isinstance(row["text"], str) and 0 < row["first_token_s"] <= row["total_s"]
-        assert len(row["documents"]) == 3 and set(row["documents"]) <= known
+        assert len(row["documents"]) == RagSettings().k and set(row["documents"]) <= known
 
 
 def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):
