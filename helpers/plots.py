@@ -263,9 +263,12 @@ def sweep_line(
     reach = [[p["value"] - p["low"] for p in points], [p["high"] - p["value"] for p in points]]
     colour = ARM_COLOURS.get(label, _OKABE_ITO[(len(ax.containers) + 5) % 8])
     ax.errorbar(at, values, reach, fmt=other + ("-" if joined else ""), color=colour, capsize=3, label=label)
-    for point in points:
+    for point, after in zip(points, [*points[1:], points[-1]], strict=True):
+        beside = (
+            (6, -11) if joined and after["value"] > point["value"] else (6, 5)
+        )  # the side that the line leaves free
         ax.annotate(
-            _number(point["value"]), (point["x"], point["value"]), (6, -11), textcoords="offset points", fontsize=SMALL
+            _number(point["value"]), (point["x"], point["value"]), beside, textcoords="offset points", fontsize=SMALL
         )
     ax.margins(x=0.12)
     ax.set_ylim(0, 1.08 if y.startswith("accuracy") else max(ax.get_ylim()[1], 1.12 * max(p["high"] for p in points)))
