@@ -136,7 +136,8 @@ class Study:
     def index(self, updated: bool = False) -> tuple[Index, IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.
 
-        The updated index is the first one's copy brought up to date, so its report and effort are those of the update.
+        The updated index is a second one, built over the old documents and then brought up to date; its report and
+        effort are those of the update alone.
         """
         name = "updated" if updated else "documents"
         if name not in self._indices:
