@@ -6,6 +6,7 @@
 PYTHON   ?= python3
 PROFILE  ?= quick
 LAB_ARGS ?=
+BENCH_ARGS ?= --quick
 
 VENV := .venv
 RUN  := $(VENV)/bin/python
@@ -16,19 +17,27 @@ PLACE  := $(shell printf '%s|%s|%s' "$$KIT_HOME" "$$XDG_CACHE_HOME" "$$HOME" | c
 MODELS := $(VENV)/.models-$(PLACE)
 GONE   := $(shell test -d "$$(cat $(MODELS) 2>/dev/null)" || rm -f $(MODELS))
 
+# JupyterLab's own settings inside .venv: no question about news from the network; and root, the usual guest in a
+# container, may start it.
+SETTINGS := $(VENV)/share/jupyter/lab/settings/overrides.json
+AS_ROOT  := $(if $(filter 0,$(shell id -u)),$(VENV)/etc/jupyter/jupyter_server_config.json)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test run clean
+.PHONY: help setup lab test run bench slides clean
 
 help:
 	@echo 'make lab     set up, then open the first notebook in JupyterLab'
 	@echo 'make run     set up, run every notebook without a browser, print the comparison'
 	@echo '             (PROFILE=quick unless told otherwise: make run PROFILE=workshop)'
 	@echo 'make test    set up, then run every test'
+	@echo 'make bench   set up, install what the kit is compared with, measure, write the table in README.md'
+	@echo '             (quick sizes unless told otherwise: make bench BENCH_ARGS=)'
+	@echo 'make slides  set up, then make the slides of a workshop from the notebooks in slides/'
 	@echo 'make setup   only set up: packages in .venv, two models, a notebook kernel'
 	@echo 'make clean   remove .venv and all caches inside this folder; your results and the models stay'
 	@echo 'PYTHON=...   which Python to use for .venv (3.11, 3.12 or 3.13), LAB_ARGS=... more options for JupyterLab'
 
-setup: $(VENV)/.packages $(MODELS)
+setup: $(VENV)/.packages $(MODELS) $(SETTINGS) $(AS_ROOT)
 
 $(VENV)/.python:
 	@command -v $(PYTHON) >/dev/null || { echo 'No program called $(PYTHON). Install Python 3.11 or newer, or name yours: make setup PYTHON=/path/to/python3'; exit 1; }
@@ -43,13 +52,21 @@ $(VENV)/.packages: $(VENV)/.python pyproject.toml constraints.txt
 	$(RUN) -m ipykernel install --sys-prefix --name rag-or-fine-tuning --display-name 'RAG or fine-tuning?'
 	@touch $@
 
+$(SETTINGS): $(VENV)/.packages
+	@mkdir -p $(@D)
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}' >$@
+
+$(VENV)/etc/jupyter/jupyter_server_config.json: $(VENV)/.packages
+	@mkdir -p $(@D)
+	@echo '{"ServerApp": {"allow_root": true}}' >$@
+
 $(MODELS): $(VENV)/.packages
 	@rm -f $@
 	$(RUN) -m helpers fetch
 	@$(RUN) -c 'from helpers.devices import kit_home; print(kit_home())' >$@.part && mv $@.part $@
 
 lab: setup
-	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
+	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 \
 	  --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
 	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None \
 	  --LabApp.extension_manager=readonly $(LAB_ARGS)
@@ -59,6 +76,18 @@ test: setup
 
 run: setup
 	$(RUN) -m helpers run --profile $(PROFILE)
+
+# What the benchmarks compare the kit with; nobody else needs it.
+$(VENV)/.bench: $(VENV)/.packages
+	@rm -f $@
+	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
+	@touch $@
+
+bench: setup $(VENV)/.bench
+	$(RUN) benchmarks/latest.py $(BENCH_ARGS)
+
+slides: setup
+	$(RUN) -m helpers slides
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

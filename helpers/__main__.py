@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from . import verbs
 from .records import KitError
+from .verbs import ProfileName
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-DATA = Path(__file__).parent.parent / "datasets" / "tidewater"
-Data = Annotated[Path, typer.Option(help="A data folder, as `world` makes it.")]
-ProfileName = Annotated[str, typer.Option(help="quick, workshop or full.")]
 
 
 @app.command()
@@ -33,13 +30,14 @@ def doctor() -> None:
 @app.command()
 def fetch(
     models: Annotated[list[str] | None, typer.Argument(help="Default models or Hub ids; none: both defaults.")] = None,
+    source: Annotated[Path | None, typer.Option(help="Take default models from this folder, as in a pack.")] = None,
 ) -> None:
     """Fetches and verifies the default models, or downloads models from the Hub into its cache."""
     from .fetch import MODELS, fetch_from_hub
     from .fetch import fetch as fetch_default
 
     for name in models or MODELS:
-        print(fetch_default(name) if name in MODELS else fetch_from_hub(name))
+        print(fetch_default(name, source=source) if name in MODELS else fetch_from_hub(name))
 
 
 @app.command()
@@ -56,67 +54,31 @@ def world(
     print(out)
 
 
-@app.command()
-def ask(
-    questions: Annotated[Path, typer.Option(help="JSONL: id and prompt on each line.")],
-    arm: Annotated[str, typer.Option(help="Which arm answers.")] = "rag",
-    data: Data = DATA,
-    out: Annotated[Path | None, typer.Option(help="Where indices and adapters lie.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON line an answer.")] = False,
-) -> None:
-    """Answers questions that anyone wrote."""
-    from .data import load_prompts
-    from .study import Study
+app.add_typer(verbs.app)
 
-    asked = load_prompts(questions)
-    study = Study(data, out=out, progress=not as_json)
-    for question, answer in zip(asked, study.assistant(arm).ask_all(asked, progress=not as_json), strict=True):
-        if as_json:
-            row = {
-                "id": question.id,
-                "text": answer.text,
-                "documents": [passage.document_id for passage in answer.passages],
-                "retrieval_s": answer.retrieval_s,
-                "first_token_s": answer.first_token_s,
-                "total_s": answer.total_s,
-                "batch_size": answer.batch_size,
-            }
-            print(json.dumps(row, ensure_ascii=False))
-        else:
-            sources = ", ".join(dict.fromkeys(passage.document_id for passage in answer.passages))
-            print(f"{question.prompt}\n    {answer.text}" + (f"\n    from {sources}" if sources else ""))
+
+@app.command("move-index")
+def move_index(
+    source: Annotated[str, typer.Argument(help="The folder of an embedded index: it holds chroma.sqlite3.")],
+    target: Annotated[str, typer.Argument(help="The URL of a Chroma server, such as http://127.0.0.1:8000.")],
+    collection: Annotated[str, typer.Option(help="The collection's name, here and there.")] = "documents",
+) -> None:
+    """Copies an embedded index to a Chroma server, embedding nothing anew; the same call goes on after a break."""
+    from .moving import move_index as move
+
+    made = move(source, target, collection)
+    print(f"{made.chunks} chunks in {target}: {made.copied} copied, {made.present} were there already")
 
 
 @app.command()
-def study(
-    arms: Annotated[str, typer.Option(help="Arms with commas between them.")] = "base,base:few_shot,rag",
-    profile: ProfileName = "quick",
-    seed: Annotated[int, typer.Option(help="Seeds training and sampling only.")] = 7,
-    data: Data = DATA,
-    out: Annotated[Path | None, typer.Option(help="Where results go; results/own unless told.")] = None,
-    model: Annotated[str | None, typer.Option(help="A folder or Hub id; the default FM unless told.")] = None,
+def scale(
+    out: Annotated[Path | None, typer.Option(help="The file to write; none: print the page.")] = None,
 ) -> None:
-    """Runs arms on every question set and writes one result file each; what is there is reused."""
-    from . import compare as comparison
-    from .models import FOUNDATION_MODEL
-    from .study import Study
+    """The paper plan for many documents and a large model, from what is recorded: docs/scale.md."""
+    from .results import write_text
+    from .scaleplan import page
 
-    frame = Study(data, profile, seed, out, model or FOUNDATION_MODEL)
-    made = frame.run([name.strip() for name in arms.split(",") if name.strip()])
-    print(comparison.as_text(comparison.table(made)))
-    print(f"\n{len(made)} result files in {frame.out}")
-
-
-@app.command()
-def compare(
-    folder: Annotated[Path, typer.Argument(help="A folder of results.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object and nothing else.")] = False,
-) -> None:
-    """Compares the results of a folder: accuracy with 95 % intervals, latency, effort."""
-    from . import compare as comparison
-
-    compared = comparison.compare(folder)
-    print(json.dumps(compared) if as_json else comparison.as_text(compared))
+    print(page() if out is None else write_text(out, page()))
 
 
 @app.command()
@@ -125,22 +87,65 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Where the executed copies go.")] = None,
     notebooks: Annotated[list[str] | None, typer.Argument(help="Names such as 02; none: all.")] = None,
     record: Annotated[bool, typer.Option(help="Keep the seconds as the times that the notebooks announce.")] = False,
+    publish: Annotated[bool, typer.Option(help="Take the outputs over into notebooks/, to be committed.")] = False,
 ) -> None:
     """Executes notebooks without a browser, then prints the comparison and where its files lie."""
     from . import compare as comparison
     from . import results
+    from .pages import bring_up_to_date
+    from .publish import publish as publish_outputs
+    from .report import write_report
     from .run import record_times, run_notebooks, summary
 
     runs = run_notebooks(profile, out, notebooks)
     print(summary(runs))
     if any(one.error for one in runs):
         raise typer.Exit(1)
+    if publish:
+        publish_outputs(runs)
     if record:
         print(f"times: {record_times(profile, runs)}")
+        bring_up_to_date()  # the pages that tell these times
     folder = results.own_folder() / profile
     if any(folder.glob("*.seed*.json")):
         print("\n" + comparison.as_text(comparison.compare(folder)))
-        print(f"\nresults: {folder}\nexecuted notebooks: {runs[0].executed.parent}")
+        print("\n" + verbs.judged(folder))
+        print(f"\nreport: {write_report(folder, folder / 'comparison.html')}")
+        print(f"results: {folder}\nexecuted notebooks: {runs[0].executed.parent}")
+
+
+@app.command()
+def pack(
+    out: Annotated[Path, typer.Option(help="The .zip file to write.")],
+    compression: Annotated[int, typer.Option(min=0, max=9, help="Of packages; 0 is quickest, 9 smallest.")] = 1,
+) -> None:
+    """Packs everything into one file that sets the kit up on machines of this platform without a network."""
+    from .pack import pack as write_pack
+
+    print(write_pack(out, compression=compression))
+
+
+@app.command()
+def slides() -> None:
+    """Makes the slides of a workshop from the notebooks in slides/; needs a network the first time, for reveal.js."""
+    from .slides import make
+
+    for path in make():
+        print(path)
+
+
+@app.command()
+def pages(
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look; end with status 1 when a part is out of date.")
+    ] = False,
+) -> None:
+    """Brings the generated parts of README, docs and notebooks up to date: times, plans, ways, badges."""
+    from .pages import bring_up_to_date, outdated
+
+    for path in outdated() if check else bring_up_to_date():
+        print(f"{path}: {'out of date' if check else 'brought up to date'}")
+    raise typer.Exit(int(check and bool(outdated())))
 
 
 def main() -> None:

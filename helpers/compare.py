@@ -5,104 +5,38 @@ python -m helpers compare results/own [--json]
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from .cloze import PART as CLOZE
+from .comparable import check_comparable, read_comparable
+from .intervals import CONFIDENCE, Difference, accuracy, difference, holm, seed_values, spread, wilson
 from .records import QUESTION_SETS, DataError, Result, Score
-from .results import read_results
 
-CONFIDENCE = 0.95
-RESAMPLES = 2000
+__all__ = ["Contrast", "accuracy", "caveats", "check_comparable", "compare", "contrasts", "seeds", "spread", "table"]
 
-
-def accuracy(scores: Sequence[Score]) -> dict[str, float]:
-    """Mean score with its 95 % interval.
-
-    Where several questions are about one asset they go together, so whole assets are resampled (percentile bootstrap,
-    Efron & Tibshirani 1993, chapter 13). Independent right-or-wrong questions, and samples in which resampling finds no
-    spread (all right, say), get Wilson's score interval (Wilson 1927), in which a question counts once for all seeds.
-
-    Returns:
-        `value`, `low`, `high`, `n` (the number of questions).
-
-    Raises:
-        DataError: There is nothing to average.
-    """
-    if not scores:
-        raise DataError("there are no scored answers to average")
-    values = np.array([score.value for score in scores])
-    groups = [score.question.asset or score.question.id for score in scores]
-    binary = bool(np.isin(values, (0, 1)).all())
-    low = high = 0.0
-    if not binary or len(set(groups)) < len(groups):
-        low, high = _by_group(values, groups)
-    if high - low < 1e-9:
-        low, high = _wilson(float(values.mean()), len({score.question.id for score in scores}))
-    return {"value": float(values.mean()), "low": float(low), "high": float(high), "n": len(values)}
+SURE = 0.1  # half the width of an interval; where it is wider, an accuracy alone says little
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's score interval; for scores between 0 and 1, whose variance is smaller, it is a cautious one."""
-    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (0.0 if share == 0 else middle - half), (1.0 if share == 1 else middle + half)
+@dataclass(frozen=True)
+class Contrast:
+    """The paired difference of two arms on one set; `p` is corrected (Holm) for the set's other contrasts."""
 
+    question_set: str
+    first: str
+    second: str
+    difference: Difference
+    p: float
 
-def _by_group(values: np.ndarray, groups: Sequence[str]) -> tuple[float, float]:
-    """The percentile interval of the mean when whole groups are drawn with replacement."""
-    _, which = np.unique(groups, return_inverse=True)
-    sums, counts = np.bincount(which, values), np.bincount(which)
-    if len(counts) == 1 and values.min() < values.max():
-        return 0.0, 1.0
-    drawn = np.random.default_rng(0).integers(len(counts), size=(RESAMPLES, len(counts)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
-
-
-def spread(seconds: Sequence[float] | None) -> dict[str, float] | None:
-    """Median and 95th percentile of times in seconds; None where nothing was timed."""
-    if not seconds:
-        return None
-    return {"median": float(np.median(seconds)), "p95": float(np.quantile(seconds, 0.95))}
-
-
-def check_comparable(results: Sequence[Result]) -> None:
-    """Refuses results that were not made with the same questions, data, base model, prompts and profile.
-
-    Raises:
-        DataError: There are none, or two of them differ; the message names in what.
-    """
-    if not results:
-        raise DataError("there are no results to compare: name at least one arm and one question set")
-    first = results[0]
-    for other in results[1:]:
-        if other.experiment == first.experiment:
-            continue
-        for name in ("data_hash", "model", "model_hash", "dtype"):
-            if other.config.get(name) != first.config.get(name):
-                what = f"{name} {first.config.get(name)!r} against {other.config.get(name)!r}"
-                break
-        else:
-            what = f"profile {first.profile!r} against {other.profile!r}"
-            if first.profile == other.profile:
-                what = "the prompts or the profile's sizes"
-        raise DataError(
-            f"{first.arm}/{first.question_set} and {other.arm}/{other.question_set} cannot be compared: they differ in "
-            f"{what}. Keep each experiment in a folder of its own (`study --out`)."
-        )
-    for question_set in {result.question_set for result in results}:
-        asked = {tuple(s.question.id for s in r.scores) for r in results if r.question_set == question_set
-                 and r.status == "complete"}  # fmt: skip
-        if len(asked) > 1:
-            raise DataError(f"the arms were not asked the same questions of {question_set}: run the study again")
+    @property
+    def clear(self) -> bool:
+        """Whether the difference is larger than chance explains, after the correction and by its interval."""
+        return self.p < 0.05 and not self.difference.low <= 0 <= self.difference.high
 
 
 def table(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
@@ -148,28 +82,137 @@ def _figures(runs: Sequence[Result]) -> dict[str, Any]:
     return figures
 
 
+def contrasts(results: Sequence[Result], against: str = "base") -> list[Contrast]:
+    """Every arm against one arm, on every set that both have completed.
+
+    Each set asks about another ability, so the p-values of one set are corrected together. With `a` assets no p-value
+    is below 2 / 2**a: a correction over all sets would leave nothing that could ever be clear.
+
+    Args:
+        results: Results that can be compared.
+        against: The arm that the others are held against.
+
+    Raises:
+        DataError: The results cannot be compared, or hold nothing of that arm.
+    """
+    check_comparable(results)
+    arms = list(dict.fromkeys(result.arm for result in results))
+    if against not in arms:
+        raise DataError(f"there is no result of {against!r} to compare with: run `study --arms {against}` first")
+    made: list[Contrast] = []
+    for question_set in QUESTION_SETS:
+        reference = scores_of(results, against, question_set)
+        scored = {arm: scores_of(results, arm, question_set) for arm in arms if arm != against}
+        found = {arm: difference(reference, scores) for arm, scores in scored.items() if reference and scores}
+        corrected = holm([each.p for each in found.values()])
+        made += [Contrast(question_set, against, a, d, p) for (a, d), p in zip(found.items(), corrected, strict=True)]
+    return made
+
+
+def caveats(results: Sequence[Result], against: str = "base") -> list[str]:
+    """What a reader must know before concluding anything: weak questions, small samples, arms not told apart.
+
+    Returns:
+        Sentences; none where the sample bears what it is asked.
+    """
+    told = []
+    asked = {r.question_set: [s.question for s in r.scores] for r in results if r.status == "complete" and r.scores}
+    for name, questions in asked.items():
+        if any(question.part == CLOZE for question in questions):
+            told.append(f"The questions of `{name}` are cloze questions, made from the documents: weak evidence.")
+        low, high = wilson(0.5, len(questions))
+        if (high - low) / 2 > SURE:
+            z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+            enough = int(np.ceil((z / (2 * SURE)) ** 2 - z * z))
+            told.append(
+                f"`{name}` has {len(questions)} questions: too few to conclude much. A middling accuracy is known to "
+                f"±{(high - low) / 2:.2f} only; {enough} questions would give ±{SURE:.2f}."
+            )
+    if any(result.arm == against for result in results):
+        unclear: dict[str, list[str]] = {}
+        for contrast in contrasts(results, against):
+            if not contrast.clear:
+                unclear.setdefault(contrast.question_set, []).append(contrast.second)
+        told += [f"On `{name}` not told apart from `{against}`: {', '.join(arms)}." for name, arms in unclear.items()]
+    return told
+
+
+def scores_of(results: Sequence[Result], arm: str, question_set: str) -> list[Score]:
+    """The scored answers of an arm's completed runs on a set, seed after seed; empty where there are none."""
+    runs = [r for r in results if (r.arm, r.question_set, r.status) == (arm, question_set, "complete")]
+    return [score for run in sorted(runs, key=lambda run: run.seed) for score in run.scores]
+
+
+def seeds(results: Sequence[Result]) -> dict[str, dict[str, list[float]]]:
+    """The accuracy of every single seed, by arm and question set, where an arm was run with several."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for arm, question_set in dict.fromkeys((result.arm, result.question_set) for result in results):
+        values = seed_values(scores_of(results, arm, question_set))
+        if len(values) > 1:
+            found.setdefault(arm, {})[question_set] = values
+    return found
+
+
+def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The arms that no other beats in both: none is as cheap and better, or cheaper and as good.
+
+    Args:
+        points: For each arm what it costs (less is better) and its quality (more is better).
+    """
+    return [
+        arm
+        for arm, (cost, quality) in points.items()
+        if not any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points.values())
+    ]
+
+
+def freshness_steps(compared: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """For each arm what absorbing the changed documents took, and how it answers about what changed.
+
+    `fresh` tells an arm that was asked after its index was brought up to date from one that answered as it was trained
+    before the change; `estimated` tells that the seconds are those of its first preparation.
+
+    Args:
+        compared: What `table` returns.
+    """
+    steps = {}
+    for arm, row in compared.items():
+        figures = row.get("updates", {})
+        update = figures.get("update", {})
+        if "effort" in update:
+            steps[arm] = {
+                **figures["accuracy"], "seconds": update["effort"]["wall_s"], "fresh": "reembedded" in update,
+                "estimated": not update.get("measured", True),
+            }  # fmt: skip
+    return steps
+
+
 def compare(folder: Path) -> dict[str, dict[str, Any]]:
     """The comparison of every result in a folder; see `table`."""
-    return table(read_results(folder))
+    return table(read_comparable(folder))
 
 
 def as_text(compared: dict[str, dict[str, Any]]) -> str:
     """The comparison for a terminal: accuracy a question set with its interval, then time and effort an arm."""
     sets = [s for s in QUESTION_SETS if any(s in row for row in compared.values())]
-    lines = [f"{'arm':<20}" + "".join(f"{name:>22}" for name in sets)]
+    width = max(20, 1 + max(map(len, compared)))
+    lines = [f"{'arm':<{width}}" + "".join(f"{name:>22}" for name in sets)]
     for arm, row in compared.items():
         cells = []
         for name in sets:
             a = row.get(name, {}).get("accuracy")
             cells.append(f"{a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]" if a else "-")
-        lines.append(f"{arm:<20}" + "".join(f"{cell:>22}" for cell in cells))
-    lines += ["", f"{'arm':<20}{'one answer, median s':>22}{'preparation, s':>18}{'peak memory, MB':>18}{'labels':>8}"]
+        lines.append(f"{arm:<{width}}" + "".join(f"{cell:>22}" for cell in cells))
+    lines += [
+        "",
+        f"{'arm':<{width}}{'one answer, median s':>22}{'preparation, s':>18}{'peak memory, MB':>18}{'labels':>8}",
+    ]
     for arm, row in compared.items():
         totals = [row[s]["total_s"]["median"] for s in sets if row.get(s, {}).get("total_s") and s != "triage"]
         one = f"{np.median(totals):.2f}" if totals else "-"
         e = row["effort"]
         memory = f"{e['peak_memory_bytes'] / 1e6:.0f}" if e["peak_memory_bytes"] else "-"
-        lines.append(f"{arm:<20}{one:>22}{e['wall_s']:>18.1f}{memory:>18}{e['labelled_examples']:>8}")
+        lines.append(f"{arm:<{width}}{one:>22}{e['wall_s']:>18.1f}{memory:>18}{e['labelled_examples']:>8}")
     stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row]
     if stopped:
         lines += ["", "interrupted, and left out above: " + "; ".join(stopped)]

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from helpers.jsonl import MAKE, read_rows, read_text, text_of, texts_of
-from helpers.records import DataError, Example, Question
+from helpers.records import QUESTION_SETS, DataError, Example, Question
 
 PARTS = ("train", "validation")
 GENERAL_PARTS = ("evaluation", "replay")
@@ -51,6 +51,11 @@ class Dataset:
     def withdrawn(self) -> list[str]:
         """Ids of the documents that the updates take away."""
         return read_text(self.folder / "updates" / "withdrawn.txt").split()
+
+    @property
+    def question_sets(self) -> list[str]:
+        """The question sets that there are, in the kit's order."""
+        return [name for name in QUESTION_SETS if (self.folder / "questions" / f"{name}.jsonl").is_file()]
 
     def questions(self, name: str) -> list[Question]:
         """One question set, such as `facts_heldout`; `withdrawn` asks what only the withdrawn document answers."""

@@ -12,6 +12,8 @@ from .assistant import Assistant
 from .generation import perplexity
 from .records import Question, Score
 
+WARM_UP = 2  # tokens decoded before times are taken
+
 
 @dataclass
 class Evaluation:
@@ -60,19 +62,26 @@ def evaluate(
         The evaluation; its scores stand in the order of the questions.
     """
     done = into if into is not None else Evaluation()
-    for start in range(0, len(questions), 2 * batch_size):
-        part = questions[start : start + 2 * batch_size]
-        for question, answer in zip(part, assistant.ask_all(part, batch_size, progress=progress), strict=True):
-            done.scores.append(Score(question, answer, *metrics.score(question, answer, _rivals(values, question))))
-    timed = [q for q in sample(questions, latency_questions) if not q.choices] if latency_questions else []
-    if timed:
-        assistant.ask(timed[0])
-    for question in timed:
-        answer = assistant.ask(question)
-        done.first_token_s.append(answer.first_token_s)
-        done.total_s.append(answer.total_s)
+    with assistant.model.using(assistant.adapter):
+        for start in range(0, len(questions), 2 * batch_size):
+            part = questions[start : start + 2 * batch_size]
+            for question, answer in zip(part, assistant.ask_all(part, batch_size, progress=progress), strict=True):
+                done.scores.append(Score(question, answer, *metrics.score(question, answer, _rivals(values, question))))
+        time_alone(assistant, questions, latency_questions, done)
     done.complete = True
     return done
+
+
+def time_alone(assistant: Assistant, questions: Sequence[Question], count: int, into: Evaluation) -> None:
+    """Asks `count` of the questions one at a time, after one warm-up, and keeps the seconds; none of a choice set."""
+    timed = [q for q in sample(questions, count) if not q.choices] if count else []
+    with assistant.model.using(assistant.adapter):
+        if timed:
+            assistant.ask(timed[0], max_new_tokens=WARM_UP)
+        for question in timed:
+            answer = assistant.ask(question)
+            into.first_token_s.append(answer.first_token_s)
+            into.total_s.append(answer.total_s)
 
 
 def _rivals(values: Mapping[str, Sequence[str]] | None, question: Question) -> list[str]:

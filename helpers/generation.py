@@ -1,6 +1,7 @@
 """Decoding and scoring in batches: answers with their times, log-probabilities of choices, perplexity.
 
-Prompts are sorted by length, padded on the left, decoded together and given back in the order they came.
+Prompts are sorted by length, padded on the left, decoded together and given back in the order they came; what they
+all begin with is read once (see `helpers.batches`).
 A row that is finished leaves its batch, so a short answer does not wait for a long one.
 """
 
@@ -14,8 +15,8 @@ from dataclasses import dataclass
 
 import torch
 from tqdm.auto import tqdm
-from transformers import DynamicCache
 
+from .batches import Beginning, batches, left_padded, positions
 from .devices import synchronise
 from .models import FoundationModel
 from .records import DataError
@@ -83,8 +84,9 @@ def generate(
     generator = torch.Generator(device=fm.device).manual_seed(sampling.seed)
     done: dict[int, Generation] = {}
     with _exact_head(fm), tqdm(total=len(prompts), desc="answering", unit="answer", disable=not progress) as bar:
-        for batch in _batches([len(ids) for ids in encoded], batch_size):
-            done |= _decode(fm, {i: encoded[i] for i in batch}, max_new_tokens, sampling, generator)
+        beginning = Beginning(fm, encoded)
+        for batch in batches([len(ids) for ids in encoded], batch_size):
+            done |= _decode(fm, {i: encoded[i] for i in batch}, beginning, max_new_tokens, sampling, generator)
             bar.update(len(batch))
     return [done[i] for i in range(len(prompts))]
 
@@ -117,28 +119,6 @@ def _check_length(fm: FoundationModel, prompt: str, tokens: int, new: int) -> No
         )
 
 
-def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Indices in batches of similar length, the longest first, so that a lack of memory shows at once."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
-
-
-def _left_padded(fm: FoundationModel, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask, each (rows, longest)."""
-    width = max(map(len, rows))
-    ids = torch.full((len(rows), width), fm.tokenizer.pad_token_id, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, tokens in enumerate(rows):
-        ids[row, width - len(tokens) :] = torch.tensor(tokens)
-        mask[row, width - len(tokens) :] = 1
-    return ids.to(fm.device), mask.to(fm.device)
-
-
-def _positions(mask: torch.Tensor) -> torch.Tensor:
-    return (mask.cumsum(-1) - 1).clamp(min=0)
-
-
 def _pick(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
     """The next token of each row, (rows,), from logits (rows, vocabulary)."""
     if sampling.temperature == 0:
@@ -152,14 +132,14 @@ def _pick(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) 
 def _decode(
     fm: FoundationModel,
     rows: dict[int, list[int]],
+    beginning: Beginning,
     max_new_tokens: int,
     sampling: Sampling,
     generator: torch.Generator,
 ) -> dict[int, Generation]:
     """Decodes one batch; keys are the caller's indices."""
     start = time.perf_counter()
-    ids, mask = _left_padded(fm, list(rows.values()))
-    cache = DynamicCache(config=fm.model.config)
+    ids, mask, cache = beginning.rows(list(rows.values()))
     live = list(rows)  # the caller's index of each row that is still being decoded
     new: dict[int, list[int]] = {i: [] for i in rows}
     ended: dict[int, float] = {}
@@ -168,7 +148,7 @@ def _decode(
         output = fm.model(
             input_ids=ids,
             attention_mask=mask,
-            position_ids=_positions(mask)[:, -ids.shape[1] :],
+            position_ids=positions(mask)[:, -ids.shape[1] :],
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
@@ -238,20 +218,23 @@ def choice_logprobs(
     means: dict[int, list[float]] = {}
     silent = not progress or not heads
     with _exact_head(fm), tqdm(total=len(heads), desc="scoring choices", unit="question", disable=silent) as bar:
-        for batch in _batches([len(head) for head in heads], max(1, batch_size // 4)):
-            scored = _score_tails(fm, [heads[i] for i in batch], [tails[i] for i in batch])
+        beginning = Beginning(fm, heads)
+        for batch in batches([len(head) for head in heads], max(1, batch_size // 4)):
+            scored = _score_tails(fm, beginning, [heads[i] for i in batch], [tails[i] for i in batch])
             means |= dict(zip(batch, scored, strict=True))
             bar.update(len(batch))
     return [means[i] for i in range(len(heads))]
 
 
-def _score_tails(fm: FoundationModel, heads: list[list[int]], tails: list[list[list[int]]]) -> list[list[float]]:
+def _score_tails(
+    fm: FoundationModel, beginning: Beginning, heads: list[list[int]], tails: list[list[list[int]]]
+) -> list[list[float]]:
     """Reads each head once, then all its tails on copies of its cache; mean log-probability of each tail."""
-    ids, mask = _left_padded(fm, heads)
-    cache = DynamicCache(config=fm.model.config)
+    ids, mask, cache = beginning.rows(heads)
     output = fm.model(
-        input_ids=ids, attention_mask=mask, position_ids=_positions(mask), past_key_values=cache, logits_to_keep=1
-    )
+        input_ids=ids, attention_mask=mask, position_ids=positions(mask)[:, -ids.shape[1] :], past_key_values=cache,
+        logits_to_keep=1,
+    )  # fmt: skip
     copies = torch.tensor([row for row, options in enumerate(tails) for _ in options], device=fm.device)
     cache.batch_select_indices(copies)
     flat = [tail for options in tails for tail in options]
@@ -266,7 +249,7 @@ def _score_tails(fm: FoundationModel, heads: list[list[int]], tails: list[list[l
     if width > 1:
         full = torch.cat([mask[copies], told_mask[:, :-1]], dim=-1)
         rest = fm.model(
-            input_ids=told[:, :-1], attention_mask=full, position_ids=_positions(full)[:, -width + 1 :],
+            input_ids=told[:, :-1], attention_mask=full, position_ids=positions(full)[:, -width + 1 :],
             past_key_values=cache,
         ).logits  # fmt: skip
         first = torch.cat([first, rest], dim=1)
@@ -296,9 +279,9 @@ def perplexity(
         raise DataError("perplexity needs at least one text of two tokens or more: check the text files")
     total, count = 0.0, 0
     with tqdm(total=len(pieces), desc="perplexity", unit="text", disable=not progress) as bar:
-        for batch in _batches([len(piece) for piece in pieces], batch_size):
-            ids, mask = _left_padded(fm, [pieces[i] for i in batch])
-            logits = fm.model(input_ids=ids, attention_mask=mask, position_ids=_positions(mask), use_cache=False).logits
+        for batch in batches([len(piece) for piece in pieces], batch_size):
+            ids, mask = left_padded(fm, [pieces[i] for i in batch])
+            logits = fm.model(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False).logits
             losses = torch.nn.functional.cross_entropy(
                 logits[:, :-1].float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
             ).view(len(batch), -1)

@@ -34,17 +34,18 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_rows(path: Path, ids: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
     """Reads a JSONL file line by line; blank lines are skipped.
 
     Args:
-        path: A file with one JSON object a line, each with its own `id`.
+        path: A file with one JSON object a line.
+        ids: Whether each object must have an `id` of its own.
 
     Yields:
         The place as `file:line`, and the object.
 
     Raises:
-        DataError: A line is not an object, an `id` is missing or repeated, or there are no lines.
+        DataError: A line is not an object, an `id` is missing or repeated although `ids`, or there are no lines.
     """
     first: dict[str, int] = {}
     for number, line in enumerate(read_text(path).split("\n"), 1):
@@ -59,7 +60,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             ) from None
         if not isinstance(row, dict):
             raise DataError(f"{where}: expected a JSON object in braces, found {type(row).__name__}. Write one a line.")
-        name = text_of(row, "id", where)
+        name = text_of(row, "id", where) if ids else where
         if name in first:
             raise DataError(
                 f"{where}: the id {name!r} is already used in line {first[name]}. Give each line its own id."

@@ -8,12 +8,15 @@ Weights are safetensors only. A pickle is never read and code from a model's rep
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from . import adapters
 from .devices import choose_device, choose_dtype
 from .fetch import (
     EMBEDDING_MODEL,
@@ -42,7 +45,8 @@ PLAIN_CHAT = (
 class FoundationModel:
     """A causal language model in memory, with its tokenizer and the hash of the weights it was loaded from.
 
-    Adapters live on the one loaded model: `using(adapter)` switches one on for the length of a `with` block.
+    Tuned weights live on the one loaded model for the length of a `with` block: see `using`. `active` names their
+    folder there. `kept` holds what each weights made of the system message, see `openings`.
     """
 
     name: str
@@ -51,12 +55,13 @@ class FoundationModel:
     hash: str
     device: str
     dtype: str
-    adapters: dict[str, str] = field(default_factory=dict)
+    active: Path | None = None
+    kept: dict[Any, dict[tuple[int, ...], Any]] = field(default_factory=dict, repr=False)
 
     @property
     def parameters(self) -> int:
-        """How many parameters the base model has; adapters are not counted, tied weights once."""
-        return sum(p.numel() for name, p in self.model.named_parameters() if "lora_" not in name)
+        """How many parameters the model has; tied weights count once."""
+        return sum(p.numel() for p in self.model.parameters())
 
     @property
     def context_length(self) -> int:
@@ -85,34 +90,63 @@ class FoundationModel:
         text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         return text if response is None else text + response
 
+    @cached_property
+    def opening(self) -> list[int]:
+        """The token ids that every chat without examples begins with: its template and the system message."""
+        one, other = (self.tokenizer(self.chat(text), add_special_tokens=False)["input_ids"] for text in "AB")
+        return os.path.commonprefix([one, other])
+
+    @property
+    def openings(self) -> dict[tuple[int, ...], Any]:
+        """What the weights that are in the model now made of its opening, by token ids.
+
+        It stays when other weights are put in and these come back, so that arms that take turns pay the same for it;
+        weights that were written anew begin with nothing.
+        """
+        written = None if self.active is None else adapters.written(self.active)
+        return self.kept.setdefault((self.active, written), {})
+
     def count_tokens(self, text: str) -> int:
         """The number of tokens of a text, without special tokens around it."""
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    def check_adapter(self, folder: str | Path) -> None:
+        """Refuses an adapter that was made for another model, and a folder that holds none.
+
+        Raises:
+            KitError: As said.
+        """
+        adapters.check(Path(folder), self.hash)
+
     @contextmanager
     def using(self, adapter: str | Path | None):
-        """Computes with an adapter folder's weights inside the block (None: as shipped); nothing is reloaded."""
-        if adapter is None and not self.adapters:
+        """Computes with the tuned weights of a folder inside the block (None: as shipped); nothing is reloaded.
+
+        A block inside a block of the same folder changes nothing.
+
+        Raises:
+            KitError: Other tuned weights are in the model already, or they do not fit it.
+        """
+        folder = None if adapter is None else Path(adapter)
+        if folder == self.active:
             yield self.model
             return
-        if adapter is None:
-            self.model.disable_adapters()
-        else:
-            key = _adapter_key(Path(adapter))
-            if key not in self.adapters:
-                self.model.load_adapter(str(adapter), adapter_name=f"adapter{len(self.adapters)}")
-                self.adapters[key] = f"adapter{len(self.adapters)}"
-            self.model.enable_adapters()
-            self.model.set_adapter(self.adapters[key])
-        try:
-            self.model.eval()
-            yield self.model
-        finally:
-            self.model.disable_adapters()
+        if self.active is not None:
+            raise KitError(f"the weights of {self.active} are in the model: leave their block before using {folder}")
+        self.check_adapter(folder)
+        with adapters.applied(self.model, folder):
+            self.active = folder
+            try:
+                yield self.model
+            finally:
+                self.active = None
 
 
 def load_model(
-    name: str | Path = FOUNDATION_MODEL, device: str | None = None, dtype: str | None = None
+    name: str | Path = FOUNDATION_MODEL,
+    device: str | None = None,
+    dtype: str | None = None,
+    adapter: str | Path | None = None,
 ) -> FoundationModel:
     """Loads a causal language model: a default model, a local folder, or a Hub id such as "org/name".
 
@@ -120,9 +154,10 @@ def load_model(
         name: A name in `MODELS`, a folder with config, tokenizer and safetensors, or a Hub id.
         device: "cpu", "cuda" or "mps"; None takes the fastest present.
         dtype: "float32", "bfloat16" or "float16"; None decides by a short timing.
+        adapter: A folder of tuned weights that are put in for good; `FoundationModel.using` puts them in for a block.
 
     Raises:
-        KitError: Nothing lies there, or it is damaged, or it has no safetensors weights.
+        KitError: Nothing lies there, or it is damaged, or it has no safetensors weights, or the adapter does not fit.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -146,19 +181,12 @@ def load_model(
     if tokenizer.chat_template is None:
         tokenizer.chat_template = PLAIN_CHAT
     model.to(device).eval()
-    return FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
-
-
-def _adapter_key(folder: Path) -> str:
-    """The place and the last change of an adapter's weights: trained anew in the same folder, it is another adapter.
-
-    Raises:
-        KitError: There is no adapter.
-    """
-    weights = folder / "adapter_model.safetensors"
-    if not weights.is_file():
-        raise KitError(f"{folder} holds no adapter (no {weights.name}): train it first, or check the path")
-    return f"{folder.resolve()} {weights.stat().st_mtime_ns} {weights.stat().st_size}"
+    fm = FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
+    if adapter is not None:
+        fm.check_adapter(adapter)
+        adapters.put_in(model, Path(adapter))
+        fm.hash = weights_hash(Path(adapter))
+    return fm
 
 
 def load_embedder(device: str | None = None, dtype: str | None = None) -> HuggingFaceEmbedding:

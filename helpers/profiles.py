@@ -17,6 +17,9 @@ class Profile:
     `sweep_questions`: how many questions each point of a sweep in notebook 03 is measured on.
     `batch_size`: how many answers are decoded together when they are scored.
     `seeds`: how many seeds a trained arm is repeated with.
+    `training_share`: how much of a training's passes over its data are made; a small share shows only the way.
+    `own_documents`: how many documents of a folder of your own are taken (None: all).
+    `own_words`: how many words of them continued pretraining reads at most (None: all).
     """
 
     name: str
@@ -26,12 +29,15 @@ class Profile:
     sweep_questions: int
     batch_size: int
     seeds: int
+    training_share: float
+    own_documents: int | None = None
+    own_words: int | None = None
 
 
 PROFILES = {
-    "quick": Profile("quick", 24, 4, 2, 12, 32, 1),
-    "workshop": Profile("workshop", None, 12, 5, 40, 32, 1),
-    "full": Profile("full", None, 40, 10, 80, 32, 3),
+    "quick": Profile("quick", 24, 2, 2, 12, 32, 1, 0.02, 100, 10_000),
+    "workshop": Profile("workshop", None, 12, 5, 40, 32, 1, 1.0, None, 30_000),
+    "full": Profile("full", None, 40, 10, 80, 32, 3, 1.0),
 }
 
 

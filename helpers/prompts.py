@@ -18,6 +18,9 @@ EXPANDED = (
 )
 
 
+ABSTAIN = "The passages do not say."  # the response that a training teaches where no passage holds the answer
+
+
 def ask(question: Question) -> str:
     """The question as the model meets it without passages or examples.
 

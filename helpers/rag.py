@@ -60,6 +60,7 @@ def build_index(
     embed_model: BaseEmbedding,
     settings: RagSettings | None = None,
     progress: bool = True,
+    part: bool = False,
 ) -> tuple[Index, IndexReport]:
     """Makes the store hold exactly these documents; called again after a change, it is the update.
 
@@ -67,11 +68,12 @@ def build_index(
     After an interruption, what was embedded stays and the next call goes on.
 
     Args:
-        documents: the whole collection, not only what changed.
+        documents: the whole collection, not only what changed; with `part`, a part of it.
         store: from `open_store`.
         embed_model: LlamaIndex's embedder.
         settings: chunk sizes; `RagSettings()` unless told otherwise.
         progress: show a progress bar while documents are embedded.
+        part: leave all other documents alone, so that several processes can index a part each.
 
     Returns:
         The index and what was done.
@@ -87,7 +89,7 @@ def build_index(
     pipeline = IngestionPipeline(
         transformations=transformations(settings, embed_model),
         vector_store=store,
-        docstore=known_documents(store),
+        docstore=known_documents(store, [document.id for document in documents] if part else None),
         docstore_strategy=DocstoreStrategy.UPSERTS,
         disable_cache=True,
     )
@@ -95,14 +97,15 @@ def build_index(
     wanted = [to_llama_index(document) for document in documents]
     waiting = [document for document in wanted if before.get(document.id_) != document.hash]
     embedded: set[str | None] = set()
-    with tqdm(total=len(waiting), desc="Indexing", unit="document", disable=not progress or not waiting) as bar:
+    with tqdm(total=len(waiting), desc="Indexing", unit="document", disable=not (progress and waiting)) as bar:
         for start in range(0, len(waiting), DOCUMENTS_A_BATCH):
             batch = waiting[start : start + DOCUMENTS_A_BATCH]
             nodes = pipeline.run(documents=batch, store_doc_text=False)
             embedded.update(node.ref_doc_id for node in nodes)
             bar.update(len(batch))
-    pipeline.docstore_strategy = DocstoreStrategy.UPSERTS_AND_DELETE  # safe now: this list is the whole collection
-    pipeline.run(documents=wanted, store_doc_text=False)
+    if not part:
+        pipeline.docstore_strategy = DocstoreStrategy.UPSERTS_AND_DELETE  # safe now: this is the whole collection
+        pipeline.run(documents=wanted, store_doc_text=False)
     index = Index(store, embed_model, settings)
     report = IndexReport(
         added=sum(document.id_ not in before for document in wanted),
@@ -251,9 +254,8 @@ class WordRetriever(BM25Retriever):
 
 def embed_questions(embed_model: BaseEmbedding, questions: Sequence[str]) -> list[list[float]]:
     """One vector a question: in batches where the embedder is a Hugging Face model, else one after the other."""
-    in_batches = getattr(embed_model, "_embed", None)
-    if in_batches is not None and questions:
-        return in_batches(list(questions), prompt_name="query")
+    if hasattr(embed_model, "_embed") and questions:
+        return embed_model._embed(list(questions), prompt_name="query")
     return [embed_model.get_query_embedding(question) for question in questions]
 
 

@@ -1,4 +1,4 @@
-"""Read a folder of documents: Markdown, plain text, HTML, PDF and Word files in, `Document` records out.
+"""Read a folder of documents: Markdown, plain text, HTML, PDF, Word and CSV files in, `Document` records out.
 
     documents = read_documents(Path("datasets/tidewater/documents"))
 
@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from .records import DataError, Document
+from .tables import table_documents
 
 MAX_BYTES = 20_000_000
 WITHDRAWN = "withdrawn.txt"
+TABLE = ".csv"
 BLOCKS = (
     "address article aside blockquote caption dd div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header "
     "hr li main nav ol p pre section table tr ul"
@@ -33,7 +35,8 @@ class SkippedFilesWarning(UserWarning):
 def read_documents(folder: Path, max_bytes: int = MAX_BYTES) -> list[Document]:
     """Reads every document in a folder and the folders below it, in the order of their relative paths.
 
-    Hidden files are left alone. Files with an unknown ending are skipped and named in a `SkippedFilesWarning`.
+    A CSV file is one document a row, any other file one document. Hidden files are left alone. Files with an unknown
+    ending are skipped and named in a `SkippedFilesWarning`.
 
     Args:
         folder: where the documents lie.
@@ -44,22 +47,41 @@ def read_documents(folder: Path, max_bytes: int = MAX_BYTES) -> list[Document]:
 
     Raises:
         DataError: the folder is missing or holds nothing readable, two documents share an id, or one of the
-            files is empty, damaged, too large or not UTF-8. The message names the file and the remedy.
+            files is empty, damaged, too large or not UTF-8. The message names the first such files and the remedies.
     """
     folder = Path(folder)
     files, skipped = _list_files(folder)
     if not files:
         raise DataError(
-            f"{folder} holds no document that the kit can read. Put files ending in {', '.join(READERS)} into it."
+            f"{folder} holds no document that the kit can read. Put files ending in {', '.join(ENDINGS)} into it."
         )
     if skipped:
         named = ", ".join(skipped[:5]) + (f" and {len(skipped) - 5} more" if len(skipped) > 5 else "")
         warnings.warn(
-            f"{len(skipped)} file(s) in {folder} were skipped: {named}. The kit reads {', '.join(READERS)}.",
+            f"{len(skipped)} file(s) in {folder} were skipped: {named}. The kit reads {', '.join(ENDINGS)}.",
             SkippedFilesWarning,
             stacklevel=2,
         )
-    return _unique([read_document(file, file.relative_to(folder).as_posix(), max_bytes) for file in files])
+    return _unique(_read_all(files, folder, max_bytes))
+
+
+def _read_all(files: list[Path], folder: Path, max_bytes: int) -> list[Document]:
+    """The documents of all files; the faults of several files are told together."""
+    documents: list[Document] = []
+    faults: list[str] = []
+    for file in files:
+        name = file.relative_to(folder).as_posix()
+        try:
+            if file.suffix.lower() == TABLE:
+                _check_size(file, file.stat().st_size, max_bytes)
+                documents += table_documents(file, name)
+            else:
+                documents.append(read_document(file, name, max_bytes))
+        except DataError as fault:
+            faults.append(str(fault))
+    if faults:
+        raise DataError("\n".join(faults[:5] + [f"and {len(faults) - 5} more files"] * (len(faults) > 5)))
+    return documents
 
 
 def read_document(file: Path, default_id: str | None = None, max_bytes: int = MAX_BYTES) -> Document:
@@ -110,7 +132,7 @@ def apply_updates(documents: list[Document], folder: Path, max_bytes: int = MAX_
     folder = Path(folder)
     inner = folder / "documents" if (folder / "documents").is_dir() else folder
     files = [file for file in _list_files(inner)[0] if file != folder / WITHDRAWN]
-    revised = _unique([read_document(file, file.relative_to(inner).as_posix(), max_bytes) for file in files])
+    revised = _unique(_read_all(files, inner, max_bytes))
     collection = {document.id: document for document in [*documents, *revised]}
     withdrawn = folder / WITHDRAWN
     if withdrawn.is_file() and withdrawn.stat().st_size:
@@ -128,8 +150,8 @@ def _list_files(folder: Path) -> tuple[list[Path], list[str]]:
         raise DataError(f"{folder} is not a folder. Check the path, or make the folder and put documents into it.")
     paths = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()]
     visible = sorted(pair for pair in paths if not any(part.startswith(".") for part in pair[0].split("/")))
-    readable = [path for _, path in visible if path.suffix.lower() in READERS]
-    return readable, [name for name, path in visible if path.suffix.lower() not in READERS]
+    readable = [path for _, path in visible if path.suffix.lower() in ENDINGS]
+    return readable, [name for name, path in visible if path.suffix.lower() not in ENDINGS]
 
 
 def _unique(documents: list[Document]) -> list[Document]:
@@ -279,3 +301,4 @@ READERS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
     ".pdf": _read_pdf,
     ".docx": _read_docx,
 }
+ENDINGS = (*READERS, TABLE)

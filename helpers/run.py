@@ -12,6 +12,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -122,7 +123,7 @@ def expected_seconds(notebook: str, profile: str, path: Path = TIMES) -> str:
     Raises:
         KitError: the record is there and cannot be read.
     """
-    record = _read_times(path).get(profile, {})
+    record = read_times(path).get(profile, {})
     seconds = next((s for name, s in record.get("seconds", {}).items() if notebook in (name, name[:2])), None)
     if seconds is None:
         return f"Not measured yet with the {profile} profile on this machine."
@@ -155,14 +156,19 @@ def record_times(profile: str, runs: Sequence[NotebookRun], path: Path = TIMES) 
     from .devices import hardware
     from .results import now, write_text
 
-    times = _read_times(path)
+    times = read_times(path)
     seconds = times.get(profile, {}).get("seconds", {})
     seconds |= {run.notebook.stem: round(run.seconds, 1) for run in runs if not run.error}
     times[profile] = {"seconds": dict(sorted(seconds.items())), "hardware": hardware(), "created": now()}
     return write_text(path, json.dumps(times, indent=1, sort_keys=True) + "\n")
 
 
-def _read_times(path: Path) -> dict[str, Any]:
+def read_times(path: Path = TIMES) -> dict[str, Any]:
+    """The record of `record_times`; empty where there is none.
+
+    Raises:
+        KitError: It is there and cannot be read.
+    """
     if not path.is_file():
         return {}
     try:
@@ -190,7 +196,7 @@ def _run(path: Path, document: nbformat.NotebookNode, executed: Path, parameters
         try:
             papermill.execute_notebook(
                 document, str(executed), parameters, cwd=str(path.parent), kernel_name="python3", language="python",
-                progress_bar=sys.stderr.isatty(), kernel_manager_class=_kernel_manager(pids, extra),
+                progress_bar=sys.stderr.isatty(), kernel_manager_class=kernel_manager(pids, extra),
             )  # fmt: skip
         except PapermillExecutionError as failure:
             error = f"cell In [{failure.exec_count}] ({_first_line(failure.source)}) of the copy: {_reason(failure)}"
@@ -199,7 +205,7 @@ def _run(path: Path, document: nbformat.NotebookNode, executed: Path, parameters
     return NotebookRun(path, executed, time.perf_counter() - started, peak.bytes, error)
 
 
-def _kernel_manager(pids: list[int], extra: dict[str, str]) -> type:
+def kernel_manager(pids: list[int], extra: dict[str, str]) -> type:
     """A kernel manager class whose kernels run on this interpreter; each kernel's process id is added to `pids`."""
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client import AsyncKernelManager
@@ -210,6 +216,13 @@ def _kernel_manager(pids: list[int], extra: dict[str, str]) -> type:
         @default("transport")
         def _private_transport(self) -> str:
             return "tcp" if os.name == "nt" else "ipc"  # a file of this user's: no port that others could reach
+
+        @default("ip")
+        def _private_place(self) -> str:
+            if self.transport != "ipc":
+                return "127.0.0.1"
+            self.sockets = tempfile.TemporaryDirectory(prefix="kit-", ignore_cleanup_errors=True)
+            return os.path.join(self.sockets.name, "kernel")
 
         @property
         def kernel_spec(self) -> KernelSpec:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import chromadb
 from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.schema import BaseNode
 from llama_index.core.schema import Document as LlamaDocument
 from llama_index.core.storage.docstore import SimpleDocumentStore
@@ -18,11 +20,19 @@ from llama_index.vector_stores.chroma import ChromaVectorStore
 from .chunking import RagSettings
 from .records import KitError
 
-CHUNKS_A_WRITE = 2_000
+CHUNKS_A_WRITE, IDS_A_READ = 2_000, 500
 
 
 class Store(ChromaVectorStore):
     """LlamaIndex's Chroma store, writing in parts that Chroma accepts however long a document is."""
+
+    _database: Any = PrivateAttr(default=None)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the collection says now about how it was made; another process may have written it a moment ago."""
+        name = self.client.name
+        return dict(self._database.get_collection(name, embedding_function=None).metadata or {})
 
     def add(self, nodes: list[BaseNode], **add_kwargs: Any) -> list[str]:
         """Adds embedded chunks and returns their ids."""
@@ -63,7 +73,9 @@ def open_store(where: str | Path, collection: str = "documents", fresh: bool = F
         raise KitError(
             f"cannot open the collection {collection!r} in {where}: {error} {start if on_server else look}"
         ) from error
-    return Store(chroma_collection=found)
+    store = Store(chroma_collection=found)
+    store._database = client
+    return store
 
 
 def embedder_name(embed_model: BaseEmbedding) -> str:
@@ -88,7 +100,8 @@ def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings
         "chunk_overlap": settings.chunk_overlap,
         "heading": settings.heading,
     }
-    made_with = {key: (collection.metadata or {}).get(key) for key in record}
+    said = store.record
+    made_with = {key: said.get(key) for key in record}
     if made_with == record:
         return
     if claim and not collection.count():
@@ -104,21 +117,33 @@ def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings
     )
 
 
-def stored_nodes(store: Store) -> list[BaseNode]:
-    """All chunks in the store, without their vectors, in the order of document ids and node ids."""
-    found = store.client.get(include=["metadatas", "documents"])
-    pairs = zip(found["metadatas"] or [], found["documents"] or [], strict=True)
-    nodes = [metadata_dict_to_node(dict(metadata), text=text) for metadata, text in pairs]
+def stored_nodes(store: Store, among: Sequence[str] | None = None) -> list[BaseNode]:
+    """The chunks in the store, without their vectors, in the order of document ids and node ids.
+
+    Args:
+        store: from `open_store`.
+        among: ids of the documents whose chunks are wanted; None takes all.
+    """
+    wanted: list[Any] = [None]
+    if among is not None:
+        parts = [list(among[start : start + IDS_A_READ]) for start in range(0, len(among), IDS_A_READ)]
+        wanted = [{"document_id": {"$in": part}} for part in parts]
+    nodes = []
+    for where in wanted:
+        found = store.client.get(where=where, include=["metadatas", "documents"])
+        pairs = zip(found["metadatas"] or [], found["documents"] or [], strict=True)
+        nodes += [metadata_dict_to_node(dict(metadata), text=text) for metadata, text in pairs]
     return sorted(nodes, key=lambda node: (str(node.ref_doc_id), node.node_id))
 
 
-def known_documents(store: Store) -> SimpleDocumentStore:
+def known_documents(store: Store, among: Sequence[str] | None = None) -> SimpleDocumentStore:
     """LlamaIndex's document store, rebuilt from the chunks: the id and hash of each document that is wholly there.
 
-    What is left of a document whose writing was interrupted is deleted, so that it counts as new.
+    What is left of a document whose writing was interrupted is deleted, so that it counts as new. With `among`, only
+    documents of these ids are looked at: others may be on their way, written by another process.
     """
     chunks: dict[str, list[BaseNode]] = defaultdict(list)
-    for node in stored_nodes(store):
+    for node in stored_nodes(store, among):
         chunks[str(node.ref_doc_id)].append(node)
     docstore = SimpleDocumentStore()
     for document_id, nodes in chunks.items():

@@ -8,61 +8,38 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import data, prompts, results
+from . import data, locks, prompts, results, trainings
+from .adapters import RECORD
+from .arms import ARMS, Arm, get_arms
 from .assistant import SHORT_ANSWER, Assistant
-from .devices import hardware
-from .effort import folder_bytes, measure
+from .devices import hardware, is_first_process
 from .evaluate import Evaluation, evaluate, sample, summarise, text_perplexity
 from .models import FOUNDATION_MODEL, FoundationModel, load_embedder, load_model
 from .profiles import get_profile
-from .records import QUESTION_SETS, Effort, Example, KitError, Question, Result
+from .records import CHOICE_SETS, Effort, Example, Question, Result
 
 if TYPE_CHECKING:
+    from .finetune import Tuned
+    from .material import TrainSettings
     from .rag import Index, IndexReport, RagSettings
+    from .trainer import Listener
 
 FEW_SHOT = {"answers": 4, "triage": 3}  # how many solved examples of each task the few-shot prompt shows
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One way of giving the model knowledge: what it sees beside the question ("nothing", "examples", "passages")."""
-
-    name: str
-    sees: str
-    what: str
-
-
-ARMS = {
-    arm.name: arm
-    for arm in (
-        Arm("base", "nothing", "the foundation model as shipped, asked directly"),
-        Arm("base:few_shot", "examples", "the same, with a few solved examples in the prompt"),
-        Arm("rag", "passages", "the same, with retrieved passages in an expanded prompt"),
-    )
-}
-
-
-def get_arms(names: Iterable[str]) -> list[Arm]:
-    """The arms of these names.
-
-    Raises:
-        KitError: One of them is unknown.
-    """
-    names = list(names)
-    unknown = [name for name in names if name not in ARMS]
-    if unknown:
-        raise KitError(f"unknown arm {unknown[0]!r}: choose from {', '.join(ARMS)}")
-    return [ARMS[name] for name in names]
-
-
 class Study:
-    """One data set, one model, one profile and one seed: the frame in which arms can be compared."""
+    """One data set, one model, one profile and one seed: the frame in which arms can be compared.
+
+    What a grid of studies sets: `artefacts`, where indices and adapters lie (`out` unless told otherwise); `changes` to
+    the settings of every training, by name; `timing`, whether questions are asked one at a time for their latency.
+    """
 
     def __init__(
         self,
@@ -91,8 +68,11 @@ class Study:
         self.profile, self.seed, self.progress = get_profile(profile), seed, progress
         self.out = Path(out) if out is not None else results.own_folder()
         self.settings = settings or RagSettings()
+        self.artefacts, self.changes, self.timing = self.out, dict[str, Any](), True
         self._model = model
-        self._indices: dict[str, tuple[Index, IndexReport, Effort]] = {}
+        self._indices: dict[bool, tuple[Index, IndexReport, Effort]] = {}
+        self._evaluations: dict[tuple, Evaluation] = {}
+        self._perplexities: dict[tuple, float] = {}
 
     @cached_property
     def model(self) -> FoundationModel:
@@ -119,7 +99,7 @@ class Study:
     @property
     def question_sets(self) -> list[str]:
         """The question sets that the data has, in the kit's order."""
-        return [name for name in QUESTION_SETS if (self.dataset.folder / "questions" / f"{name}.jsonl").is_file()]
+        return self.dataset.question_sets
 
     def questions(self, question_set: str) -> list[Question]:
         """The questions of a set that this profile asks."""
@@ -128,10 +108,15 @@ class Study:
     def examples(self) -> dict[str, list[Example]]:
         """The few solved examples that a few-shot prompt shows, spread evenly over each task's training pairs."""
         shown = {}
-        for task, count in FEW_SHOT.items():
+        for task, count in self._few_shot.items():
             pairs = self.dataset.examples(task, "train")
             shown[task] = [pairs[(2 * i + 1) * len(pairs) // (2 * count)] for i in range(count)]
         return shown
+
+    @property
+    def _few_shot(self) -> dict[str, int]:
+        """How many examples of each task a few-shot prompt shows: of those tasks that the data has pairs of."""
+        return {task: count for task, count in FEW_SHOT.items() if not trainings.lacking(task, self.dataset)}
 
     def index(self, updated: bool = False) -> tuple[Index, IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.
@@ -139,48 +124,76 @@ class Study:
         The updated index is a second one, built over the old documents and then brought up to date; its report and
         effort are those of the update alone.
         """
-        name = "updated" if updated else "documents"
-        if name not in self._indices:
-            self._indices[name] = self._make_index(name, updated)
-        return self._indices[name]
+        from .indexing import dataset_index
 
-    def _make_index(self, name: str, updated: bool) -> tuple[Index, IndexReport, Effort]:
-        from .rag import IndexReport, build_index, open_store
-        from .readers import apply_updates, read_documents
-
-        cut = f"{self.settings.chunk_size}x{self.settings.chunk_overlap}"
-        folder = self.out / "index" / f"{self.dataset.hash[:8]}-{cut}-{name}"
-        store = open_store(folder / "store")
-        before = read_documents(self.dataset.documents_folder)
-        documents = apply_updates(before, self.dataset.folder / "updates") if updated else before
-        record = folder / "made.json"
-        if updated and not record.exists():
-            build_index(before, store, self.embedder, self.settings, self.progress)
-        with measure() as effort:
-            index, report = build_index(documents, store, self.embedder, self.settings, self.progress)
-        effort.documents, effort.artefact_bytes = report.reembedded, folder_bytes(folder)
-        if report.reembedded == 0 and record.exists():
-            made = json.loads(record.read_text(encoding="utf-8"))
-            return index, IndexReport(**made["report"]), Effort(**made["effort"])
-        results.write_text(record, json.dumps({"report": asdict(report), "effort": asdict(effort)}, indent=1))
-        return index, report, effort
+        if updated not in self._indices:
+            self._indices[updated] = dataset_index(
+                self.artefacts / "index", self.dataset, self.embedder, self.settings, updated, self.progress
+            )
+        return self._indices[updated]
 
     def assistant(self, arm: str, question_set: str = "facts_heldout") -> Assistant:
         """The assistant of an arm, as it meets a question set; `updates` is asked after the update of the documents."""
         (wanted,) = get_arms([arm])
+        name = wanted.training(question_set)
+        adapter = self.train(name).folder if name else None
         if wanted.sees == "passages":
             index, _, _ = self.index(updated=question_set == "updates")
-            return Assistant(self.model, retriever=index.retriever())
-        return Assistant(self.model, examples=self.examples() if wanted.sees == "examples" else None)
+            return Assistant(self.model, adapter, index.retriever(wanted.k))
+        return Assistant(self.model, adapter, examples=self.examples() if wanted.sees == "examples" else None)
+
+    def train_settings(self, name: str) -> TrainSettings:
+        """The settings of a training in this study."""
+        return trainings.settings(name, self.profile, self.seed, self.changes)
+
+    def training_folder(self, name: str) -> Path:
+        """Where the weights of a training lie: another folder for other data, settings, model or seed."""
+        chosen = self.train_settings(name)
+        start = trainings.START.get(name)
+        told = [self.dataset.hash, self.model.hash, asdict(chosen), asdict(self.settings) if name == "passages" else {}]
+        told += [asdict(self.train_settings(start))] if start else []
+        key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+        return self.artefacts / "adapters" / f"{name}.{self.profile.name}.seed{self.seed}.{key}"
+
+    def train(self, name: str, listener: Listener | None = None, fsdp: bool = False) -> Tuned:
+        """The tuned weights of a training: those made before, or made now; an interrupted training goes on.
+
+        Args:
+            name: A name in `helpers.trainings.SETTINGS`.
+            listener: Is told of the progress; None shows it in a line or, in a notebook, as a growing curve.
+            fsdp: Whether the processes that torchrun started share the weights as well.
+        """
+        from .finetune import read_tuned, train
+
+        folder = self.training_folder(name)
+        if (folder / RECORD).is_file():
+            return read_tuned(folder)
+        retrieve = self.index()[0].retriever(k=trainings.PASSAGES).retrieve_all if name == "passages" else None
+        chosen = self.train_settings(name)
+        made_of = trainings.material(name, self.dataset, retrieve, self.seed)
+        if listener is None and self.progress:
+            from .live import show
+
+            listener = show(name)
+        before = self.train(trainings.START[name], fsdp=fsdp).folder if name in trainings.START else None
+        with locks.held(folder) if is_first_process() else nullcontext():  # another study may want the same weights
+            return train(self.model, made_of, chosen, folder, before, listener, fsdp=fsdp)
 
     def effort(self, arm: str) -> Effort:
-        """What it took to prepare an arm before its first answer."""
+        """What it took to prepare an arm before its first answer; the peak of memory is that of its hungriest step."""
         (wanted,) = get_arms([arm])
+        total = self._training_effort(wanted)
         if wanted.sees == "passages":
-            return self.index()[2]
+            total += self.index()[2]
         if wanted.sees == "examples":
-            return Effort(labelled_examples=sum(FEW_SHOT.values()))
-        return Effort()
+            total += Effort(labelled_examples=sum(self._few_shot.values()))
+        return total
+
+    def _training_effort(self, arm: Arm) -> Effort:
+        """The effort of all trainings of an arm, those that others go on from included."""
+        return sum(
+            (self.train(name).effort for name in trainings.with_starts(arm.trainings_for(self.question_sets))), Effort()
+        )
 
     def run(self, arms: Sequence[str], question_sets: Sequence[str] | None = None) -> list[Result]:
         """Runs arms on question sets; a result that is there already, made in the same way, is reused.
@@ -225,37 +238,71 @@ class Study:
     def _measure(self, arm: str, question_set: str, into: Evaluation) -> dict[str, Any]:
         assistant = self.assistant(arm, question_set)
         questions = self.questions(question_set)
-        evaluate(
-            assistant,
-            questions,
-            self.dataset.values_by_asset,
-            self.profile.batch_size,
-            self.profile.latency_questions,
-            self.progress,
-            into,
-        )
+        self._evaluate(ARMS[arm], assistant, question_set, into)
         found: dict[str, Any] = summarise(into.scores)
         if into.first_token_s:
             found |= {"first_token_s": into.first_token_s, "total_s": into.total_s}
-        texts = self._texts(question_set)
-        if texts:
-            found["perplexity"] = text_perplexity(assistant, texts)
+        perplexity = self._perplexity(assistant, question_set)
+        if perplexity is not None:
+            found["perplexity"] = perplexity
         if assistant.retriever is not None and any(q.documents for q in questions):
             from .retrieval import score_retrieval
 
             index = self.index(updated=question_set == "updates")[0]
             retrieval = score_retrieval(assistant.retriever, questions, index)
             found["retrieval"] = {name: retrieval[name] for name in ("hit_rate_1", "hit_rate_5", "mrr", "ndcg")}
-        if arm == "rag" and question_set == "updates":
-            _, report, effort = self.index(updated=True)
-            found["update"] = asdict(report) | {"effort": asdict(effort)}
+        if question_set == "updates":
+            found["update"] = self._update(ARMS[arm])
+        if assistant.adapter is not None:
+            found["weights"] = self.train(ARMS[arm].training(question_set)).hash
         return found
 
+    def _evaluate(self, arm: Arm, assistant: Assistant, question_set: str, into: Evaluation) -> None:
+        """Asks an arm a set. Arms with the same weights that see the same are one assistant there: it is asked once."""
+        alone = arm.sees == "examples" and question_set in CHOICE_SETS  # a choice is scored without examples
+        key = (question_set, assistant.adapter, "nothing" if alone else arm.sees, arm.k)
+        if key in self._evaluations:
+            made = self._evaluations[key]
+            into.scores += made.scores
+            into.first_token_s, into.total_s, into.complete = made.first_token_s, made.total_s, True
+            return
+        profile = self.profile
+        timed = profile.latency_questions if self.timing else 0
+        evaluate(
+            assistant, self.questions(question_set), self.dataset.values_by_asset, profile.batch_size,
+            timed, self.progress, into,
+        )  # fmt: skip
+        self._evaluations[key] = into
+
+    def _perplexity(self, assistant: Assistant, question_set: str) -> float | None:
+        """Perplexity of the texts that stand beside a set, once for the same weights; None where there are none."""
+        texts = self._texts(question_set)
+        key = question_set, assistant.adapter
+        if texts and key not in self._perplexities:
+            self._perplexities[key] = text_perplexity(assistant, texts)
+        return self._perplexities.get(key)
+
+    def _update(self, arm: Arm) -> dict[str, Any]:
+        """What it takes an arm to absorb the changed documents.
+
+        Where passages are retrieved it was measured on this very change. Weights are stale until they are trained
+        again, and that takes what their first training took: `measured` is false there.
+        """
+        if arm.sees == "passages":
+            _, report, effort = self.index(updated=True)
+            return asdict(report) | {"effort": asdict(effort), "measured": True}
+        effort = self._training_effort(arm)
+        return {"effort": asdict(effort), "measured": False}
+
     def _texts(self, question_set: str) -> list[str]:
-        """The texts whose perplexity stands beside a set: general text with `general`, domain text with `terms`."""
+        """The texts whose perplexity stands beside a set: general text with `general`, domain text with `terms`.
+
+        Where the data has no `terms`, domain text stands beside `facts_heldout`.
+        """
         if question_set == "general":
             return self.dataset.general_text("evaluation")[: self.profile.questions_per_set]
-        if question_set == "terms":
+        domain = "terms" if "terms" in self.question_sets else "facts_heldout"
+        if question_set == domain and (self.dataset.folder / "corpus" / "validation.jsonl").is_file():
             return self.dataset.corpus("validation")[: self.profile.questions_per_set]
         return []
 
@@ -264,8 +311,11 @@ class Study:
             "model": self.model.name, "model_hash": self.model.hash, "dtype": self.model.dtype,
             "device": self.model.device, "data_hash": self.dataset.hash, "arm": asdict(ARMS[arm]),
         }  # fmt: skip
+        names = trainings.with_starts(ARMS[arm].trainings_for(self.question_sets))
+        if names:
+            config["adapter"] = {name: asdict(self.train_settings(name)) for name in names}
         if ARMS[arm].sees == "passages":
-            config["rag"] = asdict(self.settings)
+            config["rag"] = asdict(self.settings) | ({"k": ARMS[arm].k} if ARMS[arm].k else {})
         if ARMS[arm].sees == "examples":
-            config["examples"] = FEW_SHOT
+            config["examples"] = self._few_shot
         return config

@@ -8,15 +8,31 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, make_tiny, run_python
+from synthetic import make_results
 from test_compare import run as make_run
 
 from helpers import compare, results
 from helpers.rag import RagSettings
 
-VERBS = ("doctor", "fetch", "world", "ask", "study", "compare", "run")
+VERBS = (
+    "doctor",
+    "fetch",
+    "world",
+    "ask",
+    "train",
+    "study",
+    "compare",
+    "run",
+    "pages",
+    "pack",
+    "slides",
+    "scale",
+    "move-index",
+)
 
 
 def kit(*arguments, **environment: str):
@@ -40,6 +56,11 @@ def folder(tmp_path):
 
 
 # ---- help and errors
+
+
+def test_a_training_takes_one_value_of_a_setting():
+    assert_one_sentence(kit("train", "--set", "batch_size=2,4"), "one training takes one value of `batch_size`")
+    assert_one_sentence(kit("train", "--set", "colour=2"), "unknown setting 'colour'", "learning_rate")
 
 
 def test_help_lists_every_command_and_each_has_help_of_its_own():
@@ -107,6 +128,34 @@ def test_compare_prints_one_json_object_and_nothing_else(folder):
     assert text.stdout.strip() == compare.as_text(compare.compare(folder)).strip()
 
 
+@pytest.fixture(scope="module")
+def synthetic_folder(tmp_path_factory):
+    """Results of a world in which RAG fails, so that some expectations do as well."""
+    folder = tmp_path_factory.mktemp("synthetic")
+    for each in make_results(arms=("base", "rag"), shares={"rag": [0.02] * 8}):
+        results.write_result(folder, each)
+    return folder
+
+
+def test_compare_judges_expectations_and_is_strict_when_told(synthetic_folder):
+    judged = kit("compare", synthetic_folder, "--expectations")
+    assert judged.returncode == 0, judged.stderr
+    assert "FAILED        rag-heldout" in judged.stdout and "NOT MEASURED  both-heldout" in judged.stdout
+    strict = kit("compare", synthetic_folder, "--strict")
+    assert strict.returncode == 1 and strict.stdout == judged.stdout and "Traceback" not in strict.stderr
+
+
+def test_compare_writes_a_report_and_a_figure_and_prints_markdown(synthetic_folder, tmp_path):
+    page, figure = tmp_path / "out.html", tmp_path / "main.png"
+    made = kit("compare", synthetic_folder, "--report", page, "--figure", figure, "--markdown")
+    assert made.returncode == 0, made.stderr
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert figure.read_bytes().startswith(b"\x89PNG") and "| `rag` |" in made.stdout
+    assert made.stderr.split() == [str(page), str(figure)]
+    run = kit("compare", synthetic_folder, "--figure", tmp_path / "main.doc")
+    assert_one_sentence(run, "main.doc", ".svg")
+
+
 def test_world_makes_a_folder_and_the_same_bytes_again(tmp_path):
     for name in ("one", "two"):
         run = kit("world", "--out", tmp_path / name, "--seed", "5", "--assets", "12")
@@ -136,19 +185,26 @@ def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):
     model = make_tiny("Qwen2", tmp_path / "model")
     arguments = ["study", "--arms", "base,base:few_shot", "--data", small_world, "--out", tmp_path / "out"]
     arguments = [str(part) for part in [sys.executable, "-m", "helpers", *arguments, "--model", model]]
-    if sys.platform != "win32":
+    for out in ("first", "second", "third") if sys.platform != "win32" else ():
+        arguments[arguments.index("--out") + 1] = str(tmp_path / out)
         child = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while child.poll() is None and not list((tmp_path / "out").glob("*.json")):
+        while child.poll() is None and not list((tmp_path / out).glob("*.json")):
             time.sleep(0.05)
         child.send_signal(signal.SIGINT)
         _, stderr = child.communicate()
+        if child.returncode == 0:
+            continue  # all was done before the signal came: try again in another folder
         assert child.returncode == 130 and "Traceback" not in stderr
         assert "what was finished is kept" in stderr
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.json")}
+        break
+    else:
+        assert sys.platform == "win32", "three interruptions in a row were not noticed"
+    folder = Path(arguments[arguments.index("--out") + 1])
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
     run = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
     assert run.returncode == 0, run.stderr
-    made = results.read_results(tmp_path / "out")
+    made = results.read_results(folder)
     assert len(made) == 16 and {result.status for result in made} == {"complete"}
     assert any(path.stat().st_mtime_ns == when for path, when in kept.items()) or not kept
     assert compare.as_text(compare.table(made)).splitlines()[0].strip() in run.stdout
-    assert f"16 result files in {tmp_path / 'out'}" in run.stdout
+    assert f"16 result files in {folder}" in run.stdout

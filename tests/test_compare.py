@@ -199,3 +199,19 @@ def test_the_text_shows_the_numbers_of_the_table():
     assert f"1.00 [{accuracy['low']:.2f}, 1.00]" in rag[0]
     assert "0.40" in rag[1] and "2.0" in rag[1]
     assert len({len(line) for line in lines[:3]}) == 1, "columns must line up"
+
+
+def test_the_front_holds_arms_that_no_other_beats():
+    points = {"base": (1.0, 0.1), "rag": (3.0, 0.8), "slow": (4.0, 0.8), "worse": (3.0, 0.2), "best": (9.0, 0.9)}
+    assert compare.pareto_front(points) == ["base", "rag", "best"]
+    assert compare.pareto_front({"one": (1, 1), "same": (1, 1)}) == ["one", "same"]
+
+
+def test_freshness_tells_arms_that_were_brought_up_to_date_from_those_that_were_not():
+    effort = {"wall_s": 2.0}
+    updated = run("rag", "updates", metrics={"update": {"effort": effort, "measured": True, "reembedded": 3}})
+    stale = run("customization", "updates", metrics={"update": {"effort": {"wall_s": 300.0}, "measured": False}})
+    steps = compare.freshness_steps(compare.table([updated, stale, run("base", "updates")]))
+    assert list(steps) == ["rag", "customization"]
+    assert steps["rag"]["fresh"] and not steps["rag"]["estimated"] and steps["rag"]["seconds"] == 2.0
+    assert not steps["customization"]["fresh"] and steps["customization"]["estimated"]

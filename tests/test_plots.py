@@ -12,9 +12,11 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.colors import to_rgb  # noqa: E402
+from matplotlib.text import Text  # noqa: E402
 
 from helpers import plots, study  # noqa: E402
 from helpers.records import DataError, Effort, KitError  # noqa: E402
+from helpers.trainer import Moment
 
 MEASURED = {"base": (0.0, 0.75), "base:few_shot": (0.25, 0.5), "rag": (0.875, 0.625)}
 
@@ -87,10 +89,10 @@ def test_heat_map_holds_every_value(compared):
 
 def test_latency_bars_show_the_median_and_reach_to_the_p95(compared):
     ax = plots.latency_bars(compared)
-    assert heights(ax)["base:few_shot"] == [1.1, 1.5]
-    assert "0.50\n(1.50)" in texts(ax)
-    tops = {float(segment[1, 1]) for lines in ax.collections for segment in lines.get_segments()}
-    assert sorted(tops) == pytest.approx([0.2, 1.2, 1.5, 2.2, 2.5, 3.5])
+    drawn = [(bars.get_label(), bars[0].get_width()) for bars in ax.containers]
+    assert drawn[2:4] == [("base:few_shot", 1.5), ("base:few_shot", 1.1)]
+    assert "0.10 / 0.50 (1.50)" in texts(ax)
+    assert [list(line.get_xdata()) for line in ax.lines] == [[0.5, 1.5], [1.5, 2.5], [2.5, 3.5]]
     with pytest.raises(DataError, match="general"):
         plots.latency_bars(compared, "general")
 
@@ -155,7 +157,7 @@ def test_an_arm_has_one_colour_everywhere_and_no_other_arm_has_it(compared):
     assert len(set(plots.ARM_COLOURS.values())) == len(set(plots.ARM_HATCHES.values())) == len(plots.ARM_NAMES)
     for draw in (plots.accuracy_bars, plots.latency_bars, plots.effort_bars):
         bars = [each for each in draw(compared).containers if each.get_label() in MEASURED]
-        assert len(bars) == len(MEASURED)
+        assert {each.get_label() for each in bars} == set(MEASURED)
         for each in bars:
             assert to_rgb(each[0].get_facecolor()) == plots.ARM_COLOURS[each.get_label()]
             assert (each[0].get_hatch() or "") == plots.ARM_HATCHES[each.get_label()]
@@ -171,3 +173,93 @@ def test_show_gives_a_described_picture_and_leaves_no_figure_open(compared, caps
     assert plt.get_fignums() == [] and "HTML" in capsys.readouterr().out
     with pytest.raises(KitError, match="description"):
         plots.show(plots.effort_bars(compared), " ")
+
+
+# ---- figures of the whole comparison
+
+
+def shown_points(ax) -> dict[str, tuple[float, float]]:
+    """The points that carry an arm's name."""
+    return {
+        line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_label()[0] != "_"
+    }
+
+
+def test_overview_has_a_panel_a_set_and_every_value_with_its_interval(compared):
+    figure = plots.overview(compared)
+    panels = {ax.get_title().split(",")[0]: ax for ax in figure.axes if ax.get_visible()}
+    assert set(panels) == {"facts_heldout", "general"} and "n = 80" in panels["facts_heldout"].get_title()
+    for name, ax in panels.items():
+        for place, (arm, row) in enumerate(compared.items()):
+            cell = row[name]["accuracy"]
+            assert shown_points(ax)[arm] == (cell["value"], place)
+            assert any(list(line.get_xdata()) == [cell["low"], cell["high"]] for line in ax.lines)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(MEASURED)
+
+
+def test_pareto_joins_the_front_and_names_every_arm():
+    points = {
+        "base": {"x": 0.4, "value": 0.0, "low": 0.0, "high": 0.1},
+        "rag": {"x": 0.6, "value": 0.8, "low": 0.7, "high": 0.9},
+        "base:few_shot": {"x": 0.7, "value": 0.1, "low": 0.0, "high": 0.2},
+    }
+    ax = plots.pareto(points, ["rag", "base"], "time (s)")
+    assert shown_points(ax) == {arm: (point["x"], point["value"]) for arm, point in points.items()}
+    assert ax.lines[0].get_xydata().tolist() == [[0.4, 0.0], [0.6, 0.8]]
+    assert set(texts(ax)) == set(points) and ax.get_xscale() == "log"
+    with pytest.raises(DataError, match="more than 0"):
+        plots.pareto({"base": points["base"] | {"x": 0.0}}, [], "time (s)")
+
+
+def test_names_beside_points_do_not_lie_on_one_another():
+    same = {arm: {"x": 0.4 + i / 1000, "value": 0.0, "low": 0.0, "high": 0.1} for i, arm in enumerate(plots.ARM_NAMES)}
+    ax = plots.pareto(same, [plots.ARM_NAMES[0]], "time (s)")
+    ax.figure.canvas.draw()
+    boxes = [Text.get_window_extent(text) for text in ax.texts]  # without the lines that join them to their points
+    assert len(boxes) == len(plots.ARM_NAMES)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    page = ax.figure.bbox
+    assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1 for box in boxes)
+
+
+def test_freshness_draws_what_was_measured_and_no_more():
+    step = {"low": 0.6, "high": 0.9, "n": 68}
+    ax = plots.freshness({
+        "rag": step | {"seconds": 2.0, "value": 0.8, "fresh": True},
+        "customization": step | {"seconds": 300.0, "value": 0.7, "fresh": False},
+        "base": step | {"seconds": 0.0, "value": 0.65, "fresh": False},
+    })  # fmt: skip
+    assert shown_points(ax) == {"rag": (2.0, 0.8), "customization": (300.0, 0.7)}
+    first, last = ax.get_xlim()
+    spans = {line.get_ydata()[0]: tuple(line.get_xdata()) for line in ax.lines if line.get_linewidth() == 2}
+    assert spans == {0.8: (2.0, last), 0.7: (first, 300.0), 0.65: (first, last)}
+    with pytest.raises(DataError, match="updates"):
+        plots.freshness({})
+
+
+def test_learning_curves_and_break_even_show_their_numbers():
+    points = [{"x": x, "value": x / 10, "low": x / 20, "high": x / 5} for x in (1, 2, 4)]
+    ax = plots.learning_curves({"rag": points}, "epochs", "accuracy")
+    assert ax.lines[0].get_xydata().tolist() == [[1, 0.1], [2, 0.2], [4, 0.4]] and texts(ax) == ["rag"]
+    with pytest.raises(DataError, match="no curve"):
+        plots.learning_curves({}, "epochs", "accuracy")
+    ax = plots.break_even_lines({"rag": [1.0, 10.0], "base": [5.0, 6.0]}, [10, 1000], [(300.0, 5.5)])
+    assert {line.get_label(): list(line.get_ydata()) for line in ax.lines[:2]} == {"rag": [1, 10], "base": [5, 6]}
+    assert "300" in texts(ax) and "US dollars" in ax.get_ylabel()
+    with pytest.raises(DataError, match="no costs"):
+        plots.break_even_lines({}, [1])
+    ax = plots.latency_against_index([{"x": x, "value": 0.1, "low": 0.1, "high": 0.2} for x in (100, 1000)])
+    assert "chunks" in ax.get_xlabel() and [t.get_text() for t in ax.get_xticklabels()] == ["100", "1,000"]
+
+
+def test_a_training_curve_shows_every_point_whole():
+    moments = [
+        Moment(s, 3, loss, 1e-3, 0, 0.0, 0.0, held) for s, loss, held in ((1, 4.6, None), (2, 4.0, None), (3, 4.4, 4.8))
+    ]
+    ax = plots.training_curve(moments)
+    training, validation = ax.get_lines()
+    assert training.get_ydata().tolist() == [4.6, 4.0, 4.4] and validation.get_xydata().tolist() == [[3, 4.8]]
+    assert ax.get_ylim()[0] == 0 and ax.get_ylim()[1] > 4.8 and ax.get_xlim()[1] > 3
+    assert all(tick == int(tick) for tick in ax.get_xticks())
+    with pytest.raises(DataError, match="not reported"):
+        plots.training_curve([])

@@ -5,10 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -329,27 +325,6 @@ def test_impossible_requests_say_what_is_possible(index: Index) -> None:
 
 
 # ---- the server
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    chroma = Path(sys.executable).with_name("chroma.exe" if sys.platform == "win32" else "chroma")
-    command = [chroma, "run", "--host", "127.0.0.1", "--port", str(port), "--path", tmp_path / "served"]
-    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        assert process.poll() is None, "the server ended by itself"
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_a_server_gives_the_same_answers_as_the_embedded_store(

@@ -1,6 +1,7 @@
 """The ways in: the Makefile's stamps, environment.yml, and one list of packages that all of them agree on."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -38,7 +39,7 @@ def listed(extra: str | None = None) -> list[Requirement]:
 # pyproject.toml is the one list of packages.
 
 
-@pytest.mark.parametrize("item", listed() + listed("test"), ids=lambda item: item.name)
+@pytest.mark.parametrize("item", listed() + listed("test") + listed("bench"), ids=lambda item: item.name)
 def test_each_package_has_a_bounded_range_that_holds_the_pinned_version(item):
     operators = {specifier.operator for specifier in item.specifier}
     assert operators == {">=", "<"}
@@ -67,14 +68,16 @@ def test_each_pin_accepts_every_python_that_the_project_allows(python):
         assert python in SpecifierSet(installed[name].metadata["Requires-Python"] or ""), name
 
 
-@pytest.mark.parametrize(("folder", "extra"), [("helpers", None), ("tests", "test")])
+@pytest.mark.parametrize(("folder", "extra"), [("helpers", None), ("tests", "test"), ("benchmarks", "bench")])
 def test_whatever_is_imported_is_listed(folder, extra):
     names = {canonicalize_name(item.name) for item in listed() + (listed(extra) if extra else [])}
     owners = packages_distributions()
     for path in sorted((ROOT / folder).rglob("*.py")):
         for module in imported(path) - sys.stdlib_module_names - {"helpers"}:
             if not (path.parent / f"{module}.py").exists():
-                assert names & {canonicalize_name(owner) for owner in owners[module]}, f"{path.name} imports {module}"
+                assert names & {canonicalize_name(owner) for owner in owners.get(module, [module])}, (
+                    f"{path.name} imports {module}"
+                )
 
 
 def imported(path: Path) -> set[str]:
@@ -124,6 +127,9 @@ def copy(tmp_path):
         os.utime(tmp_path / name, (1, 1))
     (tmp_path / ".venv").mkdir()
     (tmp_path / "home").mkdir()
+    for settings in ("share/jupyter/lab/settings/overrides.json", "etc/jupyter/jupyter_server_config.json"):
+        (tmp_path / ".venv" / settings).parent.mkdir(parents=True)
+        (tmp_path / ".venv" / settings).write_text("{}", encoding="utf-8")
     for age, name in enumerate((".python", ".packages", models_stamp(tmp_path)), start=2):
         (tmp_path / ".venv" / name).write_text(f"{tmp_path / 'home'}\n", encoding="utf-8")
         os.utime(tmp_path / ".venv" / name, (age, age))
@@ -206,7 +212,7 @@ def test_an_old_or_missing_python_is_refused_in_plain_words(copy):
 @needs_make
 def test_help_is_what_make_alone_shows(copy):
     said = make(copy)
-    for target in ("lab", "run", "test", "setup", "clean"):
+    for target in ("lab", "run", "test", "bench", "setup", "clean"):
         assert re.search(rf"^make {target}\b", said, re.MULTILINE)
 
 
@@ -239,3 +245,21 @@ def test_the_readmes_make_targets_are_those_of_the_makefile():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1].split()
     assert set(re.findall(r"\bmake (lab|run|test|setup|clean|[a-z]+)`", text)) | {"help"} == set(phony)
+
+
+# Other ways in: Binder and the dev container, which cannot be tried here beyond what they ask for.
+
+
+def test_binder_and_the_dev_container_ask_for_what_there_is():
+    script = (ROOT / "postBuild").read_text(encoding="utf-8")
+    assert os.name != "posix" or os.access(ROOT / "postBuild", os.X_OK)
+    assert script.startswith("#!/usr/bin/env bash\n") and script.rstrip().endswith("python -m helpers fetch")
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    python = re.fullmatch(r"python:(3\.\d+)-\w+", container["image"])[1]
+    assert f"{python}.0" in SpecifierSet(PROJECT["requires-python"])
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert container["postCreateCommand"].removeprefix("make ") in targets
+
+
+def test_ci_makes_the_slides():
+    assert "\nmake slides || echo" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -1,0 +1,148 @@
+"""Runs all benchmarks and keeps their figures in benchmarks/latest.json, which the README's table is made from.
+
+    python benchmarks/latest.py --quick       # what `make bench` does
+    python benchmarks/latest.py               # the sizes that count; takes hours
+    python benchmarks/latest.py --only indexing --repeats 5
+    python benchmarks/latest.py --only        # none: only write the README's table anew
+
+The file is written whole, after each benchmark, whose earlier figures it replaces; one that fails is named instead.
+Options that are not this script's own go to every benchmark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from measuring import INSTALL, ROOT
+
+from helpers import results
+from helpers.records import KitError
+
+HERE = Path(__file__).resolve().parent
+LATEST = HERE / "latest.json"
+README = ROOT / "README.md"
+BENCHMARKS = ("training", "answering", "indexing", "retrieval_scale", "startup", "processes")
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+NOTHING = "No figures have been recorded yet; `make bench` measures them and writes this table."
+GIB = 2**30
+
+# What is measured, where its ratio stands in the record, and what the ratio is against.
+ROWS = (
+    ("training, labelled pairs", "training", ("pairs", "against_sft"), "trl's SFTTrainer"),
+    ("training, labelled pairs", "training", ("pairs", "against_trainer"), "transformers' Trainer, its best settings"),
+    ("training, packed text", "training", ("text", "against_sft"), "trl's SFTTrainer"),
+    ("training, packed text", "training", ("text", "against_trainer"), "transformers' Trainer, its best settings"),
+    ("scoring answers without context", "answering", ("without_context",), "LlamaIndex with HuggingFaceLLM"),
+    ("scoring answers with passages", "answering", ("with_passages",), "LlamaIndex with HuggingFaceLLM"),
+    ("one answer without context", "answering", ("without_context", "single"), "LlamaIndex with HuggingFaceLLM"),
+    ("one answer with passages", "answering", ("with_passages", "single"), "LlamaIndex with HuggingFaceLLM"),
+    ("indexing", "indexing", (), "LlamaIndex's stock pipeline"),
+    ("one search, largest index", "retrieval_scale", (), "exact search"),
+    ("a fresh Python to its first answer", "startup", (), "LlamaIndex with HuggingFaceLLM"),
+)
+
+
+def run_all(names: Sequence[str], arguments: Sequence[str], path: Path = LATEST) -> None:
+    """Runs benchmarks one after the other and writes what they found, after each."""
+    for name in names:
+        print(f"== {name}", flush=True)
+        record = read_latest(path) or {"benchmarks": {}, "failed": {}}
+        record["failed"].pop(name, None)
+        try:
+            record["benchmarks"][name] = run_one(name, arguments)
+        except KitError as error:
+            record["benchmarks"].pop(name, None)
+            record["failed"][name] = str(error)
+            print(error, file=sys.stderr)
+        results.write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def run_one(name: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """One benchmark's JSON document; what it says on the way is passed on.
+
+    Raises:
+        KitError: It failed.
+        SystemExit: A peer is missing (exit code 2).
+    """
+    command = [sys.executable, str(HERE / f"{name}.py"), "--json", *arguments]
+    last = ""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8") as run:
+        for line in run.stdout or ():
+            print(last, end="", flush=True)
+            last = line
+    if run.returncode == 2:
+        raise SystemExit(2)
+    if run.returncode not in (0, 1):
+        raise KitError(f"{name}.py ended with exit code {run.returncode}")
+    try:
+        return json.loads(last)
+    except ValueError as error:
+        raise KitError(f"the last line of {name}.py is no JSON: {last[:200]!r}") from error
+
+
+def table(record: dict[str, Any]) -> str:
+    """The record as a Markdown table, with machine and date, and with what failed or did not agree."""
+    found = record["benchmarks"]
+    lines = ["| work | compared with | times as fast | in the rounds | sizes, day |", "| --- | --- | --- | --- | --- |"]
+    for work, name, place, peer in ROWS:
+        figures = whole = found.get(name)
+        for key in place:
+            figures = (figures or {}).get(key)
+        if figures:
+            rounds = f"{figures['ratio_low']:.2f} to {figures['ratio_high']:.2f}"
+            when = f"{'quick' if whole['quick'] else 'full'}, {whole['created'][:10]}"
+            lines.append(f"| {work} | {peer} | {figures['ratio']:.2f} | {rounds} | {when} |")
+    notes = list(dict.fromkeys(_machine(figures) for figures in found.values()))
+    apart = [name for name, figures in found.items() if not figures["agree"]]
+    notes += [f"Kit and peer did not do the same work in: {', '.join(apart)}."] if apart else []
+    notes += [f"Failed: {', '.join(record['failed'])}."] if record["failed"] else []
+    return "\n".join([*lines, "", "Above 1 the kit is faster.", *notes])
+
+
+def _machine(figures: dict[str, Any]) -> str:
+    memory = f"{figures['memory_bytes'] / GIB:.0f} GiB of memory"
+    versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
+    return f"Measured on {figures['machine']}, {figures['cores']} cores, {memory}, with {versions}."
+
+
+def with_table(readme: str, record: dict[str, Any] | None) -> str:
+    """The README's text with the table of a record between its markers, or with a sentence where there is none.
+
+    Raises:
+        KitError: The markers are missing.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise KitError(f"{README} lacks the markers {BEGIN} and {END}: put them where the table belongs")
+    return f"{before}{BEGIN}\n{table(record) if record else NOTHING}\n{END}{after}"
+
+
+def read_latest(path: Path = LATEST) -> dict[str, Any] | None:
+    """The recorded figures; None where there are none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def main() -> int:
+    """Runs the benchmarks and writes the README's table; exit code 1 where one failed or did not agree."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"The peers: {INSTALL}"
+    )
+    parser.add_argument("--only", nargs="*", choices=BENCHMARKS, default=BENCHMARKS, help="these benchmarks")
+    arguments, others = parser.parse_known_args()
+    run_all(arguments.only, others)
+    record = read_latest()
+    results.write_text(README, with_table(README.read_text(encoding="utf-8"), record))
+    if record is None:
+        return 0
+    return int(bool(record["failed"]) or not all(each["agree"] for each in record["benchmarks"].values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Rows of tokens for the model: batches of similar length, padding, and a beginning that is read only once.
+
+Prompts of one call begin alike: the system message, the task's instructions, the solved examples. What is the same is
+read once, and each row goes on from a copy of its keys and values.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import DynamicCache
+
+if TYPE_CHECKING:
+    from .models import FoundationModel
+
+WORTH_SHARING = 8  # tokens; a shorter common beginning is read with each row
+
+
+def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Indices in batches of similar length, the longest first, so that a lack of memory shows at once."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def left_padded(fm: FoundationModel, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, each (rows, longest)."""
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), fm.tokenizer.pad_token_id, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, tokens in enumerate(rows):
+        ids[row, width - len(tokens) :] = torch.tensor(tokens)
+        mask[row, width - len(tokens) :] = 1
+    return ids.to(fm.device), mask.to(fm.device)
+
+
+def positions(mask: torch.Tensor) -> torch.Tensor:
+    """The position of each token among those of its row that are no padding, (rows, tokens)."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)
+
+
+class Beginning:
+    """What all rows of a call begin with, read once by the model; it may be empty.
+
+    `tokens` are its token ids. The keys and values belong to the weights that were in the model at that moment.
+    """
+
+    def __init__(self, fm: FoundationModel, rows: Sequence[Sequence[int]]):
+        """Reads the common beginning of the rows, where it is worth it.
+
+        A single row has none but the model's opening (its system message), which is read once for each change of
+        weights: so a question that is asked alone costs what is its own, too.
+
+        Args:
+            fm: The model.
+            rows: Token ids; each row keeps at least one token of its own.
+        """
+        self.fm = fm
+        alone = len(rows) == 1
+        common = _common(fm.opening, rows[0]) if alone else _common(*rows)
+        common = common[: min(map(len, rows), default=1) - 1]
+        self.tokens: list[int] = common if len(common) >= WORTH_SHARING else []
+        self._cache = DynamicCache(config=fm.model.config)
+        if self.tokens and alone:
+            if tuple(self.tokens) not in fm.openings:
+                self._read()
+                fm.openings[tuple(self.tokens)] = self._cache
+            self._cache = fm.openings[tuple(self.tokens)]
+        elif self.tokens:
+            self._read()
+
+    def _read(self) -> None:
+        ids = torch.tensor([self.tokens], device=self.fm.device)
+        self.fm.model(input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+
+    def rows(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor, DynamicCache]:
+        """What the model reads for these rows.
+
+        Args:
+            rows: Whole rows, the beginning included.
+
+        Returns:
+            The token ids after the beginning (rows, longest rest); the attention mask of all tokens,
+            (rows, beginning + longest rest); and a cache of its own that holds the beginning for each row.
+        """
+        ids, mask = left_padded(self.fm, [row[len(self.tokens) :] for row in rows])
+        cache = copy.deepcopy(self._cache)
+        if self.tokens:
+            cache.batch_repeat_interleave(len(rows))
+            mask = torch.cat([mask.new_ones(len(rows), len(self.tokens)), mask], dim=-1)
+        return ids, mask, cache
+
+
+def _common(*rows: Sequence[int]) -> list[int]:
+    """The longest common beginning."""
+    return list(os.path.commonprefix([list(row) for row in rows])) if rows else []

@@ -1,0 +1,303 @@
+"""Both kinds of fine-tuning, by one call: labelled pairs (customization) or unlabelled text (continued pretraining).
+
+    from helpers.finetune import Lora, Material, TrainSettings, train
+    tuned = train(fm, Material(pairs=dataset.examples("triage")), TrainSettings(epochs=3), out="adapters/triage")
+    Assistant(fm, adapter=tuned.folder)
+
+What differs between the two kinds is the data: a pair goes through the chat template with the loss on its response
+alone, a text is packed into full windows with the loss on every token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import checkpoints
+from .adapters import RECORD
+from .devices import is_first_process, keep_freed_memory, release_freed_memory, wait_for_processes
+from .effort import folder_bytes, measure
+from .fetch import progress_bars, weights_hash
+from .material import Lora, Material, TrainSettings, prepare
+from .models import FoundationModel, load_model
+from .records import DataError, Effort, KitError
+from .results import write_text
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .packing import Row
+    from .trainer import KitTrainer, Listener, Moment
+
+__all__ = ["Lora", "Material", "TrainSettings", "TrainingStopped", "Tuned", "merge", "prepare", "read_tuned", "train"]
+
+WORTH_COMPILING = (
+    160  # rows of 256 tokens: half a minute of compiling is won back after so many (1.0 s a row against 0.7 s)
+)
+LOGS, VALIDATIONS = 50, 10  # how often a training tells of its loss, and at most of its validation loss
+APART = 10  # steps at least between two validations
+
+
+@dataclass
+class Tuned:
+    """A finished training: the folder of its weights, what it cost, and how it went.
+
+    `whole` says that the folder holds a whole tuned model instead of an adapter.
+    """
+
+    folder: Path
+    effort: Effort
+    history: list[Moment]
+    settings: dict[str, Any]
+    report: dict[str, Any] = field(default_factory=dict)
+    whole: bool = False
+    hash: str = ""
+    base_hash: str = ""
+    identity: str = ""
+    decisions: dict[str, Any] = field(default_factory=dict)
+
+
+def train(
+    fm: FoundationModel,
+    material: Material,
+    settings: TrainSettings,
+    out: str | Path,
+    start: str | Path | None = None,
+    listener: Listener | None = None,
+    again: bool = False,
+    fsdp: bool = False,
+) -> Tuned:
+    """Trains a copy of the model and writes the weights into a folder; the model in memory stays as it is.
+
+    An interrupted training goes on from its last checkpoint when it is called again in the same way; a finished one
+    is not repeated. Started by `torchrun`, the processes share each batch.
+
+    Args:
+        fm: The foundation model; its weights are loaded anew from where they came.
+        material: What to learn from.
+        settings: How.
+        out: A folder for this training alone.
+        start: An earlier training's folder to go on from: its adapter, or its whole model, is trained further.
+        listener: Is told of the progress, and can stop the training.
+        again: Whether a finished training is done anew.
+        fsdp: Whether the processes share the weights as well, see `helpers.sharding`; the result is the same.
+
+    Raises:
+        DataError: There is nothing to learn from.
+        KitError: The loss became NaN, the disk is full, `out` or `start` holds something else, or there is no second
+            process to share with. Nothing is lost.
+    """
+    from .sharding import check_processes, tuned_state
+    from .trainer import Listener
+
+    if fsdp:
+        check_processes()
+    out, listener = Path(out), listener or Listener()
+    rows, held, report = prepare(fm, material, settings)
+    identity = _identity(fm, rows, settings, start)
+    if again and is_first_process():
+        shutil.rmtree(out, ignore_errors=True)
+    if not again and (out / RECORD).is_file():
+        return _reuse(out, identity)
+    work = out / "checkpoints"
+    decisions = (not again and checkpoints.peek(work).get("decisions")) or _decide(fm, settings, len(rows), identity)
+    if decisions["identity"] != identity:
+        raise KitError(f"{out} holds an unfinished training of other data, settings or model: give another folder")
+    release_freed_memory()
+    with measure() as effort:
+        trainer = _make_trainer(fm, rows, held, settings, work, start, listener, decisions, effort, fsdp)
+        trainer.train(resume_from_checkpoint=checkpoints.last(work))
+    if trainer.state.global_step < trainer.state.max_steps:
+        raise TrainingStopped(
+            f"stopped after {trainer.state.global_step} of {trainer.state.max_steps} steps; the same call goes on"
+        )
+    made = Tuned(
+        out, _effort(trainer, material), listener.history, asdict(settings), report,
+        whole=not hasattr(trainer.model.model, "get_base_model"), identity=identity, base_hash=fm.hash,
+        decisions=decisions,
+    )  # fmt: skip
+    state = tuned_state(trainer.model.model)
+    if is_first_process():
+        _write(out, fm, trainer.model.model, made, state)
+    wait_for_processes()
+    del trainer
+    release_freed_memory()
+    return read_tuned(out)
+
+
+class TrainingStopped(KitError):
+    """A training that its listener stopped; calling it again goes on."""
+
+
+def read_tuned(folder: str | Path) -> Tuned:
+    """A finished training, read from its folder.
+
+    Raises:
+        DataError: There is none, or its record is damaged.
+    """
+    from .trainer import Moment
+
+    path = Path(folder) / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        history = [Moment(**moment) for moment in record.pop("history")]
+        effort = Effort(**record.pop("effort"))
+        return Tuned(Path(folder), effort, history, **record)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is no record of a finished training ({error}). Train it again.") from error
+
+
+def merge(fm: FoundationModel, adapter: str | Path, out: str | Path) -> Path:
+    """Adds an adapter into the weights and writes a whole model, which `load_model(out)` reads.
+
+    Raises:
+        KitError: The adapter was made for another model, or there is none.
+    """
+    tuned = load_model(fm.name, fm.device, "float32", adapter)
+    tuned.model.save_pretrained(out)
+    tuned.tokenizer.save_pretrained(out)
+    return Path(out)
+
+
+def _identity(fm: FoundationModel, rows: Sequence[Row], settings: TrainSettings, start: Any) -> str:
+    """What makes two trainings the same: base weights, rows, settings and where they start from."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(repr((row.ids, row.labels, row.segments)).encode())
+    told = [fm.hash, digest.hexdigest(), asdict(settings), read_tuned(start).hash if start else ""]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _effort(trainer: KitTrainer, material: Material) -> Effort:
+    """What the training took, earlier calls included."""
+    spent = trainer.spent()
+    return Effort(
+        wall_s=spent["wall_s"], cpu_s=spent["cpu_s"], tokens_seen=int(spent["tokens"]),
+        trainable_parameters=sum(p.numel() for p in trainer.masters.named.values()),
+        labelled_examples=len(material.pairs) + sum(map(len, material.groups)), documents=len(material.texts),
+        peak_memory_bytes=int(spent["peak_memory_bytes"]),
+    )  # fmt: skip
+
+
+def _reuse(out: Path, identity: str) -> Tuned:
+    made = read_tuned(out)
+    if made.identity != identity:
+        raise KitError(
+            f"{out} holds another training (other data, settings or model). Give another folder, or again=True."
+        )
+    return made
+
+
+def _decide(fm: FoundationModel, settings: TrainSettings, rows: int, identity: str) -> dict[str, Any]:
+    """What is decided once and kept: a resumed training must compute in exactly the same way."""
+    import torch
+
+    from .objective import can_compile
+
+    wanted = settings.compile
+    if wanted is None:
+        wanted = fm.device == "cpu" and rows >= WORTH_COMPILING and can_compile()
+    return {"identity": identity, "dtype": fm.dtype, "threads": torch.get_num_threads(), "compile": wanted}
+
+
+def _make_trainer(
+    fm: FoundationModel, rows: list[Row], held: list[Row], settings: TrainSettings, work: Path, start: Any,
+    listener: Listener, decisions: dict[str, Any], effort: Effort, fsdp: bool,
+) -> KitTrainer:  # fmt: skip
+    import torch
+    from transformers import TrainingArguments
+
+    from .objective import Objective, compile_layers
+    from .packing import collate
+    from .sharding import shard
+    from .trainer import KitTrainer
+
+    keep_freed_memory()
+    torch.set_num_threads(decisions["threads"])
+    torch.manual_seed(settings.seed)
+    model = _trainable(fm, settings, start, decisions["dtype"])
+    objective = Objective(model)
+    if decisions["compile"]:
+        compile_layers(objective.causal)
+    size = min(settings.batch_size, len(rows))
+    processes, steps = int(os.environ.get("WORLD_SIZE", "1")), len(rows) // size
+    share, rest = divmod(size, processes * settings.accumulation)
+    if rest:
+        raise KitError(
+            f"a batch of {size} rows cannot be shared by {processes} processes in {settings.accumulation} parts each: "
+            "choose `batch_size` as a multiple of both"
+        )
+    options = TrainingArguments(
+        output_dir=str(work), num_train_epochs=1, per_device_train_batch_size=share,
+        gradient_accumulation_steps=settings.accumulation, learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule, warmup_steps=round(settings.warmup * steps),
+        weight_decay=settings.weight_decay, adam_beta2=0.99, max_grad_norm=1.0, seed=settings.seed,
+        logging_steps=max(1, steps // LOGS), save_strategy="steps", save_steps=settings.checkpoint_steps,
+        eval_strategy="steps" if held else "no", eval_steps=max(APART, steps // VALIDATIONS),
+        use_cpu=fm.device == "cpu", report_to=[], disable_tqdm=True, remove_unused_columns=False,
+        label_names=["shift_labels"], logging_nan_inf_filter=False, dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,
+    )  # fmt: skip
+    if fsdp:
+        shard(objective)
+    data = {"train_dataset": rows, "eval_dataset": held or None, "data_collator": collate}
+    return KitTrainer(objective, listener, decisions, effort, args=options, **data)
+
+
+def _trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: str) -> nn.Module:
+    """A copy of the model, with new or begun adapters on it, or as a whole."""
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    begun = read_tuned(start) if start else None
+    model = load_model(begun.folder if begun and begun.whole else fm.name, fm.device, dtype).model
+    model.set_attn_implementation("eager" if fm.device == "cpu" else "sdpa")
+    # PEFT asks transformers by a name that this one warns of; the warning is for PEFT's authors, not for a learner.
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+    if begun and not begun.whole:
+        fm.check_adapter(begun.folder)
+        return PeftModel.from_pretrained(model, str(begun.folder), is_trainable=True, autocast_adapter_dtype=False)
+    if settings.lora is None:
+        return model.requires_grad_(True)
+    modules = settings.lora.target_modules
+    config = LoraConfig(
+        r=settings.lora.rank, lora_alpha=settings.lora.alpha, task_type="CAUSAL_LM",
+        target_modules=modules if isinstance(modules, str) else list(modules),
+    )  # fmt: skip
+    return get_peft_model(model, config, autocast_adapter_dtype=False)
+
+
+def _write(out: Path, fm: FoundationModel, model: nn.Module, made: Tuned, state: dict[str, Any] | None) -> None:
+    """Writes the weights beside their place, then moves them, then writes the record that says they are whole.
+
+    `state` holds them by name where the model has only a shard of them.
+    """
+    beside = out / ".weights"
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        with progress_bars(False):
+            model.save_pretrained(beside, state_dict=state)
+        if made.whole:
+            fm.tokenizer.save_pretrained(beside)
+        for path in beside.iterdir():
+            path.replace(out / path.name)
+        beside.rmdir()
+    except Exception as error:  # safetensors has an error of its own for a full disk
+        shutil.rmtree(beside, ignore_errors=True)
+        raise KitError(
+            f"could not write the tuned weights into {out} ({error}). Free some space and call it again: the training "
+            f"is kept in {out / 'checkpoints'} and only the writing is done anew."
+        ) from error
+    (out / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+    made.hash = weights_hash(out)
+    made.effort.artefact_bytes = folder_bytes(out) - folder_bytes(out / "checkpoints")
+    record = asdict(made)
+    del record["folder"]
+    write_text(out / RECORD, json.dumps(record, indent=1) + "\n")
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)

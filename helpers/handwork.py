@@ -1,0 +1,63 @@
+"""Hand work, counted: the cells that a learner must write to build an arm are tagged `step` in the notebooks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .records import KitError
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+TAG = "step"
+BUILT_IN = {  # the notebooks whose steps build an arm
+    "rag": ("02",),
+    "customization": ("04",),
+    "domain_adaptation": ("05",),
+    "domain_adaptation+customization": ("05", "04"),
+    "rag+customization": ("02", "04"),
+}
+
+
+def count_steps(folder: Path = NOTEBOOKS) -> dict[str, dict[str, int]]:
+    """For each arm the cells and the lines of code that build it.
+
+    Args:
+        folder: Where the notebooks lie.
+
+    Returns:
+        `cells` and `lines` by arm; an arm is left out where one of its notebooks is missing or has no tagged cell,
+        since nothing counted is not the same as nothing to do.
+
+    Raises:
+        KitError: A notebook cannot be read.
+    """
+    tagged = {number: _tagged(folder, number) for number in sorted({n for each in BUILT_IN.values() for n in each})}
+    return {
+        arm: {
+            "cells": sum(len(tagged[number]) for number in numbers),
+            "lines": sum(_lines(source) for number in numbers for source in tagged[number]),
+        }
+        for arm, numbers in BUILT_IN.items()
+        if all(tagged[number] for number in numbers)
+    }
+
+
+def _tagged(folder: Path, number: str) -> list[str]:
+    """The sources of a notebook's tagged code cells."""
+    sources = []
+    for path in sorted(Path(folder).glob(f"{number}_*.ipynb")):
+        try:
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        except (OSError, ValueError, KeyError) as error:
+            raise KitError(f"{path} is not a notebook that can be read ({error}); restore it with git") from error
+        sources += [
+            "".join(cell["source"])
+            for cell in cells
+            if cell["cell_type"] == "code" and TAG in cell["metadata"].get("tags", [])
+        ]
+    return sources
+
+
+def _lines(source: str) -> int:
+    """Lines of code: neither empty ones nor comments."""
+    return sum(bool(line.strip()) and not line.lstrip().startswith("#") for line in source.splitlines())

@@ -1,0 +1,60 @@
+"""The index of a data set in a folder: made by one process, while others that want it wait, and reused afterwards."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import locks, results
+from .data import Dataset
+from .effort import folder_bytes, measure
+from .rag import Index, IndexReport, RagSettings, build_index, open_store
+from .readers import apply_updates, read_documents
+from .records import Effort
+
+if TYPE_CHECKING:
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+
+
+def dataset_index(
+    folder: Path, dataset: Dataset, embedder: BaseEmbedding, settings: RagSettings, updated: bool, progress: bool
+) -> tuple[Index, IndexReport, Effort]:
+    """The index over the documents, or a second one over the documents after `updates/`, with report and effort.
+
+    The updated index is built over the old documents and then brought up to date; its report and effort are those of
+    the update alone. They are kept beside the index, and a later call gives them again.
+
+    Args:
+        folder: Where indices lie; each data set and way of cutting it gets a folder in there.
+        dataset: Whose documents are indexed.
+        embedder: LlamaIndex's embedder.
+        settings: How documents are cut.
+        updated: Whether `updates/` is applied.
+        progress: Whether to show progress.
+    """
+    cut = f"{settings.chunk_size}x{settings.chunk_overlap}"
+    cut += "" if settings.heading == RagSettings.heading else f"-{settings.heading}"
+    place = folder / f"{dataset.hash[:8]}-{cut}-{'updated' if updated else 'documents'}"
+    with locks.held(place):
+        return _make(place, dataset, embedder, settings, updated, progress)
+
+
+def _make(
+    place: Path, dataset: Dataset, embedder: BaseEmbedding, settings: RagSettings, updated: bool, progress: bool
+) -> tuple[Index, IndexReport, Effort]:
+    store = open_store(place / "store")
+    before = read_documents(dataset.documents_folder)
+    documents = apply_updates(before, dataset.folder / "updates") if updated else before
+    record = place / "made.json"
+    if updated and not record.exists():
+        build_index(before, store, embedder, settings, progress)
+    with measure() as effort:
+        index, report = build_index(documents, store, embedder, settings, progress)
+    effort.documents, effort.artefact_bytes = report.reembedded, folder_bytes(place)
+    if report.reembedded == 0 and record.exists():
+        made = json.loads(record.read_text(encoding="utf-8"))
+        return index, IndexReport(**made["report"]), Effort(**made["effort"])
+    results.write_text(record, json.dumps({"report": asdict(report), "effort": asdict(effort)}, indent=1))
+    return index, report, effort

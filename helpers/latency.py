@@ -1,0 +1,241 @@
+"""How long one answer takes: all arms take turns, one question at a time, so that drift of the machine hits all alike.
+
+    timings = time_arms({"base": Assistant(fm), "rag": Assistant(fm, retriever=retriever)}, questions, repeats=3)
+    summary(timings)["rag"]["first_token_s"]          # median, p95
+    slower(timings, "rag", "base", "total_s")         # a ratio with its interval
+
+Nothing here asks which arm it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from .intervals import ratio, spread
+from .records import DataError, Question
+from .results import write_text
+
+if TYPE_CHECKING:
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+
+    from .assistant import Assistant
+    from .models import FoundationModel
+
+PHASES = ("retrieval_s", "first_token_s", "per_token_s", "total_s")
+CONTEXT_LENGTHS = (128, 256, 512, 1024, 2048)
+INDEX_SIZES = (100, 1_000, 10_000, 100_000)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One answer, asked alone. Seconds; `first_token_s` and `total_s` count from the question and include retrieval.
+
+    `per_token_s` is the mean time of each token after the first, None where there was only one.
+    """
+
+    arm: str
+    question_id: str
+    round: int
+    retrieval_s: float
+    first_token_s: float
+    per_token_s: float | None
+    total_s: float
+    prompt_tokens: int
+    new_tokens: int
+
+
+def time_arms(
+    assistants: Mapping[str, Assistant],
+    questions: Sequence[Question],
+    repeats: int = 3,
+    seed: int = 7,
+    progress: bool = False,
+) -> list[Timing]:
+    """Asks every arm every question, one at a time; the arms take turns in an order drawn anew for each question.
+
+    Args:
+        assistants: The arms by name; each is warmed up with the first question.
+        questions: Questions that are answered in words.
+        repeats: How often each arm is asked each question.
+        seed: Seeds the order of the arms.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        One timing an answer, in the order in which they were taken.
+
+    Raises:
+        DataError: There is nothing to ask, or a question has choices, which are not timed.
+    """
+    if not assistants or not questions or repeats < 1:
+        raise DataError("timing needs at least one arm, one question and one repeat")
+    if any(question.choices for question in questions):
+        raise DataError("questions with choices are scored, not answered, and cannot be timed: take another set")
+    order = random.Random(seed)
+    for assistant in assistants.values():
+        assistant.ask(questions[0])
+    timings: list[Timing] = []
+    total = repeats * len(questions) * len(assistants)
+    with tqdm(total=total, desc="timing", unit="answer", disable=not progress) as bar:
+        for turn in range(repeats):
+            for question in questions:
+                for arm in order.sample(list(assistants), len(assistants)):
+                    timings.append(_time(arm, assistants[arm], question, turn))
+                    bar.update()
+    return timings
+
+
+def summary(timings: Sequence[Timing]) -> dict[str, dict[str, dict[str, float] | None]]:
+    """Median and 95th percentile of each phase in seconds, by arm; None where a phase did not occur."""
+    return {
+        arm: {phase: spread(_values(timings, arm, phase)) for phase in PHASES}
+        for arm in dict.fromkeys(timing.arm for timing in timings)
+    }
+
+
+def slower(timings: Sequence[Timing], first: str, second: str, phase: str = "total_s") -> dict[str, float]:
+    """How many times as long the first arm takes as the second: the ratio of medians with its 95 % interval.
+
+    Raises:
+        DataError: One of the arms was not timed.
+    """
+    return ratio(_values(timings, first, phase), _values(timings, second, phase))
+
+
+def against_context(
+    fm: FoundationModel, lengths: Sequence[int] = CONTEXT_LENGTHS, repeats: int = 5
+) -> list[dict[str, float]]:
+    """Seconds to the first token against the length of the prompt, the lengths taking turns.
+
+    Args:
+        fm: The model.
+        lengths: Prompt lengths in tokens; those that do not fit into the model's context are left out.
+        repeats: How often each length is timed, after one warm-up.
+
+    Returns:
+        For each length: `x` (tokens), `value` (median), `low`, `high` (fastest and slowest) in seconds.
+
+    Raises:
+        DataError: No length fits.
+    """
+    from .generation import generate
+
+    fitting = [length for length in lengths if length + 1 <= fm.context_length]
+    if not fitting:
+        raise DataError(f"the model's context of {fm.context_length} tokens is shorter than every length asked for")
+    prompts = {length: _prompt_of(fm, length) for length in fitting}
+    seconds: dict[int, list[float]] = {length: [] for length in fitting}
+    for turn in range(repeats + 1):
+        for length, prompt in prompts.items():
+            taken = generate(fm, [prompt], 1, 1)[0]
+            if turn:
+                seconds[length].append(taken.first_token_s)
+    return [_point(fm.count_tokens(prompts[length]), values) for length, values in seconds.items()]
+
+
+def against_index_size(
+    embed_model: BaseEmbedding,
+    questions: Sequence[str],
+    sizes: Sequence[int] = INDEX_SIZES,
+    k: int = 1,
+    seed: int = 7,
+) -> list[dict[str, float]]:
+    """Seconds to embed a question and find its passages by vector search, against the number of chunks.
+
+    The chunks carry random unit vectors of the embedder's size, since embedding a hundred thousand texts would measure
+    something else; for the time of a search it matters little where the vectors point.
+
+    Args:
+        embed_model: LlamaIndex's embedder.
+        questions: Asked one at a time, after one warm-up.
+        sizes: Numbers of chunks, growing.
+        k: Passages a question.
+        seed: Seeds the vectors.
+
+    Returns:
+        For each size: `x` (chunks), `value` (median), `low`, `high` (fastest and slowest) in seconds.
+    """
+    import gc
+    import time
+
+    from llama_index.core import VectorStoreIndex
+    from llama_index.core.schema import TextNode
+
+    from .store import open_store
+
+    width = len(embed_model.get_query_embedding(questions[0]))
+    generator, held, points = np.random.default_rng(seed), 0, []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        store = open_store(folder)
+        for size in sorted(sizes):
+            vectors = generator.normal(size=(size - held, width))
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            store.add([TextNode(text="chunk", embedding=vector.tolist()) for vector in vectors])
+            held = size
+            retriever = VectorStoreIndex.from_vector_store(store, embed_model=embed_model).as_retriever(
+                similarity_top_k=k
+            )
+            seconds = []
+            for question in [questions[0], *questions]:
+                begun = time.perf_counter()
+                retriever.retrieve(question)
+                seconds.append(time.perf_counter() - begun)
+            points.append(_point(size, seconds[1:]))
+        del store, retriever
+        gc.collect()
+    return points
+
+
+def write_timings(path: Path, timings: Sequence[Timing], about: Mapping[str, Any] | None = None) -> Path:
+    """Keeps timings as one JSON file; `about` holds what a reader must know, such as the machine."""
+    record = {"about": dict(about or {}), "timings": [asdict(timing) for timing in timings]}
+    return write_text(Path(path), json.dumps(record, indent=1) + "\n")
+
+
+def read_timings(path: Path) -> list[Timing]:
+    """The timings of a file that `write_timings` made; none where it is not there.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    if not Path(path).is_file():
+        return []
+    try:
+        return [Timing(**row) for row in json.loads(Path(path).read_text(encoding="utf-8"))["timings"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path} cannot be read as timings ({error}). Delete it and measure again.") from error
+
+
+def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timing:
+    answer = assistant.ask(question)
+    after = answer.new_tokens - 1
+    per_token = (answer.total_s - answer.first_token_s) / after if after > 0 else None
+    return Timing(
+        arm, question.id, turn, answer.retrieval_s, answer.first_token_s, per_token, answer.total_s,
+        answer.prompt_tokens, answer.new_tokens,
+    )  # fmt: skip
+
+
+def _values(timings: Sequence[Timing], arm: str, phase: str) -> list[float]:
+    if phase not in PHASES:
+        raise DataError(f"there is no phase {phase!r}: choose one of {', '.join(PHASES)}")
+    found = [getattr(timing, phase) for timing in timings if timing.arm == arm]
+    return [seconds for seconds in found if seconds is not None]
+
+
+def _prompt_of(fm: FoundationModel, length: int) -> str:
+    """A text of about `length` tokens."""
+    ids = fm.tokenizer("The tide rises and falls twice a day. " * length, add_special_tokens=False)["input_ids"]
+    return fm.tokenizer.decode(ids[:length])
+
+
+def _point(x: int, seconds: Sequence[float]) -> dict[str, float]:
+    return {"x": x, "value": float(np.median(seconds)), "low": min(seconds), "high": max(seconds), "n": len(seconds)}

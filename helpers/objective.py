@@ -1,0 +1,197 @@
+"""What a training step computes: the loss of packed rows, without ever holding all logits, and its optimizer.
+
+Three things make a step on a CPU fast: logits only where there is a label, and in slices; attention as plain matrix
+products (the fused kernel's backward pass is slow there); and decoder layers compiled one by one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from .packing import IGNORED, visible
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+AT_ONCE = 20_000_000  # weights whose float32 gradients are held at one time
+SLICE = 256  # rows of hidden states whose logits are held at one time
+HEAD_CHANGES = (
+    "final_logit_softcapping",
+    "logits_scaling",
+    "logit_scale",
+)  # config fields: logits are not head(hidden)
+
+
+class SlicedCrossEntropy(torch.autograd.Function):
+    """Cross entropy of a linear head, summed over tokens; logits are made, used and dropped `SLICE` tokens at a time.
+
+    The gradient is computed in the forward pass, while the logits are there: softmax minus one at the label
+    (Goodfellow et al. 2016, Deep Learning, section 6.2.2). The idea of fusing it is that of Liger Kernel (2410.10989).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The summed loss, float32, from hidden (tokens, width), weight (vocabulary, width) and labels (tokens,)."""
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        d_hidden = torch.empty_like(hidden)
+        d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        for start in range(0, len(labels), SLICE):
+            part, wanted = hidden[start : start + SLICE], labels[start : start + SLICE]
+            logits = (part @ weight.t()).float()
+            log_sum = logits.logsumexp(-1)
+            total += (log_sum - logits.gather(1, wanted[:, None]).squeeze(1)).sum()
+            error = logits.sub_(log_sum[:, None]).exp_()
+            error[torch.arange(len(wanted), device=wanted.device), wanted] -= 1
+            error = error.to(hidden.dtype)
+            d_hidden[start : start + SLICE] = error @ weight
+            if d_weight is not None:
+                d_weight += error.t() @ part
+        ctx.save_for_backward(d_hidden, d_weight)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, d_total: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, None]:
+        """Scales the stored gradients."""
+        d_hidden, d_weight = ctx.saved_tensors
+        scale = d_total.to(d_hidden.dtype)
+        return d_hidden * scale, None if d_weight is None else d_weight * scale, None
+
+
+class Objective(nn.Module):
+    """A causal language model, PEFT adapter or not, that maps packed rows to their loss."""
+
+    accepts_loss_kwargs = True  # transformers' Trainer then counts labels over all parts of a batch and all processes
+
+    def __init__(self, model: nn.Module):
+        """Wraps the model that is trained."""
+        super().__init__()
+        self.model = model
+        self.plain_head = not any(getattr(self.causal.config, name, None) for name in HEAD_CHANGES)
+
+    @property
+    def causal(self) -> PreTrainedModel:
+        """The transformers model under the adapter."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        shift_labels: torch.Tensor,
+        positions: torch.Tensor,
+        segments: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """The loss of rows as `packing.collate` makes them.
+
+        Returns:
+            `loss`: summed over labelled tokens and divided by `num_items_in_batch`, or by their number when it is None.
+        """
+        dtype = self.causal.dtype
+        hidden_ones = ~visible(segments)
+        mask = torch.zeros(hidden_ones.shape, dtype=dtype, device=input_ids.device)
+        mask = mask.masked_fill(hidden_ones, torch.finfo(dtype).min)[:, None]
+        output = self.causal.base_model(
+            input_ids=input_ids, attention_mask=mask, position_ids=positions, use_cache=False
+        ).last_hidden_state
+        told = shift_labels != IGNORED
+        hidden, labels = output[told], shift_labels[told]
+        head = self.causal.get_output_embeddings()
+        if self.plain_head and type(head) is nn.Linear and head.bias is None:
+            loss = SlicedCrossEntropy.apply(hidden, head.weight, labels)
+        else:
+            logits = self._logits(hidden)
+            loss = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+        return {"loss": loss / (num_items_in_batch if num_items_in_batch is not None else told.sum())}
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The logits of a head that does more than a matrix product: its scaling and capping, as its config says."""
+        config = self.causal.config
+        logits = self.causal.get_output_embeddings()(hidden)
+        if getattr(config, "logits_scaling", None):
+            logits = logits / config.logits_scaling
+        if getattr(config, "logit_scale", None):
+            logits = logits * config.logit_scale
+        if getattr(config, "final_logit_softcapping", None):
+            logits = torch.tanh(logits / config.final_logit_softcapping) * config.final_logit_softcapping
+        return logits
+
+
+class MasterAdamW(torch.optim.AdamW):
+    """AdamW on float32 copies of 16-bit weights, so that small steps are not rounded away.
+
+    AdamW: Loshchilov & Hutter 2019 (1711.05101); float32 master weights: Micikevicius et al. 2018 (1710.03740).
+    """
+
+    def __init__(self, named: dict[str, nn.Parameter], **options: Any):
+        """Copies the weights.
+
+        Args:
+            named: The trainable parameters by name; their order is that of the state.
+            options: As for `torch.optim.AdamW`.
+        """
+        self.named = named
+        masters = [parameter.detach().float().clone() for parameter in named.values()]
+        super().__init__(masters, fused=True, **options)
+
+    @property
+    def masters(self) -> dict[str, torch.Tensor]:
+        """The float32 weights by name."""
+        return dict(zip(self.named, self.param_groups[0]["params"], strict=True))
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        """One step on the float32 weights, copied back into the model."""
+        waiting, size = [], 0
+        for parameter, master in zip(self.named.values(), self.param_groups[0]["params"], strict=True):
+            master.grad = None if parameter.grad is None else parameter.grad.float()
+            waiting.append(master)
+            size += master.numel()
+            if size >= AT_ONCE:
+                self._step(waiting)
+                size = 0
+        self._step(waiting)
+        self.copy_back()
+
+    def _step(self, waiting: list[torch.Tensor]) -> None:
+        """Steps the weights that have a gradient, and drops these: those of all weights would fill memory."""
+        super().step()
+        for master in waiting:
+            master.grad = None
+        waiting.clear()
+
+    @torch.no_grad()
+    def copy_back(self) -> None:
+        """Writes the float32 weights into the model, rounded to its dtype."""
+        for name, master in self.masters.items():
+            self.named[name].copy_(master)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clears the gradients of the model's own weights."""
+        for parameter in self.named.values():
+            parameter.grad = None
+
+
+def can_compile() -> bool:
+    """Whether decoder layers can be compiled here: on Linux and macOS with a C++ compiler."""
+    return sys.platform != "win32" and any(shutil.which(name) for name in ("c++", "g++", "clang++"))
+
+
+def compile_layers(model: PreTrainedModel) -> int:
+    """Compiles each decoder layer by itself (one compilation serves all); returns how many there are.
+
+    The whole model as one graph takes several minutes to compile; a layer takes half a minute on two cores.
+    """
+    layers = decoder_layers(model)
+    for layer in layers:
+        layer.compile()
+    return len(layers)
+
+
+def decoder_layers(model: PreTrainedModel) -> list[nn.Module]:
+    """The layers that a model repeats, in their order."""
+    return list(next((m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) > 1), []))

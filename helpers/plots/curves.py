@@ -1,0 +1,250 @@
+"""Lines: what was varied against what was measured, learning curves, freshness, and costs that cross."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from ..records import DataError
+from .style import ARM_COLOURS, OKABE_ITO, SMALL, bare, label_points, marker, new_axes, number
+
+if TYPE_CHECKING:
+    from ..trainer import Moment
+
+
+def sweep_line(
+    points: Sequence[Mapping[str, Any]],
+    x: str,
+    title: str = "",
+    ax: Axes | None = None,
+    y: str = "accuracy (share right)",
+    label: str = "rag",
+) -> Axes:
+    """A measured value against what was varied, with its interval at each point.
+
+    Args:
+        points: For each: `x` (a number, or a name such as "hybrid"), `value`, `low`, `high`; where all have the same
+            `n`, the axis title says so. Names are drawn as separate points, numbers are joined by a line.
+        x: The title of the horizontal axis, with its unit.
+        title: The title above the figure.
+        ax: Where to draw; None makes a figure. A second call on the same Axes adds a second line.
+        y: The title of the vertical axis; where it begins with "accuracy", the axis runs from 0 to 1.
+        label: The arm, which sets the colour, or another name of this line.
+
+    Returns:
+        The Axes.
+
+    Raises:
+        DataError: There are no points.
+    """
+    if not points:
+        raise DataError(f"there are no points to draw against {x}: measure at least one")
+    ax = new_axes(ax)
+    other = ["o", "s", "D", "^", "v"][len(ax.containers) % 5]
+    joined = not any(isinstance(point["x"], str) for point in points)
+    at, values = [p["x"] for p in points], [p["value"] for p in points]
+    reach = [[p["value"] - p["low"] for p in points], [p["high"] - p["value"] for p in points]]
+    colour = ARM_COLOURS.get(label, OKABE_ITO[(len(ax.containers) + 5) % 8])
+    ax.errorbar(at, values, reach, fmt=other + ("-" if joined else ""), color=colour, capsize=3, label=label)
+    for point, after in zip(points, [*points[1:], points[-1]], strict=True):
+        beside = (
+            (6, -11) if joined and after["value"] > point["value"] else (6, 5)
+        )  # the side that the line leaves free
+        ax.annotate(
+            number(point["value"]), (point["x"], point["value"]), beside, textcoords="offset points", fontsize=SMALL
+        )
+    ax.margins(x=0.12)
+    ax.set_ylim(0, 1.08 if y.startswith("accuracy") else max(ax.get_ylim()[1], 1.12 * max(p["high"] for p in points)))
+    counts = {point.get("n") for point in points}
+    ax.set_xlabel(x + (f"   (n = {counts.pop()} a point)" if len(counts) == 1 and None not in counts else ""))
+    if joined and len(set(at)) <= 8:
+        ax.set_xticks(sorted({*at}))
+    ax.set(ylabel=y, title=title)
+    ax.grid(axis="y", color="0.9")
+    bare(ax)
+    if len(ax.containers) > 1:
+        ax.legend(frameon=False)
+    return ax
+
+
+def latency_against_context(points: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+    """Seconds to the first token against the length of the prompt.
+
+    Args:
+        points: For each: `x` (prompt length, tokens), `value`, `low`, `high` (s).
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The Axes.
+    """
+    return sweep_line(points, "prompt length (tokens)", ax=ax, y="time to the first token (s)")
+
+
+def latency_against_index(points: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+    """Seconds to find passages against the number of chunks in the index, on a logarithmic axis.
+
+    Args:
+        points: What `latency.against_index_size` returns.
+        ax: Where to draw; None makes a figure.
+    """
+    ax = sweep_line(points, "chunks in the index", ax=ax, y="time of one search (s)")
+    ax.set_xscale("log")
+    ax.set_xticks([point["x"] for point in points], [f"{point['x']:,}" for point in points])
+    ax.minorticks_off()
+    return ax
+
+
+def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], x: str, y: str, ax: Axes | None = None) -> Axes:
+    """One line an arm, each with its intervals and its name at its end.
+
+    Args:
+        curves: For each arm its points: `x`, `value`, `low`, `high`.
+        x: The title of the horizontal axis, with its unit.
+        y: The title of the vertical axis.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The Axes; the horizontal axis is logarithmic where its values span a wide range.
+
+    Raises:
+        DataError: There are no curves, or one has no points.
+    """
+    if not curves or not all(curves.values()):
+        raise DataError(f"there is no curve to draw against {x}: record one first")
+    ax = new_axes(ax, 7.2)
+    for arm, points in curves.items():
+        at = [point["x"] for point in points]
+        ax.fill_between(
+            at, [p["low"] for p in points], [p["high"] for p in points], color=marker(arm)["color"], alpha=0.2
+        )
+        ax.plot(at, [p["value"] for p in points], label=arm, **marker(arm))
+    ax.set(xlabel=x, ylabel=y)
+    if y.startswith("accuracy"):
+        ax.set_ylim(-0.03, 1.05)
+    first, last = min(p[0]["x"] for p in curves.values()), max(p[-1]["x"] for p in curves.values())
+    marks = sorted({point["x"] for points in curves.values() for point in points})
+    if first > 0 and last >= 50 * first:
+        ax.set_xscale("log")
+        ax.set_xlim(first / 1.3, last * 1.3)
+        ax.minorticks_off()
+    else:
+        ax.set_xlim(first - 0.04 * (last - first), last + 0.04 * (last - first))
+    ax.set_xticks(marks, [f"{mark:,g}" for mark in marks])
+    ax.grid(axis="y", color="0.9")
+    bare(ax)
+    label_points(ax, {arm: (points[-1]["x"], points[-1]["value"]) for arm, points in curves.items()})
+    return ax
+
+
+def freshness(steps: Mapping[str, Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+    """Right answers about changed facts against the time since the documents changed.
+
+    A filled point is measured: from then on the arm answers so well. An open point ends a stale line: until then the
+    arm answers from what it learned before, and what it would answer afterwards was not measured. A stale line without
+    an end belongs to an arm that takes nothing in.
+
+    Args:
+        steps: For each arm `seconds` (what absorbing the change takes), `value`, `low`, `high` (accuracy on changed
+            facts) and `fresh` (whether that accuracy was measured after the change was absorbed).
+        ax: Where to draw; None makes a figure.
+
+    Raises:
+        DataError: There is no arm to draw.
+    """
+    if not steps:
+        raise DataError("no arm has both an update and accuracy on changed facts: run the study on the set `updates`")
+    ax = new_axes(ax, 7.6, 4.2)
+    times = [step["seconds"] for step in steps.values() if step["seconds"] > 0] or [1.0]
+    first, last = min(times) / 8, max(times) * 12
+    ends = {}
+    for arm, step in steps.items():
+        look, seconds = marker(arm), step["seconds"]
+        if seconds > 0:
+            until = (seconds, last) if step["fresh"] else (first, seconds)
+            ax.plot([seconds] * 2, [step["low"], step["high"]], color="0.4", linewidth=1)
+            face = look["color"] if step["fresh"] else "white"
+            form = look | {"markerfacecolor": face, "markeredgecolor": "0.2" if step["fresh"] else look["color"]}
+            ax.plot(seconds, step["value"], markersize=8, linestyle="none", label=arm, zorder=3, **form)
+        else:
+            until = (first, last)
+        ax.plot(until, [step["value"]] * 2, color=look["color"], linewidth=2, linestyle="-" if step["fresh"] else "--")
+        ends[arm] = (until[1], step["value"])
+    ax.set(xscale="log", xlim=(first, last), ylim=(-0.06, 1.1))
+    ax.set(xlabel="time since the documents changed (s)", ylabel="accuracy on changed facts,\n95 % interval")
+    ax.grid(axis="y", color="0.9")
+    bare(ax)
+    label_points(ax, ends)
+    return ax
+
+
+def break_even_lines(
+    monthly: Mapping[str, Sequence[float]],
+    queries: Sequence[float],
+    crossings: Sequence[tuple[float, float]] = (),
+    ax: Axes | None = None,
+) -> Axes:
+    """Cost of a month against queries a month, one line an arm; rings mark where two of them cost the same.
+
+    Rings so close that their numbers would touch carry the first one's number only.
+
+    Args:
+        monthly: For each arm the cost in US dollars at each of `queries`.
+        queries: Queries a month.
+        crossings: Points (queries, US dollars) of break-even.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The Axes; both axes are logarithmic.
+
+    Raises:
+        DataError: There is no arm to draw.
+    """
+    if not monthly:
+        raise DataError("there are no costs to draw: no arm was timed")
+    ax = new_axes(ax, 7.6, 4.6)
+    for place, (arm, costs) in enumerate(monthly.items()):
+        at = slice(place % 3, None, 6)
+        ax.plot(queries, np.maximum(costs, 1e-6), label=arm, linewidth=1.8, markevery=at, **marker(arm))
+    named: list[float] = []
+    for x, y in sorted(crossings):
+        ax.plot(x, y, marker="o", markersize=13, markerfacecolor="none", markeredgecolor="black", linestyle="none")
+        if named and x < 2 * named[-1]:
+            continue  # its number would lie on the one before
+        named.append(x)
+        ax.annotate(
+            f"{x:,.0f}", (x, y), (0, -17), textcoords="offset points", ha="center", fontsize=SMALL, fontweight="bold",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85},
+        )  # fmt: skip
+    ax.set(xscale="log", yscale="log", xlabel="queries a month", ylabel="cost of a month (US dollars, stated prices)")
+    ax.set_xlim(min(queries), max(queries))
+    ax.grid(color="0.92")
+    bare(ax)
+    label_points(ax, {arm: (queries[-1], max(costs[-1], 1e-6)) for arm, costs in monthly.items()})
+    return ax
+
+
+def training_curve(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
+    """The loss of a training, and its validation loss where there is one, against the step.
+
+    Args:
+        moments: What the training reported, `Tuned.history` say.
+        ax: Where to draw; None makes a figure.
+    """
+    if not moments:
+        raise DataError("the training has not reported a step yet: there is no curve to draw")
+    ax = new_axes(ax, height=2.8)
+    ax.plot([m.step for m in moments], [m.loss for m in moments], color=OKABE_ITO[5], label="training")
+    held = [m for m in moments if m.validation_loss is not None]
+    if held:
+        steps, losses = [m.step for m in held], [m.validation_loss for m in held]
+        ax.plot(steps, losses, "o--", color=OKABE_ITO[6], label="validation")
+        ax.legend(frameon=False)
+    top = max([m.loss for m in moments] + [m.validation_loss for m in held])
+    ax.set(xlabel="step", ylabel="loss (nats a token)", xlim=(0, 1.03 * moments[-1].steps), ylim=(0, 1.1 * top))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    bare(ax)
+    return ax

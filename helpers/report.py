@@ -1,0 +1,282 @@
+"""The whole comparison as one HTML file that opens without a network and prints well, and as Markdown for a README.
+
+python -m helpers compare results/own/workshop --report comparison.html
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from . import compare, plots, rules, textbook
+from .comparable import read_comparable
+from .cost import Cost, Prices, break_even, costs, energy_kwh, load_prices, scaled
+from .curves import Curve, read_curves
+from .expectations import Expectation, Verdict, counts, judge
+from .records import QUESTION_SETS, Effort, Result
+from .results import write_text
+
+QUERIES = [10 ** (exponent / 4) for exponent in range(4, 29)]  # a month, from ten to ten million
+CHANGES = 4  # how often documents change a month in the figure of costs
+FRONT_SET = "facts_heldout"
+
+
+def write_report(folder: Path, out: Path, expectations: Sequence[Expectation] | None = None) -> Path:
+    """Compares a folder of results and writes the report; returns its path. `expectations`: see `page`.
+
+    Raises:
+        DataError: The results cannot be compared.
+        KitError: The file cannot be written.
+    """
+    return write_text(Path(out), page(read_comparable(folder), read_curves(folder), expectations=expectations))
+
+
+def page(
+    results: Sequence[Result],
+    curves: Mapping[str, Curve] | None = None,
+    prices: Prices | None = None,
+    expectations: Sequence[Expectation] | None = None,
+) -> str:
+    """The report: tables and figures in one HTML page, with no script and nothing to fetch.
+
+    Args:
+        results: Results that can be compared.
+        curves: Recorded curves by name.
+        prices: Those of the data file unless told otherwise.
+        expectations: Those of the kit's own world unless told otherwise.
+    """
+    prices, compared = prices or load_prices(), compare.table(results)
+    rows = textbook.measured(results, prices)
+    found = costs(results, prices)
+    sections = [
+        ("Before you conclude", _bullets(compare.caveats(results))),
+        ("Accuracy", _accuracy(compared)),
+        ("Differences from the base model", _contrasts(results)),
+        ("What was expected, and what came out", _expectations(judge(results, curves, expectations))),
+        ("The textbook table, measured", textbook.as_html(rows)),
+        ("Quality against time", _drawn(time_figure, compared)),
+        ("Effort", _effort(compared, prices)),
+        ("Cost, by stated prices", _costs(found, prices) + _drawn(cost_figure, found, prices)),
+        ("Larger models, estimated by formula", _scaled(results, prices)),
+        ("Freshness", _drawn(freshness_figure, compared)),
+        ("Recorded curves", "".join(_drawn(curve_figure, curve) for curve in (curves or {}).values())),
+    ]
+    body = "".join(f"<section><h2>{html.escape(title)}</h2>{text}</section>" for title, text in sections if text)
+    style = (rules.FOLDER / "report.css.txt").read_text(encoding="utf-8")
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>RAG or fine-tuning? The comparison</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{style}</style></head><body><main><h1>RAG or fine-tuning? The comparison</h1>"
+        f"<p>{html.escape(about(results))}</p>{body}</main></body></html>\n"
+    )
+
+
+def markdown(results: Sequence[Result], prices: Prices | None = None) -> str:
+    """What a README shows: where the numbers come from, accuracy by arm and set, and the measured textbook table."""
+    compared = compare.table(results)
+    sets = _sets(compared)
+    lines = ["| arm | " + " | ".join(sets) + " |", "|" + " --- |" * (1 + len(sets))]
+    lines += ["| " + " | ".join([f"`{arm}`", *(_cell(row, s) for s in sets)]) + " |" for arm, row in compared.items()]
+    return "\n\n".join([about(results), "\n".join(lines), textbook.as_markdown(textbook.measured(results, prices))])
+
+
+def about(results: Sequence[Result]) -> str:
+    """Where results come from, in a sentence: model, profile, machine, days, and how much was asked."""
+    machines = {f"{r.hardware.get('processor', 'unknown')}, {r.hardware.get('cores', '?')} cores" for r in results}
+    days = sorted(r.created[:10] for r in results if r.created)
+    span = (
+        "on an unknown day" if not days else f"on {days[0]}" if days[0] == days[-1] else f"from {days[0]} to {days[-1]}"
+    )
+    seeds = sorted({result.seed for result in results})
+    answers = sum(len(result.scores) for result in results)
+    return (
+        f"{results[0].config.get('model', 'The model')} in the {results[0].profile} profile on "
+        f"{' and '.join(sorted(machines))}, {span}; {answers:,} scored answers in {len(results)} result files, "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}."
+    )
+
+
+def accuracy_in_words(compared: Mapping[str, Mapping[str, Any]], sets: Sequence[str] | None = None) -> str:
+    """Every value of the comparison as text, for those who do not see a figure."""
+    sets = sets or _sets(compared)
+    rows = (", ".join(f"{s} {row[s]['accuracy']['value']:.2f}" for s in sets if s in row) for row in compared.values())
+    return "; ".join(f"{arm}: {told}" for arm, told in zip(compared, rows, strict=True) if told) + "."
+
+
+def time_figure(compared: Mapping[str, Mapping[str, Any]], question_set: str = FRONT_SET) -> tuple[Axes, str] | None:
+    """Quality against the median time of one answer, and its description; None where no arm was timed."""
+    timed = {arm: row[question_set] for arm, row in compared.items() if row.get(question_set, {}).get("total_s")}
+    points = {arm: {"x": row["total_s"]["median"], **row["accuracy"]} for arm, row in timed.items()}
+    return _pareto(points, f"median time of one answer on {question_set} (s)")
+
+
+def cost_pareto(
+    compared: Mapping[str, Mapping[str, Any]], found: Mapping[str, Cost], prices: Prices, queries: int, changes: int
+) -> tuple[Axes, str] | None:
+    """Quality against the cost of a month, and its description; None where no arm was timed."""
+    points = {
+        arm: {"x": cost.monthly(queries, changes, prices.months), **compared[arm][FRONT_SET]["accuracy"]}
+        for arm, cost in found.items()
+        if cost.change is not None
+    }
+    return _pareto(points, f"cost of a month (US dollars): {queries:,} queries, {changes} changes")
+
+
+def _pareto(points: Mapping[str, Mapping[str, float]], x: str) -> tuple[Axes, str] | None:
+    if not points:
+        return None
+    front = compare.pareto_front({arm: (point["x"], point["value"]) for arm, point in points.items()})
+    told = "; ".join(f"{arm} {point['x']:.2g}, accuracy {point['value']:.2f}" for arm, point in points.items())
+    alt = f"Points of accuracy against {x}. {told}. No other arm beats {', '.join(front)} in both."
+    return plots.pareto(points, front, x), alt
+
+
+def cost_figure(found: Mapping[str, Cost], prices: Prices, changes: int = CHANGES) -> tuple[Axes, str] | None:
+    """Cost of a month against queries with the break-even points of rag, and its description; None without costs."""
+    known = {arm: cost for arm, cost in found.items() if cost.change is not None}
+    if not known:
+        return None
+    crossings = {}
+    for arm, cost in known.items():
+        even = break_even(known["rag"], cost, changes, prices.months) if "rag" in known and arm != "rag" else None
+        if even is not None and QUERIES[0] <= even <= QUERIES[-1]:
+            crossings[arm] = (even, cost.monthly(even, changes, prices.months))
+    monthly = {arm: [cost.monthly(q, changes, prices.months) for q in QUERIES] for arm, cost in known.items()}
+    told = "; ".join(f"rag and {arm} cost the same at {even:,.0f} queries" for arm, (even, _) in crossings.items())
+    alt = f"Lines of the cost of a month against queries a month, with {changes} changes of documents a month. "
+    ax = plots.break_even_lines(monthly, QUERIES, list(crossings.values()))
+    return ax, alt + (told or "No arm breaks even with rag in this range") + "."
+
+
+def freshness_figure(compared: Mapping[str, Mapping[str, Any]]) -> tuple[Axes, str] | None:
+    """Freshness over time, and its description; None where no update was measured."""
+    steps = compare.freshness_steps(compared)
+    if not steps:
+        return None
+    told = "; ".join(
+        f"{arm} {step['value']:.2f}, {'fresh after' if step['fresh'] else 'stale until trained again,'} "
+        f"{step['seconds']:.1f} s{' (estimated)' if step['estimated'] else ''}"
+        for arm, step in steps.items()
+    )
+    return plots.freshness(steps), f"Accuracy on changed facts against time since the change. {told}."
+
+
+def curve_figure(curve: Curve) -> tuple[Axes, str]:
+    """A recorded curve, and its description."""
+    told = ", ".join(f"{point['value']:.2f} at {point['x']:g}" for point in curve.points)
+    return plots.learning_curves(
+        {curve.arm: curve.points}, curve.x, curve.y
+    ), f"Line of {curve.y} against {curve.x}: {told}."
+
+
+def _drawn(figure: Callable[..., tuple[Axes | Figure, str] | None], *arguments: Any) -> str:
+    made = figure(*arguments)
+    return f"<figure>{plots.image(*made).data}</figure>" if made else ""
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table in which every text is escaped; the first cell of a row is its heading."""
+    columns = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in head)
+    lines = []
+    for first, *rest in rows:
+        cells = "".join(f"<td>{html.escape(str(value))}</td>" for value in rest)
+        lines.append(f'<tr><th scope="row">{html.escape(str(first))}</th>{cells}</tr>')
+    return f"<table><thead><tr>{columns}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _sets(compared: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for name in QUESTION_SETS if any(name in row for row in compared.values())]
+
+
+def _cell(row: Mapping[str, Any], question_set: str) -> str:
+    a = row.get(question_set, {}).get("accuracy")
+    return f"{a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]" if a else "-"
+
+
+def _accuracy(compared: Mapping[str, Mapping[str, Any]]) -> str:
+    sets = _sets(compared)
+    stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row]
+    if not sets:
+        return f"<p>No run was completed. Interrupted: {html.escape('; '.join(stopped))}.</p>"
+    alt = f"Accuracy with 95 % intervals, one panel a question set. {accuracy_in_words(compared)}"
+    note = f"<p>Interrupted, and left out: {html.escape('; '.join(stopped))}.</p>" if stopped else ""
+    table = _table(["arm", *sets], ([arm, *(_cell(row, s) for s in sets)] for arm, row in compared.items()))
+    return _drawn(lambda: (plots.overview(compared), alt)) + table + note
+
+
+def _contrasts(results: Sequence[Result]) -> str:
+    if len({result.arm for result in results}) < 2 or all(result.arm != "base" for result in results):
+        return ""
+    rows = (
+        (c.second, c.question_set, f"{c.difference.value:+.2f} [{c.difference.low:+.2f}, {c.difference.high:+.2f}]",
+         f"{c.p:.3f}", "clear" if c.clear else "not told apart")
+        for c in compare.contrasts(results)
+    )  # fmt: skip
+    return _table(("arm", "question set", "difference, 95 % interval", "p (Holm)", "against base"), rows)
+
+
+def _expectations(verdicts: Sequence[Verdict]) -> str:
+    summary = ", ".join(f"{count} {name}" for name, count in counts(verdicts).items())
+    rows = ((v.expectation.claim, v.verdict, v.why, v.expectation.source) for v in verdicts)
+    return f"<p>{summary}.</p>" + _table(("expectation", "verdict", "measured", "source"), rows)
+
+
+def _effort(compared: Mapping[str, Mapping[str, Any]], prices: Prices) -> str:
+    head = ["arm", *(title for title, _ in plots.EFFORT_MEASURES.values()), "CPU time (s)", "tokens seen"]
+    rows = []
+    for arm, row in compared.items():
+        e = row["effort"]
+        measured = [f"{e[name] * scale:,.1f}" for name, (_, scale) in plots.EFFORT_MEASURES.items()]
+        kwh = energy_kwh(Effort(**e), prices)
+        rows.append(
+            [
+                arm,
+                *measured,
+                f"{e['cpu_s']:,.1f}",
+                f"{e['tokens_seen']:,}",
+                f"{kwh:.4f}",
+                f"{kwh * prices.energy_per_kwh:.4f}",
+            ]
+        )
+    return _table([*head, "energy (kWh, estimated)", "energy ($, estimated)"], rows)
+
+
+def _costs(found: Mapping[str, Cost], prices: Prices) -> str:
+    if not found:
+        return ""
+    rows = (
+        (c.arm, f"{c.computing:.4f}", f"{c.labels:.2f}", f"{c.storage:.4f}", f"{1000 * c.query:.4f}",
+         f"{1000 * c.hosted:.4f}", "not measured" if c.change is None else f"{c.change:.4f}"
+         + ("" if c.change_measured else " (estimated)"))
+        for c in found.values()
+    )  # fmt: skip
+    stated = ", ".join(f"{name} {getattr(prices, name):g}" for name in Prices.__dataclass_fields__)
+    head = ("arm", "computing ($, once)", "labels ($, once)", "storage ($ a month)", "1,000 queries ($, own machine)",
+            "1,000 queries ($, hosted)", "one change ($)")  # fmt: skip
+    return _table(head, rows) + f"<p>Stated prices, not measured: {html.escape(stated)}.</p>"
+
+
+def _scaled(results: Sequence[Result], prices: Prices) -> str:
+    rows = [
+        (
+            e.arm,
+            e.size,
+            f"{e.training_hours:.3f}",
+            f"{e.training_cost:.2f}",
+            f"{e.first_token_s:.4f}",
+            f"{e.token_s:.4f}",
+        )
+        for e in scaled(results, prices)
+    ]
+    head = ("arm", "size", "training (hours)", "training ($)", "first token (s)", "each further token (s)")
+    return _table(head, rows) if rows else ""

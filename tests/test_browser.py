@@ -1,0 +1,426 @@
+"""The kit as a learner meets it: real JupyterLab in a real browser, with every widget moved and its output read.
+
+Screenshots are kept in `tests/screenshots/` (ignored by git): look at them after a change.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+from conftest import ROOT, make_tiny
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+BLOCKED = Path(__file__).parent / "blocked_network"
+KERNEL_S, RUN_S = 180, 240
+LOOPBACK = {"127.0.0.1", "localhost", "::1", None}
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: `apt-get install chromium`")
+
+SETUP = """
+import os
+from pathlib import Path
+from synthetic import make_results
+from helpers import data, exercises, models, readers, widgets
+from helpers.assistant import Assistant
+from helpers.rag import RagSettings, build_index, open_store
+place = Path(os.environ["KIT_TEST_PLACE"])
+dataset = data.open_dataset(place / "world")
+documents = readers.read_documents(dataset.documents_folder)[:12]
+fm = models.load_model(place / "tiny", device="cpu", dtype="float32")
+embedder = models.load_embedder(device="cpu", dtype="float32")
+index, _ = build_index(documents, open_store(place / "store"), embedder, RagSettings(), progress=False)
+held = {document.id for document in documents}
+question = next(q for q in dataset.questions("facts_trained") if held & set(q.documents))
+arms = {"base": Assistant(fm), "rag": Assistant(fm, retriever=index.retriever())}
+pairs, text = dataset.examples("answers"), dataset.corpus("train")[0]
+q = exercises.load("02")
+print("ready")
+"""
+MEND = """
+def rag_prompt(passages, question):
+    return "\\n".join(passages) + question
+q.e4.check(rag_prompt)
+"""
+CELLS = {
+    "setup": SETUP,
+    "retrieval": "widgets.retrieval_explorer(documents, embedder, fm, question, index=index)",
+    "embedding": "widgets.embedding_map(index, question)",
+    "tokens": "widgets.token_view(fm, pairs[0], text)",
+    "answers": "widgets.answer_comparer(arms, [question], dataset.values_by_asset)",
+    "costs": "widgets.cost_explorer(make_results(sets=('facts_heldout', 'updates')))",
+    "advice": "widgets.which_one()",
+    "training": "widgets.training_panel(fm, pairs, [question], max_length=128)",
+    "unsolved": "q.e1.check(...)",
+    "solved": MEND,
+    "quiz": "q.quiz",
+    "progress": "from helpers import pages\n\npages.show_map('quick')",
+}
+SETTINGS = {
+    "notebook-extension/tracker": '{"windowingMode": "none"}',  # every cell is on the page, in sight or not
+    "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a small world, a tiny model, the notebooks, and a scratch notebook with every widget."""
+    from helpers.tidewater import generate
+
+    folder = tmp_path_factory.mktemp("browser")
+    generate(folder / "world", seed=3, assets=12)
+    make_tiny("Llama", folder / "tiny")
+    (folder / "datasets").symlink_to(ROOT / "datasets")
+    (folder / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks" / "00_start_here.ipynb", folder / "notebooks")
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS.values()]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "notebooks" / "scratch.ipynb")
+    for name, text in SETTINGS.items():
+        path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(place):
+    """The address of a JupyterLab that serves the folder and whose kernels reach nothing but this machine."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {name: str(place / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    environment = os.environ | own | {
+        "PYTHONPATH": os.pathsep.join([str(BLOCKED), str(ROOT), str(ROOT / "tests")]),
+        "JUPYTERLAB_SETTINGS_DIR": str(place / "settings"),
+        "KIT_RESULTS": str(place / "own"),
+        "KIT_TEST_PLACE": str(place),
+    }  # fmt: skip
+    options = ["--no-browser", "--expose-app-in-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
+               f"--ServerApp.root_dir={place}", "--IdentityProvider.token=", "--LabApp.news_url=None",
+               "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+               "--LabApp.extension_manager=readonly"]  # fmt: skip
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options.append("--allow-root")
+    with (place / "lab.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options], env=environment, stderr=log, stdout=log
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for_server(address, server, place / "lab.log")
+        yield address
+    finally:
+        server.terminate()
+        try:
+            server.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _wait_for_server(address, server, log, seconds=60):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            with urlopen(f"{address}/api/status", timeout=2):
+                return
+        except OSError:
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.3)
+    raise AssertionError(f"JupyterLab did not answer within {seconds} s:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*sandbox, "--disable-dev-shm-usage"])
+        yield chromium
+        chromium.close()
+
+
+class Watched:
+    """A page, the errors in its console, and the hosts that it asked."""
+
+    def __init__(self, page):
+        self.page, self.errors, self.hosts = page, [], set()
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname))
+
+    def open(self, lab, name):
+        """Opens a notebook, waits for its kernel, and runs all cells."""
+        self.page.goto(f"{lab}/lab/workspaces/{name[:2]}/tree/notebooks/{name}?reset")
+        ready = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+        self.page.wait_for_function(ready, timeout=1000 * KERNEL_S)
+        self.page.evaluate(
+            "() => { window.ran = false; "
+            "jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.ran = true }) }"
+        )
+        self.page.wait_for_function("() => window.ran", timeout=1000 * RUN_S)
+
+    def shoot(self, locator, name):
+        SCREENSHOTS.mkdir(exist_ok=True)
+        locator.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+    def faults(self, selector):
+        """Serious and critical faults that axe finds inside the outputs, as sentences."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page, context={"include": [[selector]]}).response["violations"]
+        return [
+            f"{fault['id']} ({fault['impact']}): {node['html'][:200]}"
+            for fault in found
+            if fault["impact"] in ("serious", "critical")
+            for node in fault["nodes"]
+        ]
+
+
+@pytest.fixture(scope="module")
+def start_here(lab, browser):
+    """Notebook 00 as it is committed, run once in the browser."""
+    watched = Watched(browser.new_page(viewport={"width": 1400, "height": 1000}))
+    watched.open(lab, "00_start_here.ipynb")
+    yield watched
+    watched.page.close()
+
+
+@pytest.fixture(scope="module")
+def scratch(lab, browser):
+    """The scratch notebook, run once; the tests below move its widgets one after the other."""
+    watched = Watched(browser.new_page(viewport={"width": 1400, "height": 1000}))
+    watched.open(lab, "scratch.ipynb")
+    yield watched
+    watched.page.close()
+
+
+def output(watched, name):
+    """The output of the scratch notebook's cell of this name."""
+    return watched.page.locator(".jp-CodeCell").nth(list(CELLS).index(name)).locator(".jp-Cell-outputArea")
+
+
+def button(area, name):
+    return area.get_by_role("button", name=name, exact=True)
+
+
+def expect(area, text, seconds=120):
+    """Waits until the text can be seen in the output."""
+    sync_api.expect(area.get_by_text(text).locator("visible=true").first).to_be_visible(timeout=1000 * seconds)
+
+
+# The first notebook.
+
+
+def test_the_first_notebook_runs(start_here):
+    cells = start_here.page.locator(".jp-CodeCell")
+    assert cells.count() >= 10
+    prompts = [text.strip() for text in start_here.page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()]
+    assert prompts == [f"[{n}]:" for n in range(1, cells.count() + 1)]
+    assert start_here.page.locator(".jp-RenderedText[data-mime-type*='error']").count() == 0
+    sync_api.expect(start_here.page.get_by_text("Everything that the kit needs is here.").first).to_be_attached()
+    sync_api.expect(start_here.page.locator(".jp-RenderedMermaid svg, .jp-RenderedMermaid img").first).to_be_attached()
+    start_here.shoot(start_here.page, "start_here")
+
+
+def test_the_first_notebook_has_no_faults_and_stays_on_this_machine(start_here):
+    assert start_here.errors == []
+    assert start_here.hosts <= LOOPBACK and "127.0.0.1" in start_here.hosts
+    assert start_here.faults(".jp-Cell-outputArea") == []
+
+
+# Every widget, moved.
+
+
+def test_the_scratch_notebook_ran_and_static_parts_give_way_to_live_ones(scratch):
+    expect(output(scratch, "setup"), "ready")
+    assert scratch.page.locator(".jp-RenderedText[data-mime-type*='error']").count() == 0
+    for name in ("retrieval", "embedding", "tokens", "answers", "costs", "advice", "training", "quiz"):
+        static = output(scratch, name).locator("[class*=kit-static]")
+        assert static.count() == 1 and not static.is_visible(), name
+        assert static.text_content().strip(), f"{name} leaves nothing behind for a page without a kernel"
+
+
+def test_retrieval_follows_its_sliders(scratch):
+    area = output(scratch, "retrieval")
+    rows = area.locator(".widget-html table tbody tr")
+    assert rows.count() == 1
+    area.get_by_label("passages (k)").fill("4")
+    area.get_by_label("passages (k)").press("Tab")
+    expect(area, "have changed since")
+    button(area, "Search").click()
+    sync_api.expect(rows).to_have_count(4)
+    area.get_by_label("kind of search").select_option("bm25")
+    area.get_by_label("question", exact=True).fill("Which channel?")
+    button(area, "Search").click()
+    expect(area.locator("mark"), "channel")
+    area.get_by_label("question", exact=True).fill("")
+    button(area, "Search").click()
+    expect(area, "Type a question first.")
+    area.get_by_label("question", exact=True).fill("Who supervises it?")
+    button(area, "Search").press("Enter")
+    sync_api.expect(rows).to_have_count(4)
+    scratch.shoot(area, "retrieval")
+
+
+def test_a_slider_can_be_dragged_and_typed(scratch):
+    area = output(scratch, "retrieval")
+    bar, field = area.locator(".slider").nth(2), area.get_by_label("passages (k)")
+    bar.scroll_into_view_if_needed()
+    box = bar.bounding_box()
+    field.fill("1")
+    field.press("Tab")
+    scratch.page.wait_for_timeout(500)
+    scratch.page.mouse.move(box["x"] + 1, box["y"] + box["height"] / 2)
+    scratch.page.mouse.down()
+    scratch.page.mouse.move(box["x"] + box["width"], box["y"] + box["height"] / 2, steps=8)
+    scratch.page.mouse.up()
+    sync_api.expect(field).to_have_value("8")
+
+
+def test_the_map_shows_texts_and_follows_the_question(scratch):
+    area = output(scratch, "embedding")
+    marks = area.locator("svg title")
+    assert marks.count() > 20 and all(len(text) > 20 for text in marks.all_text_contents())
+    lines = area.locator("svg line")
+    assert lines.count() == 5
+    area.get_by_label("nearest chunks", exact=True).fill("2")
+    area.get_by_label("nearest chunks", exact=True).press("Tab")
+    button(area, "Show").click()
+    sync_api.expect(lines).to_have_count(2)
+    scratch.shoot(area, "embedding")
+
+
+def test_the_mask_changes_with_the_fine_tuning(scratch):
+    area = output(scratch, "tokens")
+    expect(area, "In instruction tuning")
+    scratch.shoot(area, "tokens_pair")
+    area.get_by_label("continued pretraining").check()
+    expect(area, "In continued pretraining")
+    sync_api.expect(area.get_by_label("response", exact=True)).to_be_hidden()
+    area.get_by_label("plain text").fill("The watch keeps a record.")
+    area.get_by_label("plain text").press("Tab")
+    expect(area, "The")
+    scratch.shoot(area, "tokens_text")
+
+
+def test_all_arms_answer_a_typed_question(scratch):
+    area = output(scratch, "answers")
+    assert area.locator(".widget-html table tbody tr").count() == 2
+    area.get_by_label("your own").fill("Who wrote <b>this</b>?")
+    area.get_by_label("question", exact=True).select_option("a question of your own (below)")
+    button(area, "Ask all arms").click()
+    expect(area, "Who wrote <b>this</b>?")
+    expect(area, "not scored")
+    area.locator("summary").first.press("Enter")
+    scratch.shoot(area, "answers")
+
+
+def test_costs_follow_at_once(scratch):
+    area = output(scratch, "costs")
+    assert area.locator("svg polyline").count() >= 3
+    before = area.locator("svg polyline").last.get_attribute("points")
+    area.get_by_label("a label, $").fill("8")
+    area.get_by_label("a label, $").press("Tab")
+    area.get_by_label("queries a month", exact=True).fill("25000")
+    area.get_by_label("queries a month", exact=True).press("Tab")
+    expect(area, "One month with 25,000 queries")
+    bar = area.locator(".slider").nth(2)
+    bar.scroll_into_view_if_needed()
+    box = bar.bounding_box()
+    scratch.page.mouse.click(box["x"] + 10, box["y"] + box["height"] / 2)
+    scratch.page.wait_for_timeout(1500)
+    assert float(area.get_by_label("a label, $").input_value()) < 8
+    assert area.locator("svg polyline").last.get_attribute("points") != before
+    scratch.shoot(area, "costs")
+
+
+def test_the_questionnaire_ends_in_advice(scratch):
+    area = output(scratch, "advice")
+    first = area.locator(".widget-html table").inner_text()
+    area.get_by_label("Do the answers stand in documents?").select_option(index=1)
+    button(area, "Advise me").click()
+    expect(area, "Take neither")
+    assert area.locator(".widget-html table").inner_text() != first
+    scratch.shoot(area, "advice")
+
+
+def test_a_training_is_started_stopped_and_resumed(scratch):
+    area = output(scratch, "training")
+    assert button(area, "Stop").is_disabled()
+    area.get_by_label("epochs").fill("6")
+    area.get_by_label("epochs").press("Tab")
+    button(area, "Start").click()
+    expect(area, "Epoch 2 of 6")
+    assert button(area, "Start").is_disabled()
+    button(area, "Stop").click()
+    expect(area, "What was learned is kept")
+    scratch.shoot(area, "training_stopped")
+    shown = area.locator(".widget-html table thead th").all_inner_texts()
+    assert "epoch 1" in shown and "epoch 6" not in shown
+    button(area, "Go on").click()
+    expect(area, "Done: 6 epochs")
+    assert "epoch 6" in area.locator(".widget-html table thead th").all_inner_texts()
+    assert area.locator("svg polyline").count() == 1
+    scratch.shoot(area, "training")
+
+
+def test_checks_end_in_one_of_three(scratch):
+    expect(output(scratch, "unsolved"), "Not attempted.")
+    expect(output(scratch, "solved"), "Right.")
+    scratch.shoot(output(scratch, "solved"), "check")
+
+
+def test_the_quiz_can_be_taken_with_the_keyboard(scratch):
+    from helpers import exercises
+
+    area = output(scratch, "quiz")
+    question = exercises.load("02").quiz.questions[0]
+    first, check = area.locator("input[type=radio]").first, button(area, "Check question 1")
+    first.focus()
+    scratch.page.keyboard.press("Space")
+    for _ in question.choices:
+        if not check.evaluate("element => element === document.activeElement"):
+            scratch.page.keyboard.press("Tab")
+    assert check.evaluate("element => element === document.activeElement")
+    scratch.page.keyboard.press("Enter")
+    expect(area, "Right." if question.choices[0] == question.right else "Not yet.")
+    area.get_by_label(question.right, exact=True).check()
+    check.click()
+    expect(area, "Right.")
+    scratch.shoot(area, "quiz")
+
+
+# What holds for all of them, after they were moved.
+
+
+def test_the_outputs_have_no_serious_faults(scratch):
+    assert scratch.faults(".jp-Cell-outputArea") == []
+
+
+def test_axe_would_find_a_fault(scratch):
+    scratch.page.evaluate(
+        "document.querySelector('.jp-Cell-outputArea').insertAdjacentHTML('beforeend', "
+        "'<div id=planted><img src=data:,><button></button></div>')"
+    )
+    try:
+        found = scratch.faults(".jp-Cell-outputArea")
+        assert any("image-alt" in fault for fault in found) and any("button-name" in fault for fault in found)
+    finally:
+        scratch.page.evaluate("document.getElementById('planted').remove()")
+
+
+def test_nothing_went_wrong_in_the_console_and_nothing_left_this_machine(scratch):
+    assert scratch.errors == []
+    assert scratch.hosts <= LOOPBACK and "127.0.0.1" in scratch.hosts

@@ -1,0 +1,99 @@
+"""Costs: every dollar follows from a measured figure and a stated price, and estimates follow their formulas."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from synthetic import EFFORTS, TUNED, make_results
+
+from helpers import cost
+from helpers.cost import Cost, break_even, costs, energy_kwh, load_prices, scaled
+from helpers.records import DataError, Effort, KitError
+
+
+@pytest.fixture(scope="module")
+def made():
+    return make_results(sets=("facts_heldout", "updates"))
+
+
+def test_costs_are_measured_figures_times_prices(made):
+    prices = load_prices(machine_per_hour=3.6, label=2.0, storage_per_gb_month=1.0, hosted_input_per_million=1e6,
+                         hosted_output_per_million=2e6)  # fmt: skip
+    found = costs(made, prices)
+    assert list(found) == list(dict.fromkeys(r.arm for r in made))
+    rag, tuned, few = found["rag"], found["customization"], found["base:few_shot"]
+    assert rag.computing == pytest.approx(EFFORTS["rag"].wall_s / 1000) and rag.labels == 0
+    assert tuned.computing == pytest.approx(TUNED.wall_s / 1000)
+    assert tuned.labels == 2 * TUNED.labelled_examples and few.labels == 14
+    assert tuned.storage == pytest.approx(TUNED.artefact_bytes / 1e9)
+    run = next(r for r in made if (r.arm, r.question_set) == ("rag", "facts_heldout"))
+    times = sorted(run.metrics["total_s"])
+    assert times[5] / 1000 <= rag.query <= times[6] / 1000
+    assert rag.hosted == 260 + 2 * 8 and found["base"].hosted == 60 + 2 * 8
+    assert rag.change == pytest.approx(0.0006) and rag.change_measured is True
+    assert tuned.change == pytest.approx(TUNED.wall_s / 1000) and tuned.change_measured is False
+
+
+def test_a_month_adds_up_and_break_even_is_where_the_lines_cross():
+    cheap_to_ask = Cost("tuned", 10.0, 110.0, 0.5, 0.001, 0.0001, 10.0, True)
+    cheap_to_change = Cost("rag", 1.0, 0.0, 0.1, 0.003, 0.0005, 0.01, True)
+    assert cheap_to_ask.monthly(1000, 2) == pytest.approx(120 / 12 + 0.5 + 1.0 + 20.0)
+    assert cheap_to_ask.monthly(1000, 0, months=6, hosted=True) == pytest.approx(20 + 0.5 + 0.1)
+    for changes in (0, 4):
+        queries = break_even(cheap_to_change, cheap_to_ask, changes)
+        assert cheap_to_change.monthly(queries, changes) == pytest.approx(cheap_to_ask.monthly(queries, changes))
+        assert queries == break_even(cheap_to_ask, cheap_to_change, changes)
+    assert break_even(cheap_to_change, cheap_to_ask, 4) > break_even(cheap_to_change, cheap_to_ask, 0)
+    assert break_even(cheap_to_change, replace(cheap_to_change, computing=9.0), 0) is None
+    assert break_even(cheap_to_change, replace(cheap_to_change, computing=9.0, query=0.1), 0) is None
+
+
+def test_a_change_that_nobody_measured_is_not_free():
+    unknown = Cost("x", 1.0, 0.0, 0.0, 0.1, 0.1, None, None)
+    assert unknown.monthly(10, 0) > 0
+    with pytest.raises(KitError, match="updates"):
+        unknown.monthly(10, 1)
+    without = costs(make_results(arms=("base",), sets=("facts_heldout",), profile="quick"))
+    assert without["base"].change is None
+    assert costs(make_results(arms=("base",), sets=("terms",), profile="quick")) == {}, "choices are not timed"
+
+
+def test_energy_follows_its_formula():
+    prices = load_prices(watts_per_core=10.0, watts_per_gb_memory=1.0, overhead=2.0)
+    hour = Effort(wall_s=3600, cpu_s=7200, peak_memory_bytes=5_000_000_000)
+    assert energy_kwh(hour, prices) == pytest.approx(2 * (20 + 5) / 1000)
+    assert energy_kwh(Effort(), prices) == 0
+
+
+def test_larger_models_follow_their_formulas(made):
+    prices = load_prices(accelerator_flops=1e12, accelerator_per_hour=2.0, accelerator_bytes_per_second=1e12,
+                         bytes_per_parameter=2)  # fmt: skip
+    found = {(e.arm, e.size): e for e in scaled(made, prices)}
+    small, large = found["customization", "1B"], found["customization", "70B"]
+    assert small.training_hours == pytest.approx(4 * 1e9 * TUNED.tokens_seen / 1e12 / 3600)
+    assert large.training_hours == pytest.approx(70 * small.training_hours)
+    assert large.training_cost == pytest.approx(2 * large.training_hours)
+    assert found["rag", "8B"].first_token_s == pytest.approx(2 * 8e9 * 260 / 1e12)
+    assert found["rag", "8B"].token_s == pytest.approx(0.016) and found["base", "70B"].training_hours == 0
+    whole = [replace(r, effort=replace(TUNED, trainable_parameters=cost.PARAMETERS)) for r in made]
+    full = {(e.arm, e.size): e for e in scaled(whole, prices)}["customization", "1B"]
+    assert full.training_hours == pytest.approx(1.5 * small.training_hours)
+
+
+def test_prices_are_read_from_their_file_and_checked(tmp_path):
+    assert load_prices(label=3.0).label == 3.0
+    for other in ({"label": -1}, {"label": float("nan")}, {"label": "dear"}, {"months": 0}):
+        with pytest.raises(DataError, match=next(iter(other))):
+            load_prices(**other)
+    with pytest.raises(DataError, match="tips"):
+        load_prices(tips=1.0)
+    (tmp_path / "prices.yaml").write_text("label: 1\n", encoding="utf-8")
+    with pytest.raises(DataError, match="prices.yaml"):
+        load_prices(tmp_path)
+
+
+def test_rows_give_a_thousand_queries(made):
+    rows = {row["arm"]: row for row in cost.as_rows(costs(made))}
+    found = costs(made)["rag"]
+    assert rows["rag"]["a thousand queries"] == 1000 * found.query and rows["rag"]["one change"] == found.change

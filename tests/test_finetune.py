@@ -1,0 +1,230 @@
+"""Both kinds of fine-tuning on tiny models: what is learned, resumed, refused, and kept."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import ROOT, make_tiny
+
+from helpers.assistant import Assistant
+from helpers.finetune import Lora, Material, TrainingStopped, TrainSettings, merge, prepare, read_tuned, train
+from helpers.models import load_model
+from helpers.records import DataError, Example, KitError, Question
+from helpers.trainer import Listener
+
+COLOURS = ("red", "blue", "green", "grey", "white", "black")
+PAIRS = tuple(Example(f"p{i}", "answers", f"What is the colour of machine {i}?", COLOURS[i % 6]) for i in range(12))
+TEXTS = tuple(f"Machine {i} stands at berth {i * 7 % 10} and turns when the tide runs." for i in range(12))
+SETTINGS = TrainSettings(
+    Lora(4, 8), learning_rate=0.03, epochs=8, batch_size=2, max_length=128, checkpoint_steps=3, compile=False
+)
+PAIRS_ONLY, TEXTS_ONLY = Material(pairs=PAIRS), Material(texts=TEXTS)
+
+
+@pytest.mark.parametrize("material", [PAIRS_ONLY, TEXTS_ONLY, Material(pairs=PAIRS, texts=TEXTS)])
+@pytest.mark.parametrize("lora", [Lora(4, 8), None])
+def test_the_loss_falls(tiny, tmp_path, material, lora):
+    tuned = train(tiny, material, replace(SETTINGS, lora=lora), tmp_path / "run")
+    assert tuned.history[-1].loss < 0.75 * tuned.history[0].loss
+    assert tuned.history[-1].step == tuned.history[-1].steps == len(tuned.history)
+    assert tuned.whole == (lora is None)
+    assert tuned.effort.tokens_seen == tuned.history[-1].tokens > 0
+    assert (tuned.effort.trainable_parameters == tiny.parameters) == (lora is None)
+    assert (tuned.effort.labelled_examples, tuned.effort.documents) == (len(material.pairs), len(material.texts))
+    assert tuned.effort.artefact_bytes > 0 and tuned.effort.wall_s > 0
+    assert sorted(path.name for path in (tmp_path / "run").glob("*.safetensors")) == [
+        "model.safetensors" if lora is None else "adapter_model.safetensors"
+    ]
+    assert not list((tmp_path / "run").rglob("*.bin")) and not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_tuned_model_answers_as_it_was_taught_and_the_model_in_memory_stays(tiny, tmp_path):
+    before = tiny.model.state_dict()["model.layers.0.self_attn.q_proj.weight"].clone()
+    longer = replace(SETTINGS, lora=Lora(16, 32), learning_rate=0.01, epochs=60)
+    tuned = train(tiny, PAIRS_ONLY, longer, tmp_path / "run")
+    asked = [Question(e.id, "own", e.prompt) for e in PAIRS]
+    told = [answer.text for answer in Assistant(tiny, adapter=tuned.folder).ask_all(asked)]
+    assert sum(text == pair.response for text, pair in zip(told, PAIRS, strict=True)) >= 4
+    untuned = [answer.text for answer in Assistant(tiny).ask_all(asked)]
+    assert sum(text == pair.response for text, pair in zip(untuned, PAIRS, strict=True)) == 0
+    assert torch.equal(before, tiny.model.state_dict()["model.layers.0.self_attn.q_proj.weight"])
+
+
+def test_validation_loss_is_reported(tiny, tmp_path):
+    seen = []
+    material = replace(PAIRS_ONLY, validation_pairs=PAIRS)
+    longer = replace(SETTINGS, lora=Lora(16, 32), learning_rate=0.01, epochs=60)
+    tuned = train(tiny, material, longer, tmp_path / "run", listener=Listener(seen.append))
+    found = [moment.validation_loss for moment in tuned.history if moment.validation_loss is not None]
+    assert len(found) >= 3 and found[-1] < found[0]
+    assert seen[-1] == tuned.history[-1]
+
+
+def test_a_second_training_goes_on_from_the_first(tiny, tmp_path):
+    first = train(tiny, TEXTS_ONLY, SETTINGS, tmp_path / "first")
+    second = train(tiny, TEXTS_ONLY, replace(SETTINGS, learning_rate=0.01), tmp_path / "second", start=first.folder)
+    assert second.history[0].loss < 0.8 * first.history[0].loss
+    assert second.hash != first.hash == read_tuned(first.folder).hash
+
+
+def test_a_whole_model_can_be_trained_further(tiny, tmp_path):
+    whole = replace(SETTINGS, lora=None, learning_rate=0.01)
+    first = train(tiny, TEXTS_ONLY, whole, tmp_path / "first")
+    second = train(tiny, PAIRS_ONLY, whole, tmp_path / "second", start=first.folder)
+    assert second.whole and load_model(second.folder, "cpu", "float32").parameters == tiny.parameters
+
+
+def test_merged_weights_answer_as_the_adapter_does(tiny, tmp_path):
+    tuned = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run")
+    merged = load_model(merge(tiny, tuned.folder, tmp_path / "merged"), "cpu", "float32")
+    asked = [Question(e.id, "own", e.prompt) for e in PAIRS]
+    one = [answer.text for answer in Assistant(tiny, adapter=tuned.folder).ask_all(asked)]
+    other = [answer.text for answer in Assistant(merged).ask_all(asked)]
+    assert one == other
+
+
+def test_a_finished_training_is_not_repeated_unless_asked(tiny, tmp_path):
+    tuned = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run")
+    weights = tmp_path / "run" / "adapter_model.safetensors"
+    made = weights.stat().st_mtime_ns
+    assert train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run").hash == tuned.hash
+    assert weights.stat().st_mtime_ns == made
+    assert train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run", again=True).hash == tuned.hash
+    assert weights.stat().st_mtime_ns > made
+    with pytest.raises(KitError, match="another training"):
+        train(tiny, TEXTS_ONLY, SETTINGS, tmp_path / "run")
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(tiny, tmp_path):
+    whole = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "whole")
+    steps = []
+    listener = Listener(steps.append, should_stop=lambda: len(steps) == 5)
+    with pytest.raises(TrainingStopped, match="after 6 of"):
+        train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run", listener=listener)
+    with pytest.raises(KitError, match="unfinished training"):
+        train(tiny, TEXTS_ONLY, SETTINGS, tmp_path / "run")
+    resumed = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run")
+    assert resumed.hash == whole.hash
+    assert [m.loss for m in resumed.history] == pytest.approx([m.loss for m in whole.history])
+    assert resumed.effort.tokens_seen == whole.effort.tokens_seen
+    assert resumed.effort.peak_memory_bytes > 50e6
+
+
+SERVER = """
+import os, sys
+sys.path[:0] = [{root!r}, {tests!r}]
+import torch
+torch.set_num_threads(1)
+from test_finetune import PAIRS_ONLY, SETTINGS, train
+from helpers.models import load_model
+fm = load_model({model!r}, "cpu", "float32")
+for _ in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        train(fm, PAIRS_ONLY, SETTINGS, {out!r})
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitpid(pid, 0)[1], flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 and fork are POSIX's")
+def test_twenty_kills_leave_the_weights_of_an_unbroken_run(tmp_path):
+    folder = make_tiny("Llama", tmp_path / "model")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        whole = train(load_model(folder, "cpu", "float32"), PAIRS_ONLY, SETTINGS, tmp_path / "whole")
+    finally:
+        torch.set_num_threads(threads)
+    code = SERVER.format(root=str(ROOT), tests=str(ROOT / "tests"), model=str(folder), out=str(tmp_path / "run"))
+    server = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    rng, killed = random.Random(0), 0
+    for attempt in range(20):
+        print("go", file=server.stdin, flush=True)
+        pid = int(server.stdout.readline())
+        time.sleep(rng.random() * whole.effort.wall_s / 2)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        killed += int(server.stdout.readline()) == signal.SIGKILL
+        if (tmp_path / "run" / "training.json").exists():
+            assert read_tuned(tmp_path / "run").hash == whole.hash
+            (tmp_path / "run").rename(tmp_path / f"finished-{attempt}")
+    server.communicate()
+    assert killed >= 10, "most attempts must be killed before they end, or this proves nothing"
+    assert train(load_model(folder, "cpu", "float32"), PAIRS_ONLY, SETTINGS, tmp_path / "run").hash == whole.hash
+
+
+@contextmanager
+def disk_with_room_for(size: int):
+    """No file can grow beyond `size` bytes inside the block, as on a full disk."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_loses_nothing(tiny, tmp_path):
+    steps = []
+    listener = Listener(steps.append, should_stop=lambda: len(steps) == 5)
+    with pytest.raises(TrainingStopped):
+        train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run", listener=listener)
+    with disk_with_room_for(2000), pytest.raises(KitError, match="(?s)could not write.*after 6 steps"):
+        train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run")
+    resumed = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run")
+    assert resumed.hash == train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "whole").hash
+
+
+def test_a_loss_that_is_no_number_stops_with_a_remedy(tiny, tmp_path):
+    with pytest.raises(KitError, match="Lower the learning rate"):
+        train(tiny, PAIRS_ONLY, replace(SETTINGS, learning_rate=1e30, warmup=0), tmp_path / "run")
+
+
+def test_too_long_pairs_are_counted_and_left_whole(tiny):
+    long = Example("long", "answers", "Tell all.", "word " * 300)
+    rows, _, report = prepare(tiny, Material(pairs=(*PAIRS, long)), SETTINGS)
+    assert report["too_long"] == ["long"] and report["examples"] == len(PAIRS)
+    word = tiny.tokenizer(" word", add_special_tokens=False)["input_ids"][0]
+    assert not any(word in row.ids for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("material", "told"),
+    [
+        (Material(), "there are none"),
+        (Material(pairs=(Example("long", "answers", "Tell all.", "word " * 300),)), "all 1 are longer"),
+        (Material(pairs=(Example("none", "answers", "Tell all.", " "),)), "empty response"),
+    ],
+)
+def test_nothing_to_learn_from_is_refused(tiny, material, told):
+    with pytest.raises(DataError, match=told):
+        prepare(tiny, material, SETTINGS)
+
+
+def test_an_adapter_of_another_model_is_refused(tiny, tmp_path):
+    architecture = type(tiny.model).__name__.removesuffix("ForCausalLM")
+    other = load_model(make_tiny(architecture, tmp_path / "other", seed=1), "cpu", "float32")
+    tuned = train(other, PAIRS_ONLY, SETTINGS, tmp_path / "run")
+    with pytest.raises(KitError, match="made for other weights"):
+        Assistant(tiny, adapter=tuned.folder).ask("What?")
+    with pytest.raises(KitError, match="made for other weights"):
+        merge(tiny, tuned.folder, tmp_path / "merged")

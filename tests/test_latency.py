@@ -1,0 +1,99 @@
+"""The latency job: arms take turns, every phase is taken, and points lie where they were asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from helpers import latency
+from helpers.assistant import Assistant
+from helpers.latency import Timing, against_context, against_index_size, read_timings, slower, summary, time_arms
+from helpers.records import DataError, Passage, Question
+
+QUESTIONS = [Question(f"q{i}", "facts_heldout", f"What is the site number {i}?", ("a",)) for i in range(4)]
+
+
+class OnePassage:
+    """A retriever that finds the same passage for every question."""
+
+    def retrieve_all(self, questions):
+        return [[Passage("manual", "node", "The site lies at the mouth of the river. " * 8, 1.0)] for _ in questions]
+
+
+@pytest.fixture(scope="module")
+def timings(tiny):
+    return time_arms({"base": Assistant(tiny), "rag": Assistant(tiny, retriever=OnePassage())}, QUESTIONS, repeats=3)
+
+
+def test_every_arm_is_asked_every_question_in_every_round(timings):
+    asked = {(t.arm, t.question_id, t.round) for t in timings}
+    assert len(asked) == len(timings) == 2 * 4 * 3
+    assert {(t.round, t.question_id) for t in timings[:8]} == {(0, q.id) for q in QUESTIONS}
+    for start in range(0, len(timings), 2):
+        assert {t.arm for t in timings[start : start + 2]} == {"base", "rag"}, "arms take turns, question by question"
+    firsts = [timings[start].arm for start in range(0, len(timings), 2)]
+    assert set(firsts) == {"base", "rag"}, "neither arm always comes first"
+
+
+def test_phases_are_parts_of_the_whole(timings):
+    for t in timings:
+        assert 0 <= t.retrieval_s <= t.first_token_s <= t.total_s
+        if t.new_tokens > 1:
+            assert t.first_token_s + (t.new_tokens - 1) * t.per_token_s == pytest.approx(t.total_s)
+    rag = [t for t in timings if t.arm == "rag"]
+    assert min(t.prompt_tokens for t in rag) > max(t.prompt_tokens for t in timings if t.arm == "base")
+    assert all(t.retrieval_s > 0 for t in rag)
+    found = summary(timings)
+    assert (
+        set(found["rag"]) == set(latency.PHASES)
+        and found["base"]["total_s"]["p95"] >= found["base"]["total_s"]["median"]
+    )
+
+
+def test_a_ratio_is_that_of_the_medians():
+    made = [
+        Timing(arm, f"q{i}", 0, 0.0, base / 2, None, base + i / 10, 10, 1)
+        for arm, base in (("slow", 3.0), ("fast", 1.0))
+        for i in range(3)
+    ]
+    found = slower(made, "slow", "fast")
+    assert found["value"] == pytest.approx(3.1 / 1.1) and found["low"] <= found["value"] <= found["high"]
+    assert summary(made)["slow"]["per_token_s"] is None
+    with pytest.raises(DataError, match="both arms"):
+        slower(made, "slow", "absent")
+    with pytest.raises(DataError, match="no phase 'lunch_s'"):
+        slower(made, "slow", "fast", "lunch_s")
+
+
+def test_nothing_to_time_is_refused(tiny):
+    choice = Question("c", "terms", "Which?", ("a",), choices=("a", "b"))
+    for assistants, questions, repeats in (({}, QUESTIONS, 1), ({"base": Assistant(tiny)}, [], 1),
+                                           ({"base": Assistant(tiny)}, QUESTIONS, 0)):  # fmt: skip
+        with pytest.raises(DataError, match="at least one"):
+            time_arms(assistants, questions, repeats)
+    with pytest.raises(DataError, match="choices"):
+        time_arms({"base": Assistant(tiny)}, [choice])
+
+
+def test_time_against_context_leaves_out_what_does_not_fit(tiny):
+    points = against_context(tiny, (32, 512, 4096), repeats=3)
+    assert [round(p["x"], -1) for p in points] == [30, 510]
+    assert all(p["low"] <= p["value"] <= p["high"] and p["n"] == 3 for p in points)
+    assert points[1]["value"] > points[0]["value"], "a longer prompt takes longer to read"
+    with pytest.raises(DataError, match="shorter than every length"):
+        against_context(tiny, (5000,))
+
+
+def test_time_against_index_size_has_a_point_a_size():
+    from llama_index.core.embeddings import MockEmbedding
+
+    points = against_index_size(MockEmbedding(embed_dim=16), ["Where?", "When?"], sizes=(200, 50))
+    assert [p["x"] for p in points] == [50, 200]
+    assert all(0 < p["low"] <= p["value"] <= p["high"] and p["n"] == 2 for p in points)
+
+
+def test_timings_are_kept(tmp_path, timings):
+    path = latency.write_timings(tmp_path / "latency.json", timings, {"processor": "none"})
+    assert read_timings(path) == timings and read_timings(tmp_path / "absent.json") == []
+    path.write_text('{"timings": [{"arm": 1}]}', encoding="utf-8")
+    with pytest.raises(DataError, match="latency.json"):
+        read_timings(path)

@@ -1,0 +1,92 @@
+"""Notebook 06 alone: it opens from result files within half a minute, and each number in its text comes from them."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import time
+
+import nbformat
+import papermill
+import pytest
+from conftest import ROOT
+from synthetic import make_results
+from test_notebooks import offline
+
+from helpers import compare, report
+from helpers.comparable import has_results
+from helpers.results import write_result
+from helpers.run import NOTEBOOKS, kernel_manager
+
+PATH = NOTEBOOKS / "06_compare.ipynb"
+REFERENCE = ROOT / "results" / "reference"
+BEGIN, END = "<!-- results: python -m helpers compare results/reference --markdown -->", "<!-- end of results -->"
+NAMES = re.compile(r"06_compare|hit_rate_5|^06$")  # digits that are parts of names
+LINKS = re.compile(r"\[[^\]]*\]\([^)]*\)|`[^`]*`|notebook \d\d|[Ee]xercise \d|numbered \d|`q\.e\d|```.*?```", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """The notebook, executed from results of all arms without a network, with the seconds that it took."""
+    folder = tmp_path_factory.mktemp("reference")
+    made = make_results()
+    for each in made:
+        write_result(folder, each)
+    own = tmp_path_factory.mktemp("own")
+    environment = offline(own)
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment["PYTHONPATH"]])
+    started = time.perf_counter()
+    notebook = papermill.execute_notebook(
+        str(PATH), str(own / "06.ipynb"), {"REFERENCE": str(folder)}, cwd=str(PATH.parent), kernel_name="python3",
+        language="python", progress_bar=False, kernel_manager_class=kernel_manager([], environment),
+    )  # fmt: skip
+    return notebook, made, time.perf_counter() - started, own
+
+
+def shown(notebook) -> str:
+    parts = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            parts += [output.get("text", ""), data.get("text/markdown", ""), data.get("text/html", "")]
+    return "\n".join(parts)
+
+
+def test_it_opens_from_reference_results_and_says_so(executed):
+    notebook, made, seconds, own = executed
+    text = shown(notebook)
+    assert seconds < 30, "the notebook alone must open within half a minute"
+    assert "the results that came with the kit**, not runs of yours" in text and report.about(made) in text
+    assert (own / "workshop" / "comparison.html").is_file() and (own / "workshop" / "compared.json").is_file()
+    assert not has_results(own / "workshop"), "reference results must not be copied among one's own"
+
+
+def test_every_arm_and_its_numbers_are_shown(executed):
+    notebook, made, _, _ = executed
+    text = shown(notebook)
+    for arm, row in compare.table(made).items():
+        for name in ("facts_heldout", "triage"):
+            assert f"{name} {row[name]['accuracy']['value']:.2f}" in text, (arm, name)
+    assert text.count("<img") >= 7 and all(re.search(r'alt="[^"]{40,}"', tag) for tag in re.findall("<img[^>]*>", text))
+
+
+def test_no_number_stands_in_the_text():
+    for cell in nbformat.read(PATH, 4).cells:
+        if cell.cell_type == "markdown":
+            prose = re.sub(r"<!-- begin (\w+) -->.*?<!-- end \1 -->", "", cell.source, flags=re.S)  # generated
+            prose = LINKS.sub("", prose.partition("## Further reading")[0])  # the years of papers
+            assert not re.search(r"\d", prose), f"a number typed into prose: {prose}"
+
+
+def test_no_number_stands_in_a_sentence_that_code_prints():
+    for cell in nbformat.read(PATH, 4).cells:
+        if cell.cell_type != "code":
+            continue
+        tree = ast.parse(cell.source)
+        formats = {id(part) for node in ast.walk(tree) if isinstance(node, ast.FormattedValue) and node.format_spec
+                   for part in ast.walk(node.format_spec)}  # fmt: skip
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in formats:
+                told = "" if re.fullmatch(r"\{:[^}]*\}", node.value) else node.value  # a format is no sentence
+                assert not re.search(r"\d", NAMES.sub("", told)), node.value

@@ -1,0 +1,210 @@
+"""Generated parts are up to date, and the notebooks lead from one to the next and say how long they take."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from helpers import exercises, pages
+from helpers.records import DataError, KitError
+from helpers.run import ROOT, read_times
+
+LESSONS = pages.lessons()
+LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+TERMS = re.findall(r"^\| (?!term|---)([^|]+?) \| ([^|]+?) \| \[(\d\d)\]\(([^)]+)\) \|$", GLOSSARY, re.MULTILINE)
+
+
+def cells(path: Path, kind: str) -> list[str]:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+def of_each_notebook():
+    return pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.path.stem)
+
+
+# What is committed.
+
+
+def test_generated_parts_are_up_to_date():
+    assert [path.name for path in pages.outdated()] == [], "run `python -m helpers pages`"
+
+
+@of_each_notebook()
+def test_a_notebook_leads_back_and_forth_and_to_the_glossary(lesson):
+    place = LESSONS.index(lesson)
+    beside = {each.path.name for each in LESSONS[max(0, place - 1) : place + 2]} - {lesson.path.name}
+    texts = cells(lesson.path, "markdown")
+    for text in (texts[0], texts[-1]):
+        assert beside | {"../docs/glossary.md"} <= {target for _, target in LINK.findall(text)}
+
+
+@of_each_notebook()
+def test_every_link_of_a_notebook_to_a_file_finds_it(lesson):
+    for text in cells(lesson.path, "markdown"):
+        for shown, target in LINK.findall(text):
+            assert shown
+            assert target.startswith(("https://", "#")) or (lesson.path.parent / target).is_file(), target
+
+
+@of_each_notebook()
+def test_a_notebook_says_how_long_it_takes(lesson):
+    assert re.search(
+        r"^\*\*Reading time:\*\* about \d+ minutes\. \*\*Run time:\*\* .*`quick`.*\.$",
+        cells(lesson.path, "markdown")[0],
+        re.MULTILINE,
+    )
+
+
+@of_each_notebook()
+def test_a_notebook_ends_with_papers_and_what_they_found(lesson):
+    papers = re.findall(r"^- (.*?\(\[arXiv:[\d.]+\]\(https://arxiv\.org/abs/[\d.]+\)\)): ((?:.|\n  )+)",
+                        cells(lesson.path, "markdown")[-1], re.MULTILINE)  # fmt: skip
+    assert len(papers) >= 2
+    for paper, finding in papers:
+        assert len(set(re.findall(r"\d{4}\.\d{5}", paper))) == 1, f"number and address differ: {paper}"
+        assert len(finding.split()) >= 10, paper
+
+
+@of_each_notebook()
+def test_code_cells_are_short_and_diagrams_are_told_in_words(lesson):
+    assert all(len(source.splitlines()) <= 20 for source in cells(lesson.path, "code"))
+    for text in cells(lesson.path, "markdown"):
+        for diagram in re.findall(r"```mermaid\n(.*?)```", text, re.S):
+            assert re.search(r"accTitle: \S", diagram) and re.search(r"accDescr: \S", diagram), diagram
+        assert all(shown.strip() for shown in re.findall(r"!\[([^\]]*)\]", text))
+        assert all(re.search(r'\balt="[^"]+"', tag) for tag in re.findall(r"<img\b[^>]*>", text))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/workshop.md", "docs/glossary.md"])
+def test_every_link_of_a_page_to_a_file_finds_it(page):
+    links = LINK.findall((ROOT / page).read_text(encoding="utf-8"))
+    files = [target for _, target in links if not target.startswith(("https://", "#"))]
+    assert files
+    assert [target for target in files if not (ROOT / page).parent.joinpath(target).exists()] == []
+
+
+def test_the_glossary_is_sorted_and_linked():
+    names = [name.lower() for name, *_ in TERMS]
+    assert len(names) > 40 and names == sorted(names) and len(set(names)) == len(names)
+    assert GLOSSARY.count("\n| ") == len(TERMS) + 2, "a row that is not: term, meaning, notebook"
+    assert "(docs/glossary.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("term", "meaning", "number", "target"), TERMS, ids=[term for term, *_ in TERMS])
+def test_a_term_is_taught_where_the_glossary_says(term, meaning, number, target):
+    path = ROOT / "docs" / target
+    assert path.is_file() and path.name.startswith(number)
+    words = " ".join(cells(path, "markdown") + cells(path, "code")).lower().split()
+    found = term.lower() in " ".join(words)
+    assert found, f"{path.name} never says {term!r}"
+    assert len(meaning.split()) >= 8
+
+
+@pytest.mark.parametrize("plan", pages.read_plans(), ids=lambda plan: plan["title"])
+def test_a_plan_fits_its_time_and_leaves_a_tenth_for_questions(plan):
+    steps = [pages.step_minutes(step, LESSONS, read_times()) for step in plan["steps"]]
+    assert sum(minutes + (running or 0) for minutes, running in steps) <= 0.9 * plan["minutes"]
+
+
+# How parts are made.
+
+
+@pytest.fixture
+def kit(tmp_path):
+    """A copy of all that generated parts are made of and written into."""
+    for name in ("README.md", "pyproject.toml", "docs/workshop.md", "docs/plans.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "results" / "reference", tmp_path / "results" / "reference")
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    return tmp_path
+
+
+def test_new_times_reach_the_notebook_the_table_and_the_plans(kit):
+    assert pages.outdated(kit) == {}
+    times = kit / "results" / "reference" / "times.json"
+    record = json.loads(times.read_text(encoding="utf-8"))
+    record["workshop"]["seconds"]["02_rag_index"] = 77 * 60
+    times.write_text(json.dumps(record), encoding="utf-8")
+    assert {path.name for path in pages.outdated(kit)} == {"02_rag_index.ipynb", "workshop.md"}
+    pages.bring_up_to_date(kit)
+    assert pages.outdated(kit) == {}
+    assert "77 minutes with `workshop`" in cells(kit / "notebooks" / "02_rag_index.ipynb", "markdown")[0]
+    assert (kit / "docs" / "workshop.md").read_text(encoding="utf-8").count("| 77 minutes |") == 4  # table and plans
+
+
+def test_outputs_and_counts_of_notebooks_are_left_alone(kit):
+    path = kit / "notebooks" / "01_foundation_model.ipynb"
+    before = json.loads(path.read_text(encoding="utf-8"))
+    damaged = json.loads(json.dumps(before))
+    damaged["cells"][0]["source"] = ["# The foundation model\n", "\n", "Without any marks.\n"]
+    path.write_text(json.dumps(damaged), encoding="utf-8")
+    pages.bring_up_to_date(kit)
+    after = json.loads(path.read_text(encoding="utf-8"))
+    assert after["cells"][1:] == before["cells"][1:] and after["metadata"] == before["metadata"]
+    first = "".join(after["cells"][0]["source"])
+    assert first.startswith("# The foundation model\n\nWithout any marks.\n\n<!-- begin times -->")
+    assert "**Reading time:**" in first
+
+
+def test_a_new_notebook_joins_the_way(kit):
+    first = {"cell_type": "markdown", "metadata": {}, "source": ["# 09 · One more: a test\n", "word " * 400]}
+    new = {"cells": [first], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (kit / "notebooks" / "09_more.ipynb").write_text(json.dumps(new), encoding="utf-8")
+    pages.bring_up_to_date(kit)
+    (text,) = cells(kit / "notebooks" / "09_more.ipynb", "markdown")
+    assert "about 2 minutes. **Run time:** not measured yet." in text and LESSONS[-1].path.name in text
+    assert "[09 · One more](09_more.ipynb) →" in cells(kit / "notebooks" / LESSONS[-1].path.name, "markdown")[-1]
+
+
+def test_generated_words_are_not_counted_as_reading():
+    cell = {"source": ["word " * 600, "<!-- begin way -->" + "link " * 900 + "<!-- end way -->"]}
+    assert pages.reading_minutes([cell]) == 3
+
+
+def test_badges_follow_the_address_in_pyproject(kit):
+    file = kit / "pyproject.toml"
+    text = re.sub(r'Repository = ".*"', 'Repository = "https://github.com/tidal/kit"', file.read_text(encoding="utf-8"))
+    file.write_text(text, encoding="utf-8")
+    pages.bring_up_to_date(kit)
+    readme = (kit / "README.md").read_text(encoding="utf-8")
+    assert (
+        "git clone https://github.com/tidal/kit\n" in readme
+        and "mybinder.org/v2/gh/tidal/kit/HEAD" in readme
+        and "colab.research.google.com/github/tidal/kit/" in readme
+    )
+    file.write_text(text.replace("https://github.com/tidal/kit", "https://example.org"), encoding="utf-8")
+    with pytest.raises(DataError, match="OWNER/NAME"):
+        pages.outdated(kit)
+
+
+def test_what_is_missing_is_named(kit):
+    (kit / "docs" / "workshop.md").write_text("no marks\n", encoding="utf-8")
+    with pytest.raises(DataError, match="workshop.md needs the lines `<!-- begin times -->`"):
+        pages.outdated(kit)
+    shutil.copy(ROOT / "docs" / "workshop.md", kit / "docs" / "workshop.md")
+    (kit / "docs" / "plans.yaml").write_text(
+        '[{title: t, minutes: 9, for: f, steps: [{notebook: "55", how: x}]}]', encoding="utf-8"
+    )
+    with pytest.raises(DataError, match="names notebook '55'"):
+        pages.outdated(kit)
+    (kit / "notebooks" / "09_more.ipynb").write_text('{"cells": [{"source": ["no title"]}]}', encoding="utf-8")
+    with pytest.raises(KitError, match="09_more.ipynb: the first cell must begin with a title"):
+        pages.lessons(kit)
+
+
+def test_the_map_shows_minutes_and_what_was_solved(tmp_path, monkeypatch):
+    monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
+    lesson = exercises.load("05")
+    lesson.e3.check(lambda domain, share: round(domain * share / (1 - share)))
+    lesson.quiz.answer(1, lesson.quiz.questions[0].right)
+    row = next(row for row in pages.show_map("quick").data.split("<tr>") if "05_continued_pretraining.ipynb" in row)
+    assert f"1 of {len(lesson.exercises)}<" in row and f"1 of {len(lesson.quiz.questions)}<" in row
+    assert row.count("●") == 2
+    assert f"{LESSONS[5].reading} minutes" in row

@@ -1,0 +1,172 @@
+"""The report opens by itself, holds the results' numbers, and executes nothing that a model wrote."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from synthetic import make_results
+
+from helpers import answers, report
+from helpers.compare import table
+from helpers.cost import costs, load_prices
+from helpers.curves import Curve
+from helpers.records import DataError
+from helpers.results import write_result
+
+POINTS = [{"x": x, "value": x / 10, "low": x / 20, "high": x / 5} for x in (1, 4)]
+ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation+customization")
+
+
+@pytest.fixture(scope="module")
+def made():
+    return make_results(arms=ARMS, profile="quick")
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    return report.page(made, {"restatements": Curve("restatements", "restatements", "accuracy", "rag", POINTS)})
+
+
+class Tags(HTMLParser):
+    """Collects tags, and fails on one that is closed where another is open."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.all: list[tuple[str, dict]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.all.append((tag, dict(attributes)))
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_fetches_nothing(page):
+    tags = Tags(page)
+    assert tags.open == []
+    assert not {"script", "link", "iframe", "object", "embed"} & {tag for tag, _ in tags.all}
+    for tag, attributes in tags.all:
+        assert not any(name.startswith("on") for name in attributes), tag
+        for name in ("src", "href"):
+            assert attributes.get(name, "data:").startswith("data:")
+    assert "url(" not in page and "@import" not in page and "@media print" in page
+    pictures = [attributes for tag, attributes in tags.all if tag == "img"]
+    assert len(pictures) >= 5 and all(len(picture["alt"]) > 40 for picture in pictures)
+
+
+def test_the_page_holds_the_numbers_of_the_results(made, page):
+    for row in table(made).values():
+        for question_set in ("facts_heldout", "triage", "general"):
+            a = row[question_set]["accuracy"]
+            assert f"<td>{a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]</td>" in page
+    assert "quick profile" in page and f"{sum(len(r.scores) for r in made):,} scored answers" in page
+    for heading in (
+        "Accuracy",
+        "expected",
+        "textbook",
+        "Effort",
+        "Cost",
+        "estimated by formula",
+        "Freshness",
+        "curves",
+    ):
+        assert re.search(f"<h2>[^<]*{heading}", page), heading
+    prices = load_prices()
+    assert f"label {prices.label:g}" in page and f"{costs(made)['rag'].computing:.4f}" in page
+
+
+def test_what_a_model_wrote_is_text(made):
+    evil = "<script>alert('x')</script>"
+    turned = [replace(r, config=r.config | {"model": evil}, hardware={"processor": evil, "cores": 2}) for r in made]
+    text = report.page(turned)
+    assert "<script" not in text and "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize("arms", [("base",), ("rag",), ("customization", "rag")])
+def test_missing_arms_and_sets_leave_sections_out(arms):
+    for sets, absent in ((("terms",), "facts_heldout"), (("facts_heldout",), "terms")):
+        made = make_results(arms=arms, sets=sets, profile="quick")
+        text = report.page(made)
+        Tags(text)
+        head, *rows = [line for line in report.markdown(made).splitlines() if line.startswith("| ")][: len(arms) + 2]
+        assert sets[0] in head and absent not in head
+        assert {row.split("|")[1].strip(" *`") for row in rows} - {"---"} == set(arms)
+        if sets == ("terms",):
+            assert "Quality against time" not in text, "choices are not timed"
+        elif len(arms) > 1:
+            assert "Quality against time" in text and "Cost, by stated prices" in text
+
+
+def test_runs_that_were_all_interrupted_and_shares_at_the_edge_are_said(made):
+    text = report.page([replace(r, status="interrupted") for r in made if r.arm == "base"])
+    assert "No run was completed" in text
+    edge = make_results(arms=("base", "rag"), sets=("facts_heldout",), shares={"base": [0.0] * 8, "rag": [1.0] * 8})
+    assert "+1.00" in report.page(edge)
+    one = [replace(r, scores=r.scores[:1]) for r in edge]
+    Tags(report.page(one))
+
+
+def test_the_report_is_written_for_a_folder(made, tmp_path):
+    for each in made:
+        write_result(tmp_path / "results", each)
+    path = report.write_report(tmp_path / "results", tmp_path / "out" / "report.html")
+    assert path.read_text(encoding="utf-8").endswith("</html>\n")
+    with pytest.raises(DataError, match="not there"):
+        report.write_report(tmp_path / "nowhere", tmp_path / "x.html")
+
+
+def test_markdown_has_a_row_an_arm_and_every_number_is_in_the_results(made):
+    text = report.markdown(made)
+    compared = table(made)
+    for arm, row in compared.items():
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| `{arm}` |")]
+        found = re.findall(r"(\d\.\d\d) \[(\d\.\d\d), (\d\.\d\d)\]", line)
+        wanted = [row[s]["accuracy"] for s in row if s not in ("effort", "interrupted")]
+        assert found == [tuple(f"{a[k]:.2f}" for k in ("value", "low", "high")) for a in wanted]
+    assert "2026-01-02" in text and "Freshness" in text
+
+
+# ---- single answers
+
+
+def test_a_card_shows_every_arm_and_escapes_what_was_written(made):
+    ids = answers.asked(made, "facts_heldout")
+    assert len(ids) == 24
+    rag = next(r for r in made if (r.arm, r.question_set) == ("rag", "facts_heldout"))
+    wrong = next(score for score in rag.scores if score.value == 0)
+    text = answers.card(made, "facts_heldout", wrong.question.id)
+    Tags(text)
+    assert all(f'<th scope="row">{arm}</th>' in text for arm in ARMS)
+    assert "<b>something" not in text and "&lt;b&gt;something" in text and "<i>" not in text
+    assert wrong.question.answers[0] in text and "✗ wrong: the answer is not in the reply" in text
+    with pytest.raises(DataError, match="'q-none'"):
+        answers.card(made, "facts_heldout", "q-none")
+
+
+def test_questions_are_found_by_how_the_arms_fared(made):
+    scores = {r.arm: {s.question.id: s.value for s in r.scores} for r in made if r.question_set == "facts_heldout"}
+    some, none = (answers.asked(made, "facts_heldout", where) for where in ("disagree", "all wrong"))
+    assert some and none and not set(some) & set(none)
+    for name in some:
+        assert len({by_id[name] for by_id in scores.values()}) == 2
+    for name in none:
+        assert {by_id[name] for by_id in scores.values()} == {0.0}
+    with pytest.raises(DataError, match="disagree"):
+        answers.asked(made, "facts_heldout", "some")
+    with pytest.raises(DataError, match="no arm"):
+        answers.asked([], "facts_heldout")
+
+
+def test_reasons_are_counted(made):
+    counted = answers.reasons(made, "facts_heldout")
+    assert counted["rag"].sum() == 24 and list(counted.columns) == list(ARMS)
+    right = sum(s.value for r in made if (r.arm, r.question_set) == ("rag", "facts_heldout") for s in r.scores)
+    assert counted.loc["right", "rag"] == right

@@ -1,0 +1,145 @@
+"""The kit's own trainings: what they learn from, and that the study makes, reuses and records them."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from conftest import make_tiny
+
+from helpers import data, profiles, prompts, trainings
+from helpers.material import sentences
+from helpers.metrics import abstains, contains
+from helpers.models import load_model
+from helpers.records import Example, KitError, Passage
+from helpers.study import ARMS, Study
+
+PAIRS = [
+    Example(f"{asset}-{field}", "answers", f"What is the {field} of {asset}?", f"{asset[0]}-{field}", asset)
+    for asset in ("Ash", "Birch")
+    for field in ("code", "site", "crew")
+]
+
+
+def retrieve(questions):
+    """Three passages each: two of the asset that is asked about, the second without its code, and one of neither."""
+    found = []
+    for question in questions:
+        asset = question.split()[-1].rstrip("?")
+        texts = [
+            f"{asset} has {asset[0]}-code and {asset[0]}-site.",
+            f"{asset} is old.",
+            "Cedar has A-code, B-site, A-crew.",
+        ]
+        found.append([Passage(f"d{i}", f"n{i}", text, 1.0) for i, text in enumerate(texts)])
+    return found
+
+
+def test_passages_say_it_or_the_response_abstains():
+    groups = trainings.passage_groups(PAIRS, retrieve, random.Random(0))
+    told = {(id.split("-")[1], response == prompts.ABSTAIN) for group in groups for id, _, response in group[:1]}
+    assert told == {("code", False), ("site", False), ("crew", True)}
+    for group in groups:
+        beginnings = {prompt.split("Question:")[0] for _, prompt, _ in group}
+        assert len(group) > 2 and len(beginnings) == 1, "the questions of a group share their passages"
+        for id, prompt, response in group:
+            assert response == prompts.ABSTAIN or contains(prompt, [response])
+            asset = id.split("-")[0]
+            if response == prompts.ABSTAIN:
+                assert not any(
+                    asset in line and f"{asset[0]}-{id.split('-')[1]}" in line for line in prompt.split("\n")
+                )
+    assert abstains(prompts.ABSTAIN)
+
+
+def test_short_sentences_stay_with_the_one_before():
+    text = "Ash turns at four knots or more. Good. Who asked? Birch does not turn before the spring tide!"
+    assert sentences(text) == [
+        "Ash turns at four knots or more. Good. Who asked?",
+        "Birch does not turn before the spring tide!",
+    ]
+    assert sentences("One only") == ["One only"]
+
+
+@pytest.mark.parametrize("name", ["triage", "answers", "domain", "domain+pairs"])
+def test_no_question_and_no_held_out_asset_is_in_the_pairs(small_world, name):
+    dataset = data.open_dataset(small_world)
+    made_of = trainings.material(name, dataset)
+    held_out = {fact.asset for fact in dataset.facts() if fact.split == "heldout"}
+    asked = {q.prompt for q in dataset.questions("facts_heldout") + dataset.questions("facts_trained")}
+    assert made_of.pairs or made_of.texts
+    for pair in made_of.pairs:
+        assert pair.prompt not in asked and not contains(pair.prompt, sorted(held_out))
+    assert not set(made_of.texts) & asked
+
+
+def test_an_unknown_training_is_named():
+    with pytest.raises(KitError, match="unknown training 'magic': choose from triage"):
+        trainings.settings("magic", profiles.get_profile("quick"), 7)
+
+
+@pytest.fixture
+def study(small_world, embedder, monkeypatch, tmp_path):
+    """A study of the small world with a tiny model and the shortest of trainings."""
+    few = replace(
+        profiles.PROFILES["quick"], questions_per_set=4, latency_questions=2, batch_size=4, training_share=0.01
+    )
+    monkeypatch.setitem(profiles.PROFILES, "quick", few)
+    llama = load_model(make_tiny("Llama", tmp_path / "llama"), device="cpu", dtype="float32")
+    made = Study(small_world, "quick", out=tmp_path / "out", model=llama, progress=False)
+    made.embedder = embedder
+    return made
+
+
+def test_tuned_arms_are_trained_measured_and_reused(study):
+    sets = ["facts_heldout", "triage", "updates", "general"]
+    made = study.run(["customization", "domain_adaptation+customization", "rag+customization"], sets)
+    assert [result.status for result in made] == ["complete"] * 12
+    by = {(result.arm, result.question_set): result for result in made}
+    used = {key: result.metrics["weights"] for key, result in by.items()}
+    assert used["customization", "triage"] == used["rag+customization", "triage"] == study.train("triage").hash
+    assert used["customization", "facts_heldout"] == study.train("answers").hash
+    assert used["rag+customization", "general"] == study.train("passages").hash
+    assert len(set(used.values())) == 5, "two tasks of each of two arms, and the passages"
+    for arm in ("customization", "rag+customization"):
+        effort = by[arm, "triage"].effort
+        assert effort.labelled_examples and effort.trainable_parameters and effort.tokens_seen
+    assert by["rag+customization", "updates"].metrics["update"]["measured"]
+    stale = by["customization", "updates"].metrics["update"]
+    assert not stale["measured"] and stale["effort"]["wall_s"] > 0
+    assert {len(score.answer.passages) for score in by["rag+customization", "facts_heldout"].scores} == {3}
+    assert not any(score.answer.passages for score in by["customization", "facts_heldout"].scores)
+    before = {path: path.stat().st_mtime_ns for path in study.out.rglob("*.safetensors")}
+    again = study.run(["customization"], ["triage"])[0]
+    assert again.created == by["customization", "triage"].created
+    assert before == {path: path.stat().st_mtime_ns for path in study.out.rglob("*.safetensors")}
+
+
+def test_the_matrix_asks_each_adapter_everything(study):
+    matrix = [
+        study.run_one(f"customization:{task}", name) for task in ("triage", "answers") for name in ("triage", "terms")
+    ]
+    hashes = [result.metrics["weights"] for result in matrix]
+    assert hashes[0] == hashes[1] != hashes[2] == hashes[3]
+    assert all("perplexity" in result.metrics for result in matrix[1::2])
+
+
+def test_another_seed_or_profile_has_weights_of_its_own(study, small_world):
+    other = Study(small_world, "quick", seed=8, out=study.out, model=study.model)
+    longer = Study(small_world, "workshop", out=study.out, model=study.model)
+    assert len({one.training_folder("triage") for one in (study, other, longer)}) == 3
+
+
+def test_a_training_that_goes_on_from_another_is_known_by_both(study, monkeypatch):
+    assert trainings.with_starts(["domain,triage", "domain+pairs"]) == ["domain", "domain,triage", "domain+pairs"]
+    config, folder = study._config("domain_adaptation+customization"), study.training_folder("domain,triage")
+    changed = trainings.SETTINGS | {"domain": replace(trainings.SETTINGS["domain"], learning_rate=1e-5)}
+    monkeypatch.setattr(trainings, "SETTINGS", changed)
+    assert study._config("domain_adaptation+customization") != config
+    assert study.training_folder("domain,triage") != folder
+
+
+def test_every_arm_names_trainings_that_exist():
+    used = {name for arm in ARMS.values() for name in arm.trainings}
+    assert used == set(trainings.SETTINGS) and set(trainings.START.values()) <= used
