@@ -54,8 +54,8 @@ def real_vectors(embedder: Any, most: int | None = None) -> tuple[list[str], np.
     `most` bounds the number of texts, and that of questions.
     """
     from helpers.chunking import RagSettings, to_llama_index, transformations
-    from helpers.rag import embed_questions
     from helpers.readers import read_documents
+    from helpers.retriever import embed_questions
 
     dataset = data.open_dataset(DATASET)
     nodes: Any = [to_llama_index(document) for document in read_documents(dataset.documents_folder)]

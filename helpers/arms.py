@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from . import trainings
 from .data import Dataset
-from .records import TASKS, KitError
+from .records import TASKS, Example, KitError
+
+FEW_SHOT = {"answers": 4, "triage": 3}  # how many solved examples of each task the few-shot prompt shows
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,16 @@ def get_arms(names: Iterable[str]) -> list[Arm]:
     if unknown:
         raise KitError(f"unknown arm {unknown[0]!r}: choose from {', '.join(ARMS)}")
     return [ARMS[name] for name in names]
+
+
+def solved_examples(dataset: Dataset) -> dict[str, list[Example]]:
+    """The solved examples that a few-shot prompt shows: spread evenly over the training pairs of each task that has."""
+    shown = {}
+    for task, count in FEW_SHOT.items():
+        if not trainings.lacking(task, dataset):
+            pairs = dataset.examples(task, "train")
+            shown[task] = [pairs[(2 * i + 1) * len(pairs) // (2 * count)] for i in range(count)]
+    return shown
 
 
 def left_out(names: Iterable[str], dataset: Dataset, question_sets: Iterable[str]) -> dict[str, str]:

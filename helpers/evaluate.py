@@ -9,6 +9,7 @@ from typing import Any
 
 from . import metrics
 from .assistant import Assistant
+from .data import Dataset
 from .generation import perplexity
 from .records import Question, Score
 
@@ -87,6 +88,19 @@ def time_alone(assistant: Assistant, questions: Sequence[Question], count: int, 
 def _rivals(values: Mapping[str, Sequence[str]] | None, question: Question) -> list[str]:
     """Every value of the assets that the question is not about."""
     return [value for asset, owned in (values or {}).items() if asset != question.asset for value in owned]
+
+
+def texts_beside(question_set: str, dataset: Dataset) -> list[str]:
+    """The texts whose perplexity stands beside a set: general text with `general`, domain text with `terms`.
+
+    Where the data has no `terms`, domain text stands beside `facts_heldout`; beside other sets there is none.
+    """
+    if question_set == "general":
+        return dataset.general_text("evaluation")
+    domain = "terms" if "terms" in dataset.question_sets else "facts_heldout"
+    if question_set == domain and (dataset.folder / "corpus" / "validation.jsonl").is_file():
+        return dataset.corpus("validation")
+    return []
 
 
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:

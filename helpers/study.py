@@ -17,21 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 from . import data, locks, prompts, results, trainings
 from .adapters import RECORD
-from .arms import ARMS, Arm, get_arms
+from .arms import ARMS, Arm, get_arms, solved_examples
 from .assistant import SHORT_ANSWER, Assistant
 from .devices import hardware, is_first_process
-from .evaluate import Evaluation, evaluate, sample, summarise, text_perplexity
+from .evaluate import Evaluation, evaluate, sample, summarise, text_perplexity, texts_beside
 from .models import FOUNDATION_MODEL, FoundationModel, load_embedder, load_model
 from .profiles import get_profile
-from .records import CHOICE_SETS, Effort, Example, Question, Result
+from .records import CHOICE_SETS, Effort, Question, Result
 
 if TYPE_CHECKING:
     from .finetune import Tuned
     from .material import TrainSettings
     from .rag import Index, IndexReport, RagSettings
     from .trainer import Listener
-
-FEW_SHOT = {"answers": 4, "triage": 3}  # how many solved examples of each task the few-shot prompt shows
 
 
 class Study:
@@ -105,19 +103,6 @@ class Study:
         """The questions of a set that this profile asks."""
         return sample(self.dataset.questions(question_set), self.profile.questions_per_set)
 
-    def examples(self) -> dict[str, list[Example]]:
-        """The few solved examples that a few-shot prompt shows, spread evenly over each task's training pairs."""
-        shown = {}
-        for task, count in self._few_shot.items():
-            pairs = self.dataset.examples(task, "train")
-            shown[task] = [pairs[(2 * i + 1) * len(pairs) // (2 * count)] for i in range(count)]
-        return shown
-
-    @property
-    def _few_shot(self) -> dict[str, int]:
-        """How many examples of each task a few-shot prompt shows: of those tasks that the data has pairs of."""
-        return {task: count for task, count in FEW_SHOT.items() if not trainings.lacking(task, self.dataset)}
-
     def index(self, updated: bool = False) -> tuple[Index, IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.
 
@@ -140,7 +125,9 @@ class Study:
         if wanted.sees == "passages":
             index, _, _ = self.index(updated=question_set == "updates")
             return Assistant(self.model, adapter, index.retriever(wanted.k))
-        return Assistant(self.model, adapter, examples=self.examples() if wanted.sees == "examples" else None)
+        return Assistant(
+            self.model, adapter, examples=solved_examples(self.dataset) if wanted.sees == "examples" else None
+        )
 
     def train_settings(self, name: str) -> TrainSettings:
         """The settings of a training in this study."""
@@ -186,7 +173,7 @@ class Study:
         if wanted.sees == "passages":
             total += self.index()[2]
         if wanted.sees == "examples":
-            total += Effort(labelled_examples=sum(self._few_shot.values()))
+            total += Effort(labelled_examples=sum(map(len, solved_examples(self.dataset).values())))
         return total
 
     def _training_effort(self, arm: Arm) -> Effort:
@@ -276,7 +263,7 @@ class Study:
 
     def _perplexity(self, assistant: Assistant, question_set: str) -> float | None:
         """Perplexity of the texts that stand beside a set, once for the same weights; None where there are none."""
-        texts = self._texts(question_set)
+        texts = texts_beside(question_set, self.dataset)[: self.profile.questions_per_set]
         key = question_set, assistant.adapter
         if texts and key not in self._perplexities:
             self._perplexities[key] = text_perplexity(assistant, texts)
@@ -294,18 +281,6 @@ class Study:
         effort = self._training_effort(arm)
         return {"effort": asdict(effort), "measured": False}
 
-    def _texts(self, question_set: str) -> list[str]:
-        """The texts whose perplexity stands beside a set: general text with `general`, domain text with `terms`.
-
-        Where the data has no `terms`, domain text stands beside `facts_heldout`.
-        """
-        if question_set == "general":
-            return self.dataset.general_text("evaluation")[: self.profile.questions_per_set]
-        domain = "terms" if "terms" in self.question_sets else "facts_heldout"
-        if question_set == domain and (self.dataset.folder / "corpus" / "validation.jsonl").is_file():
-            return self.dataset.corpus("validation")[: self.profile.questions_per_set]
-        return []
-
     def _config(self, arm: str) -> dict[str, Any]:
         config: dict[str, Any] = {
             "model": self.model.name, "model_hash": self.model.hash, "dtype": self.model.dtype,
@@ -317,5 +292,5 @@ class Study:
         if ARMS[arm].sees == "passages":
             config["rag"] = asdict(self.settings) | ({"k": ARMS[arm].k} if ARMS[arm].k else {})
         if ARMS[arm].sees == "examples":
-            config["examples"] = self._few_shot
+            config["examples"] = {task: len(shown) for task, shown in solved_examples(self.dataset).items()}
         return config

@@ -133,3 +133,18 @@ def interrupted_at(model, call: int) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def disk_with_room_for(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes inside the block, as on a full disk."""
+    import resource
+    import signal
+
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

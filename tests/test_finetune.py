@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 import torch
-from conftest import ROOT, make_tiny
+from conftest import ROOT, disk_with_room_for, make_tiny
 
 from helpers.assistant import Assistant
 from helpers.finetune import Lora, Material, TrainingStopped, TrainSettings, merge, prepare, read_tuned, train
@@ -169,18 +168,6 @@ def test_twenty_kills_leave_the_weights_of_an_unbroken_run(tmp_path):
     server.communicate()
     assert killed >= 10, "most attempts must be killed before they end, or this proves nothing"
     assert train(load_model(folder, "cpu", "float32"), PAIRS_ONLY, SETTINGS, tmp_path / "run").hash == whole.hash
-
-
-@contextmanager
-def disk_with_room_for(size: int):
-    """No file can grow beyond `size` bytes inside the block, as on a full disk."""
-    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_full_disk_loses_nothing(tiny, tmp_path):

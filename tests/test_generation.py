@@ -43,13 +43,18 @@ def texts(made) -> list[str]:
     return [one.text for one in made]
 
 
+def one_by_one(model, prompts, max_new_tokens: int) -> list:
+    """Each prompt in a call of its own, so that nothing is shared between them."""
+    return [generation.generate(model, [prompt], max_new_tokens)[0] for prompt in prompts]
+
+
 # ---- greedy decoding
 
 
 def test_batched_answers_equal_single_ones(tiny):
     prompts = chats(tiny)
-    single = generation.generate(tiny, prompts, max_new_tokens=12, batch_size=1)
-    for size in (3, 8):
+    single = one_by_one(tiny, prompts, 12)
+    for size in (1, 3, 8):
         batched = generation.generate(tiny, prompts, max_new_tokens=12, batch_size=size)
         assert texts(batched) == texts(single)
         assert [one.new_tokens for one in batched] == [one.new_tokens for one in single]
@@ -58,7 +63,7 @@ def test_batched_answers_equal_single_ones(tiny):
 
 def test_batched_answers_of_the_default_model_equal_single_ones(fm):
     prompts = chats(fm)
-    single = generation.generate(fm, prompts, max_new_tokens=24, batch_size=1)
+    single = one_by_one(fm, prompts, 24)
     batched = generation.generate(fm, prompts, max_new_tokens=24)
     assert texts(batched) == texts(single)
     assert "Paris" in batched[0].text
@@ -73,7 +78,7 @@ def test_batched_answers_in_bfloat16_are_nearly_always_the_single_ones():
         answers.append(str(12 + 7 * i))
         passages = [Passage("d", "n", passage.format(name=name, value=answers[-1]), 1.0)]
         prompts.append(coarse.chat(expand(Question("q", "facts_heldout", question.format(name=name)), passages)))
-    single = texts(generation.generate(coarse, prompts, max_new_tokens=14, batch_size=1))
+    single = texts(one_by_one(coarse, prompts, 14))
     batched = texts(generation.generate(coarse, prompts, max_new_tokens=14))
     different = [pair for pair in zip(single, batched, strict=True) if pair[0] != pair[1]]
     assert len(different) <= 0.15 * len(prompts), different
@@ -132,7 +137,7 @@ def test_a_row_that_ends_early_does_not_change_the_others(stopping):
     model, _ = stopping
     prompts = chats(model)
     together = generation.generate(model, prompts, max_new_tokens=12)
-    alone = generation.generate(model, prompts, max_new_tokens=12, batch_size=1)
+    alone = one_by_one(model, prompts, 12)
     assert texts(together) == texts(alone)
     assert together[0].new_tokens == 3 and max(one.new_tokens for one in together) == 12
     assert together[0].total_s < max(one.total_s for one in together), "a finished row waited for the longest"

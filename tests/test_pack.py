@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import zipfile
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from conftest import disk_with_room_for
 
 from helpers import installer, wheels
 from helpers.doctor import DISTRIBUTION
@@ -130,18 +128,6 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_made(small):
     shutil.copy(installer.__file__, small / "install.py")
     done = subprocess.run([sys.executable, "install.py"], cwd=small, capture_output=True, text=True)
     assert done.returncode == 1 and "GB are free" in done.stderr and not (small / ".venv").exists()
-
-
-@contextmanager
-def disk_with_room_for(size: int):
-    """No file can grow beyond `size` bytes inside the block, as on a full disk."""
-    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_full_disk_leaves_no_half_of_a_pack(tmp_path):

@@ -14,11 +14,12 @@ import torch
 from conftest import interrupted_at, make_tiny
 
 from helpers import compare, metrics, profiles, results
+from helpers.arms import FEW_SHOT, solved_examples
 from helpers.models import load_model
 from helpers.rag import RagSettings
 from helpers.readers import read_documents
 from helpers.records import DataError, KitError
-from helpers.study import FEW_SHOT, Study, get_arms
+from helpers.study import Study, get_arms
 
 FIRST = ("base", "base:few_shot")
 SETS = ("facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general", "facts_trained")
@@ -88,9 +89,9 @@ def test_the_experiment_names_what_must_agree(study, small_world, tmp_path):
 
 
 def test_few_shot_examples_are_fixed_and_of_their_task(study):
-    shown = study().examples()
+    shown = solved_examples(study().dataset)
     assert {task: len(examples) for task, examples in shown.items()} == FEW_SHOT
-    assert shown == study(seed=9).examples()
+    assert shown == solved_examples(study(seed=9).dataset)
     for task, examples in shown.items():
         assert {example.task for example in examples} == {task}
         assert len({example.id for example in examples}) == len(examples)

@@ -9,8 +9,9 @@ import numpy as np
 
 from .. import plots
 from ..plots.style import OKABE_ITO, new_axes
-from ..rag import Index, embed_questions
+from ..rag import Index
 from ..records import KitError, Question
+from ..retriever import embed_questions
 from .frame import NumberSlider, Panel, escape, labelled, table
 
 WIDTH, HEIGHT, MARGIN = 760, 440, 24
