@@ -14,27 +14,27 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import checkpoints
 from .adapters import RECORD
 from .devices import is_first_process, keep_freed_memory, release_freed_memory, wait_for_processes
-from .effort import folder_bytes, measure
-from .fetch import progress_bars, weights_hash
+from .effort import measure
 from .material import Lora, Material, TrainSettings, prepare
 from .models import FoundationModel, load_model
-from .records import DataError, Effort, KitError
-from .results import write_text
+from .records import Effort, KitError
+from .tuned import Tuned, read_tuned, write_tuned
 
 if TYPE_CHECKING:
     from torch import nn
 
     from .packing import Row
-    from .trainer import KitTrainer, Listener, Moment
+    from .trainer import KitTrainer, Listener
 
 __all__ = ["Lora", "Material", "TrainSettings", "TrainingStopped", "Tuned", "merge", "prepare", "read_tuned", "train"]
 
@@ -43,25 +43,6 @@ WORTH_COMPILING = (
 )
 LOGS, VALIDATIONS = 50, 10  # how often a training tells of its loss, and at most of its validation loss
 APART = 10  # steps at least between two validations
-
-
-@dataclass
-class Tuned:
-    """A finished training: the folder of its weights, what it cost, and how it went.
-
-    `whole` says that the folder holds a whole tuned model instead of an adapter.
-    """
-
-    folder: Path
-    effort: Effort
-    history: list[Moment]
-    settings: dict[str, Any]
-    report: dict[str, Any] = field(default_factory=dict)
-    whole: bool = False
-    hash: str = ""
-    base_hash: str = ""
-    identity: str = ""
-    decisions: dict[str, Any] = field(default_factory=dict)
 
 
 def train(
@@ -101,6 +82,7 @@ def train(
         check_processes()
     out, listener = Path(out), listener or Listener()
     rows, held, report = prepare(fm, material, settings)
+    _tell_too_long(report["too_long"], settings.max_length)
     identity = _identity(fm, rows, settings, start)
     if again and is_first_process():
         shutil.rmtree(out, ignore_errors=True)
@@ -125,33 +107,22 @@ def train(
     )  # fmt: skip
     state = tuned_state(trainer.model.model)
     if is_first_process():
-        _write(out, fm, trainer.model.model, made, state)
+        write_tuned(out, fm, trainer.model.model, made, state)
     wait_for_processes()
     del trainer
     release_freed_memory()
     return read_tuned(out)
 
 
+def _tell_too_long(ids: Sequence[str], limit: int) -> None:
+    """Says on stderr which examples are left out: none is ever cut."""
+    if ids and is_first_process():
+        some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
+        print(f"{len(ids)} examples are longer than {limit} tokens and are left out: {some}", file=sys.stderr)
+
+
 class TrainingStopped(KitError):
     """A training that its listener stopped; calling it again goes on."""
-
-
-def read_tuned(folder: str | Path) -> Tuned:
-    """A finished training, read from its folder.
-
-    Raises:
-        DataError: There is none, or its record is damaged.
-    """
-    from .trainer import Moment
-
-    path = Path(folder) / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        history = [Moment(**moment) for moment in record.pop("history")]
-        effort = Effort(**record.pop("effort"))
-        return Tuned(Path(folder), effort, history, **record)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is no record of a finished training ({error}). Train it again.") from error
 
 
 def merge(fm: FoundationModel, adapter: str | Path, out: str | Path) -> Path:
@@ -256,7 +227,13 @@ def _trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: 
     from peft import LoraConfig, PeftModel, get_peft_model
 
     begun = read_tuned(start) if start else None
-    model = load_model(begun.folder if begun and begun.whole else fm.name, fm.device, dtype).model
+    loaded = load_model(begun.folder if begun and begun.whole else fm.name, fm.device, dtype)
+    if not begun and loaded.hash != fm.hash:
+        raise KitError(
+            f"the model in memory does not hold the weights that {fm.name} has on disk: an adapter was put into it. "
+            "Merge it into a folder first (`finetune.merge`), load that, and train it"
+        )
+    model = loaded.model
     model.set_attn_implementation("eager" if fm.device == "cpu" else "sdpa")
     # PEFT asks transformers by a name that this one warns of; the warning is for PEFT's authors, not for a learner.
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
@@ -271,33 +248,3 @@ def _trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: 
         target_modules=modules if isinstance(modules, str) else list(modules),
     )  # fmt: skip
     return get_peft_model(model, config, autocast_adapter_dtype=False)
-
-
-def _write(out: Path, fm: FoundationModel, model: nn.Module, made: Tuned, state: dict[str, Any] | None) -> None:
-    """Writes the weights beside their place, then moves them, then writes the record that says they are whole.
-
-    `state` holds them by name where the model has only a shard of them.
-    """
-    beside = out / ".weights"
-    try:
-        shutil.rmtree(beside, ignore_errors=True)
-        with progress_bars(False):
-            model.save_pretrained(beside, state_dict=state)
-        if made.whole:
-            fm.tokenizer.save_pretrained(beside)
-        for path in beside.iterdir():
-            path.replace(out / path.name)
-        beside.rmdir()
-    except Exception as error:  # safetensors has an error of its own for a full disk
-        shutil.rmtree(beside, ignore_errors=True)
-        raise KitError(
-            f"could not write the tuned weights into {out} ({error}). Free some space and call it again: the training "
-            f"is kept in {out / 'checkpoints'} and only the writing is done anew."
-        ) from error
-    (out / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
-    made.hash = weights_hash(out)
-    made.effort.artefact_bytes = folder_bytes(out) - folder_bytes(out / "checkpoints")
-    record = asdict(made)
-    del record["folder"]
-    write_text(out / RECORD, json.dumps(record, indent=1) + "\n")
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)

@@ -68,12 +68,12 @@ class Point(Study):
             first: The study whose models it shares; None loads its own.
             timing: Whether latency is timed.
             folder: Of the grid.
-            options: Data folder, profile, model and progress, as for `Study`.
+            options: Data folder, profile, model, progress and vector store, as for `Study`.
         """
-        data, profile, model, progress = options
+        data, profile, model, progress, vector_store = options
         changes = dict(job.changes)
         retrieval = RagSettings(**{name: value for name, value in changes.items() if name in RETRIEVAL})
-        super().__init__(data, profile, job.seed, folder / job.folder, model, retrieval, progress)
+        super().__init__(data, profile, job.seed, folder / job.folder, model, retrieval, progress, vector_store)
         self.artefacts, self.timing, self.first = folder, timing, first
         self.changes = {name: value for name, value in changes.items() if name in TRAINING}
 
@@ -136,6 +136,7 @@ def run(
     timing: bool = True,
     question_sets: Sequence[str] | None = None,
     progress: bool = True,
+    vector_store: str | None = None,
 ) -> dict[str, list[Result]]:
     """Runs jobs one after the other; what is there is reused, and what a share left untimed is timed.
 
@@ -148,6 +149,7 @@ def run(
         timing: Whether latency is timed.
         question_sets: None takes every set of the data.
         progress: Whether to show progress.
+        vector_store: The URL of a Chroma server for the indices; None keeps them in folders.
 
     Returns:
         The results by the folder that they lie in, below `out`: empty where nothing is set, else such as "k=3".
@@ -162,7 +164,7 @@ def run(
         key = (job.seed, job.changes)
         first = next(iter(points.values()), None)
         if key not in points:
-            points[key] = Point(job, first, timing, Path(out), data, profile, model, progress)
+            points[key] = Point(job, first, timing, Path(out), data, profile, model, progress, vector_store)
         if progress:
             print(f"job: {job}", file=sys.stderr)
         try:

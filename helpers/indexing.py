@@ -13,13 +13,20 @@ from .effort import folder_bytes, measure
 from .rag import Index, IndexReport, RagSettings, build_index, open_store
 from .readers import apply_updates, read_documents
 from .records import Effort
+from .store import Store
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
 
 
 def dataset_index(
-    folder: Path, dataset: Dataset, embedder: BaseEmbedding, settings: RagSettings, updated: bool, progress: bool
+    folder: Path,
+    dataset: Dataset,
+    embedder: BaseEmbedding,
+    settings: RagSettings,
+    updated: bool,
+    progress: bool,
+    vector_store: str | None = None,
 ) -> tuple[Index, IndexReport, Effort]:
     """The index over the documents, or a second one over the documents after `updates/`, with report and effort.
 
@@ -33,18 +40,26 @@ def dataset_index(
         settings: How documents are cut.
         updated: Whether `updates/` is applied.
         progress: Whether to show progress.
+        vector_store: The URL of a Chroma server, where each index is a collection; its size is then not measured. None
+            keeps indices in folders.
     """
     cut = f"{settings.chunk_size}x{settings.chunk_overlap}"
     cut += "" if settings.heading == RagSettings.heading else f"-{settings.heading}"
     place = folder / f"{dataset.hash[:8]}-{cut}-{'updated' if updated else 'documents'}"
     with locks.held(place):
-        return _make(place, dataset, embedder, settings, updated, progress)
+        store = open_store(vector_store, place.name) if vector_store else open_store(place / "store")
+        return _make(place, store, dataset, embedder, settings, updated, progress)
 
 
 def _make(
-    place: Path, dataset: Dataset, embedder: BaseEmbedding, settings: RagSettings, updated: bool, progress: bool
+    place: Path,
+    store: Store,
+    dataset: Dataset,
+    embedder: BaseEmbedding,
+    settings: RagSettings,
+    updated: bool,
+    progress: bool,
 ) -> tuple[Index, IndexReport, Effort]:
-    store = open_store(place / "store")
     before = read_documents(dataset.documents_folder)
     documents = apply_updates(before, dataset.folder / "updates") if updated else before
     record = place / "made.json"

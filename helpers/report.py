@@ -159,8 +159,13 @@ def freshness_figure(compared: Mapping[str, Mapping[str, Any]]) -> tuple[Axes, s
     if not steps:
         return None
     told = "; ".join(
-        f"{arm} {step['value']:.2f}, {'fresh after' if step['fresh'] else 'stale until trained again,'} "
-        f"{step['seconds']:.1f} s{' (estimated)' if step['estimated'] else ''}"
+        f"{arm} {step['value']:.2f}, "
+        + (
+            f"{'fresh after' if step['fresh'] else 'stale until trained again,'} {step['seconds']:.1f} s"
+            f"{' (estimated)' if step['estimated'] else ''}"
+            if step["seconds"]
+            else "takes nothing in"
+        )
         for arm, step in steps.items()
     )
     return plots.freshness(steps), f"Accuracy on changed facts against time since the change. {told}."

@@ -48,6 +48,7 @@ class Study:
         model: str | FoundationModel = FOUNDATION_MODEL,
         settings: RagSettings | None = None,
         progress: bool = True,
+        vector_store: str | None = None,
     ):
         """Opens the data set; models are loaded when they are needed.
 
@@ -59,6 +60,7 @@ class Study:
             model: The foundation model, or its name.
             settings: How documents are cut and retrieved; None takes the measured defaults.
             progress: Whether to show progress.
+            vector_store: The URL of a Chroma server for the indices; None keeps them in folders.
         """
         from .rag import RagSettings
 
@@ -67,7 +69,7 @@ class Study:
         self.out = Path(out) if out is not None else results.own_folder()
         self.settings = settings or RagSettings()
         self.artefacts, self.changes, self.timing = self.out, dict[str, Any](), True
-        self._model = model
+        self._model, self.vector_store = model, vector_store
         self._indices: dict[bool, tuple[Index, IndexReport, Effort]] = {}
         self._evaluations: dict[tuple, Evaluation] = {}
         self._perplexities: dict[tuple, float] = {}
@@ -113,8 +115,9 @@ class Study:
 
         if updated not in self._indices:
             self._indices[updated] = dataset_index(
-                self.artefacts / "index", self.dataset, self.embedder, self.settings, updated, self.progress
-            )
+                self.artefacts / "index", self.dataset, self.embedder, self.settings, updated, self.progress,
+                self.vector_store,
+            )  # fmt: skip
         return self._indices[updated]
 
     def assistant(self, arm: str, question_set: str = "facts_heldout") -> Assistant:
@@ -134,11 +137,12 @@ class Study:
         return trainings.settings(name, self.profile, self.seed, self.changes)
 
     def training_folder(self, name: str) -> Path:
-        """Where the weights of a training lie: another folder for other data, settings, model or seed."""
+        """Where the weights of a training lie: another folder for other data, prompts, settings, model or seed."""
         chosen = self.train_settings(name)
         start = trainings.START.get(name)
         told = [self.dataset.hash, self.model.hash, asdict(chosen), asdict(self.settings) if name == "passages" else {}]
         told += [asdict(self.train_settings(start))] if start else []
+        told += [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, prompts.ABSTAIN, self.dataset.general_text("replay")]
         key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
         return self.artefacts / "adapters" / f"{name}.{self.profile.name}.seed{self.seed}.{key}"
 

@@ -15,6 +15,7 @@ app = typer.Typer()
 
 DATA = Path(__file__).parent.parent / "datasets" / "tidewater"
 Data = Annotated[Path, typer.Option(help="A data folder, as `world` makes it.")]
+VectorStore = Annotated[str | None, typer.Option(help="URL of a Chroma server for the index; none: a folder.")]
 ProfileName = Annotated[str, typer.Option(help="quick, workshop or full.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A setting and its values, such as k=1,3; may be given again.")
@@ -25,16 +26,21 @@ Settings = Annotated[
 def ask(
     questions: Annotated[Path, typer.Option(help="JSONL: id and prompt on each line.")],
     arm: Annotated[str, typer.Option(help="Which arm answers.")] = "rag",
+    profile: ProfileName = "workshop",
+    seed: Annotated[int, typer.Option(help="The seed of the arm's trainings.")] = 7,
     data: Data = DATA,
     out: Annotated[Path | None, typer.Option(help="Where indices and adapters lie.")] = None,
+    model: Annotated[str | None, typer.Option(help="A folder or Hub id; the default FM unless told.")] = None,
+    vector_store: VectorStore = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an answer.")] = False,
 ) -> None:
-    """Answers questions that anyone wrote."""
+    """Answers questions that anyone wrote; a tuned arm takes the weights that `train` made for the same profile."""
     from .data import load_prompts
+    from .models import FOUNDATION_MODEL
     from .study import Study
 
     asked = load_prompts(questions)
-    study = Study(data, out=out, progress=not as_json)
+    study = Study(data, profile, seed, out, model or FOUNDATION_MODEL, progress=not as_json, vector_store=vector_store)
     for question, answer in zip(asked, study.assistant(arm).ask_all(asked, progress=not as_json), strict=True):
         if as_json:
             row = {
@@ -88,7 +94,7 @@ def train(
 
 @app.command()
 def study(
-    arms: Annotated[str | None, typer.Option(help="Arms with commas between them; none: what the data allows.")] = None,
+    arms: Annotated[str | None, typer.Option(help="Arms with commas between them.")] = None,
     profile: ProfileName = "quick",
     seed: Annotated[
         str, typer.Option(help="Seeds training and sampling; with several, as 7,8, trained arms repeat.")
@@ -100,6 +106,7 @@ def study(
     columns: Annotated[str, typer.Option(help="Such as questions.prompt=Frage,pairs.response=Antwort.")] = "",
     out: Annotated[Path | None, typer.Option(help="Where results go; results/own unless told.")] = None,
     model: Annotated[str | None, typer.Option(help="A folder or Hub id; the default FM unless told.")] = None,
+    vector_store: VectorStore = None,
     settings: Settings = None,
     shard: Annotated[str, typer.Option(help="i/n: only share i of n, which times no latency.")] = "1/1",
     show_plan: Annotated[bool, typer.Option("--plan", help="Print jobs and shares as JSON; run none.")] = False,
@@ -140,7 +147,7 @@ def study(
         print(json.dumps(grid.plan(wanted, count)))
         return
     folder, mine = out or results.own_folder(), grid.share(wanted, number, count)
-    made = grid.run(mine, data, profile, folder, model, timing=count == 1)
+    made = grid.run(mine, data, profile, folder, model, timing=count == 1, vector_store=vector_store)
     for name, found in made.items():
         print(f"{name}\n" if name else "", end="")
         print(comparison.as_text(comparison.table(found)))

@@ -18,7 +18,7 @@ ARMS = (
 
 @pytest.fixture
 def made():
-    return make_results(arms=ARMS, sets=("facts_heldout", "terms"), profile="quick")
+    return make_results(arms=ARMS, sets=("facts_heldout", "terms"))
 
 
 def test_results_that_belong_together_are_accepted(made):

@@ -39,13 +39,16 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 PROGRESS_BAR = re.compile(r"\d+%\||\d+it \[|\d+(\.\d+)?(s/it|it/s)")
 WARNING = re.compile(r"\b\w*Warning\b|\bTraceback\b")
 HERE = re.escape(str(NOTEBOOKS.parent))
-OWN_PATH = re.compile(rf"(?<![\w.])(/home/|/root/|/Users/|/tmp/|/var/folders/|{HERE}|[A-Z]:\\)")
+OWN_PATH = re.compile(rf"(?<!\w)(/home/|/root/|/Users/|/tmp/|/var/folders/|{HERE}|[A-Z]:\\)")
 
 
 def offline(results: Path) -> dict[str, str]:
     """What a kernel's environment needs so that nothing but loopback can be reached and results go to `results`."""
     others = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
-    return {"PYTHONPATH": os.pathsep.join([str(BLOCKED), *others]), "KIT_RESULTS": str(results)}
+    return {
+        "PYTHONPATH": os.pathsep.join([str(BLOCKED), *others]), "KIT_RESULTS": str(results),
+        "KIT_BLOCKED_LOG": f"{results}.blocked",
+    }  # fmt: skip
 
 
 def write_notebook(folder: Path, name: str, *sources: str) -> Path:
@@ -89,8 +92,11 @@ def test_loopback_stays_open(tmp_path):
 
 def test_a_notebook_kernel_is_refused_and_runs_on_this_python(tmp_path):
     write_notebook(tmp_path, "00_probe.ipynb", PROBE, "import sys; print(sys.executable)", "print(PROFILE)")
-    (run,) = run_notebooks("quick", tmp_path / "out", folder=tmp_path, environment=offline(tmp_path))
+    blocked = offline(tmp_path / "results")
+    (run,) = run_notebooks("quick", tmp_path / "out", folder=tmp_path, environment=blocked)
     lines = printed(run.executed).splitlines()
+    written_down = Path(blocked["KIT_BLOCKED_LOG"]).read_text(encoding="utf-8").splitlines()
+    assert len(written_down) >= 4, "each attempt is written down"
     assert run.error == ""
     assert all(line.startswith(REFUSAL) for line in lines[:4])
     assert lines[4:] == [sys.executable, "quick"]
@@ -151,7 +157,11 @@ def test_bad_input_is_refused_before_anything_runs(tmp_path):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    return {run.notebook.stem: run for run in run_notebooks("quick", folder, environment=offline(folder / "results"))}
+    blocked = offline(folder / "results")
+    made = {run.notebook.stem: run for run in run_notebooks("quick", folder, environment=blocked)}
+    tried = Path(blocked["KIT_BLOCKED_LOG"])
+    assert not tried.exists(), f"somebody tried to reach {tried.read_text(encoding='utf-8').split()}"
+    return made
 
 
 def test_there_are_notebooks():

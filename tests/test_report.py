@@ -13,6 +13,7 @@ from helpers import answers, report
 from helpers.compare import table
 from helpers.cost import costs, load_prices
 from helpers.curves import Curve
+from helpers.profiles import get_profile
 from helpers.records import DataError
 from helpers.results import write_result
 
@@ -139,7 +140,7 @@ def test_markdown_has_a_row_an_arm_and_every_number_is_in_the_results(made):
 
 def test_a_card_shows_every_arm_and_escapes_what_was_written(made):
     ids = answers.asked(made, "facts_heldout")
-    assert len(ids) == 24
+    assert len(ids) == get_profile("quick").questions_per_set
     rag = next(r for r in made if (r.arm, r.question_set) == ("rag", "facts_heldout"))
     wrong = next(score for score in rag.scores if score.value == 0)
     text = answers.card(made, "facts_heldout", wrong.question.id)
@@ -167,6 +168,6 @@ def test_questions_are_found_by_how_the_arms_fared(made):
 
 def test_reasons_are_counted(made):
     counted = answers.reasons(made, "facts_heldout")
-    assert counted["rag"].sum() == 24 and list(counted.columns) == list(ARMS)
+    assert counted["rag"].sum() == get_profile("quick").questions_per_set and list(counted.columns) == list(ARMS)
     right = sum(s.value for r in made if (r.arm, r.question_set) == ("rag", "facts_heldout") for s in r.scores)
     assert counted.loc["right", "rag"] == right

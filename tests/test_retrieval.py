@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from llama_index.core import MockEmbedding
 
+from helpers.data import open_dataset
 from helpers.rag import Index, RagSettings, build_index, open_store
+from helpers.readers import read_documents
 from helpers.records import DataError, Document, Question
 from helpers.retrieval import expected_nodes, score_retrieval
+from helpers.tidewater import generate
 
 
 @pytest.fixture
@@ -75,3 +78,13 @@ def test_the_retriever_keeps_its_filters_and_gives_way_on_k(index: Index) -> Non
 def test_questions_without_documents_cannot_be_scored(index: Index) -> None:
     with pytest.raises(DataError, match="none of the 1 questions names the documents"):
         score_retrieval(index.retriever(k=1), [Question("q", "unanswerable", "Who?")], index)
+
+
+def test_the_defaults_find_the_passages_of_a_world_that_they_were_not_chosen_on(embedder, tmp_path: Path) -> None:
+    generate(tmp_path / "world", seed=23)
+    world = open_dataset(tmp_path / "world")
+    documents = read_documents(world.documents_folder)
+    index, _ = build_index(documents, open_store(tmp_path / "store"), embedder, progress=False)
+    asked = world.questions("facts_heldout")
+    assert len(asked) >= 60
+    assert score_retrieval(index.retriever(), asked, index)["hit_rate_5"] >= 0.95

@@ -88,6 +88,17 @@ def test_the_experiment_names_what_must_agree(study, small_world, tmp_path):
     assert study(model=other).experiment != first.experiment
 
 
+def test_the_index_can_lie_on_a_server(study, server, tmp_path):
+    served = study(tmp_path / "served", vector_store=server)
+    embedded = study(tmp_path / "embedded")
+    ours, theirs = (one.run_one("rag", "facts_heldout") for one in (served, embedded))
+    assert [s.answer.text for s in ours.scores] == [s.answer.text for s in theirs.scores]
+    assert ours.effort.documents == theirs.effort.documents > 0
+    assert not list((tmp_path / "served").rglob("store")) and list((tmp_path / "embedded").rglob("store"))
+    again = study(tmp_path / "served", vector_store=server)
+    assert again.index()[1] == served.index()[1], "what is on the server is used again"
+
+
 def test_few_shot_examples_are_fixed_and_of_their_task(study):
     shown = solved_examples(study().dataset)
     assert {task: len(examples) for task, examples in shown.items()} == FEW_SHOT

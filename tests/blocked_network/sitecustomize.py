@@ -1,13 +1,17 @@
 """With this folder on PYTHONPATH, a Python process and its Python children reach nothing but the machine itself.
 
 Python imports `sitecustomize` at its start, so kernels and their children are covered without knowing of it.
-Loopback and Unix sockets stay open: Jupyter's kernels and the Chroma server need them.
+Loopback and Unix sockets stay open: Jupyter's kernels and the Chroma server need them. Each refusal is a line in the
+file that KIT_BLOCKED_LOG names, so that an attempt whose error a library swallows is seen as well. Programs that are no
+Python are not covered.
 """
 
 import ipaddress
+import os
 import socket
 
 REFUSAL = "network blocked by the test"
+LOG = os.environ.get("KIT_BLOCKED_LOG")
 
 
 def _refuse_unless_local(host: object) -> None:
@@ -20,6 +24,9 @@ def _refuse_unless_local(host: object) -> None:
     except ValueError:
         local = False
     if not local:
+        if LOG:
+            with open(LOG, "a", encoding="utf-8") as log:
+                log.write(f"{name}\n")
         raise OSError(f"{REFUSAL}: {name!r}")
 
 
