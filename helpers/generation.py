@@ -24,7 +24,7 @@ from .records import DataError
 
 @dataclass(frozen=True)
 class Generation:
-    """One decoded answer. Times are seconds from the start of its batch; they are its own when `batch_size` is 1."""
+    """One decoded answer. Times are seconds from its batch's start, tokenizing included; its own in a batch of 1."""
 
     text: str
     prompt_tokens: int
@@ -75,6 +75,7 @@ def generate(
         DataError: A prompt does not fit into the model's context together with its answer.
         ValueError: `max_new_tokens` or `batch_size` is less than 1.
     """
+    begun = time.perf_counter()
     for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Got {value}")
@@ -86,7 +87,9 @@ def generate(
     with _exact_head(fm), tqdm(total=len(prompts), desc="answering", unit="answer", disable=not progress) as bar:
         beginning = Beginning(fm, encoded)
         for batch in batches([len(ids) for ids in encoded], batch_size):
-            done |= _decode(fm, {i: encoded[i] for i in batch}, beginning, max_new_tokens, sampling, generator)
+            rows = {i: encoded[i] for i in batch}
+            done |= _decode(fm, rows, beginning, max_new_tokens, sampling, generator, begun)
+            begun = time.perf_counter()
             bar.update(len(batch))
     return [done[i] for i in range(len(prompts))]
 
@@ -101,7 +104,10 @@ def _exact_head(fm: FoundationModel) -> Iterator[None]:
     if not isinstance(head, torch.nn.Linear) or head.weight.dtype == torch.float32:
         yield
         return
-    weight, bias = head.weight.float(), None if head.bias is None else head.bias.float()
+    state = (head.weight.data_ptr(), head.weight._version)  # the version counts every write into the weights
+    if fm.exact_head is None or fm.exact_head[0] != state:
+        fm.exact_head = state, head.weight.float()
+    weight, bias = fm.exact_head[1], None if head.bias is None else head.bias.float()
     head.forward = lambda hidden: torch.nn.functional.linear(hidden.float(), weight, bias)
     try:
         yield
@@ -136,9 +142,9 @@ def _decode(
     max_new_tokens: int,
     sampling: Sampling,
     generator: torch.Generator,
+    start: float,
 ) -> dict[int, Generation]:
-    """Decodes one batch; keys are the caller's indices."""
-    start = time.perf_counter()
+    """Decodes one batch; keys are the caller's indices. Its seconds count from `start`."""
     ids, mask, cache = beginning.rows(list(rows.values()))
     live = list(rows)  # the caller's index of each row that is still being decoded
     new: dict[int, list[int]] = {i: [] for i in rows}

@@ -46,7 +46,8 @@ class FoundationModel:
     """A causal language model in memory, with its tokenizer and the hash of the weights it was loaded from.
 
     Tuned weights live on the one loaded model for the length of a `with` block: see `using`. `active` names their
-    folder there. `kept` holds what each weights made of the system message, see `openings`.
+    folder there. `kept` holds what each weights made of the system message, see `openings`;
+    `exact_head` is a copy in float32 of a 16-bit model's last layer, made when it is first needed.
     """
 
     name: str
@@ -57,6 +58,7 @@ class FoundationModel:
     dtype: str
     active: Path | None = None
     kept: dict[Any, dict[tuple[int, ...], Any]] = field(default_factory=dict, repr=False)
+    exact_head: tuple[Any, Any] | None = field(default=None, repr=False)
 
     @property
     def parameters(self) -> int:

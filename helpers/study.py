@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import data, locks, prompts, results, trainings
 from .adapters import RECORD
 from .arms import ARMS, Arm, get_arms, solved_examples
-from .assistant import SHORT_ANSWER, Assistant
+from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
 from .devices import hardware, is_first_process
 from .evaluate import Evaluation, evaluate, sample, summarise, text_perplexity, texts_beside
 from .models import FOUNDATION_MODEL, FoundationModel, load_embedder, load_model
@@ -92,7 +92,9 @@ class Study:
             "model": self.model.hash,
             "dtype": self.model.dtype,
             "profile": asdict(self.profile),
-            "prompts": [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, SHORT_ANSWER],
+            "prompts": [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, prompts.ABSTAIN],
+            "limits": [SHORT_ANSWER, MAX_NEW_TOKENS],
+            "examples": [example.id for shown in solved_examples(self.dataset).values() for example in shown],
         }
         return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 

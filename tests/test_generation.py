@@ -292,3 +292,16 @@ def test_perplexity_reads_long_texts_in_windows_and_knows_english(tiny, fm):
 def test_perplexity_needs_a_text(tiny, written):
     with pytest.raises(DataError, match="at least one text"):
         generation.perplexity(tiny, written)
+
+
+def test_the_last_layer_of_a_16_bit_model_follows_its_weights(tiny_folder):
+    coarse = load_model(tiny_folder, device="cpu", dtype="bfloat16")
+    head = coarse.model.get_output_embeddings()
+    asked = chats(coarse)[:1], [["yes", "no"]]
+    before = generation.choice_logprobs(coarse, *asked)
+    assert generation.choice_logprobs(coarse, *asked) == before and coarse.exact_head[1].dtype == torch.float32
+    with torch.no_grad():
+        head.weight.mul_(0.5)
+    after = generation.choice_logprobs(coarse, *asked)
+    coarse.exact_head = None
+    assert after == generation.choice_logprobs(coarse, *asked) != before
