@@ -43,9 +43,33 @@ ROWS = (
     ("one answer without context", "answering", ("without_context", "single"), "LlamaIndex with HuggingFaceLLM"),
     ("one answer with passages", "answering", ("with_passages", "single"), "LlamaIndex with HuggingFaceLLM"),
     ("indexing", "indexing", (), "LlamaIndex's stock pipeline"),
-    ("one search, largest index", "retrieval_scale", (), "exact search"),
+    ("one vector search, largest index", "retrieval_scale", (), "exact search"),
     ("a fresh Python to its first answer", "startup", (), "LlamaIndex with HuggingFaceLLM"),
 )
+
+# What else is measured: where it stands, how it is written, and what it should be.
+FIGURES = (
+    ("training packed text: share of the machine's limit", "training", ("text", "kit", "share_of_limit"), "{:.0%}",
+     "at least 30%"),
+    ("training pairs: peak memory (bytes)", "training", ("pairs", "kit", "peak_memory_bytes"), "{:.3g}",
+     "at most 2.5e+09"),
+    ("training packed text: peak memory (bytes)", "training", ("text", "kit", "peak_memory_bytes"), "{:.3g}",
+     "at most 2.5e+09"),
+    ("one answer without context: share of the peer's time", "answering",
+     ("without_context", "single", "share_of_peers_time"), "{:.2f}", "at most 0.8"),
+    ("one answer with passages: share of the peer's time", "answering",
+     ("with_passages", "single", "share_of_peers_time"), "{:.2f}", "at most 0.8"),
+    ("one answer without context: first token (s)", "answering",
+     ("without_context", "single", "kit", "first_token_s"), "{:.3f}", ""),
+    ("one vector search: 95th percentile, largest index against smallest", "retrieval_scale", ("p95_growth",), "{:.2f}",
+     "at most 3"),
+    ("one vector search: recall@5 among 100,000 chunks", "retrieval_scale", ("embedded_100000", "recall_5"), "{:.3f}",
+     "at least 0.98"),
+    ("import helpers (s)", "startup", ("import_helpers_s",), "{:.2f}", "at most 0.3"),
+    ("memory of a notebook's kernel after its first answer (bytes)", "startup", ("notebook", "memory_bytes"), "{:.3g}",
+     ""),
+    ("training in two processes, as fast as in one", "processes", ("ratio",), "{:.2f}", ""),
+)  # fmt: skip
 
 
 def run_all(names: Sequence[str], arguments: Sequence[str], path: Path = LATEST) -> None:
@@ -91,18 +115,29 @@ def table(record: dict[str, Any]) -> str:
     found = record["benchmarks"]
     lines = ["| work | compared with | times as fast | in the rounds | sizes, day |", "| --- | --- | --- | --- | --- |"]
     for work, name, place, peer in ROWS:
-        figures = whole = found.get(name)
-        for key in place:
-            figures = (figures or {}).get(key)
+        whole, figures = found.get(name), _at(found.get(name), place)
         if figures:
             rounds = f"{figures['ratio_low']:.2f} to {figures['ratio_high']:.2f}"
             when = f"{'quick' if whole['quick'] else 'full'}, {whole['created'][:10]}"
             lines.append(f"| {work} | {peer} | {figures['ratio']:.2f} | {rounds} | {when} |")
+    others = [
+        f"| {what} | {form.format(value)} | {wanted} |"
+        for what, name, place, form, wanted in FIGURES
+        if (value := _at(found.get(name), place)) is not None
+    ]
+    lines += ["", "| what else | measured | wanted |", "| --- | --- | --- |", *others] if others else []
     notes = list(dict.fromkeys(_machine(figures) for figures in found.values()))
     apart = [name for name, figures in found.items() if not figures["agree"]]
     notes += [f"Kit and peer did not do the same work in: {', '.join(apart)}."] if apart else []
     notes += [f"Failed: {', '.join(record['failed'])}."] if record["failed"] else []
     return "\n".join([*lines, "", "Above 1 the kit is faster.", *notes])
+
+
+def _at(record: Any, place: Sequence[str]) -> Any:
+    """What stands at a place in a record; None where nothing does."""
+    for key in place:
+        record = (record or {}).get(key)
+    return record
 
 
 def _machine(figures: dict[str, Any]) -> str:

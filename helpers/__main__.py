@@ -61,12 +61,13 @@ app.add_typer(verbs.app)
 def move_index(
     source: Annotated[str, typer.Argument(help="The folder of an embedded index: it holds chroma.sqlite3.")],
     target: Annotated[str, typer.Argument(help="The URL of a Chroma server, such as http://127.0.0.1:8000.")],
-    collection: Annotated[str, typer.Option(help="The collection's name, here and there.")] = "documents",
+    collection: Annotated[str, typer.Option(help="The collection's name.")] = "documents",
+    named: Annotated[str | None, typer.Option(help="Its name on the server; a study looks for its index's.")] = None,
 ) -> None:
     """Copies an embedded index to a Chroma server, embedding nothing anew; the same call goes on after a break."""
     from .moving import move_index as move
 
-    made = move(source, target, collection)
+    made = move(source, target, collection, named=named)
     print(f"{made.chunks} chunks in {target}: {made.copied} copied, {made.present} were there already")
 
 

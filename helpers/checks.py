@@ -75,13 +75,15 @@ def check_prediction(predicted: Any, measured: Any, rule: Mapping[str, Any]) -> 
 
     Args:
         predicted: A number, or one of the rule's `choices`.
-        measured: A number, a choice, or a mapping with `value` and its interval `low` to `high`.
+        measured: A number, a choice, a list of choices of which each is right (a tie), or a mapping with `value` and
+            its interval `low` to `high`.
         rule: `near` is how far off still counts as right where there is no interval; `low`, `high` and `otherwise` are
             said of a prediction that was too low, too high, or another choice.
     """
-    beside = f"You predicted {told(predicted)}; measured: {told(measured)}."
+    tied = measured if "choices" in rule and isinstance(measured, list) else [measured]
+    beside = f"You predicted {told(predicted)}; measured: {' and '.join(map(told, tied))}."
     if "choices" in rule:
-        right = predicted == measured
+        right = predicted in tied
         return Verdict(RIGHT, beside) if right else Verdict(WRONG, f"{beside} {rule['otherwise']}")
     if isinstance(measured, Mapping):
         low, high = measured["low"], measured["high"]

@@ -34,12 +34,39 @@ def check_comparable(results: Sequence[Result]) -> None:
         _check_experiment(results[0], other)
     for result in results:
         check_identity(result)
+    _check_settings(results)
     complete = [result for result in results if result.status == "complete"]
     for question_set in dict.fromkeys(result.question_set for result in complete):
         runs = [result for result in complete if result.question_set == question_set]
         if len({tuple(score.question for score in run.scores) for run in runs}) > 1:
             raise DataError(f"the arms were not asked the same questions of {question_set}: run the study again")
         _check_same_prompts(question_set, runs)
+
+
+def _check_settings(results: Sequence[Result]) -> None:
+    """Refuses runs of one arm that were made with different settings; only the seed may differ."""
+    first: dict[str, Result] = {}
+    for result in results:
+        one = first.setdefault(result.arm, result)
+        ours, theirs = (_settings(each) for each in (one, result))
+        for key in dict.fromkeys([*ours, *theirs]):
+            if ours.get(key) != theirs.get(key):
+                raise DataError(
+                    f"{_name(one)} and {_name(result)} were made with different settings (`{key}`): runs of one arm "
+                    "can only be put together when nothing but their seed differs. Keep them in folders of their own."
+                )
+
+
+def _settings(result: Result) -> dict[str, Any]:
+    """What a result was made with, the seed of its trainings aside."""
+    made = dict(result.config)
+    adapter = made.get("adapter")
+    if isinstance(adapter, dict):
+        made["adapter"] = {
+            name: {k: v for k, v in settings.items() if k != "seed"} if isinstance(settings, dict) else settings
+            for name, settings in adapter.items()
+        }
+    return made
 
 
 def has_results(folder: Path | str) -> bool:

@@ -5,6 +5,7 @@ python -m helpers compare results/own [--json]
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,8 +75,9 @@ def _figures(runs: Sequence[Result]) -> dict[str, Any]:
         "total_s": spread(timed["total_s"]),
     }
     for name in ("perplexity", "valid_json", "abstained", "exact_match", "token_f1"):
-        if name in runs[0].metrics:
-            figures[name] = float(np.mean([run.metrics[name] for run in runs]))
+        values = [run.metrics[name] for run in runs if math.isfinite(run.metrics.get(name, math.nan))]
+        if values:  # a training that went wrong can leave a perplexity that is no number
+            figures[name] = float(np.mean(values))
     for name in ("retrieval", "update"):
         if name in runs[0].metrics:
             figures[name] = runs[0].metrics[name]
@@ -116,6 +118,8 @@ def caveats(results: Sequence[Result], against: str = "base") -> list[str]:
         Sentences; none where the sample bears what it is asked.
     """
     told = []
+    if len({(str(r.hardware), str(r.config.get("device"))) for r in results}) > 1:
+        told.append("The results come from different machines: compare quality, and leave times and effort aside.")
     asked = {r.question_set: [s.question for s in r.scores] for r in results if r.status == "complete" and r.scores}
     for name, questions in asked.items():
         if any(question.part == CLOZE for question in questions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,9 +48,9 @@ class Evidence:
         return next((result.effort for result in self.results if result.arm == arm), None)
 
     def metric(self, arm: str, question_set: str, name: str) -> float | None:
-        """The mean of a metric over an arm's complete runs on a set."""
+        """The mean of a metric over an arm's complete runs on a set; None where it is no number."""
         runs = [r for r in self.results if (r.arm, r.question_set, r.status) == (arm, question_set, "complete")]
-        found = [run.metrics[name] for run in runs if name in run.metrics]
+        found = [run.metrics[name] for run in runs if math.isfinite(run.metrics.get(name, math.nan))]
         return float(np.mean(found)) if found else None
 
     def gap(self, first: str, second: str, question_set: str, margin: float = 0.0) -> Span | None:

@@ -1,4 +1,7 @@
-"""Hand work, counted: the cells that a learner must write to build an arm are tagged `step` in the notebooks."""
+"""Hand work, counted: the cells that a learner must write to build an arm are tagged in the notebooks.
+
+The tag `step` counts for every arm that its notebook builds, `step:ARM` for that arm alone.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,11 @@ from .records import KitError
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 TAG = "step"
-BUILT_IN = {  # the notebooks whose steps build an arm
-    "rag": ("02",),
-    "customization": ("04",),
-    "domain_adaptation": ("05",),
-    "domain_adaptation+customization": ("05", "04"),
-    "rag+customization": ("02", "04"),
+BUILT_IN = {  # the notebook whose steps build an arm
+    "rag": "02",
+    "customization": "04",
+    "domain_adaptation": "05",
+    "domain_adaptation+customization": "05",
 }
 
 
@@ -25,25 +27,20 @@ def count_steps(folder: Path = NOTEBOOKS) -> dict[str, dict[str, int]]:
         folder: Where the notebooks lie.
 
     Returns:
-        `cells` and `lines` by arm; an arm is left out where one of its notebooks is missing or has no tagged cell,
+        `cells` and `lines` by arm; an arm is left out where its notebook is missing or has no tagged cell,
         since nothing counted is not the same as nothing to do.
 
     Raises:
         KitError: A notebook cannot be read.
     """
-    tagged = {number: _tagged(folder, number) for number in sorted({n for each in BUILT_IN.values() for n in each})}
+    tagged = {arm: _tagged(folder, number, {TAG, f"{TAG}:{arm}"}) for arm, number in BUILT_IN.items()}
     return {
-        arm: {
-            "cells": sum(len(tagged[number]) for number in numbers),
-            "lines": sum(_lines(source) for number in numbers for source in tagged[number]),
-        }
-        for arm, numbers in BUILT_IN.items()
-        if all(tagged[number] for number in numbers)
+        arm: {"cells": len(sources), "lines": sum(map(_lines, sources))} for arm, sources in tagged.items() if sources
     }
 
 
-def _tagged(folder: Path, number: str) -> list[str]:
-    """The sources of a notebook's tagged code cells."""
+def _tagged(folder: Path, number: str, tags: set[str]) -> list[str]:
+    """The sources of a notebook's code cells that carry one of these tags."""
     sources = []
     for path in sorted(Path(folder).glob(f"{number}_*.ipynb")):
         try:
@@ -53,7 +50,7 @@ def _tagged(folder: Path, number: str) -> list[str]:
         sources += [
             "".join(cell["source"])
             for cell in cells
-            if cell["cell_type"] == "code" and TAG in cell["metadata"].get("tags", [])
+            if cell["cell_type"] == "code" and tags & set(cell["metadata"].get("tags", []))
         ]
     return sources
 

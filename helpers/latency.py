@@ -13,7 +13,7 @@ import json
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .intervals import ratio, spread
-from .records import DataError, Question
+from .records import DataError, Question, Result
 from .results import write_text
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .assistant import Assistant
     from .models import FoundationModel
 
+FILE = "latency.json"  # the job beside the results that it belongs to
 PHASES = ("retrieval_s", "first_token_s", "per_token_s", "total_s")
 CONTEXT_LENGTHS = (128, 256, 512, 1024, 2048)
 INDEX_SIZES = (100, 1_000, 10_000, 100_000)
@@ -104,10 +105,24 @@ def summary(timings: Sequence[Timing]) -> dict[str, dict[str, dict[str, float] |
 def slower(timings: Sequence[Timing], first: str, second: str, phase: str = "total_s") -> dict[str, float]:
     """How many times as long the first arm takes as the second: the ratio of medians with its 95 % interval.
 
+    Resampled are questions, each with the median of its rounds.
+
     Raises:
         DataError: One of the arms was not timed.
     """
-    return ratio(_values(timings, first, phase), _values(timings, second, phase))
+    return ratio(*(list(by_question(timings, arm, phase).values()) for arm in (first, second)))
+
+
+def by_question(timings: Sequence[Timing], arm: str, phase: str = "total_s") -> dict[str, float]:
+    """The median over the rounds for each question of an arm: rounds of one question are not independent."""
+    if phase not in PHASES:
+        raise DataError(f"there is no phase {phase!r}: choose one of {', '.join(PHASES)}")
+    asked: dict[str, list[float]] = {}
+    for timing in timings:
+        seconds = getattr(timing, phase)
+        if timing.arm == arm and seconds is not None:
+            asked.setdefault(timing.question_id, []).append(seconds)
+    return {question: float(np.median(seconds)) for question, seconds in asked.items()}
 
 
 def against_context(
@@ -200,8 +215,12 @@ def write_timings(path: Path, timings: Sequence[Timing], about: Mapping[str, Any
     return write_text(Path(path), json.dumps(record, indent=1) + "\n")
 
 
-def read_timings(path: Path) -> list[Timing]:
-    """The timings of a file that `write_timings` made; none where it is not there.
+def read_timings(path: Path, about: Mapping[str, Any] | None = None) -> list[Timing]:
+    """The timings of a file that `write_timings` made; none where it is not there, or was not made about the same.
+
+    Args:
+        path: The file.
+        about: What it must have been made about; None takes it as it is.
 
     Raises:
         DataError: The file cannot be read.
@@ -209,9 +228,42 @@ def read_timings(path: Path) -> list[Timing]:
     if not Path(path).is_file():
         return []
     try:
-        return [Timing(**row) for row in json.loads(Path(path).read_text(encoding="utf-8"))["timings"]]
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        timings = [Timing(**row) for row in record["timings"]]
+        return timings if about is None or record["about"] == dict(about) else []
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} cannot be read as timings ({error}). Delete it and measure again.") from error
+
+
+def in_turns(results: Sequence[Result], folder: Path) -> list[Result]:
+    """The results with the times of the interleaved job beside them, where one was made about them.
+
+    For each arm that took turns, the seconds of its own run on those questions are replaced by the median of its rounds
+    for each question, so that drift of the machine between the runs of two arms plays no part. Answers stay.
+
+    Args:
+        results: Results that can be compared.
+        folder: Where they lie; the job lies beside them as `FILE`.
+    """
+    timings = read_timings(Path(folder) / FILE, about(results))
+    asked = {timing.question_id for timing in timings}
+    made = []
+    for result in results:
+        if asked & {score.question.id for score in result.scores} and "total_s" in result.metrics:
+            taken = {
+                name: list(by_question(timings, result.arm, name).values()) for name in ("first_token_s", "total_s")
+            }
+            if all(taken.values()):
+                result = replace(result, metrics=result.metrics | taken)
+        made.append(result)
+    return made
+
+
+def about(results: Sequence[Result]) -> dict[str, Any]:
+    """What an interleaved job is made about: the experiment, the weights of each arm, and the machine."""
+    weights = {f"{r.arm} on {r.question_set}": r.metrics["weights"] for r in results if "weights" in r.metrics}
+    machine = {key: results[0].hardware.get(key) for key in ("processor", "cores")}
+    return {"experiment": results[0].experiment, "weights": dict(sorted(weights.items())), "machine": machine}
 
 
 def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timing:

@@ -38,15 +38,20 @@ class MoveReport:
 
 
 def move_index(
-    source: str | Path, target: str | Path, collection: str = "documents", progress: bool = True
+    source: str | Path,
+    target: str | Path,
+    collection: str = "documents",
+    progress: bool = True,
+    named: str | None = None,
 ) -> MoveReport:
     """Copies a collection of a vector store to another place, and compares every chunk with its copy.
 
     Args:
         source: The folder of an embedded store, or the URL of a server.
         target: The URL of a server, or a folder.
-        collection: Its name, here and there.
+        collection: Its name.
         progress: Whether to show progress.
+        named: Its name in the target; None keeps it. A study looks on a server for the name of its index's folder.
 
     Raises:
         KitError: There is no such index, the target holds another one, or a copy differs from its original.
@@ -60,7 +65,7 @@ def move_index(
         total, record = ours.client.count(), ours.record
         if not total or not record:
             raise KitError(f"the collection {collection!r} in {source} holds no whole index. Build it first.")
-        theirs = open_store(target, collection)
+        theirs = open_store(target, named or collection)
         _check_target(ours, theirs, target)
         copied = 0
         with tqdm(total=total, desc="Moving", unit="chunk", disable=not progress) as bar:

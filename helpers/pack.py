@@ -27,7 +27,8 @@ from .run import ROOT
 
 TOP = "rag-or-fine-tuning"
 PARTS = ("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "pyproject.toml", "constraints.txt",
-         "environment.yml", "helpers", "notebooks", "datasets", "results/reference", "docs", "slides")  # fmt: skip
+         "environment.yml", "helpers", "notebooks", "datasets", "results/reference", "docs", "slides",
+         "benchmarks")  # fmt: skip
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}
 BLOCK = 1 << 20
 

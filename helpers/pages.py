@@ -21,6 +21,7 @@ from IPython.display import HTML
 
 from . import compare, exercises, progress, report
 from .comparable import has_results, read_comparable
+from .latency import in_turns
 from .plots import overview
 from .profiles import PROFILES
 from .records import DataError, KitError
@@ -128,7 +129,7 @@ def measured(root: Path = ROOT) -> str:
     """The main figure and the tables of the results that came with the kit; a sentence where there are none."""
     if not has_results(root / REFERENCE):
         return "No results have been recorded yet; `make run` measures them on your machine."
-    made = read_comparable(root / REFERENCE)
+    made = in_turns(read_comparable(root / REFERENCE), root / REFERENCE)
     words = report.accuracy_in_words(compare.table(made))
     figure = f"![Accuracy of every arm on every question set, with intervals. {words}]({FIGURE})"
     return f"{figure}\n\n{report.markdown(made)}"

@@ -18,6 +18,7 @@ from .comparable import read_comparable
 from .cost import Cost, Prices, break_even, costs, energy_kwh, load_prices, scaled
 from .curves import Curve, read_curves
 from .expectations import Expectation, Verdict, counts, judge
+from .latency import in_turns
 from .records import QUESTION_SETS, Effort, Result
 from .results import write_text
 
@@ -33,7 +34,8 @@ def write_report(folder: Path, out: Path, expectations: Sequence[Expectation] | 
         DataError: The results cannot be compared.
         KitError: The file cannot be written.
     """
-    return write_text(Path(out), page(read_comparable(folder), read_curves(folder), expectations=expectations))
+    results = in_turns(read_comparable(folder), folder)
+    return write_text(Path(out), page(results, read_curves(folder), expectations=expectations))
 
 
 def page(
@@ -41,6 +43,7 @@ def page(
     curves: Mapping[str, Curve] | None = None,
     prices: Prices | None = None,
     expectations: Sequence[Expectation] | None = None,
+    note: str = "",
 ) -> str:
     """The report: tables and figures in one HTML page, with no script and nothing to fetch.
 
@@ -49,16 +52,20 @@ def page(
         curves: Recorded curves by name.
         prices: Those of the data file unless told otherwise.
         expectations: Those of the kit's own world unless told otherwise.
+        note: A sentence on top, such as whose results these are.
     """
     prices, compared = prices or load_prices(), compare.table(results)
     rows = textbook.measured(results, prices)
     found = costs(results, prices)
     sections = [
         ("Before you conclude", _bullets(compare.caveats(results))),
+        ("Take away", _bullets(textbook.take_aways(rows))),
         ("Accuracy", _accuracy(compared)),
         ("Differences from the base model", _contrasts(results)),
+        ("Differences from RAG", _contrasts(results, "rag")),
         ("What was expected, and what came out", _expectations(judge(results, curves, expectations))),
         ("The textbook table, measured", textbook.as_html(rows)),
+        ("Latency, one question at a time", _drawn(latency_figure, compared)),
         ("Quality against time", _drawn(time_figure, compared)),
         ("Effort", _effort(compared, prices)),
         ("Cost, by stated prices", _costs(found, prices) + _drawn(cost_figure, found, prices)),
@@ -72,7 +79,7 @@ def page(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>RAG or fine-tuning? The comparison</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{style}</style></head><body><main><h1>RAG or fine-tuning? The comparison</h1>"
-        f"<p>{html.escape(about(results))}</p>{body}</main></body></html>\n"
+        f"<p>{html.escape(' '.join(filter(None, (note, about(results)))))}</p>{body}</main></body></html>\n"
     )
 
 
@@ -113,6 +120,18 @@ def time_figure(compared: Mapping[str, Mapping[str, Any]], question_set: str = F
     timed = {arm: row[question_set] for arm, row in compared.items() if row.get(question_set, {}).get("total_s")}
     points = {arm: {"x": row["total_s"]["median"], **row["accuracy"]} for arm, row in timed.items()}
     return _pareto(points, f"median time of one answer on {question_set} (s)")
+
+
+def latency_figure(compared: Mapping[str, Mapping[str, Any]], question_set: str = FRONT_SET) -> tuple[Axes, str] | None:
+    """Bars of the median times of one answer, and their description; None where no arm was timed."""
+    timed = {arm: row[question_set] for arm, row in compared.items() if row.get(question_set, {}).get("total_s")}
+    if not timed:
+        return None
+    told = "; ".join(
+        f"{arm} {row['first_token_s']['median']:.2f} s, {row['total_s']['median']:.2f} s" for arm, row in timed.items()
+    )
+    alt = f"Bars of median seconds to the first token and to the whole answer on {question_set}. {told}."
+    return plots.latency_bars(compared, question_set), alt
 
 
 def cost_pareto(
@@ -219,15 +238,15 @@ def _accuracy(compared: Mapping[str, Mapping[str, Any]]) -> str:
     return _drawn(lambda: (plots.overview(compared), alt)) + table + note
 
 
-def _contrasts(results: Sequence[Result]) -> str:
-    if len({result.arm for result in results}) < 2 or all(result.arm != "base" for result in results):
+def _contrasts(results: Sequence[Result], against: str = "base") -> str:
+    if len({result.arm for result in results}) < 2 or all(result.arm != against for result in results):
         return ""
     rows = (
         (c.second, c.question_set, f"{c.difference.value:+.2f} [{c.difference.low:+.2f}, {c.difference.high:+.2f}]",
          f"{c.p:.3f}", "clear" if c.clear else "not told apart")
-        for c in compare.contrasts(results)
+        for c in compare.contrasts(results, against)
     )  # fmt: skip
-    return _table(("arm", "question set", "difference, 95 % interval", "p (Holm)", "against base"), rows)
+    return _table(("arm", "question set", "difference, 95 % interval", "p (Holm)", f"against {against}"), rows)
 
 
 def _expectations(verdicts: Sequence[Verdict]) -> str:
@@ -243,16 +262,8 @@ def _effort(compared: Mapping[str, Mapping[str, Any]], prices: Prices) -> str:
         e = row["effort"]
         measured = [f"{e[name] * scale:,.1f}" for name, (_, scale) in plots.EFFORT_MEASURES.items()]
         kwh = energy_kwh(Effort(**e), prices)
-        rows.append(
-            [
-                arm,
-                *measured,
-                f"{e['cpu_s']:,.1f}",
-                f"{e['tokens_seen']:,}",
-                f"{kwh:.4f}",
-                f"{kwh * prices.energy_per_kwh:.4f}",
-            ]
-        )
+        told = f"{e['cpu_s']:,.1f}", f"{e['tokens_seen']:,}", f"{kwh:.4f}", f"{kwh * prices.energy_per_kwh:.4f}"
+        rows.append([arm, *measured, *told])
     return _table([*head, "energy (kWh, estimated)", "energy ($, estimated)"], rows)
 
 

@@ -25,6 +25,7 @@ from .records import Result
 
 FIELDS = ("id", "row", "rag", "tuning", "measure")
 RAG, TUNED, BOTH = "rag", "customization", "domain_adaptation+customization"
+FORGOTTEN = 1.02  # a perplexity of general text that rose by less may be chance
 COLUMNS = ("row", "RAG (textbook)", "fine-tuning (textbook)", "measured here", "the claim is")
 
 
@@ -40,6 +41,7 @@ class Row:
     support: str
 
 
+ONCE = "Measured once, so without an interval."
 Finding = tuple[str, str]  # a sentence, and one of SUPPORTS
 
 
@@ -109,7 +111,7 @@ def _effort(e: Evidence) -> Finding:
         return _missing(RAG, TUNED)
     sentence = (
         f"{RAG}: {in_words(rag.wall_s)} and {rag.labelled_examples} labels, {rag.documents} documents read; "
-        f"{TUNED}: {in_words(tuned.wall_s)} and {tuned.labelled_examples} labels."
+        f"{TUNED}: {in_words(tuned.wall_s)} and {tuned.labelled_examples} labels. {ONCE}"
     )
     more = tuned.wall_s > rag.wall_s, tuned.labelled_examples > rag.labelled_examples
     return sentence, _all_or_none(more)
@@ -170,7 +172,7 @@ def _permanence(e: Evidence) -> Finding:
     )
     if not math.isclose(shown, plain, rel_tol=1e-6):
         return sentence, "contradicted"
-    return sentence, "supported" if tuned > plain else "contradicted"
+    return sentence, "supported" if tuned > FORGOTTEN * plain else "not decided" if tuned > plain else "contradicted"
 
 
 def _generality(e: Evidence) -> Finding:
@@ -191,7 +193,8 @@ def _compute(e: Evidence) -> Finding:
         return _missing(RAG, BOTH)
     sentence = (
         f"{RAG}: {rag.cpu_s:,.0f} CPU seconds, {rag.peak_memory_bytes / 1e9:.1f} GB at most; {BOTH}: "
-        f"{tuned.cpu_s:,.0f} CPU seconds, {tuned.peak_memory_bytes / 1e9:.1f} GB, {tuned.tokens_seen:,} tokens seen."
+        f"{tuned.cpu_s:,.0f} CPU seconds, {tuned.peak_memory_bytes / 1e9:.1f} GB, {tuned.tokens_seen:,} tokens seen. "
+        f"{ONCE}"
     )
     more = tuned.cpu_s > rag.cpu_s, tuned.peak_memory_bytes > rag.peak_memory_bytes
     return sentence, _all_or_none(more)

@@ -178,8 +178,9 @@ def compare(
     """Compares the results of a folder: accuracy with 95 % intervals, latency, effort."""
     from . import compare as comparison
     from .comparable import read_comparable
+    from .latency import in_turns
 
-    results = read_comparable(folder)
+    results = in_turns(read_comparable(folder), folder)
     compared = comparison.table(results)
     if report is not None or figure is not None:
         _write(folder, compared, report, figure)

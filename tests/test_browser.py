@@ -106,6 +106,7 @@ def lab(place):
         "JUPYTERLAB_SETTINGS_DIR": str(place / "settings"),
         "KIT_RESULTS": str(place / "own"),
         "KIT_TEST_PLACE": str(place),
+        "KIT_BLOCKED_LOG": str(place / "blocked"),
     }  # fmt: skip
     options = ["--no-browser", "--expose-app-in-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
                f"--ServerApp.root_dir={place}", "--IdentityProvider.token=", "--LabApp.news_url=None",
@@ -121,6 +122,8 @@ def lab(place):
     try:
         _wait_for_server(address, server, place / "lab.log")
         yield address
+        blocked = place / "blocked"
+        assert not blocked.exists(), f"a kernel tried to reach {blocked.read_text(encoding='utf-8').split()}"
     finally:
         server.terminate()
         try:

@@ -108,3 +108,30 @@ def test_seeds_are_shown_one_by_one_where_there_are_several():
     mean = sum(found["rag"]["facts_heldout"]) / 3
     assert compare.table(made)["rag"]["facts_heldout"]["accuracy"]["value"] == pytest.approx(mean)
     assert compare.seeds(make_results(arms=("base",), sets=("terms",), profile="quick")) == {}
+
+
+def test_runs_of_one_arm_may_differ_in_their_seed_alone():
+    made = make_results(arms=("base", "rag", "customization"), sets=("facts_heldout",), seeds=(7, 8))
+    check_comparable(made)
+    for arm, change, key in (
+        (
+            "customization",
+            {"adapter": {"triage": {"learning_rate": 1.0, "seed": 8}, "answers": {"seed": 8}}},
+            "adapter",
+        ),
+        ("rag", {"rag": {"k": 1, "chunk_size": 64}}, "rag"),
+    ):
+        other = [replace(r, config=r.config | change) if (r.arm, r.seed) == (arm, 8) else r for r in made]
+        with pytest.raises(DataError, match=f"different settings .`{key}`"):
+            check_comparable(other)
+
+
+def test_results_of_two_machines_are_not_compared_in_their_times(made):
+    assert not any("machines" in told for told in compare.caveats(made))
+    moved = [replace(made[0], hardware=made[0].hardware | {"processor": "another"}), *made[1:]]
+    assert any("different machines" in told for told in compare.caveats(moved))
+
+
+def test_a_perplexity_that_is_no_number_is_left_out(made):
+    broken = [replace(r, metrics=r.metrics | {"perplexity": float("nan")}) for r in made]
+    assert all("perplexity" not in figures for row in compare.table(broken).values() for figures in row.values())

@@ -283,3 +283,10 @@ def test_what_is_not_there_is_named():
     with pytest.raises(AttributeError, match="no exercise 'e9'.*e1, e2"):
         _ = exercises.load("01").e9
     assert "e1" in dir(exercises.load("01"))
+
+
+def test_a_tie_has_several_right_predictions():
+    rule = {"choices": ["triage", "two_hop", "terms"], "otherwise": "Look again."}
+    assert checks.check_prediction("two_hop", ["triage", "two_hop"], rule).state == checks.RIGHT
+    wrong = checks.check_prediction("terms", ["triage", "two_hop"], rule)
+    assert wrong.state == checks.WRONG and "triage" in wrong.reason and "two_hop" in wrong.reason

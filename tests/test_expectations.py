@@ -123,3 +123,12 @@ def test_curves_are_kept_and_judged_by_their_ends(tmp_path):
         Curve("empty", "x", "y", "base", [])
     with pytest.raises(DataError, match="`low` is no number"):
         Curve("gap", "x", "y", "base", [{"x": 1, "value": 1.0, "low": float("nan"), "high": 1.0}])
+
+
+def test_a_short_training_cannot_fail(made):
+    shares = {"customization": [0.0] * 8}
+    for profile, wanted in (("workshop", "failed"), ("quick", "not decided")):
+        results = make_results(profile=profile, arms=("base", "customization"), shares=shares)
+        (found,) = judge(results, None, [expect("customization", margin=0.9)])
+        assert found.verdict == wanted, found.why
+    assert "quick profile makes 2% of a training's passes" in found.why

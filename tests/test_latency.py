@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from synthetic import make_results
 
 from helpers import latency
 from helpers.assistant import Assistant
-from helpers.latency import Timing, against_context, against_index_size, read_timings, slower, summary, time_arms
+from helpers.latency import (
+    Timing,
+    against_context,
+    against_index_size,
+    read_timings,
+    slower,
+    summary,
+    time_arms,
+    write_timings,
+)
 from helpers.records import DataError, Passage, Question
 
 QUESTIONS = [Question(f"q{i}", "facts_heldout", f"What is the site number {i}?", ("a",)) for i in range(4)]
@@ -97,3 +109,27 @@ def test_timings_are_kept(tmp_path, timings):
     path.write_text('{"timings": [{"arm": 1}]}', encoding="utf-8")
     with pytest.raises(DataError, match="latency.json"):
         read_timings(path)
+
+
+def test_rounds_of_one_question_count_once():
+    made = [Timing("a", f"q{q}", turn, 0.0, 0.1, None, 1.0 + q + turn, 10, 1) for q in range(3) for turn in range(3)]
+    assert latency.by_question(made, "a") == {"q0": 2.0, "q1": 3.0, "q2": 4.0}
+    assert slower(made + [replace(t, arm="b") for t in made], "a", "b")["n"] == 3
+
+
+def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_path):
+    results = make_results(arms=("base", "rag"), sets=("facts_heldout", "terms"), profile="quick")
+    asked = [score.question.id for score in results[0].scores][:2]
+    timings = [
+        Timing(arm, q, turn, 0.0, 0.5, None, 1.5 + turn, 9, 2) for arm in ("rag",) for q in asked for turn in (0, 2)
+    ]
+    write_timings(tmp_path / latency.FILE, timings, latency.about(results))
+    made = {(r.arm, r.question_set): r.metrics for r in latency.in_turns(results, tmp_path)}
+    before = {(r.arm, r.question_set): r.metrics for r in results}
+    assert made["rag", "facts_heldout"]["total_s"] == [2.5, 2.5]
+    assert made["rag", "facts_heldout"]["first_token_s"] == [0.5, 0.5]
+    assert made["base", "facts_heldout"] == before["base", "facts_heldout"], "it took no turn"
+    assert made["rag", "terms"] == before["rag", "terms"]
+    others = [replace(r, experiment="f" * 64) for r in results]
+    assert latency.in_turns(others, tmp_path) == others, "a job of another experiment is left alone"
+    assert read_timings(tmp_path / latency.FILE) == timings and read_timings(tmp_path / latency.FILE, {}) == []

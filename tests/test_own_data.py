@@ -337,11 +337,12 @@ def test_a_large_folder_is_sampled_in_quick_and_whole_in_workshop(tmp_path):
     rows = "".join(f"What is the code of paper {n}?,K-{n + 5000},d{n:04}\n" for n in range(0, 1000, 2))
     asked = write(tmp_path / "q.csv", "question,answer,document\n" + rows)
     quick = prepare(documents, asked, profile="quick", out=tmp_path / "out")
+    asks = profiles.PROFILES["quick"].questions_per_set
     sampled, few = read_documents(quick.folder / "documents"), open_dataset(quick.folder).questions("facts_heldout")
-    assert len(sampled) == profiles.PROFILES["quick"].own_documents and len(few) == 24
+    assert len(sampled) == profiles.PROFILES["quick"].own_documents and len(few) == asks
     assert {name for q in few for name in q.documents} <= {document.id for document in sampled}
     assert any("takes 100 of the 1000 documents" in note for note in quick.notes)
-    assert any("asks 24 of the 500 questions" in note for note in quick.notes)
+    assert any(f"asks {asks} of the 500 questions" in note for note in quick.notes)
     whole = prepare(documents, asked, profile="workshop", out=tmp_path / "out")
     assert len(list((whole.folder / "documents").iterdir())) == 1000
     assert len(open_dataset(whole.folder).questions("facts_heldout")) == 500

@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from synthetic import make_results
 
-from helpers import exercises, pages
+from helpers import compare, exercises, pages, report
 from helpers.records import DataError, KitError
+from helpers.results import write_result
 from helpers.run import ROOT, read_times
 
 LESSONS = pages.lessons()
@@ -208,3 +210,20 @@ def test_the_map_shows_minutes_and_what_was_solved(tmp_path, monkeypatch):
     assert f"1 of {len(lesson.exercises)}<" in row and f"1 of {len(lesson.quiz.questions)}<" in row
     assert row.count("●") == 2
     assert f"{LESSONS[5].reading} minutes" in row
+
+
+def test_recorded_results_reach_the_readme_with_every_number(kit):
+    made = make_results(arms=("base", "rag"), sets=("facts_heldout", "terms"))
+    for old in (kit / "results" / "reference").glob("*.seed*.json"):
+        old.unlink()
+    for each in made:
+        write_result(kit / "results" / "reference", each)
+    changed = pages.bring_up_to_date(kit)
+    assert kit / "README.md" in changed and (kit / pages.FIGURE).stat().st_size > 10_000
+    text = (kit / "README.md").read_text(encoding="utf-8")
+    assert report.about(made) in text and f"]({pages.FIGURE})" in text
+    for row in compare.table(made).values():
+        for name in ("facts_heldout", "terms"):
+            a = row[name]["accuracy"]
+            assert f"{a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]" in text
+    assert pages.outdated(kit) == {}

@@ -15,6 +15,7 @@ from matplotlib.colors import to_rgb  # noqa: E402
 from matplotlib.text import Text  # noqa: E402
 
 from helpers import plots, study  # noqa: E402
+from helpers.plots import style  # noqa: E402
 from helpers.records import DataError, Effort, KitError  # noqa: E402
 from helpers.trainer import Moment
 
@@ -263,3 +264,16 @@ def test_a_training_curve_shows_every_point_whole():
     assert all(tick == int(tick) for tick in ax.get_xticks())
     with pytest.raises(DataError, match="not reported"):
         plots.training_curve([])
+
+
+@pytest.mark.parametrize("arm", [*plots.ARM_NAMES, "an arm of somebody else's"])
+def test_lines_can_be_told_from_white_paper(arm):
+    assert style.contrast_with_white(style.line_colour(arm)) >= 3
+
+
+def test_the_distribution_of_times_is_drawn_whole():
+    ax = plots.latency_distribution({"rag": [0.2, 0.4, 0.1], "base": [0.1], "nobody": []})
+    assert [line.get_label() for line in ax.lines] == ["rag (n = 3)", "base (n = 1)"]
+    assert list(ax.lines[0].get_xdata())[1:] == [0.1, 0.2, 0.4] and ax.lines[0].get_ydata()[-1] == 1
+    with pytest.raises(DataError, match="no times"):
+        plots.latency_distribution({"base": []})

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import run_python
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -263,3 +264,9 @@ def test_binder_and_the_dev_container_ask_for_what_there_is():
 
 def test_ci_makes_the_slides():
     assert "\nmake slides || echo" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_importing_the_kit_loads_none_of_the_heavy_libraries():
+    heavy = "{'torch', 'transformers', 'peft', 'llama_index', 'chromadb', 'matplotlib', 'pandas', 'scipy'}"
+    run = run_python("-c", f"import helpers, sys; print(sorted({heavy} & set(sys.modules)))")
+    assert run.stdout.strip() == "[]", run.stdout + run.stderr

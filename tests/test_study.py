@@ -16,6 +16,7 @@ from conftest import interrupted_at, make_tiny
 from helpers import compare, metrics, profiles, results
 from helpers.arms import FEW_SHOT, solved_examples
 from helpers.models import load_model
+from helpers.moving import move_index
 from helpers.rag import RagSettings
 from helpers.readers import read_documents
 from helpers.records import DataError, KitError
@@ -247,3 +248,13 @@ def test_a_damaged_result_is_named(study):
     (frame.out / name).write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="cannot be read as a result"):
         study().run(["base"], ["terms"])
+
+
+def test_an_index_that_was_moved_to_a_server_is_used_there(study, server, tmp_path):
+    at_home = study(tmp_path / "home")
+    at_home.index()
+    (store,) = (tmp_path / "home").rglob("store")
+    moved = move_index(store, server, progress=False, named=store.parent.name)
+    served = study(tmp_path / "served", vector_store=server)
+    index, report, _ = served.index()
+    assert report.reembedded == 0 and len(index.nodes) == moved.chunks > 0

@@ -443,3 +443,10 @@ def test_the_quiz_on_the_page_gives_the_verdict_of_the_quiz():
     page = static(quiz)
     assert all(frame.escape(choice) in page for question in quiz.questions for choice in question.choices)
     assert not any(frame.escape(question.because) in page for question in quiz.questions)
+
+
+def test_a_panel_that_is_made_anew_ends_the_training_of_the_one_before(trainer, tiny, tmp_path):
+    trainer.button.click()
+    widgets.training_panel(tiny, PAIRS, (), tmp_path / "second", 128)
+    assert trainer.wait(300) and trainer.halt.is_set()
+    assert "Stopped" in trainer.status.value

@@ -14,6 +14,7 @@ from .curves import (
     freshness,
     latency_against_context,
     latency_against_index,
+    latency_distribution,
     learning_curves,
     sweep_line,
     training_curve,
@@ -25,6 +26,6 @@ from .style import ARM_COLOURS, ARM_HATCHES, ARM_MARKERS, ARM_NAMES
 __all__ = [
     "ARM_COLOURS", "ARM_HATCHES", "ARM_MARKERS", "ARM_NAMES", "EFFORT_MEASURES", "SCREEN_DPI", "accuracy_bars",
     "accuracy_heatmap", "break_even_lines", "effort_bars", "freshness", "image", "latency_against_context",
-    "latency_against_index", "latency_bars", "learning_curves", "overview", "pareto", "plt", "show", "sweep_line",
-    "training_curve",
+    "latency_against_index", "latency_bars", "latency_distribution", "learning_curves", "overview", "pareto", "plt",
+    "show", "sweep_line", "training_curve",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ..records import DataError
-from .style import ARM_COLOURS, OKABE_ITO, SMALL, bare, label_points, marker, new_axes, number
+from .style import OKABE_ITO, SMALL, bare, label_points, line_colour, marker, new_axes, number
 
 if TYPE_CHECKING:
     from ..trainer import Moment
@@ -48,7 +48,7 @@ def sweep_line(
     joined = not any(isinstance(point["x"], str) for point in points)
     at, values = [p["x"] for p in points], [p["value"] for p in points]
     reach = [[p["value"] - p["low"] for p in points], [p["high"] - p["value"] for p in points]]
-    colour = ARM_COLOURS.get(label, OKABE_ITO[(len(ax.containers) + 5) % 8])
+    colour = line_colour(label, OKABE_ITO[(len(ax.containers) + 5) % 8])
     ax.errorbar(at, values, reach, fmt=other + ("-" if joined else ""), color=colour, capsize=3, label=label)
     for point, after in zip(points, [*points[1:], points[-1]], strict=True):
         beside = (
@@ -98,6 +98,34 @@ def latency_against_index(points: Sequence[Mapping[str, Any]], ax: Axes | None =
     return ax
 
 
+def latency_distribution(
+    seconds: Mapping[str, Sequence[float]], what: str = "time of one answer (s)", ax: Axes | None = None
+) -> Axes:
+    """The full distribution of times: for each arm the share of answers that had come after so many seconds.
+
+    Args:
+        seconds: The times of an arm's answers, by arm.
+        what: The title of the axis of times.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The Axes, seconds on a logarithmic scale.
+
+    Raises:
+        DataError: No arm has any time.
+    """
+    timed = {arm: values for arm, values in seconds.items() if len(values)}
+    if not timed:
+        raise DataError("there are no times to draw: time the arms first")
+    ax = new_axes(ax, 7.6, 4.0)
+    for arm, values in timed.items():
+        ax.ecdf(values, label=f"{arm} (n = {len(values)})", color=line_colour(arm), linewidth=1.8)
+    ax.set(xscale="log", xlabel=what, ylabel="share of answers", ylim=(0, 1))
+    ax.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    bare(ax)
+    return ax
+
+
 def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], x: str, y: str, ax: Axes | None = None) -> Axes:
     """One line an arm, each with its intervals and its name at its end.
 
@@ -121,7 +149,7 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], x: str, y
         ax.fill_between(
             at, [p["low"] for p in points], [p["high"] for p in points], color=marker(arm)["color"], alpha=0.2
         )
-        ax.plot(at, [p["value"] for p in points], label=arm, **marker(arm))
+        ax.plot(at, [p["value"] for p in points], label=arm, **_line(arm))
     ax.set(xlabel=x, ylabel=y)
     if y.startswith("accuracy"):
         ax.set_ylim(-0.03, 1.05)
@@ -208,7 +236,7 @@ def break_even_lines(
     ax = new_axes(ax, 7.6, 4.6)
     for place, (arm, costs) in enumerate(monthly.items()):
         at = slice(place % 3, None, 6)
-        ax.plot(queries, np.maximum(costs, 1e-6), label=arm, linewidth=1.8, markevery=at, **marker(arm))
+        ax.plot(queries, np.maximum(costs, 1e-6), label=arm, linewidth=1.8, markevery=at, **_line(arm))
     named: list[float] = []
     for x, y in sorted(crossings):
         ax.plot(x, y, marker="o", markersize=13, markerfacecolor="none", markeredgecolor="black", linestyle="none")
@@ -248,3 +276,9 @@ def training_curve(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     bare(ax)
     return ax
+
+
+def _line(arm: str) -> dict[str, Any]:
+    """The look of an arm's line: its markers, and a colour dark enough for a line."""
+    look = marker(arm)
+    return look | {"color": line_colour(arm), "markerfacecolor": look["color"]}

@@ -7,7 +7,9 @@ from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 
 from ..records import QUESTION_SETS, DataError
 
@@ -21,6 +23,7 @@ _COLOURS = (*OKABE_ITO[:4], OKABE_ITO[7], *OKABE_ITO[5:7], OKABE_ITO[4], "#99999
 ARM_COLOURS = dict(zip(ARM_NAMES, _COLOURS, strict=True))
 ARM_HATCHES = dict(zip(ARM_NAMES, ("", "\\\\", "//", "xx", "oo", "..", "++", "||", "--", "**"), strict=True))
 ARM_MARKERS = dict(zip(ARM_NAMES, "osD^vPX<>p", strict=True))
+LINE_CONTRAST = 3.0
 SMALL = 8  # points: numbers beside bars and points
 
 
@@ -38,6 +41,24 @@ def marker(arm: str) -> dict[str, Any]:
     """Colour and form of an arm's points, with an edge that keeps light colours visible on white."""
     colour = ARM_COLOURS.get(arm, "0.5")
     return {"color": colour, "marker": ARM_MARKERS.get(arm, "o"), "markeredgecolor": "0.2", "markeredgewidth": 0.7}
+
+
+def line_colour(name: str, otherwise: str = "0.5") -> str:
+    """The colour of an arm's lines: that of its bars, made darker until it has a contrast of 3 to 1 with white.
+
+    Formula: relative luminance and contrast of the Web Content Accessibility Guidelines 2.2, success criterion 1.4.11.
+    """
+    colour = np.array(to_rgb(ARM_COLOURS.get(name, otherwise)))
+    while contrast_with_white(colour) < LINE_CONTRAST:
+        colour = colour * 0.97
+    return to_hex(colour)
+
+
+def contrast_with_white(colour: Any) -> float:
+    """How many times as light as this colour white is, 1 to 21."""
+    parts = np.array(to_rgb(colour))
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return 1.05 / (float(linear @ (0.2126, 0.7152, 0.0722)) + 0.05)
 
 
 def number(value: float) -> str:

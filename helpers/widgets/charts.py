@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from ..plots.style import ARM_COLOURS, OKABE_ITO, number
+from ..plots.style import OKABE_ITO, line_colour, number
 from .frame import escape
 
 WIDTH, HEIGHT = 800, 380
@@ -54,7 +54,7 @@ def line_chart(
     parts = _grid(x_ticks, y_ticks, lambda x: place(x, y_low)[0], lambda y: place(x_low, y)[1])
     ends = []
     for n, (name, line) in enumerate(series.items()):
-        colour = _hex(ARM_COLOURS.get(name, OKABE_ITO[(n + 5) % len(OKABE_ITO)]))
+        colour = line_colour(name, OKABE_ITO[(n + 5) % len(OKABE_ITO)])
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
         dash = DASHES[n % len(DASHES)]
         parts.append(
@@ -136,7 +136,3 @@ def _text(x: float, y: float, text: str, anchor: str = "start", weight: str = "n
         f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size}' text-anchor='{anchor}' font-weight='{weight}' fill='#111'>"
         f"{escape(text)}</text>"
     )
-
-
-def _hex(colour: str | Sequence[float]) -> str:
-    return colour if isinstance(colour, str) else "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])

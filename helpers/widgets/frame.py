@@ -176,6 +176,8 @@ class Panel:
             made = self.work(**wanted)
         except KitError as error:
             self.fail(str(error))
+        except KeyboardInterrupt:
+            self.fail("Stopped. Press the button to begin again." if self.button else "Stopped.")
         except Exception as error:
             self.fail(f"This did not work: {type(error).__name__}: {error}")
         else:

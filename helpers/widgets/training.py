@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,9 @@ SHOWN_EPOCHS = 3  # the answers of the last ones stand beside those before the t
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 
 
+_panels: weakref.WeakSet[TrainingPanel] = weakref.WeakSet()
+
+
 class TrainingPanel(Panel):
     """A training in a thread of its own, so that the notebook stays free; one training at a time."""
 
@@ -50,6 +55,9 @@ class TrainingPanel(Panel):
         self.curve: list[tuple[float, float]] = []
         self.answers: list[tuple[int, list[str]]] = []
         self.halt, self.thread = threading.Event(), None
+        for other in _panels:
+            other.halt.set()  # its cell was run again: the training of the panel that it showed before ends
+        _panels.add(self)
         self.stop_button = ipywidgets.Button(description="Stop", disabled=True)
         self.resume_button = ipywidgets.Button(description="Go on", disabled=True)
         super().__init__(
@@ -149,14 +157,15 @@ class TrainingPanel(Panel):
         return self._drawn()
 
     def _follower(self, epoch: int, epochs: int, done: int):
+        begun = time.perf_counter()
+
         def follow(moment: Moment) -> None:
             """Adds the moment to the curve and says how far the training is."""
             if self.curve and self.curve[-1][0] >= done + moment.step:
                 return
             self.curve.append((done + moment.step, moment.loss))
-            left = moment.seconds_left + (epochs - epoch) * moment.steps * moment.seconds_left / max(
-                1, moment.steps - moment.step
-            )
+            a_step = (time.perf_counter() - begun) / max(1, moment.step)
+            left = a_step * (epochs * moment.steps - (epoch - 1) * moment.steps - moment.step)
             self.result.value = self._drawn()
             if not self.halt.is_set():
                 self.say(

@@ -1,0 +1,67 @@
+"""Records what continued pretraining gains and forgets: three curves in results/reference.
+
+    python benchmarks/retention_curves.py
+
+`retention_learning_rate` and `retention_epochs` are the accuracy on general questions, by which two expectations are
+judged; `continued_pretraining` is the perplexity of domain text that was not read, which notebook 05 draws. The
+training is `domain` on the world of the training sweep, without replay; only the rate or the passes differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from training_sweep import Bench, options, where_and_when
+
+from helpers import compare, trainings
+from helpers.assistant import Assistant
+from helpers.curves import Curve, write_curve
+from helpers.evaluate import evaluate, sample, text_perplexity
+from helpers.finetune import train
+from helpers.live import show
+from helpers.material import TrainSettings
+from helpers.profiles import get_profile
+
+RATES = (1e-4, 3e-4, 1e-3, 3e-3)
+EPOCHS = (1, 2, 4)
+ARM = "domain_adaptation"
+
+
+def point(bench: Bench, settings: TrainSettings, folder: Path, questions: int) -> tuple[dict[str, Any], float]:
+    """Trains in one way; the accuracy on general questions, and the perplexity of unread domain text."""
+    material = trainings.material("domain", bench.dataset)
+    tuned = train(bench.fm, material, settings, folder, listener=show(folder.name))
+    assistant = Assistant(bench.fm, tuned.folder)
+    asked = sample(bench.dataset.questions("general"), questions)
+    kept = compare.accuracy(evaluate(assistant, asked).scores)
+    return kept, text_perplexity(assistant, bench.dataset.corpus("validation"))
+
+
+def main() -> None:
+    """Trains and measures each point; finished points are not trained again."""
+    arguments = options(__doc__, "results/reference", 100).parse_args()
+    bench = Bench(arguments.work, arguments.questions)
+    plain = replace(trainings.settings("domain", get_profile("workshop"), seed=7), replay=0.0)
+    rates, passes, read = [], [], []
+    for rate in RATES:
+        settings = replace(plain, learning_rate=rate)
+        kept, _ = point(bench, settings, arguments.work / f"retention-rate-{rate:g}", arguments.questions)
+        rates.append({"x": rate} | kept)
+    for epochs in EPOCHS:
+        settings = replace(plain, epochs=epochs)
+        kept, perplexity = point(bench, settings, arguments.work / f"retention-{epochs}", arguments.questions)
+        passes.append({"x": epochs} | kept)
+        read.append({"x": epochs, "value": perplexity, "low": perplexity, "high": perplexity})
+    about, general = where_and_when(), "accuracy on general questions"
+    for curve in (
+        Curve("retention_learning_rate", "learning rate", general, ARM, rates, about),
+        Curve("retention_epochs", "passes over the corpus", general, ARM, passes, about),
+        Curve("continued_pretraining", "passes over the corpus", "perplexity of domain text", ARM, read, about),
+    ):
+        print(write_curve(arguments.out, curve))
+
+
+if __name__ == "__main__":
+    main()
