@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ..records import DataError
-from .style import OKABE_ITO, SMALL, bare, label_points, line_colour, marker, new_axes, number
+from .style import OKABE_ITO, SMALL, bare, label_points, line_colour, marker, new_axes, number, plain_decades
 
 if TYPE_CHECKING:
     from ..trainer import Moment
@@ -120,7 +120,8 @@ def latency_distribution(
     ax = new_axes(ax, 7.6, 4.0)
     for arm, values in timed.items():
         ax.ecdf(values, label=f"{arm} (n = {len(values)})", color=line_colour(arm), linewidth=1.8)
-    ax.set(xscale="log", xlabel=what, ylabel="share of answers", ylim=(0, 1))
+    ax.set(xscale="log", xlabel=what, ylabel="share of answers", ylim=(0, 1.02))
+    plain_decades(ax, [seconds for values in timed.values() for seconds in values])
     ax.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     bare(ax)
     return ax

@@ -8,10 +8,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
 
 from ..records import DataError
-from .style import SMALL, bare, label_points, marker, new_axes, sets_with, with_n
+from .style import SMALL, bare, label_points, marker, new_axes, plain_decades, sets_with, with_n
 
 
 def accuracy_heatmap(compared: Mapping[str, Mapping[str, Any]], ax: Axes | None = None) -> Axes:
@@ -126,9 +125,7 @@ def pareto(
     ax.set_xlim(min(values) / 2.2, max(values) * 2.2)
     ax.set_ylim(-0.06, 1.06)
     ax.set(xlabel=f"{x}   (left is better)", ylabel=y)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 100 * min(values) else (1,)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.minorticks_off()
+    plain_decades(ax, values)
     ax.grid(color="0.92")
     ax.set_axisbelow(True)
     bare(ax)

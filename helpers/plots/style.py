@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from ..records import QUESTION_SETS, DataError
 
@@ -86,6 +87,13 @@ def with_n(question_set: str, cells: Sequence[Mapping[str, float] | None]) -> st
     n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     name = question_set.replace("_", "\n") if len(question_set) > 11 else question_set
     return f"{name}\nn = {n}"
+
+
+def plain_decades(ax: Axes, values: Sequence[float]) -> None:
+    """Marks on a logarithmic x axis at 1, 2 and 5 of each decade, as plain numbers; at 1 alone where there are many."""
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 100 * min(values) else (1,)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.minorticks_off()
 
 
 def bare(ax: Axes) -> None:
