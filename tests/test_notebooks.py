@@ -39,7 +39,7 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 PROGRESS_BAR = re.compile(r"\d+%\||\d+it \[|\d+(\.\d+)?(s/it|it/s)")
 WARNING = re.compile(r"\b\w*Warning\b|\bTraceback\b")
 HERE = re.escape(str(NOTEBOOKS.parent))
-OWN_PATH = re.compile(rf"(?<![\w.])(/home/|/root/|/Users/|/tmp/|/var/folders/|{HERE}|[A-Z]:\\)")
+OWN_PATH = re.compile(rf"(?<!\w)(/home/|/root/|/Users/|/tmp/|/var/folders/|{HERE}|[A-Z]:\\)")
 
 
 def offline(results: Path) -> dict[str, str]:
