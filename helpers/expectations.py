@@ -107,10 +107,10 @@ def judge(
 
 
 def _bearing(found: Verdict, results: Sequence[Result]) -> Verdict:
-    """A failure is none where the trainings made a small part of their passes alone, as in the quick profile."""
+    """Nothing is decided, either way, where trainings made a small part of their passes alone, as in quick."""
     arms = {quantity.get("arm") for quantity in (found.expectation.first, found.expectation.second)}
     short = {r.profile for r in results if r.arm in arms and r.config.get("adapter") and _share(r.profile) < 1}
-    if found.verdict != "failed" or not short:
+    if found.verdict not in ("held", "failed") or not short:
         return found
     part = min(map(_share, short))
     why = f"{found.why} The {' and '.join(sorted(short))} profile makes {part:.0%} of a training's passes: too few."

@@ -75,7 +75,7 @@ def train(
         KitError: The loss became NaN, the disk is full, `out` or `start` holds something else, or there is no second
             process to share with. Nothing is lost.
     """
-    from .sharding import check_processes, tuned_state
+    from .sharding import check_processes
     from .trainer import Listener
 
     if fsdp:
@@ -105,13 +105,20 @@ def train(
         whole=not hasattr(trainer.model.model, "get_base_model"), identity=identity, base_hash=fm.hash,
         decisions=decisions,
     )  # fmt: skip
-    state = tuned_state(trainer.model.model)
-    if is_first_process():
-        write_tuned(out, fm, trainer.model.model, made, state)
-    wait_for_processes()
+    _keep(made, fm, trainer.model.model)
     del trainer
     release_freed_memory()
     return read_tuned(out)
+
+
+def _keep(made: Tuned, fm: FoundationModel, model: nn.Module) -> None:
+    """Writes the weights by the first of the processes, each of which gives its share; the others wait."""
+    from .sharding import tuned_state
+
+    state = tuned_state(model)
+    if is_first_process():
+        write_tuned(made.folder, fm, model, made, state)
+    wait_for_processes()
 
 
 def _tell_too_long(ids: Sequence[str], limit: int) -> None:

@@ -104,15 +104,28 @@ def _exact_head(fm: FoundationModel) -> Iterator[None]:
     if not isinstance(head, torch.nn.Linear) or head.weight.dtype == torch.float32:
         yield
         return
-    state = (head.weight.data_ptr(), head.weight._version)  # the version counts every write into the weights
-    if fm.exact_head is None or fm.exact_head[0] != state:
-        fm.exact_head = state, head.weight.float()
-    weight, bias = fm.exact_head[1], None if head.bias is None else head.bias.float()
+    weight, bias = _exact_weight(fm), None if head.bias is None else head.bias.float()
     head.forward = lambda hidden: torch.nn.functional.linear(hidden.float(), weight, bias)
     try:
         yield
     finally:
         del head.forward
+
+
+def make_ready(fm: FoundationModel) -> None:
+    """Does now what weights that were just put in would cost their first answer, so that it can be timed fairly."""
+    head = fm.model.get_output_embeddings()
+    if isinstance(head, torch.nn.Linear) and head.weight.dtype != torch.float32:
+        _exact_weight(fm)
+
+
+def _exact_weight(fm: FoundationModel) -> torch.Tensor:
+    """The last layer's weights in float32: a copy that is kept until the weights are written again."""
+    weight = fm.model.get_output_embeddings().weight
+    state = (weight.data_ptr(), weight._version)  # the version counts every write
+    if fm.exact_head is None or fm.exact_head[0] != state:
+        fm.exact_head = state, weight.detach().float()
+    return fm.exact_head[1]
 
 
 def _check_length(fm: FoundationModel, prompt: str, tokens: int, new: int) -> None:

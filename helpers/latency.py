@@ -267,7 +267,11 @@ def about(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timing:
-    answer = assistant.ask(question)
+    from .generation import make_ready
+
+    with assistant.model.using(assistant.adapter):
+        make_ready(assistant.model)  # whoever's turn comes after other weights would pay for them otherwise
+        answer = assistant.ask(question)
     after = answer.new_tokens - 1
     per_token = (answer.total_s - answer.first_token_s) / after if after > 0 else None
     return Timing(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from llama_index.core import Document as LlamaDocument
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
@@ -89,13 +90,7 @@ def build_index(
     before = {document_id: node_hash for node_hash, document_id in pipeline.docstore.get_all_document_hashes().items()}
     wanted = [to_llama_index(document) for document in documents]
     waiting = [document for document in wanted if before.get(document.id_) != document.hash]
-    embedded: set[str | None] = set()
-    with tqdm(total=len(waiting), desc="Indexing", unit="document", disable=not (progress and waiting)) as bar:
-        for start in range(0, len(waiting), DOCUMENTS_A_BATCH):
-            batch = waiting[start : start + DOCUMENTS_A_BATCH]
-            nodes = pipeline.run(documents=batch, store_doc_text=False)
-            embedded.update(node.ref_doc_id for node in nodes)
-            bar.update(len(batch))
+    embedded = _embed(waiting, pipeline, progress)
     if not part:
         pipeline.docstore_strategy = DocstoreStrategy.UPSERTS_AND_DELETE  # safe now: this is the whole collection
         pipeline.run(documents=wanted, store_doc_text=False)
@@ -110,6 +105,18 @@ def build_index(
         wall_s=time.perf_counter() - started,
     )
     return index, report
+
+
+def _embed(waiting: Sequence[LlamaDocument], pipeline: IngestionPipeline, progress: bool) -> set[str | None]:
+    """Sends documents through the pipeline in batches; the ids of those that were embedded."""
+    embedded: set[str | None] = set()
+    with tqdm(total=len(waiting), desc="Indexing", unit="document", disable=not (progress and waiting)) as bar:
+        for start in range(0, len(waiting), DOCUMENTS_A_BATCH):
+            batch = waiting[start : start + DOCUMENTS_A_BATCH]
+            nodes = pipeline.run(documents=batch, store_doc_text=False)
+            embedded.update(node.ref_doc_id for node in nodes)
+            bar.update(len(batch))
+    return embedded
 
 
 def open_index(store: Store, embed_model: BaseEmbedding, settings: RagSettings | None = None) -> Index:

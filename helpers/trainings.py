@@ -1,7 +1,9 @@
 """The kit's own trainings: what each learns from, and with which settings.
 
-The settings follow the trials that benchmarks/training_sweep.py made on a world of another seed and recorded in
-results/reference/training_sweep.json, as far as these go; `domain`, `domain,triage` and `passages` have no trial yet.
+benchmarks/training_sweep.py measures trials on a world of another seed; results/reference/training_sweep.json holds
+those that were made. None of them has exactly the settings below: `domain+pairs` is the best recorded one with fewer
+passes over the pairs and with replay, `triage` goes on where the recorded one had learned too little, and the others
+have no recorded trial yet.
 
 | name | learns from | serves |
 | --- | --- | --- |

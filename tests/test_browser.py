@@ -191,22 +191,24 @@ class Watched:
         ]
 
 
+def opened(lab, browser, name):
+    """The notebook of this name in a page of its own, which is closed at the end."""
+    watched = Watched(browser.new_page(viewport={"width": 1400, "height": 1000}))
+    watched.open(lab, name)
+    yield watched
+    watched.page.close()
+
+
 @pytest.fixture(scope="module")
 def start_here(lab, browser):
     """Notebook 00 as it is committed, run once in the browser."""
-    watched = Watched(browser.new_page(viewport={"width": 1400, "height": 1000}))
-    watched.open(lab, "00_start_here.ipynb")
-    yield watched
-    watched.page.close()
+    yield from opened(lab, browser, "00_start_here.ipynb")
 
 
 @pytest.fixture(scope="module")
 def scratch(lab, browser):
     """The scratch notebook, run once; the tests below move its widgets one after the other."""
-    watched = Watched(browser.new_page(viewport={"width": 1400, "height": 1000}))
-    watched.open(lab, "scratch.ipynb")
-    yield watched
-    watched.page.close()
+    yield from opened(lab, browser, "scratch.ipynb")
 
 
 def output(watched, name):

@@ -125,10 +125,11 @@ def test_curves_are_kept_and_judged_by_their_ends(tmp_path):
         Curve("gap", "x", "y", "base", [{"x": 1, "value": 1.0, "low": float("nan"), "high": 1.0}])
 
 
-def test_a_short_training_cannot_fail(made):
+@pytest.mark.parametrize(("relation", "verdict"), [("above", "failed"), ("below", "held")])
+def test_a_short_training_decides_nothing(relation, verdict):
     shares = {"customization": [0.0] * 8}
-    for profile, wanted in (("workshop", "failed"), ("quick", "not decided")):
+    for profile, wanted in (("workshop", verdict), ("quick", "not decided")):
         results = make_results(profile=profile, arms=("base", "customization"), shares=shares)
-        (found,) = judge(results, None, [expect("customization", margin=0.9)])
+        (found,) = judge(results, None, [expect("customization", relation=relation, margin=0.9)])
         assert found.verdict == wanted, found.why
     assert "quick profile makes 2% of a training's passes" in found.why

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from conftest import make_tiny
 from synthetic import make_results
 
 from helpers import latency
 from helpers.assistant import Assistant
+from helpers.finetune import Material, TrainSettings, train
 from helpers.latency import (
     Timing,
     against_context,
@@ -19,7 +21,8 @@ from helpers.latency import (
     time_arms,
     write_timings,
 )
-from helpers.records import DataError, Passage, Question
+from helpers.models import load_model
+from helpers.records import DataError, Example, Passage, Question
 
 QUESTIONS = [Question(f"q{i}", "facts_heldout", f"What is the site number {i}?", ("a",)) for i in range(4)]
 
@@ -133,3 +136,23 @@ def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_p
     others = [replace(r, experiment="f" * 64) for r in results]
     assert latency.in_turns(others, tmp_path) == others, "a job of another experiment is left alone"
     assert read_timings(tmp_path / latency.FILE) == timings and read_timings(tmp_path / latency.FILE, {}) == []
+
+
+def test_no_answer_pays_for_the_weights_of_another(tmp_path):
+    fm = load_model(make_tiny("Llama", tmp_path / "model"), device="cpu", dtype="bfloat16")
+    pairs = tuple(Example(f"p{i}", "answers", f"Which is number {i}?", f"{i}") for i in range(4))
+    settings = TrainSettings(None, epochs=1, batch_size=2, max_length=96, compile=False)
+    whole = train(fm, Material(pairs=pairs), settings, tmp_path / "whole").folder
+    copies = []
+
+    class Watched(Assistant):
+        def ask(self, question, max_new_tokens=None):
+            before = fm.exact_head
+            answer = super().ask(question, max_new_tokens)
+            copies.append(fm.exact_head is not before)
+            return answer
+
+    arms = {"base": Watched(fm), "whole": Watched(fm, adapter=whole)}
+    time_arms(arms, QUESTIONS, repeats=2)
+    assert copies[:2] == [True, True], "the warm-up pays, or this proves nothing"
+    assert len(copies) == 2 + 2 * 2 * len(QUESTIONS) and not any(copies[2:])
