@@ -1,11 +1,10 @@
-"""Notebook 06 alone: it opens from result files within half a minute, and each number in its text comes from them."""
+"""Notebook 06 alone: it opens from result files, and each number in its text comes from them."""
 
 from __future__ import annotations
 
 import ast
 import os
 import re
-import time
 
 import nbformat
 import papermill
@@ -26,7 +25,7 @@ LINKS = re.compile(r"\[[^\]]*\]\([^)]*\)|`[^`]*`|notebook \d\d|[Ee]xercise \d|nu
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
-    """The notebook, executed from results of all arms without a network, with the seconds that it took."""
+    """The notebook, executed from results of all arms without a network."""
     folder = tmp_path_factory.mktemp("reference")
     made = make_results()
     for each in made:
@@ -34,12 +33,11 @@ def executed(tmp_path_factory):
     own = tmp_path_factory.mktemp("own")
     environment = offline(own)
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment["PYTHONPATH"]])
-    started = time.perf_counter()
     notebook = papermill.execute_notebook(
         str(PATH), str(own / "06.ipynb"), {"REFERENCE": str(folder)}, cwd=str(PATH.parent), kernel_name="python3",
         language="python", progress_bar=False, kernel_manager_class=kernel_manager([], environment),
     )  # fmt: skip
-    return notebook, made, time.perf_counter() - started, own
+    return notebook, made, own
 
 
 def shown(notebook) -> str:
@@ -52,9 +50,8 @@ def shown(notebook) -> str:
 
 
 def test_it_opens_from_reference_results_and_says_so(executed):
-    notebook, made, seconds, own = executed
+    notebook, made, own = executed
     text = shown(notebook)
-    assert seconds < 30, "the notebook alone must open within half a minute"
     assert "the results that came with the kit, not runs of yours" in text and report.about(made) in text
     page = (own / "reference" / "comparison.html").read_text(encoding="utf-8")
     assert "not runs of yours" in page and (own / "reference" / "compared.json").is_file()
@@ -62,7 +59,7 @@ def test_it_opens_from_reference_results_and_says_so(executed):
 
 
 def test_every_arm_and_its_numbers_are_shown(executed):
-    notebook, made, _, _ = executed
+    notebook, made, _ = executed
     text = shown(notebook)
     for arm, row in compare.table(made).items():
         for name in ("facts_heldout", "triage"):
