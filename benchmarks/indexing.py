@@ -6,7 +6,7 @@
 The same work: the same documents, cut by the same LlamaIndex parsers into the same chunks, embedded by the same model
 from the same folder. The stock peer is what LlamaIndex gives without further settings: float32, ten chunks a batch, the
 vectors kept in memory, while the kit also writes them to disk. `same_settings` is that peer with the kit's dtype and
-batch. The hit rates of vector search over both indexes must agree: by at most one question in a hundred.
+batches of 32. The hit rates of vector search over both indexes must agree: by at most one question in a hundred.
 
 The limit is the machine's matrix product; a chunk needs two operations a token and weight, attention left out.
 """
@@ -23,6 +23,7 @@ from measuring import DATASET, finish, matrix_peak, options, ratio, repeats_of, 
 
 from helpers import data, models
 from helpers.chunking import RagSettings, to_llama_index, transformations
+from helpers.devices import choose_dtype
 from helpers.rag import build_index, open_store
 from helpers.readers import read_documents
 from helpers.records import Document, Question
@@ -31,14 +32,15 @@ from helpers.retrieval import expected_nodes
 SETS = ("facts_trained", "facts_heldout")
 DEPTHS = (1, 5)
 QUICK_DOCUMENTS = 40
+LARGE_BATCH = 32  # chunks a batch of the peer with the kit's dtype
 APART = 0.01  # share of the questions by which hit rates may differ
 
 
-def stock_embedder(folder: str) -> Any:
-    """LlamaIndex's embedder of a folder with nothing else said."""
+def stock_embedder(folder: str, **options: Any) -> Any:
+    """LlamaIndex's embedder of a folder with nothing else said, or with these options."""
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 
-    return HuggingFaceEmbedding(model_name=folder, device="cpu")
+    return HuggingFaceEmbedding(model_name=folder, device="cpu", **options)
 
 
 def build_kit(documents: Sequence[Document], embedder: Any) -> Any:
@@ -73,7 +75,8 @@ def measure(documents: Sequence[Document], asked: Sequence[Question], dtype: str
     """All figures for these documents and the questions that are asked of them."""
     embedder = models.load_embedder(device="cpu", dtype=dtype)
     stock = stock_embedder(embedder.model_name)
-    alike = models.load_embedder(device="cpu", dtype=dtype)
+    chosen = {"dtype": dtype or choose_dtype("cpu")[0]}
+    alike = stock_embedder(embedder.model_name, embed_batch_size=LARGE_BATCH, model_kwargs=chosen)
     sides: dict[str, Callable[[], Any]] = {
         "kit": lambda: timed(lambda: build_kit(documents, embedder)),
         "stock": lambda: timed(lambda: build_stock(documents, stock)),

@@ -62,7 +62,7 @@ class Assistant:
     def ask_all(
         self,
         questions: Sequence[str | Question],
-        batch_size: int = 32,
+        batch_size: int = 48,
         max_new_tokens: int | None = None,
         progress: bool = False,
     ) -> list[Answer]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +17,7 @@ from tqdm.auto import tqdm
 
 from .batches import Beginning, batches, left_padded, positions
 from .devices import synchronise
+from .few_rows import few_rows, step
 from .models import FoundationModel
 from .records import DataError
 
@@ -54,7 +54,7 @@ def generate(
     fm: FoundationModel,
     prompts: Sequence[str],
     max_new_tokens: int = 64,
-    batch_size: int = 32,
+    batch_size: int = 48,
     sampling: Sampling = Sampling(),
     progress: bool = False,
 ) -> list[Generation]:
@@ -84,7 +84,7 @@ def generate(
         _check_length(fm, prompt, len(ids), max_new_tokens)
     generator = torch.Generator(device=fm.device).manual_seed(sampling.seed)
     done: dict[int, Generation] = {}
-    with _exact_head(fm), tqdm(total=len(prompts), desc="answering", unit="answer", disable=not progress) as bar:
+    with few_rows(fm), tqdm(total=len(prompts), desc="answering", unit="answer", disable=not progress) as bar:
         beginning = Beginning(fm, encoded)
         for batch in batches([len(ids) for ids in encoded], batch_size):
             rows = {i: encoded[i] for i in batch}
@@ -92,40 +92,6 @@ def generate(
             begun = time.perf_counter()
             bar.update(len(batch))
     return [done[i] for i in range(len(prompts))]
-
-
-@contextmanager
-def _exact_head(fm: FoundationModel) -> Iterator[None]:
-    """Computes the logits of a 16-bit model in float32 inside the block.
-
-    Rounded to 16 bits, the likeliest tokens often tie, and then the size of the batch would decide between them.
-    """
-    head = fm.model.get_output_embeddings()
-    if not isinstance(head, torch.nn.Linear) or head.weight.dtype == torch.float32:
-        yield
-        return
-    weight, bias = _exact_weight(fm), None if head.bias is None else head.bias.float()
-    head.forward = lambda hidden: torch.nn.functional.linear(hidden.float(), weight, bias)
-    try:
-        yield
-    finally:
-        del head.forward
-
-
-def make_ready(fm: FoundationModel) -> None:
-    """Does now what weights that were just put in would cost their first answer, so that it can be timed fairly."""
-    head = fm.model.get_output_embeddings()
-    if isinstance(head, torch.nn.Linear) and head.weight.dtype != torch.float32:
-        _exact_weight(fm)
-
-
-def _exact_weight(fm: FoundationModel) -> torch.Tensor:
-    """The last layer's weights in float32: a copy that is kept until the weights are written again."""
-    weight = fm.model.get_output_embeddings().weight
-    state = (weight.data_ptr(), weight._version)  # the version counts every write
-    if fm.exact_head is None or fm.exact_head[0] != state:
-        fm.exact_head = state, weight.detach().float()
-    return fm.exact_head[1]
 
 
 def _check_length(fm: FoundationModel, prompt: str, tokens: int, new: int) -> None:
@@ -162,10 +128,10 @@ def _decode(
     live = list(rows)  # the caller's index of each row that is still being decoded
     new: dict[int, list[int]] = {i: [] for i in rows}
     ended: dict[int, float] = {}
-    first_token_s = 0.0
+    first_token_s, given = 0.0, {"input_ids": ids}
     for _ in range(max_new_tokens):
         output = fm.model(
-            input_ids=ids,
+            **given,
             attention_mask=mask,
             position_ids=positions(mask)[:, -ids.shape[1] :],
             past_key_values=cache,
@@ -191,6 +157,7 @@ def _decode(
             cache.batch_select_indices(kept)
             picked, mask, live = picked[kept], mask[kept], [live[row] for row in going]
         ids = picked[:, None]
+        given = step(fm, ids, cache)
         mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=-1)
     return {
         i: Generation(
@@ -210,7 +177,7 @@ def choice_logprobs(
     fm: FoundationModel,
     prompts: Sequence[str],
     choices: Sequence[Sequence[str]],
-    batch_size: int = 32,
+    batch_size: int = 48,
     progress: bool = False,
 ) -> list[list[float]]:
     """How likely each choice is as the answer to its prompt.
@@ -236,7 +203,7 @@ def choice_logprobs(
             raise DataError(f"an empty choice cannot be scored: mend the choices of {prompt[:60]!r}")
     means: dict[int, list[float]] = {}
     silent = not progress or not heads
-    with _exact_head(fm), tqdm(total=len(heads), desc="scoring choices", unit="question", disable=silent) as bar:
+    with few_rows(fm), tqdm(total=len(heads), desc="scoring choices", unit="question", disable=silent) as bar:
         beginning = Beginning(fm, heads)
         for batch in batches([len(head) for head in heads], max(1, batch_size // 4)):
             scored = _score_tails(fm, beginning, [heads[i] for i in batch], [tails[i] for i in batch])

@@ -47,7 +47,7 @@ class FoundationModel:
 
     Tuned weights live on the one loaded model for the length of a `with` block: see `using`. `active` names their
     folder there. `kept` holds what each weights made of the system message, see `openings`;
-    `exact_head` is a copy in float32 of a 16-bit model's last layer, made when it is first needed.
+    `exact` holds copies of a 16-bit model's weights that compute in float32, made when `few_rows` first needs them.
     """
 
     name: str
@@ -58,9 +58,9 @@ class FoundationModel:
     dtype: str
     active: Path | None = None
     kept: dict[Any, dict[tuple[int, ...], Any]] = field(default_factory=dict, repr=False)
-    exact_head: tuple[Any, Any] | None = field(default=None, repr=False)
+    exact: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """How many parameters the model has; tied weights count once."""
         return sum(p.numel() for p in self.model.parameters())
@@ -193,15 +193,14 @@ def load_model(
 
 def load_embedder(device: str | None = None, dtype: str | None = None) -> HuggingFaceEmbedding:
     """The default embedding model as LlamaIndex takes it: `embed_model=load_embedder()`."""
-    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+    from .embedding import LengthSortedEmbedding
 
     folder = _find(EMBEDDING_MODEL)
     device = choose_device(device)
     with progress_bars(False):
-        return HuggingFaceEmbedding(
+        return LengthSortedEmbedding(
             model_name=str(folder),
             device=device,
-            embed_batch_size=32,
             model_kwargs={"dtype": dtype or choose_dtype(device)[0], "use_safetensors": True},
         )
 

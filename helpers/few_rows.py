@@ -1,0 +1,119 @@
+"""A CPU's fast way for few rows: 16-bit weights, packed, times float32 rows, as when an answer is decoded.
+
+A 16-bit matrix product on a CPU is made for many rows: for one row it takes about as long as for eight. fbgemm, which
+comes with torch, keeps weights packed in float16 and multiplies them with float32 rows as fast as memory brings them.
+So up to `FEW` rows go through packed weights, more rows through the layer as it is. Then decoding need not round to 16
+bits at all: each token after the first goes through the model in float32, and fewer answers depend on the size of their
+batch. The logits are float32 always: rounded to 16 bits, the likeliest tokens often tie.
+
+Packing loses nothing of a bfloat16 weight but what lies below 2^-25. benchmarks/answering.py measures the gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from .models import FoundationModel
+
+FEW = 48  # rows; packed weights were measured twice as fast for 1 row, as fast for 32, and half as fast for 1,000
+LARGEST = torch.finfo(torch.float16).max
+MOST = 500_000_000  # parameters; the packed copy of a larger model takes more memory and time than it is worth
+
+Forward = Callable[[torch.Tensor], torch.Tensor]
+
+
+@contextmanager
+def few_rows(fm: FoundationModel) -> Iterator[None]:
+    """Inside the block a 16-bit model computes few rows fast, where that is possible, and its logits in float32."""
+    changed = {} if fm.model.dtype == torch.float32 else _forwards(fm)
+    for layer, forward in changed.items():
+        layer.forward = forward
+    try:
+        yield
+    finally:
+        for layer in changed:
+            del layer.forward
+
+
+def make_ready(fm: FoundationModel) -> None:
+    """Does now what weights that were just put in would cost their first answer, so that it can be timed fairly."""
+    if fm.model.dtype == torch.float32:
+        return
+    for name, layer in _linear_layers(fm).items():
+        if packs(fm) or layer is fm.model.get_output_embeddings():
+            _kept(fm, name, layer)
+
+
+def step(fm: FoundationModel, ids: torch.Tensor, cache: Any) -> dict[str, torch.Tensor]:
+    """What the model is given for the next token of each row, (rows, 1), inside a block of `few_rows`.
+
+    In float32 where weights are packed; the cache's keys and values are then held in float32 from here on.
+    """
+    layers = getattr(cache, "layers", [])
+    if fm.model.dtype == torch.float32 or not packs(fm) or not all(hasattr(layer, "keys") for layer in layers):
+        return {"input_ids": ids}
+    for layer in layers:
+        layer.keys, layer.values = layer.keys.float(), layer.values.float()
+    return {"inputs_embeds": fm.model.get_input_embeddings()(ids).float()}
+
+
+def packs(fm: FoundationModel) -> bool:
+    """Whether weights are packed: those of a model of at most `MOST` parameters on a CPU for which torch has fbgemm."""
+    return fm.device == "cpu" and "fbgemm" in torch.backends.quantized.supported_engines and fm.parameters <= MOST
+
+
+def _linear_layers(fm: FoundationModel) -> dict[str, nn.Linear]:
+    return {name: layer for name, layer in fm.model.named_modules() if type(layer) is nn.Linear}
+
+
+def _forwards(fm: FoundationModel) -> dict[nn.Linear, Forward]:
+    """What each layer computes instead of its own `forward`."""
+    head, changed = fm.model.get_output_embeddings(), {}
+    for name, layer in _linear_layers(fm).items():
+        if layer is head:
+            changed[layer] = _logits(fm, name, layer)
+        elif packs(fm):
+            changed[layer] = _few(fm, name, layer)
+    return changed
+
+
+def _few(fm: FoundationModel, name: str, layer: nn.Linear) -> Forward:
+    def forward(rows: torch.Tensor) -> torch.Tensor:
+        if rows.numel() > FEW * layer.in_features:
+            return nn.functional.linear(rows.to(layer.weight.dtype), layer.weight, layer.bias).to(rows.dtype)
+        return _product(rows, _kept(fm, name, layer), layer).to(rows.dtype)
+
+    return forward
+
+
+def _logits(fm: FoundationModel, name: str, layer: nn.Linear) -> Forward:
+    return lambda rows: _product(rows, _kept(fm, name, layer), layer)
+
+
+def _product(rows: torch.Tensor, weight: Any, layer: nn.Linear) -> torch.Tensor:
+    """Rows times the weight, packed or plain float32, in float32."""
+    if isinstance(weight, torch.Tensor):
+        return nn.functional.linear(rows.float(), weight, None if layer.bias is None else layer.bias.float())
+    return torch.ops.quantized.linear_dynamic_fp16(rows.float(), weight)
+
+
+def _kept(fm: FoundationModel, name: str, layer: nn.Linear) -> Any:
+    """The layer's weight, packed (bias included) or in float32; kept until the weight is written again."""
+    state = (layer.weight.data_ptr(), layer.weight._version)  # the version counts every write
+    if name not in fm.exact or fm.exact[name][0] != state:
+        fm.exact[name] = state, _exact(fm, layer)
+    return fm.exact[name][1]
+
+
+def _exact(fm: FoundationModel, layer: nn.Linear) -> Any:
+    weight = layer.weight.detach().float()
+    if not packs(fm) or weight.abs().max() > LARGEST:
+        return weight
+    bias = None if layer.bias is None else layer.bias.detach().float()
+    return torch.ops.quantized.linear_prepack_fp16(weight, bias)

@@ -1,0 +1,103 @@
+"""Few rows through packed weights: what the plain layers compute, in float32."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import make_tiny
+
+from helpers import few_rows, generation
+from helpers.models import load_model
+
+PROMPTS = ["Which channel is used at the north weir?", "Who leads the crew?"]
+
+
+@pytest.fixture(scope="module", params=["Llama", "Qwen2"])
+def coarse(request, tmp_path_factory):
+    """A tiny model in bfloat16; Qwen2's layers have biases."""
+    return load_model(make_tiny(request.param, tmp_path_factory.mktemp("tiny")), device="cpu", dtype="bfloat16")
+
+
+def layers(fm):
+    return {name: m for name, m in fm.model.named_modules() if isinstance(m, torch.nn.Linear)}
+
+
+needs_fbgemm = pytest.mark.skipif(
+    "fbgemm" not in torch.backends.quantized.supported_engines, reason="torch has no fbgemm on this processor"
+)
+
+
+@needs_fbgemm
+@pytest.mark.parametrize("rows", [1, few_rows.FEW, few_rows.FEW + 1])
+def test_packed_weights_compute_what_the_layers_compute(coarse, rows):
+    inside = {}
+    given = {name: torch.randn(1, rows, m.in_features, dtype=torch.bfloat16) for name, m in layers(coarse).items()}
+    with few_rows.few_rows(coarse):
+        inside = {name: m(given[name]) for name, m in layers(coarse).items()}
+    packed = set(coarse.exact)
+    assert packed == (set(layers(coarse)) if rows <= few_rows.FEW else {"lm_head"})
+    for name, layer in layers(coarse).items():
+        bias = None if layer.bias is None else layer.bias.float()
+        wanted = torch.nn.functional.linear(given[name].float(), layer.weight.float(), bias)
+        assert inside[name].dtype == (torch.float32 if name == "lm_head" else torch.bfloat16)
+        assert torch.allclose(inside[name].float(), wanted, rtol=2**-8, atol=1e-5), name
+        assert layer(given[name]).dtype == torch.bfloat16, "outside the block the layer is what it was"
+    coarse.exact.clear()
+
+
+@needs_fbgemm
+def test_tokens_after_the_first_go_through_the_model_in_float32(coarse, monkeypatch):
+    seen = []
+    forward = coarse.model.forward
+
+    def watched(*args, **options):
+        output = forward(*args, **options)
+        seen.append((options.get("inputs_embeds") is not None, output.past_key_values.layers[0].keys.dtype))
+        return output
+
+    monkeypatch.setattr(coarse.model, "forward", watched)
+    made = generation.generate(coarse, PROMPTS[:1], 4, 1)
+    assert seen[0] == (False, torch.bfloat16) or made[0].new_tokens == 1
+    assert len(seen) > 1 and set(seen[1:]) == {(True, torch.float32)}
+
+
+def test_weights_that_were_written_again_are_packed_again(coarse):
+    before = generation.generate(coarse, PROMPTS, 8, 1)
+    states = {name: state for name, (state, _) in coarse.exact.items()}
+    few_rows.make_ready(coarse)
+    assert {name: state for name, (state, _) in coarse.exact.items()} == states
+    with torch.no_grad():
+        for layer in layers(coarse).values():
+            layer.weight.neg_()
+    after = generation.generate(coarse, PROMPTS, 8, 1)
+    coarse.exact.clear()
+    assert [a.text for a in after] == [a.text for a in generation.generate(coarse, PROMPTS, 8, 1)]
+    assert [a.text for a in after] != [b.text for b in before]
+    with torch.no_grad():
+        for layer in layers(coarse).values():
+            layer.weight.neg_()
+
+
+@pytest.mark.parametrize("why", ["no fbgemm", "a weight beyond float16", "a large model"])
+def test_where_weights_cannot_be_packed_the_layers_answer_as_they_are(coarse, monkeypatch, why):
+    coarse.exact.clear()
+    rows = torch.ones(1, 1, layers(coarse)["lm_head"].in_features, dtype=torch.bfloat16)
+    if why == "no fbgemm":
+        monkeypatch.setattr(few_rows, "packs", lambda fm: False)
+    elif why == "a large model":
+        monkeypatch.setattr(few_rows, "MOST", 1)
+    else:
+        monkeypatch.setattr(few_rows, "LARGEST", 0.0)
+    with few_rows.few_rows(coarse):
+        logits = coarse.model.get_output_embeddings()(rows)
+        changed = [name for name, layer in layers(coarse).items() if "forward" in vars(layer)]
+    assert logits.dtype == torch.float32 and isinstance(coarse.exact["lm_head"][1], torch.Tensor)
+    assert changed == (["lm_head"] if why != "a weight beyond float16" else list(layers(coarse)))
+    coarse.exact.clear()
+
+
+def test_a_float32_model_is_left_alone(tiny):
+    with few_rows.few_rows(tiny):
+        assert not any("forward" in vars(layer) for layer in layers(tiny).values())
+    few_rows.make_ready(tiny)
+    assert not tiny.exact
