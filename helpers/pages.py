@@ -82,7 +82,9 @@ def show_map(profile: str) -> HTML:
         if lesson.number in solvable:
             work = exercises.load(lesson.number)
             totals = (len(work.exercises), len(work.quiz.questions))
-            done = [f"{'●' * n}{'○' * (all_ - n)} {n} of {all_}" for n, all_ in zip(work.done(), totals, strict=True)]
+            done = [
+                f"{'●' * n}{'○' * (of - n)} {n} of {of}" * (of > 0) for n, of in zip(work.done(), totals, strict=True)
+            ]
         minutes = _minutes(running_minutes(lesson.path.stem, profile, times))
         cells = "".join(f"<td>{text}</td>" for text in (f"{lesson.reading} minutes", minutes, *done))
         rows.append(f"<tr><th scope='row'><a href='{lesson.path.name}'>{lesson.label}</a></th>{cells}</tr>")
