@@ -125,6 +125,12 @@ def test_the_batches_grouped_by_length_hold_every_example_once(tiny_llama, tmp_p
     assert grouped != batches
 
 
+@pytest.mark.parametrize(("grouped", "taken"), [(0.95, "flat, eager"), (0.85, "grouped, sdpa")])
+def test_other_batches_are_taken_only_where_they_are_a_good_deal_faster(grouped, taken):
+    trials = {"padded, sdpa": 2.0, "flat, eager": 1.0, "grouped, sdpa": grouped}
+    assert script("training").fastest(trials) == taken
+
+
 @needs_trl
 def test_training_compares_all_sides_and_prints_its_figures(tiny_llama, tmp_path, capsys):
     training, sides = script("training"), script("training_sides")
