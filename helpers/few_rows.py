@@ -13,13 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
-
-if TYPE_CHECKING:
-    from .models import FoundationModel
 
 FEW = 48  # rows; packed weights were measured twice as fast for 1 row, as fast for 32, and half as fast for 1,000
 LARGEST = torch.finfo(torch.float16).max
@@ -28,20 +25,31 @@ MOST = 500_000_000  # parameters; the packed copy of a larger model takes more m
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
+class Model(Protocol):
+    """What is needed of a `models.FoundationModel`."""
+
+    model: Any
+    device: str
+    parameters: int
+    exact: dict[str, tuple[Any, Any]]
+    busy: Any
+
+
 @contextmanager
-def few_rows(fm: FoundationModel) -> Iterator[None]:
+def few_rows(fm: Model) -> Iterator[None]:
     """Inside the block a 16-bit model computes few rows fast, where that is possible, and its logits in float32."""
-    changed = {} if fm.model.dtype == torch.float32 else _forwards(fm)
-    for layer, forward in changed.items():
-        layer.forward = forward
-    try:
-        yield
-    finally:
-        for layer in changed:
-            del layer.forward
+    with fm.busy:  # one thread at a time: the layers are the model's own
+        changed = {} if fm.model.dtype == torch.float32 else _forwards(fm)
+        for layer, forward in changed.items():
+            layer.forward = forward
+        try:
+            yield
+        finally:
+            for layer in changed:
+                del layer.forward
 
 
-def make_ready(fm: FoundationModel) -> None:
+def make_ready(fm: Model) -> None:
     """Does now what weights that were just put in would cost their first answer, so that it can be timed fairly."""
     if fm.model.dtype == torch.float32:
         return
@@ -50,7 +58,7 @@ def make_ready(fm: FoundationModel) -> None:
             _kept(fm, name, layer)
 
 
-def step(fm: FoundationModel, ids: torch.Tensor, cache: Any) -> dict[str, torch.Tensor]:
+def step(fm: Model, ids: torch.Tensor, cache: Any) -> dict[str, torch.Tensor]:
     """What the model is given for the next token of each row, (rows, 1), inside a block of `few_rows`.
 
     In float32 where weights are packed; the cache's keys and values are then held in float32 from here on.
@@ -63,16 +71,28 @@ def step(fm: FoundationModel, ids: torch.Tensor, cache: Any) -> dict[str, torch.
     return {"inputs_embeds": fm.model.get_input_embeddings()(ids).float()}
 
 
-def packs(fm: FoundationModel) -> bool:
+def valid(fm: Model) -> dict[str, Any]:
+    """The packed weights, by layer, of the weights that are in the model now."""
+    layers = _linear_layers(fm)
+    return {name: packed for name, (state, packed) in fm.exact.items() if state == _state(layers[name])}
+
+
+def put_back(fm: Model, packed: dict[str, Any]) -> None:
+    """Says that these belong to the weights that are in the model now: they were there before, bit for bit."""
+    layers = _linear_layers(fm)
+    fm.exact |= {name: (_state(layers[name]), weight) for name, weight in packed.items()}
+
+
+def packs(fm: Model) -> bool:
     """Whether weights are packed: those of a model of at most `MOST` parameters on a CPU for which torch has fbgemm."""
     return fm.device == "cpu" and "fbgemm" in torch.backends.quantized.supported_engines and fm.parameters <= MOST
 
 
-def _linear_layers(fm: FoundationModel) -> dict[str, nn.Linear]:
+def _linear_layers(fm: Model) -> dict[str, nn.Linear]:
     return {name: layer for name, layer in fm.model.named_modules() if type(layer) is nn.Linear}
 
 
-def _forwards(fm: FoundationModel) -> dict[nn.Linear, Forward]:
+def _forwards(fm: Model) -> dict[nn.Linear, Forward]:
     """What each layer computes instead of its own `forward`."""
     head, changed = fm.model.get_output_embeddings(), {}
     for name, layer in _linear_layers(fm).items():
@@ -83,7 +103,7 @@ def _forwards(fm: FoundationModel) -> dict[nn.Linear, Forward]:
     return changed
 
 
-def _few(fm: FoundationModel, name: str, layer: nn.Linear) -> Forward:
+def _few(fm: Model, name: str, layer: nn.Linear) -> Forward:
     def forward(rows: torch.Tensor) -> torch.Tensor:
         if rows.numel() > FEW * layer.in_features:
             return nn.functional.linear(rows.to(layer.weight.dtype), layer.weight, layer.bias).to(rows.dtype)
@@ -92,7 +112,7 @@ def _few(fm: FoundationModel, name: str, layer: nn.Linear) -> Forward:
     return forward
 
 
-def _logits(fm: FoundationModel, name: str, layer: nn.Linear) -> Forward:
+def _logits(fm: Model, name: str, layer: nn.Linear) -> Forward:
     return lambda rows: _product(rows, _kept(fm, name, layer), layer)
 
 
@@ -103,15 +123,20 @@ def _product(rows: torch.Tensor, weight: Any, layer: nn.Linear) -> torch.Tensor:
     return torch.ops.quantized.linear_dynamic_fp16(rows.float(), weight)
 
 
-def _kept(fm: FoundationModel, name: str, layer: nn.Linear) -> Any:
+def _kept(fm: Model, name: str, layer: nn.Linear) -> Any:
     """The layer's weight, packed (bias included) or in float32; kept until the weight is written again."""
-    state = (layer.weight.data_ptr(), layer.weight._version)  # the version counts every write
+    state = _state(layer)
     if name not in fm.exact or fm.exact[name][0] != state:
         fm.exact[name] = state, _exact(fm, layer)
     return fm.exact[name][1]
 
 
-def _exact(fm: FoundationModel, layer: nn.Linear) -> Any:
+def _state(layer: nn.Linear) -> tuple[int, int]:
+    """Where the weight lies and how often it was written: other numbers, perhaps other weights."""
+    return layer.weight.data_ptr(), layer.weight._version
+
+
+def _exact(fm: Model, layer: nn.Linear) -> Any:
     weight = layer.weight.detach().float()
     if not packs(fm) or weight.abs().max() > LARGEST:
         return weight

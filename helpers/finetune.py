@@ -92,7 +92,7 @@ def train(
     decisions = (not again and checkpoints.peek(work).get("decisions")) or _decide(fm, settings, len(rows), identity)
     if decisions["identity"] != identity:
         raise KitError(f"{out} holds an unfinished training of other data, settings or model: give another folder")
-    fm.exact.clear()  # packed weights are made again when an answer is decoded; a training needs their memory
+    fm.forget_exact()
     release_freed_memory()
     with measure() as effort:
         trainer = _make_trainer(fm, rows, held, settings, work, start, listener, decisions, effort, fsdp)

@@ -9,6 +9,7 @@ Weights are safetensors only. A pickle is never read and code from a model's rep
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,7 +48,8 @@ class FoundationModel:
 
     Tuned weights live on the one loaded model for the length of a `with` block: see `using`. `active` names their
     folder there. `kept` holds what each weights made of the system message, see `openings`;
-    `exact` holds copies of a 16-bit model's weights that compute in float32, made when `few_rows` first needs them.
+    `exact` holds copies of a 16-bit model's weights that compute in float32, made when `few_rows` first needs them, and
+    `tuned_exact` those of the tuned weights that were last in the model. `busy` is held while answers are decoded.
     """
 
     name: str
@@ -59,6 +61,8 @@ class FoundationModel:
     active: Path | None = None
     kept: dict[Any, dict[tuple[int, ...], Any]] = field(default_factory=dict, repr=False)
     exact: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)
+    tuned_exact: dict[Any, dict[str, Any]] = field(default_factory=dict, repr=False)
+    busy: Any = field(default_factory=threading.RLock, repr=False, compare=False)
 
     @cached_property
     def parameters(self) -> int:
@@ -136,12 +140,23 @@ class FoundationModel:
         if self.active is not None:
             raise KitError(f"the weights of {self.active} are in the model: leave their block before using {folder}")
         self.check_adapter(folder)
+        from . import few_rows
+
+        shipped, key = few_rows.valid(self), (folder, adapters.written(folder))
         with adapters.applied(self.model, folder):
+            few_rows.put_back(self, self.tuned_exact.get(key, {}))
             self.active = folder
             try:
                 yield self.model
             finally:
                 self.active = None
+                self.tuned_exact = {key: few_rows.valid(self)}
+        few_rows.put_back(self, shipped)
+
+    def forget_exact(self) -> None:
+        """Drops the copies of weights that `few_rows` made, for work that needs their memory; they are made again."""
+        self.exact.clear()
+        self.tuned_exact.clear()
 
 
 def load_model(

@@ -18,6 +18,7 @@ class Profile:
     `batch_size`: how many answers are decoded together when they are scored.
     `seeds`: how many seeds a trained arm is repeated with.
     `training_share`: how much of a training's passes over its data are made; a small share shows only the way.
+    `validation_examples`: how many validation pairs and texts a training reads now and then.
     `own_documents`: how many documents of a folder of your own are taken (None: all).
     `own_words`: how many words of them continued pretraining reads at most (None: all).
     """
@@ -30,13 +31,14 @@ class Profile:
     batch_size: int
     seeds: int
     training_share: float
+    validation_examples: int = 30
     own_documents: int | None = None
     own_words: int | None = None
 
 
 PROFILES = {
-    "quick": Profile("quick", 12, 2, 2, 8, 32, 1, 0.02, 100, 10_000),
-    "workshop": Profile("workshop", None, 8, 5, 40, 32, 1, 1.0, None, 30_000),
+    "quick": Profile("quick", 12, 2, 2, 8, 32, 1, 0.01, 6, 100, 10_000),
+    "workshop": Profile("workshop", None, 8, 5, 40, 32, 1, 1.0, 30, None, 30_000),
     "full": Profile("full", None, 40, 10, 80, 32, 3, 1.0),
 }
 

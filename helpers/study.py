@@ -163,7 +163,7 @@ class Study:
             return read_tuned(folder)
         retrieve = self.index()[0].retriever(k=trainings.PASSAGES).retrieve_all if name == "passages" else None
         chosen = self.train_settings(name)
-        made_of = trainings.material(name, self.dataset, retrieve, self.seed)
+        made_of = trainings.material(name, self.dataset, retrieve, self.seed, self.profile.validation_examples)
         if listener is None and self.progress:
             from .live import show
 

@@ -48,7 +48,6 @@ NEEDS = {  # the folders and tasks of a data set that a training learns from
     "domain,triage": ("corpus/", "instructions/triage."),
     "passages": ("instructions/answers.",),
 }
-VALIDATION = 30  # validation pairs and texts that are read now and then
 PASSAGES = 3  # how many passages a question of the training `passages` comes with
 SAME_ASSET, OTHER_ASSET = 3, 1  # questions added to each set of passages: on its asset, and on another one
 
@@ -78,7 +77,9 @@ def lacking(name: str, dataset: Dataset) -> list[str]:
     return [file for file in files if not (dataset.folder / file).is_file()]
 
 
-def material(name: str, dataset: Dataset, retrieve: Retrieve | None = None, seed: int = 7) -> Material:
+def material(
+    name: str, dataset: Dataset, retrieve: Retrieve | None = None, seed: int = 7, validation: int = 30
+) -> Material:
     """What a training learns from.
 
     Args:
@@ -86,6 +87,7 @@ def material(name: str, dataset: Dataset, retrieve: Retrieve | None = None, seed
         dataset: The data; nothing of its questions is read.
         retrieve: Finds passages for questions; needed by the training `passages` alone.
         seed: Chooses which questions share passages.
+        validation: How many validation pairs and texts are read now and then.
 
     Raises:
         DataError: The data set lacks a file that is needed.
@@ -93,11 +95,11 @@ def material(name: str, dataset: Dataset, retrieve: Retrieve | None = None, seed
     task = name.split(",")[-1]
     if task in TASKS:
         return Material(
-            pairs=dataset.examples(task), validation_pairs=dataset.examples(task, "validation")[:VALIDATION]
+            pairs=dataset.examples(task), validation_pairs=dataset.examples(task, "validation")[:validation]
         )
     texts = {
         "texts": dataset.corpus("train"),
-        "validation_texts": dataset.corpus("validation")[:VALIDATION],
+        "validation_texts": dataset.corpus("validation")[:validation],
         "replay": dataset.general_text("replay"),
     }
     if name == "domain":

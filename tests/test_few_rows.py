@@ -7,9 +7,13 @@ import torch
 from conftest import make_tiny
 
 from helpers import few_rows, generation
+from helpers.finetune import Material, TrainSettings, train
 from helpers.models import load_model
+from helpers.records import Example
 
 PROMPTS = ["Which channel is used at the north weir?", "Who leads the crew?"]
+
+PAIRS = tuple(Example(f"p{i}", "answers", f"Which is number {i}?", f"{i}") for i in range(4))
 
 
 @pytest.fixture(scope="module", params=["Llama", "Qwen2"])
@@ -76,6 +80,22 @@ def test_weights_that_were_written_again_are_packed_again(coarse):
     with torch.no_grad():
         for layer in layers(coarse).values():
             layer.weight.neg_()
+
+
+def test_weights_that_come_back_are_not_packed_again(coarse, tmp_path, monkeypatch):
+    tuned = train(coarse, Material(pairs=PAIRS), TrainSettings(epochs=1, batch_size=2, compile=False), tmp_path / "t")
+    assert not coarse.exact, "a training has the memory of packed weights"
+    before = generation.generate(coarse, PROMPTS, 8, 1)
+    with coarse.using(tuned.folder):
+        inside = generation.generate(coarse, PROMPTS, 8, 1)
+    monkeypatch.setattr(few_rows, "_exact", lambda fm, layer: pytest.fail("packed again"))
+    assert [a.text for a in before] == [a.text for a in generation.generate(coarse, PROMPTS, 8, 1)]
+    with coarse.using(tuned.folder):
+        assert [a.text for a in inside] == [a.text for a in generation.generate(coarse, PROMPTS, 8, 1)]
+    monkeypatch.undo()
+    coarse.forget_exact()
+    with coarse.using(tuned.folder):
+        assert [a.text for a in inside] == [a.text for a in generation.generate(coarse, PROMPTS, 8, 1)]
 
 
 @pytest.mark.parametrize("why", ["no fbgemm", "a weight beyond float16", "a large model"])
