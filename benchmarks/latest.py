@@ -30,7 +30,7 @@ README = ROOT / "README.md"
 BENCHMARKS = ("training", "answering", "indexing", "retrieval_scale", "startup", "processes")
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 NOTHING = "No figures have been recorded yet; `make bench` measures them and writes this table."
-GIB = 2**30
+GIB, GB = 2**30, 10**9
 
 # What is measured, where its ratio stands in the record, and what the ratio is against.
 ROWS = (
@@ -51,10 +51,9 @@ ROWS = (
 FIGURES = (
     ("training packed text: share of the machine's limit", "training", ("text", "kit", "share_of_limit"), "{:.0%}",
      "at least 30%"),
-    ("training pairs: peak memory (bytes)", "training", ("pairs", "kit", "peak_memory_bytes"), "{:.3g}",
-     "at most 2.5e+09"),
-    ("training packed text: peak memory (bytes)", "training", ("text", "kit", "peak_memory_bytes"), "{:.3g}",
-     "at most 2.5e+09"),
+    ("training pairs: peak memory (GB)", "training", ("pairs", "kit", "peak_memory_bytes"), "{:.1f}", "at most 2.5"),
+    ("training packed text: peak memory (GB)", "training", ("text", "kit", "peak_memory_bytes"), "{:.1f}",
+     "at most 2.5"),
     ("one answer without context: share of the peer's time", "answering",
      ("without_context", "single", "share_of_peers_time"), "{:.2f}", "at most 0.8"),
     ("one answer with passages: share of the peer's time", "answering",
@@ -65,8 +64,8 @@ FIGURES = (
      "at most 3"),
     ("one vector search: recall@5 among 100,000 chunks", "retrieval_scale", ("embedded_100000", "recall_5"), "{:.3f}",
      "at least 0.98"),
-    ("import helpers (s)", "startup", ("import_helpers_s",), "{:.2f}", "at most 0.3"),
-    ("memory of a notebook's kernel after its first answer (bytes)", "startup", ("notebook", "memory_bytes"), "{:.3g}",
+    ("import helpers (s)", "startup", ("import_helpers_s",), "{:.3f}", "at most 0.3"),
+    ("memory of a notebook's kernel after its first answer (GB)", "startup", ("notebook", "memory_bytes"), "{:.1f}",
      ""),
     ("training in two processes, as fast as in one", "processes", ("ratio",), "{:.2f}", ""),
 )  # fmt: skip
@@ -121,7 +120,7 @@ def table(record: dict[str, Any]) -> str:
             when = f"{'quick' if whole['quick'] else 'full'}, {whole['created'][:10]}"
             lines.append(f"| {work} | {peer} | {figures['ratio']:.2f} | {rounds} | {when} |")
     others = [
-        f"| {what} | {form.format(value)} | {wanted} |"
+        f"| {what} | {form.format(value / GB if what.endswith('(GB)') else value)} | {wanted} |"
         for what, name, place, form, wanted in FIGURES
         if (value := _at(found.get(name), place)) is not None
     ]

@@ -37,7 +37,7 @@ class Profile:
 
 
 PROFILES = {
-    "quick": Profile("quick", 12, 2, 2, 8, 32, 1, 0.01, 6, 100, 10_000),
+    "quick": Profile("quick", 12, 1, 2, 8, 32, 1, 0.01, 6, 100, 10_000),
     "workshop": Profile("workshop", None, 8, 5, 40, 32, 1, 1.0, 30, None, 30_000),
     "full": Profile("full", None, 40, 10, 80, 32, 3, 1.0),
 }

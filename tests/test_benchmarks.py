@@ -316,7 +316,7 @@ def test_the_table_shows_each_ratio_and_what_did_not_agree():
     assert "| training, labelled pairs | trl's SFTTrainer | 3.25 | 2.25 to 4.25 | quick, 2026-01-02 |" in text
     assert "| indexing | LlamaIndex's stock pipeline | 4.00 | 3.00 to 5.00 | full, 2026-01-02 |" in text
     assert "packed text" not in text and "scoring" not in text
-    assert "| training pairs: peak memory (bytes) | 1.87e+09 | at most 2.5e+09 |" in text and "recall@5" not in text
+    assert "| training pairs: peak memory (GB) | 1.9 | at most 2.5 |" in text and "recall@5" not in text
     assert text.count("A machine, 2 cores, 8 GiB of memory, with torch 1.2") == 1
     assert "did not do the same work in: indexing" in text and "Failed: startup." in text
 
