@@ -10,6 +10,7 @@ from synthetic import SHARES, make_results
 from helpers import expectations, rules
 from helpers.curves import Curve, read_curves, write_curve
 from helpers.expectations import Expectation, as_text, counts, judge, load_expectations
+from helpers.profiles import PROFILES
 from helpers.records import DataError
 
 POINTS = [{"x": x, "value": v, "low": v - 0.1, "high": v + 0.1, "n": 80} for x, v in ((1, 0.2), (4, 0.5), (8, 0.7))]
@@ -132,4 +133,5 @@ def test_a_short_training_decides_nothing(relation, verdict):
         results = make_results(profile=profile, arms=("base", "customization"), shares=shares)
         (found,) = judge(results, None, [expect("customization", relation=relation, margin=0.9)])
         assert found.verdict == wanted, found.why
-    assert "quick profile makes 2% of a training's passes" in found.why
+    share = PROFILES["quick"].training_share
+    assert f"quick profile makes {share:.0%} of a training's passes" in found.why
