@@ -194,8 +194,6 @@ def curve_figure(curve: Curve) -> tuple[Axes, str]:
     """A recorded curve, and its description."""
     told = ", ".join(f"{point['value']:.3g} at {point['x']:g}" for point in curve.points)
     ax = plots.learning_curves({curve.arm: curve.points}, curve.x, curve.y)
-    if curve.y.endswith("(s)"):
-        ax.set_ylim(bottom=0)  # a time has a nought: a flat line must look flat
     return ax, f"Line of {curve.y} against {curve.x}: {told}."
 
 

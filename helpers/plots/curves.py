@@ -154,6 +154,8 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], x: str, y
     ax.set(xlabel=x, ylabel=y)
     if y.startswith("accuracy"):
         ax.set_ylim(-0.03, 1.05)
+    elif y.endswith("(s)"):
+        ax.set_ylim(bottom=0)  # a time has a nought: a flat line must look flat
     first, last = min(p[0]["x"] for p in curves.values()), max(p[-1]["x"] for p in curves.values())
     marks = sorted({point["x"] for points in curves.values() for point in points})
     if first > 0 and last >= 50 * first:
