@@ -34,7 +34,7 @@ def main() -> None:
     sizes = against_index_size(models.load_embedder(), [question.prompt for question in questions], arguments.sizes)
     curves = (
         Curve("latency_context", "prompt length (tokens)", "time to the first token (s)", "base", contexts, about),
-        Curve("latency_index", "chunks in the index", "time of one search (s)", "rag", sizes, about),
+        Curve("latency_index", "chunks in the index", "time to embed and search (s)", "rag", sizes, about),
     )
     for curve in curves:
         write_curve(arguments.out, curve)

@@ -62,7 +62,7 @@ class Assistant:
     def ask_all(
         self,
         questions: Sequence[str | Question],
-        batch_size: int = 48,
+        batch_size: int = generation.BATCH,
         max_new_tokens: int | None = None,
         progress: bool = False,
     ) -> list[Answer]:

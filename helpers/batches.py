@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import DynamicCache
 
+from . import unpadded
+
 if TYPE_CHECKING:
     from .models import FoundationModel
 
 WORTH_SHARING = 8  # tokens; a shorter common beginning is read with each row
+WORTH_READING_ON = 64  # tokens that rows share after the opening; a few more are not worth another reading than alone
 
 
 def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
@@ -53,7 +56,9 @@ class Beginning:
         """Reads the common beginning of the rows, where it is worth it.
 
         A single row has none but the model's opening (its system message), which is read once for each change of
-        weights: so a question that is asked alone costs what is its own, too.
+        weights: so a question that is asked alone costs what is its own, too. Rows that share little more than that
+        share the opening alone: then each is read in the same two parts as it would be by itself, and in 16 bits
+        gets the same reply.
 
         Args:
             fm: The model.
@@ -61,7 +66,9 @@ class Beginning:
         """
         self.fm = fm
         alone = len(rows) == 1
-        common = _common(fm.opening, rows[0]) if alone else _common(*rows)
+        common, opening = _common(*rows), _common(fm.opening, *rows)
+        if alone or len(common) - len(opening) < WORTH_READING_ON:
+            common = opening
         common = common[: min(map(len, rows), default=1) - 1]
         self.tokens: list[int] = common if len(common) >= WORTH_SHARING else []
         self._cache = DynamicCache(config=fm.model.config)
@@ -77,22 +84,33 @@ class Beginning:
         ids = torch.tensor([self.tokens], device=self.fm.device)
         self.fm.model(input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
 
-    def rows(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor, DynamicCache]:
-        """What the model reads for these rows.
+    def read(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor, DynamicCache]:
+        """Lets the model read these rows.
 
         Args:
             rows: Whole rows, the beginning included.
 
         Returns:
-            The token ids after the beginning (rows, longest rest); the attention mask of all tokens,
-            (rows, beginning + longest rest); and a cache of its own that holds the beginning for each row.
+            The logits after each row (rows, vocabulary); the attention mask of all tokens,
+            (rows, beginning + longest rest); and a cache that holds them, the beginning for each row included.
         """
-        ids, mask = left_padded(self.fm, [row[len(self.tokens) :] for row in rows])
+        rest = [row[len(self.tokens) :] for row in rows]
+        ids, mask = left_padded(self.fm, rest)
+        mask = torch.cat([mask.new_ones(len(rows), len(self.tokens)), mask], dim=-1)
         cache = copy.deepcopy(self._cache)
         if self.tokens:
             cache.batch_repeat_interleave(len(rows))
-            mask = torch.cat([mask.new_ones(len(rows), len(self.tokens)), mask], dim=-1)
-        return ids, mask, cache
+        if unpadded.reads(self.fm.model):
+            before = [(layer.keys, layer.values) for layer in self._cache.layers] if self.tokens else []
+            logits, states = unpadded.read(self.fm.model, rest, before)
+            for number, (keys, values) in enumerate(states):
+                cache.update(keys, values, number)
+            return logits, mask, cache
+        logits = self.fm.model(
+            input_ids=ids, attention_mask=mask, position_ids=positions(mask)[:, -ids.shape[1] :], past_key_values=cache,
+            use_cache=True, logits_to_keep=1,
+        ).logits  # fmt: skip
+        return logits[:, -1], mask, cache
 
 
 def _common(*rows: Sequence[int]) -> list[int]:

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import metrics
+from . import generation, metrics
 from .assistant import Assistant
 from .data import Dataset
-from .generation import perplexity
 from .records import Question, Score
 
 WARM_UP = 2  # tokens decoded before times are taken
@@ -43,7 +42,7 @@ def evaluate(
     assistant: Assistant,
     questions: Sequence[Question],
     values: Mapping[str, Sequence[str]] | None = None,
-    batch_size: int = 32,
+    batch_size: int = generation.BATCH,
     latency_questions: int = 0,
     progress: bool = False,
     into: Evaluation | None = None,
@@ -106,7 +105,7 @@ def texts_beside(question_set: str, dataset: Dataset) -> list[str]:
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
     """Perplexity of plain texts under the assistant's weights; what it retrieves plays no part."""
     with assistant.model.using(assistant.adapter):
-        return perplexity(assistant.model, texts)
+        return generation.perplexity(assistant.model, texts)
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 A 16-bit matrix product on a CPU is made for many rows: for one row it takes about as long as for eight. fbgemm, which
 comes with torch, keeps weights packed in float16 and multiplies them with float32 rows as fast as memory brings them.
-So up to `FEW` rows go through packed weights, more rows through the layer as it is. Then decoding need not round to 16
-bits at all: each token after the first goes through the model in float32, and fewer answers depend on the size of their
-batch. The logits are float32 always: rounded to 16 bits, the likeliest tokens often tie.
+So a prompt is read by the layers as they are, and each token after the first goes through packed weights: decoding then
+need not round to 16 bits at all, and hardly an answer depends on the size of its batch. The logits are float32 always:
+rounded to 16 bits, the likeliest tokens often tie.
 
 Packing loses nothing of a bfloat16 weight but what lies below 2^-25. benchmarks/answering.py measures the gain.
 """
@@ -20,7 +20,7 @@ from torch import nn
 
 FEW = 48  # rows; packed weights were measured twice as fast for 1 row, as fast for 32, and half as fast for 1,000
 LARGEST = torch.finfo(torch.float16).max
-MOST = 500_000_000  # parameters; the packed copy of a larger model takes more memory and time than it is worth
+MOST = 500_000_000  # parameters; the packed copy of a larger model would take more than a gigabyte
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
@@ -73,14 +73,19 @@ def step(fm: Model, ids: torch.Tensor, cache: Any) -> dict[str, torch.Tensor]:
 
 def valid(fm: Model) -> dict[str, Any]:
     """The packed weights, by layer, of the weights that are in the model now."""
-    layers = _linear_layers(fm)
-    return {name: packed for name, (state, packed) in fm.exact.items() if state == _state(layers[name])}
+    now = states(fm)
+    return {name: packed for name, (state, packed) in fm.exact.items() if state == now[name]}
+
+
+def states(fm: Model) -> dict[str, tuple[int, int]]:
+    """Which weights are in the model now: what is equal later was not written in between."""
+    return {name: _state(layer) for name, layer in _linear_layers(fm).items()}
 
 
 def put_back(fm: Model, packed: dict[str, Any]) -> None:
     """Says that these belong to the weights that are in the model now: they were there before, bit for bit."""
-    layers = _linear_layers(fm)
-    fm.exact |= {name: (_state(layers[name]), weight) for name, weight in packed.items()}
+    now = states(fm)
+    fm.exact |= {name: (now[name], weight) for name, weight in packed.items()}
 
 
 def packs(fm: Model) -> bool:
@@ -105,9 +110,9 @@ def _forwards(fm: Model) -> dict[nn.Linear, Forward]:
 
 def _few(fm: Model, name: str, layer: nn.Linear) -> Forward:
     def forward(rows: torch.Tensor) -> torch.Tensor:
-        if rows.numel() > FEW * layer.in_features:
-            return nn.functional.linear(rows.to(layer.weight.dtype), layer.weight, layer.bias).to(rows.dtype)
-        return _product(rows, _kept(fm, name, layer), layer).to(rows.dtype)
+        if rows.dtype == torch.float32 and rows.numel() <= FEW * layer.in_features:
+            return _product(rows, _kept(fm, name, layer), layer)
+        return nn.functional.linear(rows.to(layer.weight.dtype), layer.weight, layer.bias).to(rows.dtype)
 
     return forward
 

@@ -92,15 +92,7 @@ def train(
     decisions = (not again and checkpoints.peek(work).get("decisions")) or _decide(fm, settings, len(rows), identity)
     if decisions["identity"] != identity:
         raise KitError(f"{out} holds an unfinished training of other data, settings or model: give another folder")
-    fm.forget_exact()
-    release_freed_memory()
-    with measure() as effort:
-        trainer = _make_trainer(fm, rows, held, settings, work, start, listener, decisions, effort, fsdp)
-        trainer.train(resume_from_checkpoint=checkpoints.last(work))
-    if trainer.state.global_step < trainer.state.max_steps:
-        raise TrainingStopped(
-            f"stopped after {trainer.state.global_step} of {trainer.state.max_steps} steps; the same call goes on"
-        )
+    trainer = _trained(fm, rows, held, settings, work, start, listener, decisions, fsdp)
     made = Tuned(
         out, _effort(trainer, material), listener.history, asdict(settings), report,
         whole=not hasattr(trainer.model.model, "get_base_model"), identity=identity, base_hash=fm.hash,
@@ -110,6 +102,26 @@ def train(
     del trainer
     release_freed_memory()
     return read_tuned(out)
+
+
+def _trained(
+    fm: FoundationModel, rows: list[Row], held: list[Row], settings: TrainSettings, work: Path, start: Any,
+    listener: Listener, decisions: dict[str, Any], fsdp: bool,
+) -> KitTrainer:  # fmt: skip
+    """The trainer after its last step.
+
+    Raises:
+        TrainingStopped: The listener stopped it before.
+    """
+    fm.forget_exact()
+    release_freed_memory()
+    with measure() as effort:
+        trainer = _make_trainer(fm, rows, held, settings, work, start, listener, decisions, effort, fsdp)
+        trainer.train(resume_from_checkpoint=checkpoints.last(work))
+    state = trainer.state
+    if state.global_step < state.max_steps:
+        raise TrainingStopped(f"stopped after {state.global_step} of {state.max_steps} steps; the same call goes on")
+    return trainer
 
 
 def _keep(made: Tuned, fm: FoundationModel, model: nn.Module) -> None:

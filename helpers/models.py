@@ -145,12 +145,12 @@ class FoundationModel:
         shipped, key = few_rows.valid(self), (folder, adapters.written(folder))
         with adapters.applied(self.model, folder):
             few_rows.put_back(self, self.tuned_exact.get(key, {}))
-            self.active = folder
+            self.active, put_in = folder, few_rows.states(self)
             try:
                 yield self.model
             finally:
                 self.active = None
-                self.tuned_exact = {key: few_rows.valid(self)}
+                self.tuned_exact = {key: few_rows.valid(self)} if few_rows.states(self) == put_in else {}
         few_rows.put_back(self, shipped)
 
     def forget_exact(self) -> None:
@@ -178,6 +178,8 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from . import unpadded
+
     folder = _find(str(name))
     device = choose_device(device)
     dtype = dtype or choose_dtype(device)[0]
@@ -198,6 +200,8 @@ def load_model(
     if tokenizer.chat_template is None:
         tokenizer.chat_template = PLAIN_CHAT
     model.to(device).eval()
+    if device == "cpu":
+        unpadded.prepare(model)
     fm = FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
     if adapter is not None:
         fm.check_adapter(adapter)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from .records import KitError
 
+VALIDATION = 30  # validation pairs and texts that a training reads now and then
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -15,7 +17,7 @@ class Profile:
     `latency_questions`: how many of them are asked again one at a time, for first-token and total time.
     `latency_repeats`: how often each point of a latency curve is timed.
     `sweep_questions`: how many questions each point of a sweep in notebook 03 is measured on.
-    `batch_size`: how many answers are decoded together when they are scored.
+    `batch_size`: how many answers are decoded together when they are scored; with long prompts, more take much memory.
     `seeds`: how many seeds a trained arm is repeated with.
     `training_share`: how much of a training's passes over its data are made; a small share shows only the way.
     `validation_examples`: how many validation pairs and texts a training reads now and then.
@@ -31,16 +33,28 @@ class Profile:
     batch_size: int
     seeds: int
     training_share: float
-    validation_examples: int = 30
+    validation_examples: int = VALIDATION
     own_documents: int | None = None
     own_words: int | None = None
 
 
 PROFILES = {
-    "quick": Profile("quick", 12, 1, 2, 8, 32, 1, 0.01, 6, 100, 10_000),
-    "workshop": Profile("workshop", None, 8, 5, 40, 32, 1, 1.0, 30, None, 30_000),
-    "full": Profile("full", None, 40, 10, 80, 32, 3, 1.0),
-}
+    profile.name: profile
+    for profile in (
+        Profile(
+            "quick", questions_per_set=12, latency_questions=1, latency_repeats=2, sweep_questions=8, batch_size=32,
+            seeds=1, training_share=0.01, validation_examples=6, own_documents=100, own_words=10_000,
+        ),
+        Profile(
+            "workshop", questions_per_set=None, latency_questions=8, latency_repeats=5, sweep_questions=40,
+            batch_size=32, seeds=1, training_share=1.0, own_words=30_000,
+        ),
+        Profile(
+            "full", questions_per_set=None, latency_questions=40, latency_repeats=10, sweep_questions=80,
+            batch_size=32, seeds=3, training_share=1.0,
+        ),
+    )
+}  # fmt: skip
 
 
 def get_profile(name: str) -> Profile:

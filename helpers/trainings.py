@@ -26,7 +26,7 @@ from . import prompts
 from .data import Dataset
 from .material import Lora, Material, TrainSettings
 from .metrics import contains
-from .profiles import Profile
+from .profiles import VALIDATION, Profile
 from .records import TASKS, Example, KitError, Passage, Question
 
 Retrieve = Callable[[Sequence[str]], list[list[Passage]]]
@@ -78,7 +78,7 @@ def lacking(name: str, dataset: Dataset) -> list[str]:
 
 
 def material(
-    name: str, dataset: Dataset, retrieve: Retrieve | None = None, seed: int = 7, validation: int = 30
+    name: str, dataset: Dataset, retrieve: Retrieve | None = None, seed: int = 7, validation: int = VALIDATION
 ) -> Material:
     """What a training learns from.
 

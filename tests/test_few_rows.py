@@ -32,20 +32,21 @@ needs_fbgemm = pytest.mark.skipif(
 
 
 @needs_fbgemm
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("rows", [1, few_rows.FEW, few_rows.FEW + 1])
-def test_packed_weights_compute_what_the_layers_compute(coarse, rows):
-    inside = {}
-    given = {name: torch.randn(1, rows, m.in_features, dtype=torch.bfloat16) for name, m in layers(coarse).items()}
+def test_packed_weights_compute_what_the_layers_compute(coarse, rows, dtype):
+    dtype = getattr(torch, dtype)
+    given = {name: torch.randn(1, rows, m.in_features, dtype=dtype) for name, m in layers(coarse).items()}
     with few_rows.few_rows(coarse):
         inside = {name: m(given[name]) for name, m in layers(coarse).items()}
     packed = set(coarse.exact)
-    assert packed == (set(layers(coarse)) if rows <= few_rows.FEW else {"lm_head"})
+    assert packed == (set(layers(coarse)) if rows <= few_rows.FEW and dtype == torch.float32 else {"lm_head"})
     for name, layer in layers(coarse).items():
         bias = None if layer.bias is None else layer.bias.float()
         wanted = torch.nn.functional.linear(given[name].float(), layer.weight.float(), bias)
-        assert inside[name].dtype == (torch.float32 if name == "lm_head" else torch.bfloat16)
-        assert torch.allclose(inside[name].float(), wanted, rtol=2**-8, atol=1e-5), name
-        assert layer(given[name]).dtype == torch.bfloat16, "outside the block the layer is what it was"
+        assert inside[name].dtype == (torch.float32 if name == "lm_head" else dtype)
+        assert torch.allclose(inside[name].float(), wanted, rtol=2**-7, atol=1e-2 if name not in packed else 1e-5), name
+        assert layer(given[name].bfloat16()).dtype == torch.bfloat16, "outside the block the layer is what it was"
     coarse.exact.clear()
 
 
@@ -60,8 +61,8 @@ def test_tokens_after_the_first_go_through_the_model_in_float32(coarse, monkeypa
         return output
 
     monkeypatch.setattr(coarse.model, "forward", watched)
-    made = generation.generate(coarse, PROMPTS[:1], 4, 1)
-    assert seen[0] == (False, torch.bfloat16) or made[0].new_tokens == 1
+    generation.generate(coarse, PROMPTS[:1], 4, 1)
+    assert seen[0] == (False, torch.bfloat16)
     assert len(seen) > 1 and set(seen[1:]) == {(True, torch.float32)}
 
 
@@ -98,7 +99,9 @@ def test_weights_that_come_back_are_not_packed_again(coarse, tmp_path, monkeypat
         assert [a.text for a in inside] == [a.text for a in generation.generate(coarse, PROMPTS, 8, 1)]
 
 
-@pytest.mark.parametrize("why", ["no fbgemm", "a weight beyond float16", "a large model"])
+@pytest.mark.parametrize(
+    "why", ["no fbgemm", pytest.param("a weight beyond float16", marks=needs_fbgemm), "a large model"]
+)
 def test_where_weights_cannot_be_packed_the_layers_answer_as_they_are(coarse, monkeypatch, why):
     coarse.exact.clear()
     rows = torch.ones(1, 1, layers(coarse)["lm_head"].in_features, dtype=torch.bfloat16)

@@ -71,7 +71,7 @@ def test_batched_answers_of_the_default_model_equal_single_ones(fm):
 
 
 def test_batched_answers_in_bfloat16_are_nearly_always_the_single_ones():
-    # Padding changes how sums are rounded to 16 bits, and that decides between tokens that are all but equally likely.
+    # What is left: a beginning that a batch shares is read apart, and sums of tokens after the first see padding.
     coarse = load_model(device="cpu", dtype="bfloat16")
     prompts, answers = [], []
     for i, (name, (passage, question)) in enumerate(itertools.product(NAMES, STATED)):
@@ -81,7 +81,7 @@ def test_batched_answers_in_bfloat16_are_nearly_always_the_single_ones():
     single = texts(one_by_one(coarse, prompts, 14))
     batched = texts(generation.generate(coarse, prompts, max_new_tokens=14))
     different = [pair for pair in zip(single, batched, strict=True) if pair[0] != pair[1]]
-    assert len(different) <= 0.15 * len(prompts), different
+    assert len(different) <= 0.03 * len(prompts), different
     right = [sum(contains(text, [a]) is not None for text, a in zip(told, answers, strict=True))
              for told in (single, batched)]  # fmt: skip
     assert min(right) > 0.3 * len(prompts) and abs(right[0] - right[1]) <= 1

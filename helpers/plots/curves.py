@@ -91,7 +91,7 @@ def latency_against_index(points: Sequence[Mapping[str, Any]], ax: Axes | None =
         points: What `latency.against_index_size` returns.
         ax: Where to draw; None makes a figure.
     """
-    ax = sweep_line(points, "chunks in the index", ax=ax, y="time of one search (s)")
+    ax = sweep_line(points, "chunks in the index", ax=ax, y="time to embed and search (s)")
     ax.set_xscale("log")
     ax.set_xticks([point["x"] for point in points], [f"{point['x']:,}" for point in points])
     ax.minorticks_off()

@@ -1,0 +1,56 @@
+"""Prompts that are read without padding: the same logits, keys and values as one by one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import make_tiny
+from transformers import DynamicCache
+
+from helpers import generation, unpadded
+from helpers.models import load_model
+
+QUESTIONS = ("What is the capital of France?", "Hi", "Is water wet? Say why you think so, in a whole sentence.")
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def fm(request, tmp_path_factory):
+    return load_model(make_tiny("Llama", tmp_path_factory.mktemp("tiny")), device="cpu", dtype=request.param)
+
+
+def rows_of(fm):
+    return [fm.tokenizer(question)["input_ids"] for question in QUESTIONS]
+
+
+@torch.inference_mode()
+def test_every_prompt_is_computed_as_if_it_were_alone(fm):
+    rows = rows_of(fm)
+    logits, states = unpadded.read(fm.model, rows, ())
+    width = max(map(len, rows))
+    for i, row in enumerate(rows):
+        alone, (one, *_) = unpadded.read(fm.model, [row], ())
+        assert torch.equal(logits[i], alone[0]), "bit for bit"
+        for together, single in zip(states[0], one, strict=True):
+            assert torch.equal(together[i, :, width - len(row) :], single[0])
+            assert not together[i, :, : width - len(row)].any()
+
+
+@torch.inference_mode()
+def test_it_computes_what_a_plain_forward_pass_computes(fm):
+    rows = rows_of(fm)
+    begun = DynamicCache(config=fm.model.config)
+    fm.model(input_ids=torch.tensor([rows[0]]), past_key_values=begun, use_cache=True)
+    logits, _ = unpadded.read(fm.model, rows, [(layer.keys, layer.values) for layer in begun.layers])
+    for row, found in zip(rows, logits, strict=True):
+        plain = fm.model(input_ids=torch.tensor([rows[0] + row]), logits_to_keep=1).logits[0, -1]
+        near = 1e-4 if fm.dtype == "float32" else 0.1
+        assert torch.allclose(found.float(), plain.float(), atol=near)
+        assert not torch.allclose(found.float(), logits.float().mean(0), atol=near), "or this proves nothing"
+
+
+def test_another_kind_of_attention_reads_with_padding_and_answers_alike(tmp_path):
+    sliding = load_model(make_tiny("Mistral", tmp_path), device="cpu", dtype="float32")
+    assert not unpadded.reads(sliding.model)
+    prompts = [sliding.chat(question) for question in QUESTIONS]
+    together = [one.text for one in generation.generate(sliding, prompts, 6, 3)]
+    assert together == [generation.generate(sliding, [prompt], 6, 1)[0].text for prompt in prompts]
