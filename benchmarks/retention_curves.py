@@ -4,13 +4,14 @@
 
 `retention_learning_rate` and `retention_epochs` are the accuracy on general questions, by which two expectations are
 judged; `continued_pretraining` is the perplexity of domain text that was not read, which notebook 05 draws. The
-training is `domain` on the world of the training sweep, without replay; only the rate or the passes differ.
+training is `domain` on the world of the training sweep, without replay; only the rate (in one pass) or the passes
+differ.
 """
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from training_sweep import Bench, options, where_and_when
@@ -29,12 +30,13 @@ EPOCHS = (1, 2, 4)
 ARM = "domain_adaptation"
 
 
-def point(bench: Bench, settings: TrainSettings, folder: Path, questions: int) -> tuple[dict[str, Any], float]:
+def point(bench: Bench, settings: TrainSettings, arguments: Namespace) -> tuple[dict[str, Any], float]:
     """Trains in one way; the accuracy on general questions, and the perplexity of unread domain text."""
     material = trainings.material("domain", bench.dataset)
+    folder = arguments.work / f"retention-{settings.learning_rate:g}-{settings.epochs:g}"
     tuned = train(bench.fm, material, settings, folder, listener=show(folder.name))
     assistant = Assistant(bench.fm, tuned.folder)
-    asked = sample(bench.dataset.questions("general"), questions)
+    asked = sample(bench.dataset.questions("general"), arguments.questions)
     kept = compare.accuracy(evaluate(assistant, asked).scores)
     return kept, text_perplexity(assistant, bench.dataset.corpus("validation"))
 
@@ -46,13 +48,13 @@ def main() -> None:
     plain = replace(trainings.settings("domain", get_profile("workshop"), seed=7), replay=0.0)
     rates, passes, read = [], [], []
     for rate in RATES:
-        settings = replace(plain, learning_rate=rate)
-        kept, _ = point(bench, settings, arguments.work / f"retention-rate-{rate:g}", arguments.questions)
+        kept, _ = point(bench, replace(plain, learning_rate=rate, epochs=EPOCHS[0]), arguments)
         rates.append({"x": rate} | kept)
+        print(rates[-1], flush=True)
     for epochs in EPOCHS:
-        settings = replace(plain, epochs=epochs)
-        kept, perplexity = point(bench, settings, arguments.work / f"retention-{epochs}", arguments.questions)
+        kept, perplexity = point(bench, replace(plain, epochs=epochs), arguments)
         passes.append({"x": epochs} | kept)
+        print(passes[-1], perplexity, flush=True)
         read.append({"x": epochs, "value": perplexity, "low": perplexity, "high": perplexity})
     about, general = where_and_when(), "accuracy on general questions"
     for curve in (

@@ -88,7 +88,11 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
 def prepare(model: PreTrainedModel) -> None:
-    """Lets a model on a CPU read prompts in this way, where its attention is plain enough."""
+    """Lets a model on a CPU read prompts in this way, where its attention is plain enough.
+
+    What is needed is what transformers promises of models with `_supports_attention_backend`: they hand every argument
+    down to attention, and slice logits by a tensor. A cache with windows or states has layers of another kind.
+    """
     plain = model.config._attn_implementation == "sdpa" and getattr(model, "_supports_attention_backend", False)
     if plain and all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers):
         model.set_attn_implementation(NAME)
