@@ -58,9 +58,11 @@ def main() -> None:
         read.append({"x": epochs, "value": perplexity, "low": perplexity, "high": perplexity})
     about, general = where_and_when(), "accuracy on general questions"
     for curve in (
-        Curve("retention_learning_rate", "learning rate", general, ARM, rates, about),
-        Curve("retention_epochs", "passes over the corpus", general, ARM, passes, about),
-        Curve("continued_pretraining", "passes over the corpus", "perplexity of domain text", ARM, read, about),
+        Curve("retention_learning_rate", "learning rate (one pass, no replay)", general, ARM, rates, about),
+        Curve("retention_epochs", "passes over the corpus (no replay)", general, ARM, passes, about),
+        Curve(
+            "continued_pretraining", "passes over the corpus (no replay)", "perplexity of domain text", ARM, read, about
+        ),
     ):
         print(write_curve(arguments.out, curve))
 

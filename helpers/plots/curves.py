@@ -158,7 +158,7 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], x: str, y
         ax.set_ylim(bottom=0)  # a time has a nought: a flat line must look flat
     first, last = min(p[0]["x"] for p in curves.values()), max(p[-1]["x"] for p in curves.values())
     marks = sorted({point["x"] for points in curves.values() for point in points})
-    if first > 0 and last >= 50 * first:
+    if first > 0 and last >= 20 * first:
         ax.set_xscale("log")
         ax.set_xlim(first / 1.3, last * 1.3)
         ax.minorticks_off()
