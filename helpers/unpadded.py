@@ -1,8 +1,8 @@
 """Prompts of different lengths read together without padding: each is computed as if it were read alone.
 
-All their tokens stand in one row. Layers work on tokens, so they do not see where a prompt ends; only attention does, and
-it is computed prompt by prompt. Nothing is spent on padding, and a reply in 16 bits does not depend on the prompts that
-were read with it: padding moves the sums of attention, and rounded to 16 bits that can change a reply.
+All their tokens stand in one row. Layers work on tokens, so they do not see where a prompt ends; only attention does,
+and it is computed prompt by prompt. Nothing is spent on padding, and a reply in 16 bits does not depend on the prompts
+that were read with it: padding moves the sums of attention, and rounded to 16 bits that can change a reply.
 
 The idea is that of variable-length attention (Dao 2023, FlashAttention-2, 2307.08691), here on a CPU.
 """
