@@ -33,7 +33,7 @@ SETS = {
     "domain": ("facts_heldout", "terms", "general"),
     "domain,triage": ("triage", "general"),
     "domain+pairs": ("facts_trained", "facts_heldout", "triage", "terms", "general"),
-    "passages": ("facts_heldout", "unanswerable"),
+    "passages": ("facts_heldout", "unanswerable", "general"),
 }
 TRIALS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("training_trials.json").read_text())
 
@@ -55,6 +55,15 @@ class Bench:
         index, _ = build_index(documents, open_store(self.work / "store"), models.load_embedder(), RagSettings(), False)
         return index.retriever(k=trainings.PASSAGES)
 
+    def start(self, training: str) -> Path | None:
+        """The weights that a training goes on from, made with its settings; None: those of the model."""
+        if training not in trainings.START:
+            return None
+        first = trainings.START[training]
+        settings = trainings.settings(first, get_profile("workshop"), seed=7)
+        material = trainings.material(first, self.dataset)
+        return train(self.fm, material, settings, self.work / first, self.start(first), show(first)).folder
+
     def run(self, name: str, training: str, change: dict[str, Any]) -> dict[str, Any]:
         """Trains one trial and measures it."""
         retriever = self.retriever() if training == "passages" else None
@@ -66,7 +75,7 @@ class Bench:
         material = trainings.material(training, self.dataset, retriever and retriever.retrieve_all)
         if "tasks" in change:
             material = replace(material, pairs=[p for task in change["tasks"] for p in self.dataset.examples(task)])
-        tuned = train(self.fm, material, settings, self.work / name, listener=show(name))
+        tuned = train(self.fm, material, settings, self.work / name, self.start(training), show(name))
         row = {
             "training": name, "rank": settings.lora.rank if settings.lora else "all weights",
             "alpha": settings.lora.alpha if settings.lora else None, "batch": settings.batch_size,

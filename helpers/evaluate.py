@@ -10,9 +10,8 @@ from typing import Any
 from . import generation, metrics
 from .assistant import Assistant
 from .data import Dataset
+from .latency import WARM_UP
 from .records import Question, Score
-
-WARM_UP = 2  # tokens decoded before times are taken
 
 
 @dataclass
@@ -54,7 +53,7 @@ def evaluate(
         questions: One question set.
         values: For each asset every value that documents give it; a reply may not name another asset's.
         batch_size: How many replies are decoded together when they are scored.
-        latency_questions: How many questions are asked again alone, after one warm-up; none of a choice set.
+        latency_questions: How many questions are asked again alone, when all are scored; none of a choice set.
         progress: Whether to show progress bars.
         into: Filled as the work goes on, so that an interruption leaves the caller what was finished.
 
@@ -67,16 +66,21 @@ def evaluate(
             part = questions[start : start + 2 * batch_size]
             for question, answer in zip(part, assistant.ask_all(part, batch_size, progress=progress), strict=True):
                 done.scores.append(Score(question, answer, *metrics.score(question, answer, _rivals(values, question))))
-        time_alone(assistant, questions, latency_questions, done)
+        time_alone(assistant, questions, latency_questions, done, warm=True)
     done.complete = True
     return done
 
 
-def time_alone(assistant: Assistant, questions: Sequence[Question], count: int, into: Evaluation) -> None:
-    """Asks `count` of the questions one at a time, after one warm-up, and keeps the seconds; none of a choice set."""
+def time_alone(
+    assistant: Assistant, questions: Sequence[Question], count: int, into: Evaluation, warm: bool = False
+) -> None:
+    """Asks `count` of the questions one at a time, and keeps the seconds; none of a choice set.
+
+    Unless it is `warm`, having answered with these weights a moment ago, it is warmed up by the first of them.
+    """
     timed = [q for q in sample(questions, count) if not q.choices] if count else []
     with assistant.model.using(assistant.adapter):
-        if timed:
+        if timed and not warm:
             assistant.ask(timed[0], max_new_tokens=WARM_UP)
         for question in timed:
             answer = assistant.ask(question)

@@ -162,7 +162,7 @@ def _identity(fm: FoundationModel, rows: Sequence[Row], settings: TrainSettings,
     digest = hashlib.sha256()
     for row in rows:
         digest.update(repr((row.ids, row.labels, row.segments)).encode())
-    told = [fm.hash, digest.hexdigest(), asdict(settings), read_tuned(start).hash if start else ""]
+    told = [fm.hash, digest.hexdigest(), settings.key, read_tuned(start).hash if start else ""]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -247,6 +247,8 @@ def _trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: 
     """A copy of the model, with new or begun adapters on it, or as a whole."""
     from peft import LoraConfig, PeftModel, get_peft_model
 
+    from . import lean_attention
+
     begun = read_tuned(start) if start else None
     loaded = load_model(begun.folder if begun and begun.whole else fm.name, fm.device, dtype)
     if not begun and loaded.hash != fm.hash:
@@ -255,14 +257,21 @@ def _trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: 
             "Merge it into a folder first (`finetune.merge`), load that, and train it"
         )
     model = loaded.model
-    model.set_attn_implementation("eager" if fm.device == "cpu" else "sdpa")
+    if fm.device == "cpu":
+        lean_attention.prepare(model)
+    else:
+        model.set_attn_implementation("sdpa")
     # PEFT asks transformers by a name that this one warns of; the warning is for PEFT's authors, not for a learner.
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     if begun and not begun.whole:
         fm.check_adapter(begun.folder)
         return PeftModel.from_pretrained(model, str(begun.folder), is_trainable=True, autocast_adapter_dtype=False)
     if settings.lora is None:
-        return model.requires_grad_(True)
+        model.requires_grad_(True)
+        if not settings.embeddings:
+            model.get_input_embeddings().requires_grad_(False)
+            model.get_output_embeddings().requires_grad_(False)
+        return model
     modules = settings.lora.target_modules
     config = LoraConfig(
         r=settings.lora.rank, lora_alpha=settings.lora.alpha, task_type="CAUSAL_LM",

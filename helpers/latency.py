@@ -34,6 +34,7 @@ FILE = "latency.json"  # the job beside the results that it belongs to
 PHASES = ("retrieval_s", "first_token_s", "per_token_s", "total_s")
 CONTEXT_LENGTHS = (128, 256, 512, 1024, 2048)
 INDEX_SIZES = (100, 1_000, 10_000, 100_000)
+WARM_UP = 2  # tokens decoded before times are taken
 IN_A_ROW = 4  # questions that an arm is asked in its turn: putting other weights in takes longer than an answer
 
 
@@ -83,7 +84,7 @@ def time_arms(
         raise DataError("questions with choices are scored, not answered, and cannot be timed: take another set")
     order = random.Random(seed)
     for assistant in assistants.values():
-        assistant.ask(questions[0])
+        assistant.ask(questions[0], max_new_tokens=WARM_UP)
     timings: list[Timing] = []
     total = repeats * len(questions) * len(assistants)
     with tqdm(total=total, desc="timing", unit="answer", disable=not progress) as bar:

@@ -34,11 +34,12 @@ class TrainSettings:
 
     `epochs` counts passes over each kind of data; `batch_size` is the number of rows of `max_length` tokens a step,
     over all processes; with `accumulation` above 1 they go through the model in so many parts. `schedule` is a name of
-    transformers' schedulers. `replay` mixes in general text, as a share of the domain's tokens. With `sentences`, the
-    sentences of all domain texts are shuffled anew for each pass, so that a fact cannot be learned by heart from what
-    stands around it (Allen-Zhu & Li 2023, 2309.14316, find that permuted sentences help).
-    A checkpoint is written every `checkpoint_steps` steps. `compile` None compiles where a C++ compiler is there and
-    the run is long.
+    transformers' schedulers. `replay` mixes in general text, as a share of the domain's tokens; without domain text,
+    of those of the pairs. With `embeddings` False, training all weights leaves the token embeddings as they are: less
+    memory, and less is forgotten. With `sentences`, the sentences of all domain texts are shuffled anew for each pass,
+    so that a fact cannot be learned by heart from what stands around it (Allen-Zhu & Li 2023, 2309.14316, find that
+    permuted sentences help). A checkpoint is written every `checkpoint_steps` steps. `compile` None compiles where a
+    C++ compiler is there and the run is long.
     """
 
     lora: Lora | None = Lora()
@@ -53,6 +54,7 @@ class TrainSettings:
     max_length: int = 256
     replay: float = 0.0
     sentences: bool = False
+    embeddings: bool = True
     seed: int = 7
     checkpoint_steps: int = 25
     compile: bool | None = None
@@ -63,6 +65,12 @@ class TrainSettings:
                 raise ValueError(f"`{name}` must be above 0. Got {getattr(self, name)}")
         if self.batch_size % self.accumulation:
             raise ValueError(f"`accumulation` must divide `batch_size` ({self.batch_size}). Got {self.accumulation}")
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What makes two settings the same. `embeddings` came later and counts where it is set: older weights stay."""
+        told = asdict(self)
+        return told if not self.embeddings else {name: value for name, value in told.items() if name != "embeddings"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,8 @@ def prepare(
         _passes(lambda: packing.pair_rows(groups, length, end, rng), pair_epochs if pairs else 0),
     ]
     if settings.replay and replay:
-        share = settings.replay * sum(map(len, texts)) * settings.epochs / sum(map(len, replay))
+        read = sum(map(len, texts)) * settings.epochs or sum(row.tokens for row in kinds[1])
+        share = settings.replay * read / sum(map(len, replay))
         kinds.append(_passes(lambda: packing.text_rows(replay, length, end, rng), share))
     placed = [((i + rng.random()) / len(rows), row) for rows in kinds for i, row in enumerate(rows)]
     rows = [row for _, row in sorted(placed, key=lambda item: item[0])]

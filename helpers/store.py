@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import chromadb
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.schema import BaseNode
 from llama_index.core.schema import Document as LlamaDocument
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
-from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from .chunking import RagSettings
 from .records import KitError
+
+
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Inside the block a module that is not loaded yet counts as not installed."""
+    hidden = module not in sys.modules
+    if hidden:
+        sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules[module]
+
+
+# Chroma loads jsonschema, and that a grammar of international addresses which takes two seconds to build, where Jupyter
+# has installed it. Nothing here checks such an address.
+with _without("rfc3987_syntax"):
+    import chromadb
+    from llama_index.vector_stores.chroma import ChromaVectorStore
 
 CHUNKS_A_WRITE, IDS_A_READ = 2_000, 500
 

@@ -142,8 +142,8 @@ class Study:
         """Where the weights of a training lie: another folder for other data, prompts, settings, model or seed."""
         chosen = self.train_settings(name)
         start = trainings.START.get(name)
-        told = [self.dataset.hash, self.model.hash, asdict(chosen), asdict(self.settings) if name == "passages" else {}]
-        told += [asdict(self.train_settings(start))] if start else []
+        told = [self.dataset.hash, self.model.hash, chosen.key, asdict(self.settings) if name == "passages" else {}]
+        told += [self.train_settings(start).key] if start else []
         told += [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, prompts.ABSTAIN, self.dataset.general_text("replay")]
         key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
         return self.artefacts / "adapters" / f"{name}.{self.profile.name}.seed{self.seed}.{key}"
@@ -294,7 +294,7 @@ class Study:
         }  # fmt: skip
         names = trainings.with_starts(ARMS[arm].trainings_for(self.question_sets))
         if names:
-            config["adapter"] = {name: asdict(self.train_settings(name)) for name in names}
+            config["adapter"] = {name: self.train_settings(name).key for name in names}
         if ARMS[arm].sees == "passages":
             config["rag"] = asdict(self.settings) | ({"k": ARMS[arm].k} if ARMS[arm].k else {})
         if ARMS[arm].sees == "examples":

@@ -37,7 +37,7 @@ SETTINGS = {
     "domain": TrainSettings(Lora(64, 64), learning_rate=3e-4, epochs=2, batch_size=2, replay=0.1),
     "domain+pairs": TrainSettings(None, 3e-4, epochs=6, pair_epochs=4, batch_size=1, replay=0.1, sentences=True),
     "domain,triage": TrainSettings(Lora(64, 64), learning_rate=5e-4, epochs=3, batch_size=2),
-    "passages": TrainSettings(Lora(16, 32), epochs=1, batch_size=1, max_length=768),
+    "passages": TrainSettings(Lora(16, 32), epochs=1, batch_size=1, max_length=768, replay=0.15),
 }
 START = {"domain,triage": "domain"}  # these trainings go on from the weights of another
 NEEDS = {  # the folders and tasks of a data set that a training learns from
@@ -108,7 +108,8 @@ def material(
         return Material(**texts, pairs=dataset.examples("answers"))
     if retrieve is None:
         raise KitError("the training `passages` needs a retriever: give one")
-    return Material(groups=passage_groups(dataset.examples("answers"), retrieve, random.Random(seed)))
+    groups = passage_groups(dataset.examples("answers"), retrieve, random.Random(seed))
+    return Material(groups=groups, replay=dataset.general_text("replay"))
 
 
 def passage_groups(

@@ -89,14 +89,15 @@ def small_world(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """The URL of a Chroma server on this machine alone, over an empty folder."""
+@pytest.fixture(scope="session")
+def running_server(tmp_path_factory) -> Iterator[str]:
+    """The URL of a Chroma server on this machine alone, started as a user would start it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     chroma = Path(sys.executable).with_name("chroma.exe" if sys.platform == "win32" else "chroma")
-    command = [chroma, "run", "--host", "127.0.0.1", "--port", str(port), "--path", tmp_path / "served"]
+    served = tmp_path_factory.mktemp("server") / "served"
+    command = [chroma, "run", "--host", "127.0.0.1", "--port", str(port), "--path", served]
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while process.poll() is None:
@@ -109,6 +110,18 @@ def server(tmp_path: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture
+def server(running_server: str) -> str:
+    """The URL of a Chroma server that holds nothing."""
+    import chromadb
+
+    host, port = running_server.removeprefix("http://").split(":")
+    client = chromadb.HttpClient(host, int(port), settings=chromadb.config.Settings(anonymized_telemetry=False))
+    for collection in client.list_collections():
+        client.delete_collection(collection.name)
+    return running_server
 
 
 def run_python(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

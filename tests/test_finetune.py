@@ -47,6 +47,32 @@ def test_the_loss_falls(tiny, tmp_path, material, lora):
     assert not list((tmp_path / "run").rglob("*.bin")) and not (tmp_path / "run" / "checkpoints").exists()
 
 
+def test_embeddings_stay_where_that_is_asked_for(tiny, tmp_path):
+    settings = replace(SETTINGS, lora=None, embeddings=False)
+    tuned = train(tiny, TEXTS_ONLY, settings, tmp_path / "run")
+    ends = {id(layer.weight): layer.weight for layer in (tiny.model.get_input_embeddings(), tiny.model.lm_head)}
+    assert tuned.effort.trainable_parameters == tiny.parameters - sum(weight.numel() for weight in ends.values())
+    assert tuned.history[-1].loss < tuned.history[0].loss
+    made, before = load_model(tuned.folder, "cpu", "float32").model.state_dict(), tiny.model.state_dict()
+    same = {name for name, tensor in made.items() if torch.equal(tensor, before[name])}
+    assert same == {"model.embed_tokens.weight", "lm_head.weight"}
+
+
+def test_a_setting_that_came_later_leaves_earlier_weights_valid():
+    assert "embeddings" not in SETTINGS.key
+    assert replace(SETTINGS, embeddings=False).key == SETTINGS.key | {"embeddings": False}
+
+
+def test_replay_is_a_share_of_the_domain_text_or_else_of_the_pairs(tiny):
+    general = [f"The market on square {i} opens in the morning and closes at dusk." for i in range(40)]
+    for material in (TEXTS_ONLY, PAIRS_ONLY):
+        settings = replace(SETTINGS, replay=0.5, epochs=10)
+        without, _, _ = prepare(tiny, material, replace(settings, replay=0.0))
+        mixed, _, _ = prepare(tiny, replace(material, replay=general), settings)
+        added = sum(row.tokens for row in mixed) - sum(row.tokens for row in without)
+        assert 0.3 < added / sum(row.tokens for row in without) < 0.7
+
+
 def test_a_tuned_model_answers_as_it_was_taught_and_the_model_in_memory_stays(tiny, tmp_path):
     before = tiny.model.state_dict()["model.layers.0.self_attn.q_proj.weight"].clone()
     longer = replace(SETTINGS, lora=Lora(16, 32), learning_rate=0.01, epochs=60)

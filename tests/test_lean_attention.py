@@ -1,0 +1,73 @@
+"""Lean attention against eager attention: the same loss, the same gradients, less kept for the way back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers.models.llama.modeling_llama import eager_attention_forward
+
+from helpers import lean_attention
+
+
+class Layer(torch.nn.Module):
+    """What eager attention asks of its layer."""
+
+    def __init__(self, groups: int):
+        super().__init__()
+        self.num_key_value_groups = groups
+
+
+def inputs(dtype: torch.dtype, keys: int = 3) -> tuple[torch.Tensor, ...]:
+    """Queries of 9 heads, keys and values, 2 rows of 24 tokens of which the last 5 of a row are hidden."""
+    torch.manual_seed(1)
+    made = [torch.randn(2, heads, 24, 16).to(dtype).requires_grad_() for heads in (9, keys, keys)]
+    mask = torch.zeros(2, 1, 24, 24, dtype=dtype)
+    hidden = torch.ones(24, 24, dtype=torch.bool).triu(1)
+    mask[:, :, hidden] = torch.finfo(dtype).min
+    mask[1, :, :, 19:] = torch.finfo(dtype).min
+    return *made, mask
+
+
+@pytest.mark.parametrize("keys", [1, 3, 9])
+@pytest.mark.parametrize(("dtype", "apart"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+def test_output_and_gradients_are_those_of_eager_attention(dtype, apart, keys):
+    found = []
+    for attend in (eager_attention_forward, lean_attention.attention):
+        query, key, value, mask = inputs(dtype, keys)
+        out, _ = attend(Layer(9 // keys), query, key, value, mask, scaling=0.25)
+        (out.float() * torch.arange(out.numel()).view_as(out).sin()).sum().backward()
+        found.append([out.detach(), query.grad, key.grad, value.grad])
+    for eager, lean in zip(*found, strict=True):
+        assert lean.shape == eager.shape
+        assert (lean.float() - eager.float()).norm() <= apart * eager.float().norm()
+
+
+def test_one_matrix_of_scores_is_kept_instead_of_several():
+    sizes = []
+    for attend in (eager_attention_forward, lean_attention.attention):
+        query, key, value, mask = inputs(torch.bfloat16)
+        kept: dict[int, int] = {}
+
+        def keep(tensor, kept=kept):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            attend(Layer(3), query, key, value, mask, scaling=0.25)
+        sizes.append(sum(kept.values()))
+    assert sizes[1] < 0.5 * sizes[0]
+
+
+@pytest.mark.parametrize("field", lean_attention.MORE)
+def test_an_attention_that_does_more_stays_eager(tiny, field):
+    chosen = tiny.model.config._attn_implementation
+    try:
+        lean_attention.prepare(tiny.model)
+        assert tiny.model.config._attn_implementation == lean_attention.NAME
+        before = getattr(tiny.model.config, field, None)
+        setattr(tiny.model.config, field, 0.5)
+        lean_attention.prepare(tiny.model)
+        assert tiny.model.config._attn_implementation == "eager"
+    finally:
+        setattr(tiny.model.config, field, before)
+        tiny.model.set_attn_implementation(chosen)
