@@ -10,7 +10,7 @@ from typing import Any
 from . import generation, metrics
 from .assistant import Assistant
 from .data import Dataset
-from .latency import WARM_UP
+from .profiles import WARM_UP
 from .records import Question, Score
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .intervals import ratio, spread
+from .profiles import WARM_UP
 from .records import DataError, Question, Result
 from .results import write_text
 
@@ -34,7 +35,6 @@ FILE = "latency.json"  # the job beside the results that it belongs to
 PHASES = ("retrieval_s", "first_token_s", "per_token_s", "total_s")
 CONTEXT_LENGTHS = (128, 256, 512, 1024, 2048)
 INDEX_SIZES = (100, 1_000, 10_000, 100_000)
-WARM_UP = 2  # tokens decoded before times are taken
 IN_A_ROW = 4  # questions that an arm is asked in its turn: putting other weights in takes longer than an answer
 
 

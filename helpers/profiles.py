@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .records import KitError
 
+WARM_UP = 2  # tokens decoded before times are taken
 VALIDATION = 30  # validation pairs and texts that a training reads now and then
 
 
@@ -42,7 +43,7 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile(
-            "quick", questions_per_set=12, latency_questions=1, latency_repeats=2, sweep_questions=8, batch_size=32,
+            "quick", questions_per_set=8, latency_questions=1, latency_repeats=2, sweep_questions=8, batch_size=32,
             seeds=1, training_share=0.01, validation_examples=6, own_documents=100, own_words=10_000,
         ),
         Profile(

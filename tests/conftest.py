@@ -6,13 +6,15 @@ takes moments, and they are made once for the whole session; no test may change 
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,20 +24,32 @@ ROOT = Path(__file__).resolve().parent.parent
 ARCHITECTURES = ("Llama", "Qwen2")
 
 
+def _leave_to_stay() -> None:
+    """Takes what is loaded now, modules above all, out of later searches for garbage: each took half a second."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def fm():
     """The default foundation model in float32, where batched and single answers are equal."""
     from helpers.models import load_model
 
-    return load_model(device="cpu", dtype="float32")
+    made = load_model(device="cpu", dtype="float32")
+    _leave_to_stay()
+    return made
 
 
 @pytest.fixture(scope="session")
 def embedder():
-    """The default embedding model in float32."""
+    """The default embedding model in float32; a text that several tests embed is embedded once."""
+    from llama_index.core.storage.kvstore import SimpleKVStore
+
     from helpers.models import load_embedder
 
-    return load_embedder(device="cpu", dtype="float32")
+    made = load_embedder(device="cpu", dtype="float32")
+    made.embeddings_cache = SimpleKVStore()
+    return made
 
 
 def make_tiny(architecture: str, folder: Path, seed: int = 0) -> Path:
@@ -76,7 +90,9 @@ def tiny(tiny_folder):
     """The tiny random model of `tiny_folder` in memory, in float32."""
     from helpers.models import load_model
 
-    return load_model(tiny_folder, device="cpu", dtype="float32")
+    made = load_model(tiny_folder, device="cpu", dtype="float32")
+    _leave_to_stay()
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -130,6 +146,12 @@ def run_python(*arguments: str | Path, **environment: str) -> subprocess.Complet
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", env=os.environ | environment
     )
+
+
+def run_pythons(*commands: Sequence[str | Path], **environment: str) -> list[subprocess.CompletedProcess[str]]:
+    """Runs `python ARGUMENTS` for each of these, as many at once as there are cores, and gives them in this order."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return list(pool.map(lambda arguments: run_python(*arguments, **environment), commands))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, make_tiny, run_python
+from conftest import ROOT, make_tiny, run_python, run_pythons
 from synthetic import make_results
 from test_compare import run as make_run
 
@@ -40,6 +40,11 @@ def kit(*arguments, **environment: str):
     return run_python("-m", "helpers", *arguments, COLUMNS="200", **environment)
 
 
+def kits(*commands):
+    """Runs `python -m helpers ARGUMENTS` for each of these, several at once."""
+    return run_pythons(*(("-m", "helpers", *command) for command in commands), COLUMNS="200")
+
+
 def assert_one_sentence(run, *named: str) -> None:
     """The command failed with status 2, a sentence on stderr that names these, and nothing on stdout."""
     assert run.returncode == 2 and run.stdout == ""
@@ -59,16 +64,16 @@ def folder(tmp_path):
 
 
 def test_a_training_takes_one_value_of_a_setting():
-    assert_one_sentence(kit("train", "--set", "batch_size=2,4"), "one training takes one value of `batch_size`")
-    assert_one_sentence(kit("train", "--set", "colour=2"), "unknown setting 'colour'", "learning_rate")
+    two, unknown = kits(("train", "--set", "batch_size=2,4"), ("train", "--set", "colour=2"))
+    assert_one_sentence(two, "one training takes one value of `batch_size`")
+    assert_one_sentence(unknown, "unknown setting 'colour'", "learning_rate")
 
 
 def test_help_lists_every_command_and_each_has_help_of_its_own():
     listed = kit("--help")
     assert listed.returncode == 0
-    for verb in VERBS:
+    for verb, run in zip(VERBS, kits(*((verb, "--help") for verb in VERBS)), strict=True):
         assert verb in listed.stdout
-        run = kit(verb, "--help")
         assert run.returncode == 0 and "Usage" in run.stdout and verb in run.stdout, run.stderr
         assert len(run.stdout) > 200, "the help of a command says what it does"
 
@@ -82,26 +87,30 @@ def test_no_command_and_an_unknown_one_show_the_way():
 
 
 def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world, folder):
-    assert_one_sentence(kit("compare", tmp_path / "nowhere"), tmp_path / "nowhere", "study --out")
     study = ("study", "--out", tmp_path / "out", "--data")
-    assert_one_sentence(kit(*study, tmp_path / "nowhere"), tmp_path / "nowhere")
-    assert_one_sentence(kit(*study, small_world, "--arms", "base,oracle"), "oracle", "few_shot")
-    assert_one_sentence(kit(*study, small_world, "--profile", "huge"), "huge", "workshop")
-    assert_one_sentence(kit(*study, small_world, "--arms", ","), "arm")
-    assert not (tmp_path / "out").exists()
-    assert_one_sentence(kit("world", "--out", tmp_path / "w", "--assets", "3"), "3")
     (folder / "base.terms.seed7.eeeeeeee.json").write_text("{", encoding="utf-8")
-    assert_one_sentence(kit("compare", folder), "base.terms.seed7.eeeeeeee.json")
+    wrong = {
+        ("compare", tmp_path / "nowhere"): (tmp_path / "nowhere", "study --out"),
+        (*study, tmp_path / "nowhere"): (tmp_path / "nowhere",),
+        (*study, small_world, "--arms", "base,oracle"): ("oracle", "few_shot"),
+        (*study, small_world, "--profile", "huge"): ("huge", "workshop"),
+        (*study, small_world, "--arms", ","): ("arm",),
+        ("world", "--out", tmp_path / "w", "--assets", "3"): ("3",),
+        ("compare", folder): ("base.terms.seed7.eeeeeeee.json",),
+    }
+    for run, named in zip(kits(*wrong), wrong.values(), strict=True):
+        assert_one_sentence(run, *named)
+    assert not (tmp_path / "out").exists()
 
 
 def test_questions_that_cannot_be_read_are_named_by_file_and_line(tmp_path, small_world):
-    questions = tmp_path / "questions.jsonl"
-    ask = ("ask", "--data", small_world, "--questions", questions)
-    assert_one_sentence(kit(*ask), questions)
-    questions.write_text('{"id": "1", "prompt": "Who?"}\n{"id": "2"\n', encoding="utf-8")
-    assert_one_sentence(kit(*ask), f"{questions}:2")
-    questions.write_text('{"id": "1", "prompt": "Who?"}\n{"id": "2"}\n', encoding="utf-8")
-    assert_one_sentence(kit(*ask), f"{questions}:2", "prompt")
+    absent, broken, lacking = (tmp_path / f"{name}.jsonl" for name in ("absent", "broken", "lacking"))
+    broken.write_text('{"id": "1", "prompt": "Who?"}\n{"id": "2"\n', encoding="utf-8")
+    lacking.write_text('{"id": "1", "prompt": "Who?"}\n{"id": "2"}\n', encoding="utf-8")
+    files = (absent, broken, lacking)
+    runs = kits(*(("ask", "--data", small_world, "--questions", file) for file in files))
+    for run, named in zip(runs, ((absent,), (f"{broken}:2",), (f"{lacking}:2", "prompt")), strict=True):
+        assert_one_sentence(run, *named)
 
 
 def test_fetch_takes_the_names_of_the_default_models_and_refuses_others():
@@ -157,8 +166,8 @@ def test_compare_writes_a_report_and_a_figure_and_prints_markdown(synthetic_fold
 
 
 def test_world_makes_a_folder_and_the_same_bytes_again(tmp_path):
-    for name in ("one", "two"):
-        run = kit("world", "--out", tmp_path / name, "--seed", "5", "--assets", "12")
+    runs = kits(*(("world", "--out", tmp_path / name, "--seed", "5", "--assets", "12") for name in ("one", "two")))
+    for name, run in zip(("one", "two"), runs, strict=True):
         assert run.returncode == 0 and run.stdout.strip() == str(tmp_path / name), run.stderr
     paths = [sorted(p.relative_to(tmp_path / n) for p in (tmp_path / n).rglob("*.*")) for n in ("one", "two")]
     assert paths[0] == paths[1] and len(paths[0]) > 60

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from conftest import ROOT, make_tiny, run_python
+from conftest import ROOT, make_tiny, run_python, run_pythons
 
 from helpers import arms, compare, profiles, report, tables
 from helpers.cloze import PART, cloze_questions
@@ -441,7 +441,7 @@ def test_without_pairs_and_text_the_arms_that_need_them_are_left_out(study, tmp_
 
 
 def test_the_command_refuses_what_does_not_go_together(tmp_path, folder):
-    for wrong in (["--questions", "q.csv"], ["--documents", folder, "--data", tmp_path]):
-        run = run_python("-m", "helpers", "study", "--out", tmp_path / "out", *wrong)
+    study = ["-m", "helpers", "study", "--out", tmp_path / "out"]
+    for run in run_pythons([*study, "--questions", "q.csv"], [*study, "--documents", folder, "--data", tmp_path]):
         assert run.returncode == 2 and "--documents" in run.stderr and "Traceback" not in run.stderr
     assert not (tmp_path / "out").exists()
