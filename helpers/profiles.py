@@ -22,6 +22,7 @@ class Profile:
     `seeds`: how many seeds a trained arm is repeated with.
     `training_share`: how much of a training's passes over its data are made; a small share shows only the way.
     `validation_examples`: how many validation pairs and texts a training reads now and then.
+    `left_out`: arms that notebook 06 does not ask: those that stand beside another for one comparison.
     `own_documents`: how many documents of a folder of your own are taken (None: all).
     `own_words`: how many words of them continued pretraining reads at most (None: all).
     """
@@ -35,6 +36,7 @@ class Profile:
     seeds: int
     training_share: float
     validation_examples: int = VALIDATION
+    left_out: tuple[str, ...] = ()
     own_documents: int | None = None
     own_words: int | None = None
 
@@ -43,8 +45,9 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile(
-            "quick", questions_per_set=8, latency_questions=1, latency_repeats=2, sweep_questions=8, batch_size=32,
-            seeds=1, training_share=0.01, validation_examples=6, own_documents=100, own_words=10_000,
+            "quick", questions_per_set=8, latency_questions=1, latency_repeats=1, sweep_questions=6, batch_size=32,
+            seeds=1, training_share=0.01, validation_examples=6, left_out=("rag:3_passages",), own_documents=100,
+            own_words=10_000,
         ),
         Profile(
             "workshop", questions_per_set=None, latency_questions=8, latency_repeats=5, sweep_questions=40,

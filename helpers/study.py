@@ -103,6 +103,11 @@ class Study:
         """The question sets that the data has, in the kit's order."""
         return self.dataset.question_sets
 
+    @property
+    def arms(self) -> list[str]:
+        """The arms of a whole comparison in this profile, in the kit's order."""
+        return [arm for arm in ARMS if arm not in self.profile.left_out]
+
     def questions(self, question_set: str) -> list[Question]:
         """The questions of a set that this profile asks."""
         return sample(self.dataset.questions(question_set), self.profile.questions_per_set)

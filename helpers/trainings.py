@@ -2,8 +2,9 @@
 
 benchmarks/training_sweep.py measures trials on a world of another seed; results/reference/training_sweep.json holds
 those that were made. `domain+pairs` is the best recorded one with fewer passes over the pairs and with replay: at twice
-its rate, and with LoRA in about the same number of rows, fewer held-out facts were learned. `triage` goes on where the
-recorded one had learned too little; the others have no recorded trial yet.
+its rate, and with LoRA in about the same number of rows, fewer held-out facts were learned. `passages` and
+`domain,triage` are as recorded; `triage` goes on where the recorded one had learned too little; `answers` and `domain`
+have no recorded trial yet.
 
 | name | learns from | serves |
 | --- | --- | --- |
