@@ -46,7 +46,7 @@ PROFILES = {
     for profile in (
         Profile(
             "quick", questions_per_set=8, latency_questions=1, latency_repeats=1, sweep_questions=6, batch_size=32,
-            seeds=1, training_share=0.01, validation_examples=6, left_out=("rag:3_passages",), own_documents=100,
+            seeds=1, training_share=0.006, validation_examples=6, left_out=("rag:3_passages",), own_documents=100,
             own_words=10_000,
         ),
         Profile(

@@ -10,8 +10,9 @@ from conftest import interrupted_at
 from helpers import metrics
 from helpers.assistant import Assistant
 from helpers.data import open_dataset
-from helpers.evaluate import Evaluation, evaluate, sample, summarise, text_perplexity
+from helpers.evaluate import Evaluation, evaluate, sample, summarise, text_perplexity, time_alone
 from helpers.generation import perplexity
+from helpers.profiles import WARM_UP
 from helpers.records import Answer, Question, Score
 
 
@@ -83,13 +84,18 @@ def test_latency_is_taken_one_question_at_a_time(tiny, dataset):
     asked = dataset.questions("facts_heldout")[:8]
     done = evaluate(Watched(tiny), asked, batch_size=4, latency_questions=3)
     assert len(done.first_token_s) == len(done.total_s) == 3 and len(done.scores) == 8
-    warm_up, *timed = asked_alone
-    assert [name for name, _ in timed] == [question.id for question in sample(asked, 3)]
-    assert warm_up[0] == timed[0][0] and warm_up[1] is not timed[0][1]
-    assert all(answer.batch_size == 1 for _, answer in timed)
-    assert done.total_s == [answer.total_s for _, answer in timed]
+    assert [name for name, _ in asked_alone] == [question.id for question in sample(asked, 3)], "it was warm already"
+    assert all(answer.batch_size == 1 for _, answer in asked_alone)
+    assert done.total_s == [answer.total_s for _, answer in asked_alone]
     assert all(0 < first <= total for first, total in zip(done.first_token_s, done.total_s, strict=True))
     assert {score.answer.batch_size for score in done.scores} == {4}
+
+    asked_alone.clear()
+    time_alone(Watched(tiny), asked, 2, done)
+    warm_up, *timed = asked_alone
+    assert [name for name, _ in timed] == [question.id for question in sample(asked, 2)]
+    assert warm_up[0] == timed[0][0] and warm_up[1].new_tokens <= WARM_UP
+    assert done.total_s[3:] == [answer.total_s for _, answer in timed]
 
 
 def test_a_choice_set_has_no_latency(tiny, dataset):

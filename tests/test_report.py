@@ -152,7 +152,8 @@ def test_a_card_shows_every_arm_and_escapes_what_was_written(made):
         answers.card(made, "facts_heldout", "q-none")
 
 
-def test_questions_are_found_by_how_the_arms_fared(made):
+def test_questions_are_found_by_how_the_arms_fared():
+    made = make_results(arms=ARMS, sets=("facts_heldout",), profile="workshop")
     scores = {r.arm: {s.question.id: s.value for s in r.scores} for r in made if r.question_set == "facts_heldout"}
     some, none = (answers.asked(made, "facts_heldout", where) for where in ("disagree", "all wrong"))
     assert some and none and not set(some) & set(none)
