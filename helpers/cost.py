@@ -177,7 +177,7 @@ def scaled(
         if not runs:
             continue
         effort, (read, _) = runs[0].effort, _tokens(runs)
-        whole = effort.trainable_parameters >= PARAMETERS
+        whole = effort.trainable_parameters > PARAMETERS / 2  # adapters are a small part; embeddings may stay
         for name, parameters in sizes.items():
             hours = training_hours(parameters, effort.tokens_seen, whole, prices)
             made.append(
