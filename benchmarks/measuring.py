@@ -180,7 +180,7 @@ def _peer_versions() -> dict[str, str]:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            continue
+            continue  # a peer that is not installed has no version; its benchmark says so itself
     return found
 
 

@@ -187,7 +187,7 @@ def check_port(ports: Iterable[int]) -> Check:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
-                continue
+                continue  # taken: try the next one
             return Check("port", f"{port} is free for JupyterLab")
     remedy = "stop another JupyterLab (`jupyter server list` names them), or start this one with another --port"
     return Check("port", f"none of {ports[0]} to {ports[-1]} is free", ADVICE, remedy)

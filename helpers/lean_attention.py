@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NAME = "lean"  # transformers' name of this attention
-MORE = ("attn_logit_softcapping", "attention_dropout", "sinks")  # config fields of an attention that does more
+MORE = ("attn_logit_softcapping", "attention_dropout")  # config fields of an attention that does more
 
 
 class LeanAttention(torch.autograd.Function):
@@ -83,4 +83,5 @@ def prepare(model: PreTrainedModel) -> None:
     """Lets a model train with it, where its attention is plain; another one gets transformers' eager attention."""
     plain = getattr(model, "_supports_attention_backend", False)
     plain = plain and not any(getattr(model.config, name, None) for name in MORE)
+    plain = plain and not any(hasattr(module, "sinks") for module in model.modules())  # learned, beside the scores
     model.set_attn_implementation(NAME if plain else "eager")

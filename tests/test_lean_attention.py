@@ -37,6 +37,7 @@ def test_output_and_gradients_are_those_of_eager_attention(dtype, apart, keys):
         out, _ = attend(Layer(9 // keys), query, key, value, mask, scaling=0.25)
         (out.float() * torch.arange(out.numel()).view_as(out).sin()).sum().backward()
         found.append([out.detach(), query.grad, key.grad, value.grad])
+    assert torch.equal(found[0][0], found[1][0]), "the forward pass rounds in the same places"
     for eager, lean in zip(*found, strict=True):
         assert lean.shape == eager.shape
         assert (lean.float() - eager.float()).norm() <= apart * eager.float().norm()
@@ -70,4 +71,15 @@ def test_an_attention_that_does_more_stays_eager(tiny, field):
         assert tiny.model.config._attn_implementation == "eager"
     finally:
         setattr(tiny.model.config, field, before)
+        tiny.model.set_attn_implementation(chosen)
+
+
+def test_an_attention_with_sinks_stays_eager(tiny):
+    chosen, layer = tiny.model.config._attn_implementation, tiny.model.model.layers[0].self_attn
+    layer.sinks = torch.nn.Parameter(torch.zeros(4))
+    try:
+        lean_attention.prepare(tiny.model)
+        assert tiny.model.config._attn_implementation == "eager"
+    finally:
+        del layer.sinks
         tiny.model.set_attn_implementation(chosen)
