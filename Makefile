@@ -72,7 +72,7 @@ lab: setup
 	  --LabApp.extension_manager=readonly $(LAB_ARGS)
 
 test: setup
-	$(RUN) -m pytest -q
+	$(RUN) -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 run: setup
 	$(RUN) -m helpers run --profile $(PROFILE)

@@ -158,7 +158,8 @@ def make(folder: Path, *arguments: str, ok: bool = True, **changed: str) -> str:
 @needs_make
 def test_a_second_set_up_does_nothing(copy):
     assert "pip install" not in make(copy, "-n", "setup")
-    assert make(copy, "-n", "test").splitlines() == [".venv/bin/python -m pytest -q"]
+    (command,) = make(copy, "-n", "test").splitlines()
+    assert command.startswith(".venv/bin/python -m pytest -q")
 
 
 @needs_make
