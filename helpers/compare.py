@@ -147,6 +147,17 @@ def scores_of(results: Sequence[Result], arm: str, question_set: str) -> list[Sc
     return [score for run in sorted(runs, key=lambda run: run.seed) for score in run.scores]
 
 
+def losses_of(results: Sequence[Result], arm: str, question_set: str) -> list[tuple[float, int]]:
+    """The losses of the texts beside a set, averaged over an arm's complete runs; empty where there are none.
+
+    A run that kept no more than its perplexity counts as one text: a ratio then has no interval.
+    """
+    runs = [r for r in results if (r.arm, r.question_set, r.status) == (arm, question_set, "complete")]
+    known = [r.metrics for r in runs if math.isfinite(r.metrics.get("perplexity", math.nan))]
+    read = [found.get("text_losses") or [(math.log(found["perplexity"]), 1)] for found in known]
+    return [(float(np.mean([loss for loss, _ in text])), text[0][1]) for text in zip(*read, strict=True)]
+
+
 def seeds(results: Sequence[Result]) -> dict[str, dict[str, list[float]]]:
     """The accuracy of every single seed, by arm and question set, where an arm was run with several."""
     found: dict[str, dict[str, list[float]]] = {}

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -173,16 +174,34 @@ def _are_speeds(value: Any) -> bool:
 
 
 def hardware() -> dict[str, Any]:
-    """What a result records of the machine: processor, cores, memory in bytes, accelerator."""
+    """What a result records of the machine: processor, cores, memory in bytes, accelerator, GFLOP/s of each dtype."""
     import psutil
     import torch
 
     accelerator = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
     accelerator = accelerator or ("mps" if torch.backends.mps.is_available() else "")
+    try:
+        speeds = choose_dtype(choose_device())[1]
+    except OSError:  # KIT_HOME cannot be written to, which `doctor` tells
+        speeds = {}
     return {
         "processor": machine_name(),
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "accelerator": accelerator,
         "system": f"{platform.system()} {platform.machine()}",
+        "gflops": dict(speeds),
     }
+
+
+def speed(machine: Mapping[str, Any]) -> float | None:
+    """The GFLOP/s of a machine's faster dtype, from `hardware`; None in a record from before it was kept."""
+    return max(machine.get("gflops", {}).values(), default=None)
+
+
+def describe(machine: Mapping[str, Any]) -> str:
+    """A machine in words, from `hardware`: processors of one name can differ several times in speed."""
+    memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB of memory"
+    parts = [machine["processor"], f"{machine['cores']} cores", memory, machine["accelerator"] or "no accelerator"]
+    found = speed(machine)
+    return ", ".join(parts + ([f"{found:.0f} GFLOP/s"] if found else []))

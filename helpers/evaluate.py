@@ -106,10 +106,15 @@ def texts_beside(question_set: str, dataset: Dataset) -> list[str]:
     return []
 
 
+def text_losses(assistant: Assistant, texts: Sequence[str]) -> list[tuple[float, int]]:
+    """Summed loss and predicted tokens of each plain text under the assistant's weights; retrieval plays no part."""
+    with assistant.model.using(assistant.adapter):
+        return generation.text_losses(assistant.model, texts)
+
+
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
     """Perplexity of plain texts under the assistant's weights; what it retrieves plays no part."""
-    with assistant.model.using(assistant.adapter):
-        return generation.perplexity(assistant.model, texts)
+    return generation.perplexity(text_losses(assistant, texts))
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Any]:

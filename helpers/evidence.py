@@ -47,12 +47,6 @@ class Evidence:
         """What preparing an arm took, or None where it has no result."""
         return next((result.effort for result in self.results if result.arm == arm), None)
 
-    def metric(self, arm: str, question_set: str, name: str) -> float | None:
-        """The mean of a metric over an arm's complete runs on a set; None where it is no number."""
-        runs = [r for r in self.results if (r.arm, r.question_set, r.status) == (arm, question_set, "complete")]
-        found = [run.metrics[name] for run in runs if math.isfinite(run.metrics.get(name, math.nan))]
-        return float(np.mean(found)) if found else None
-
     def gap(self, first: str, second: str, question_set: str, margin: float = 0.0) -> Span | None:
         """The interval of how much higher the second arm scores than the first, less a margin; None without both."""
         one, other = self.scores(first, question_set), self.scores(second, question_set)
@@ -92,5 +86,7 @@ def in_words(seconds: float) -> str:
 
 
 def times(found: dict[str, float]) -> str:
-    """A ratio with its interval."""
+    """A ratio with its interval, where it has one."""
+    if math.isinf(found["high"]):
+        return f"{found['value']:.2f} times (measured once, so without an interval)"
     return f"{found['value']:.2f} times [{found['low']:.2f}, {found['high']:.2f}]"

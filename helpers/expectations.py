@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from . import rules
-from .compare import scores_of
+from .compare import losses_of, scores_of
 from .curves import Curve
-from .intervals import accuracy, difference
+from .intervals import accuracy, difference, perplexity_ratio
 from .profiles import PROFILES
 from .records import QUESTION_SETS, DataError, Result
 
@@ -65,7 +65,7 @@ class Verdict:
     """How an expectation fared.
 
     `value`, `low` and `high` are the difference or ratio that was measured (NaN where it was not); `n` counts
-    questions; `needed` says about how many would decide, where they are too few.
+    questions (texts, for perplexity); `needed` says about how many would decide, where they are too few.
     """
 
     expectation: Expectation
@@ -160,22 +160,16 @@ def _judge(e: Expectation, results: Sequence[Result]) -> Verdict:
 
 
 def _judge_ratio(e: Expectation, results: Sequence[Result]) -> Verdict:
-    """Perplexity is one number over many texts, without an interval: between 1 and the margin nothing is decided."""
-    values = []
+    both = []
     for q in (e.first, e.second):
-        runs = [r for r in results if (r.arm, r.question_set, r.status) == (q["arm"], q["set"], "complete")]
-        found = [run.metrics["perplexity"] for run in runs if math.isfinite(run.metrics.get("perplexity", math.nan))]
-        if not found:
+        both.append(losses_of(results, q["arm"], q["set"]))
+        if not both[-1]:
             return Verdict(e, "not measured", f"There is no perplexity of {q['arm']} on {q['set']}.")
-        values.append(math.exp(sum(map(math.log, found)) / len(found)))
-    ratio = values[0] / values[1]
-    why = (
-        f"Perplexity {values[0]:.2f} against {values[1]:.2f}: ratio {ratio:.2f}, one number over all texts and "
-        f"so without an interval; wanted {e.relation} {e.threshold:g}."
-    )
-    sign = 1 if e.relation == "above" else -1
-    verdict = "held" if sign * (ratio - e.threshold) > 0 else "failed" if sign * (ratio - 1) <= 0 else "not decided"
-    return Verdict(e, verdict, why, ratio, ratio, ratio)
+    found = perplexity_ratio(*both)
+    if math.isinf(found["high"]):
+        why = f"Measured a ratio of {found['value']:.2f} over texts whose losses were not kept one by one: no interval."
+        return Verdict(e, "not decided", why, found["value"], found["low"], found["high"], 1)
+    return _decide(e, found["value"], found["low"], found["high"], int(found["n"]))
 
 
 def _judge_curve(e: Expectation, curves: Mapping[str, Curve]) -> Verdict:
@@ -190,18 +184,18 @@ def _judge_curve(e: Expectation, curves: Mapping[str, Curve]) -> Verdict:
 
 
 def _decide(e: Expectation, value: float, low: float, high: float, n: int) -> Verdict:
-    what = f"Measured {value:+.2f} [{low:+.2f}, {high:+.2f}] with {n} questions; wanted {e.relation} {e.threshold:g}."
-    sign = 1 if e.relation == "above" else -1
-    near, far = (low, high) if sign > 0 else (high, low)
-    if sign * (near - e.threshold) > 0:
+    sign, unit = ("", "texts") if e.is_ratio else ("+", "questions")
+    span = f"{value:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
+    what = f"Measured {'a ratio of ' * e.is_ratio}{span} with {n} {unit}; wanted {e.relation} {e.threshold:g}."
+    way = 1 if e.relation == "above" else -1
+    near, far = (low, high) if way > 0 else (high, low)
+    if way * (near - e.threshold) > 0:
         return Verdict(e, "held", what, value, low, high, n)
-    if sign * (far - e.threshold) < 0:
+    if way * (far - e.threshold) < 0:
         return Verdict(e, "failed", what, value, low, high, n)
     distance, reach = abs(value - e.threshold), abs(value - near)  # the side that faces the threshold decides
     if not n or distance < reach / 30:
-        return Verdict(
-            e, "not decided", f"{what} No number of questions within reach would decide.", value, low, high, n
-        )
+        return Verdict(e, "not decided", f"{what} No number of {unit} within reach would decide.", value, low, high, n)
     needed = max(n + 1, math.ceil(n * (reach / distance) ** 2))
-    why = f"{what} About {needed:,} questions like these would decide, if the value stays."
+    why = f"{what} About {needed:,} {unit} like these would decide, if the value stays."
     return Verdict(e, "not decided", why, value, low, high, n, needed)

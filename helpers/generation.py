@@ -241,25 +241,22 @@ def _score_tails(
 
 
 @torch.inference_mode()
-def perplexity(
+def text_losses(
     fm: FoundationModel, texts: Sequence[str], window: int = 512, batch_size: int = 8, progress: bool = False
-) -> float:
-    """Perplexity of texts: exp of the mean negative log-likelihood per predicted token.
+) -> list[tuple[float, int]]:
+    """The negative log-likelihood of each text, summed over its predicted tokens, and how many these are.
 
     Each text is read from its own beginning, in windows of `window` tokens, after one start token where the
-    tokenizer has one. Formula: Jurafsky & Martin, Speech and Language Processing, 3rd ed., section 3.3.
-
-    Raises:
-        DataError: There is no text of at least two tokens.
+    tokenizer has one. A text of fewer than two tokens predicts nothing and has (0.0, 0).
     """
     start = [fm.tokenizer.bos_token_id] if fm.tokenizer.bos_token_id is not None else []
-    pieces = []
-    for text in texts:
+    pieces, owner = [], []
+    for number, text in enumerate(texts):
         ids = start + fm.tokenizer(text, add_special_tokens=False)["input_ids"]
-        pieces += [ids[i : i + window] for i in range(0, len(ids), window) if len(ids[i : i + window]) > 1]
-    if not pieces:
-        raise DataError("perplexity needs at least one text of two tokens or more: check the text files")
-    total, count = 0.0, 0
+        found = [ids[i : i + window] for i in range(0, len(ids), window) if len(ids[i : i + window]) > 1]
+        pieces += found
+        owner += [number] * len(found)
+    totals, counts = [0.0] * len(texts), [0] * len(texts)
     with tqdm(total=len(pieces), desc="perplexity", unit="text", disable=not progress) as bar:
         for batch in batches([len(piece) for piece in pieces], batch_size):
             ids, mask = left_padded(fm, [pieces[i] for i in batch])
@@ -268,8 +265,27 @@ def perplexity(
                 logits[:, :-1].float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
             ).view(len(batch), -1)
             told = mask[:, :-1].bool()  # a prediction counts when the token it is made from is no padding
-            total += losses[told].double().sum().item()
-            count += int(told.sum())
+            summed = losses.double().masked_fill(~told, 0.0).sum(-1).tolist()
+            for i, loss, count in zip(batch, summed, told.sum(-1).tolist(), strict=True):
+                totals[owner[i]] += loss
+                counts[owner[i]] += int(count)
             bar.update(len(batch))
     synchronise(fm.device)
-    return math.exp(total / count)
+    return list(zip(totals, counts, strict=True))
+
+
+def perplexity(losses: Sequence[tuple[float, int]]) -> float:
+    """Perplexity of texts: exp of the mean negative log-likelihood per predicted token, over all texts together.
+
+    Formula: Jurafsky & Martin, Speech and Language Processing, 3rd ed., section 3.3.
+
+    Args:
+        losses: What `text_losses` returned.
+
+    Raises:
+        DataError: There is no text of at least two tokens.
+    """
+    count = sum(tokens for _, tokens in losses)
+    if not count:
+        raise DataError("perplexity needs at least one text of two tokens or more: check the text files")
+    return math.exp(sum(loss for loss, _ in losses) / count)

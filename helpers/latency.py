@@ -265,7 +265,7 @@ def in_turns(results: Sequence[Result], folder: Path) -> list[Result]:
 def about(results: Sequence[Result]) -> dict[str, Any]:
     """What an interleaved job is made about: the experiment, the weights of each arm, and the machine."""
     weights = {f"{r.arm} on {r.question_set}": r.metrics["weights"] for r in results if "weights" in r.metrics}
-    machine = {key: results[0].hardware.get(key) for key in ("processor", "cores")}
+    machine = {key: value for key, value in results[0].hardware.items() if key in ("processor", "cores", "gflops")}
     return {"experiment": results[0].experiment, "weights": dict(sorted(weights.items())), "machine": machine}
 
 

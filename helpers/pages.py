@@ -21,6 +21,7 @@ from IPython.display import HTML
 
 from . import compare, exercises, progress, report
 from .comparable import has_results, read_comparable
+from .devices import describe
 from .latency import in_turns
 from .plots import overview
 from .profiles import PROFILES
@@ -294,7 +295,4 @@ def _minutes(minutes: float | None) -> str:
 
 
 def _measured_on(profile: str, record: dict[str, Any]) -> str:
-    machine = record["hardware"]
-    memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB of memory"
-    place = f"{machine['processor']}, {machine['cores']} cores, {memory}, {machine['accelerator'] or 'no accelerator'}"
-    return f"- `{profile}`: measured on {record['created'][:10]} on {place}."
+    return f"- `{profile}`: measured on {record['created'][:10]} on {describe(record['hardware'])}."

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .devices import describe, hardware, speed
 from .profiles import get_profile
 from .records import KitError
 
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 TIMES = ROOT / "results" / "reference" / "times.json"
 POLL_S = 0.2
+LIKE = 0.8  # machines whose speeds differ by less take about the same time
 
 
 @dataclass(frozen=True)
@@ -129,20 +131,21 @@ def expected_seconds(notebook: str, profile: str, path: Path = TIMES) -> str:
         return f"Not measured yet with the {profile} profile on this machine."
     machine = record["hardware"]
     told = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
-    return f"About {told} with the {profile} profile (measured on {machine['processor']}, {machine['cores']} cores)."
+    told = f"About {told} with the {profile} profile (measured on {machine['processor']}, {machine['cores']} cores)."
+    there, here = speed(machine), speed(hardware())
+    if not there or not here or LIKE < here / there < 1 / LIKE:
+        return told
+    than = f"{there / here:.1f} times as long" if here < there else f"{here / there:.1f} times less time"
+    return f"{told} A matrix product takes {than} here than there, and so will what is computed."
 
 
 def header(notebook: str, profile: str) -> str:
     """What a notebook prints first: versions, machine, and how long it takes; see `expected_seconds`."""
-    from .devices import hardware
     from .results import versions
 
-    machine = hardware()
     packages = ", ".join(f"{name} {version}" for name, version in versions().items())
-    memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB of memory"
-    place = f"{machine['processor']}, {machine['cores']} cores, {memory}, {machine['accelerator'] or 'no accelerator'}"
     python = ".".join(map(str, sys.version_info[:3]))
-    return f"Python {python}, {packages}\n{place}\n{expected_seconds(notebook, profile)}"
+    return f"Python {python}, {packages}\n{describe(hardware())}\n{expected_seconds(notebook, profile)}"
 
 
 def record_times(profile: str, runs: Sequence[NotebookRun], path: Path = TIMES) -> Path:
@@ -153,7 +156,6 @@ def record_times(profile: str, runs: Sequence[NotebookRun], path: Path = TIMES) 
         runs: what `run_notebooks` returned.
         path: a JSON file: profile, then `seconds` of each notebook, and the `hardware` and day (`created`) of the run.
     """
-    from .devices import hardware
     from .results import now, write_text
 
     times = read_times(path)

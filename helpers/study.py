@@ -20,7 +20,8 @@ from .adapters import RECORD
 from .arms import ARMS, Arm, get_arms, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
 from .devices import hardware, is_first_process
-from .evaluate import Evaluation, evaluate, sample, summarise, text_perplexity, texts_beside
+from .evaluate import Evaluation, evaluate, sample, summarise, text_losses, texts_beside
+from .generation import perplexity
 from .models import FOUNDATION_MODEL, FoundationModel, load_embedder, load_model
 from .profiles import get_profile
 from .records import CHOICE_SETS, Effort, Question, Result
@@ -72,7 +73,7 @@ class Study:
         self._model, self.vector_store = model, vector_store
         self._indices: dict[bool, tuple[Index, IndexReport, Effort]] = {}
         self._evaluations: dict[tuple, Evaluation] = {}
-        self._perplexities: dict[tuple, float] = {}
+        self._losses: dict[tuple, list[tuple[float, int]]] = {}
 
     @cached_property
     def model(self) -> FoundationModel:
@@ -240,9 +241,9 @@ class Study:
         found: dict[str, Any] = summarise(into.scores)
         if into.first_token_s:
             found |= {"first_token_s": into.first_token_s, "total_s": into.total_s}
-        perplexity = self._perplexity(assistant, question_set)
-        if perplexity is not None:
-            found["perplexity"] = perplexity
+        losses = self._text_losses(assistant, question_set)
+        if losses:
+            found |= {"perplexity": perplexity(losses), "text_losses": losses}
         if assistant.retriever is not None and any(q.documents for q in questions):
             from .retrieval import score_retrieval
 
@@ -272,13 +273,13 @@ class Study:
         )  # fmt: skip
         self._evaluations[key] = into
 
-    def _perplexity(self, assistant: Assistant, question_set: str) -> float | None:
-        """Perplexity of the texts that stand beside a set, once for the same weights; None where there are none."""
+    def _text_losses(self, assistant: Assistant, question_set: str) -> list[tuple[float, int]]:
+        """The losses of the texts that stand beside a set, once for the same weights; none where there is no text."""
         texts = texts_beside(question_set, self.dataset)[: self.profile.questions_per_set]
         key = question_set, assistant.adapter
-        if texts and key not in self._perplexities:
-            self._perplexities[key] = text_perplexity(assistant, texts)
-        return self._perplexities.get(key)
+        if texts and key not in self._losses:
+            self._losses[key] = text_losses(assistant, texts)
+        return self._losses.get(key, [])
 
     def _update(self, arm: Arm) -> dict[str, Any]:
         """What it takes an arm to absorb the changed documents.

@@ -18,14 +18,14 @@ import numpy as np
 import pandas as pd
 
 from . import rules
+from .compare import losses_of
 from .cost import Cost, Prices, break_even, costs, load_prices
 from .evidence import HELD, SUPPORTS, Evidence, apart, in_words, times, verdict
-from .intervals import ratio
+from .intervals import perplexity_ratio, ratio
 from .records import Result
 
 FIELDS = ("id", "row", "rag", "tuning", "measure")
 RAG, TUNED, BOTH = "rag", "customization", "domain_adaptation+customization"
-FORGOTTEN = 1.02  # a perplexity of general text that rose by less may be chance
 COLUMNS = ("row", "RAG (textbook)", "fine-tuning (textbook)", "measured here", "the claim is")
 
 
@@ -163,16 +163,17 @@ def _freshness(e: Evidence) -> Finding:
 
 
 def _permanence(e: Evidence) -> Finding:
-    plain, shown, tuned = (e.metric(arm, "general", "perplexity") for arm in ("base", RAG, BOTH))
-    if plain is None or shown is None or tuned is None:
+    plain, shown, tuned = (losses_of(e.results, arm, "general") for arm in ("base", RAG, BOTH))
+    if not (plain and shown and tuned):
         return _missing("base", RAG, BOTH)
+    lent, changed = perplexity_ratio(shown, plain), perplexity_ratio(tuned, plain)
     sentence = (
-        f"Perplexity of general text: base {plain:.2f}, {RAG} {shown:.2f}, {BOTH} {tuned:.2f}; general questions: "
-        f"{e.told('base', 'general')}, {e.told(BOTH, 'general')}."
+        f"Against base, the perplexity of general text is {times(lent)} with {RAG}, {times(changed)} with {BOTH}; "
+        f"general questions: {e.told('base', 'general')}, {e.told(BOTH, 'general')}."
     )
-    if not math.isclose(shown, plain, rel_tol=1e-6):
+    if not math.isclose(lent["value"], 1, rel_tol=1e-6):
         return sentence, "contradicted"
-    return sentence, "supported" if tuned > FORGOTTEN * plain else "not decided" if tuned > plain else "contradicted"
+    return sentence, verdict((changed["low"] - 1, changed["high"] - 1))
 
 
 def _generality(e: Evidence) -> Finding:

@@ -7,6 +7,7 @@ log-normal around a stated median. The questions are those of a real data set.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -114,7 +115,12 @@ def _metrics(arm: str, question_set: str, profile: str, generator: np.random.Gen
         first = FIRST_TOKEN_S.get(arm, 0.1) * generator.lognormal(0, 0.1, n)
         metrics |= {"abstained": 0.1, "first_token_s": first.tolist(), "total_s": (first + 0.3).tolist()}
     if question_set in ("terms", "general"):
-        metrics["perplexity"] = PERPLEXITY.get(arm, (12.0, 20.0))[question_set == "general"]
+        target = PERPLEXITY.get(arm, (12.0, 20.0))[question_set == "general"]
+        hardness = np.random.default_rng(0).normal(0, 0.3, 30)  # texts differ, alike for every arm
+        moved = np.random.default_rng(round(100 * target)).normal(0, 0.02, 30)  # the same weights read alike
+        own = math.log(target) + hardness + moved
+        metrics["text_losses"] = [(100 * loss, 100) for loss in own.tolist()]
+        metrics["perplexity"] = math.exp(sum(loss for loss, _ in metrics["text_losses"]) / 3000)
     if question_set == "triage":
         metrics["valid_json"] = 0.9
     if "rag" in arm.split("+") and question_set not in ("triage", "general", "unanswerable"):

@@ -7,10 +7,10 @@ import random
 import pytest
 from conftest import interrupted_at
 
-from helpers import metrics
+from helpers import generation, metrics
 from helpers.assistant import Assistant
 from helpers.data import open_dataset
-from helpers.evaluate import Evaluation, evaluate, sample, summarise, text_perplexity, time_alone
+from helpers.evaluate import Evaluation, evaluate, sample, summarise, text_losses, text_perplexity, time_alone
 from helpers.generation import perplexity
 from helpers.profiles import WARM_UP
 from helpers.records import Answer, Question, Score
@@ -117,7 +117,8 @@ def test_an_interruption_leaves_what_was_finished(tiny):
 
 def test_text_perplexity_is_that_of_the_weights(tiny):
     texts = ["The tide turns twice a day.", "Ropes are checked first."]
-    assert text_perplexity(Assistant(tiny), texts) == pytest.approx(perplexity(tiny, texts))
+    assert text_losses(Assistant(tiny), texts) == generation.text_losses(tiny, texts)
+    assert text_perplexity(Assistant(tiny), texts) == pytest.approx(perplexity(generation.text_losses(tiny, texts)))
 
 
 # ---- secondary metrics

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 from synthetic import SHARES, make_results
 
 from helpers import expectations, rules
+from helpers.compare import losses_of
 from helpers.curves import Curve, read_curves, write_curve
 from helpers.expectations import Expectation, as_text, counts, judge, load_expectations
 from helpers.profiles import PROFILES
@@ -73,19 +75,32 @@ def test_fewer_questions_decide_less():
     assert counts(few)["not decided"] > counts(many).get("not decided", 0)
 
 
-def test_perplexity_is_judged_by_its_ratio(made):
+def with_losses(made, losses, arm="domain_adaptation"):
+    """The results, with other losses of the domain texts that an arm read."""
+    perplexity = math.exp(sum(loss for loss, _ in losses) / sum(count for _, count in losses))
+    changed = {"perplexity": perplexity, "text_losses": losses}
+    return [replace(r, metrics=r.metrics | changed) if (r.arm, r.question_set) == (arm, "terms") else r for r in made]
+
+
+def test_perplexity_is_judged_by_its_ratio_over_texts(made):
     entry = next(e for e in load_expectations() if e.id == "adaptation-perplexity")
+    base = losses_of(made, "base", "terms")
+    for share, verdict in ((0.5, "held"), (0.9, "not decided"), (1.1, "failed")):
+        noise = [0.1 * (-1) ** i for i in range(len(base))]
+        losses = [(loss + n * (math.log(share) + d), n) for (loss, n), d in zip(base, noise, strict=True)]
+        (found,) = judge(with_losses(made, losses), None, [entry])
+        assert found.verdict == verdict and found.value == pytest.approx(share, rel=0.01), share
+        assert found.low < found.value < found.high and found.n == len(base)
+        assert "a ratio of" in found.why and "texts" in found.why
 
-    def with_perplexity(value):
-        return [
-            replace(r, metrics=r.metrics | {"perplexity": value})
-            if (r.arm, r.question_set) == ("domain_adaptation", "terms")
-            else r
-            for r in made
-        ]
 
-    for value, verdict in ((6.0, "held"), (11.5, "not decided"), (13.0, "failed"), (float("nan"), "not measured")):
-        assert judge(with_perplexity(value), None, [entry])[0].verdict == verdict, value
+def test_a_perplexity_without_its_texts_decides_nothing(made):
+    entry = next(e for e in load_expectations() if e.id == "adaptation-perplexity")
+    bare = [replace(r, metrics={k: v for k, v in r.metrics.items() if k != "text_losses"}) for r in made]
+    (found,) = judge(bare, None, [entry])
+    assert found.verdict == "not decided" and found.value < 1 and math.isinf(found.high)
+    broken = [replace(r, metrics=r.metrics | {"perplexity": math.nan}) for r in made]
+    assert judge(broken, None, [entry])[0].verdict == "not measured"
 
 
 def test_interrupted_runs_and_missing_arms_are_not_measured(made):

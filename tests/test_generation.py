@@ -258,40 +258,44 @@ def test_an_empty_choice_is_refused(tiny):
 # ---- perplexity
 
 
+def perplexity(model, written, **how):
+    return generation.perplexity(generation.text_losses(model, written, **how))
+
+
 def test_perplexity_is_exp_of_the_models_own_loss(tiny):
     text = "The tide turns twice a day, and the crew of the night shift writes it down."
     ids = torch.tensor([[tiny.tokenizer.bos_token_id, *tiny.tokenizer(text, add_special_tokens=False)["input_ids"]]])
     with torch.inference_mode():
         loss = tiny.model(ids, labels=ids).loss.item()
-    assert generation.perplexity(tiny, [text]) == pytest.approx(math.exp(loss), rel=1e-4)
+    assert perplexity(tiny, [text]) == pytest.approx(math.exp(loss), rel=1e-4)
 
 
 def test_perplexity_does_not_move_with_batches_padding_or_order(tiny):
     written = [prompt * (1 + i % 3) for i, prompt in enumerate(PROMPTS)]
-    alone = generation.perplexity(tiny, written, batch_size=1)
-    assert generation.perplexity(tiny, written, batch_size=3) == pytest.approx(alone, rel=1e-5)
-    assert generation.perplexity(tiny, written[::-1], batch_size=8) == pytest.approx(alone, rel=1e-5)
+    alone = perplexity(tiny, written, batch_size=1)
+    assert perplexity(tiny, written, batch_size=3) == pytest.approx(alone, rel=1e-5)
+    assert perplexity(tiny, written[::-1], batch_size=8) == pytest.approx(alone, rel=1e-5)
 
 
 def test_perplexity_weighs_every_predicted_token_alike(tiny):
     short, long = PROMPTS[2], PROMPTS[3]
     predicted = [tiny.count_tokens(text) for text in (short, long)]  # each after one start token
-    each = [math.log(generation.perplexity(tiny, [text])) for text in (short, long)]
+    each = [math.log(perplexity(tiny, [text])) for text in (short, long)]
     mean = sum(n * loss for n, loss in zip(predicted, each, strict=True)) / sum(predicted)
-    assert math.log(generation.perplexity(tiny, [short, long])) == pytest.approx(mean, rel=1e-5)
+    assert math.log(perplexity(tiny, [short, long])) == pytest.approx(mean, rel=1e-5)
 
 
 def test_perplexity_reads_long_texts_in_windows_and_knows_english(tiny, fm):
-    assert math.isfinite(generation.perplexity(tiny, ["tide " * 2000], window=64))
+    assert math.isfinite(perplexity(tiny, ["tide " * 2000], window=64))
     english = "The weather in the mountains can change quickly, so walkers should carry warm clothes and a map."
     shuffled = " ".join(sorted(english.split(), key=lambda word: word[::-1]))
-    assert 1 < generation.perplexity(fm, [english]) < 0.3 * generation.perplexity(fm, [shuffled])
+    assert 1 < perplexity(fm, [english]) < 0.3 * perplexity(fm, [shuffled])
 
 
 @pytest.mark.parametrize("written", [[], [""]])
 def test_perplexity_needs_a_text(tiny, written):
     with pytest.raises(DataError, match="at least one text"):
-        generation.perplexity(tiny, written)
+        perplexity(tiny, written)
 
 
 def test_the_last_layer_of_a_16_bit_model_follows_its_weights(tiny_folder):

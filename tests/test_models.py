@@ -300,3 +300,11 @@ def test_a_device_that_is_not_there_is_named():
         devices.choose_device("abacus")
     hardware = devices.hardware()
     assert hardware["cores"] >= 1 and hardware["memory_bytes"] > 0 and json.dumps(hardware)
+    assert devices.speed(hardware) == max(devices.choose_dtype(devices.choose_device())[1].values())
+
+
+def test_a_machine_in_words_tells_its_speed_where_it_is_known():
+    old = {"processor": "Abacus", "cores": 2, "memory_bytes": 8 * 2**30, "accelerator": ""}
+    assert devices.describe(old) == "Abacus, 2 cores, 8 GiB of memory, no accelerator" and devices.speed(old) is None
+    timed = old | {"gflops": {"float32": 74.8, "bfloat16": 11.1}}
+    assert devices.describe(timed).endswith("no accelerator, 75 GFLOP/s")

@@ -160,7 +160,7 @@ def check_results(made: list) -> None:
     for result in made:
         choices = result.question_set in ("terms", "general")
         assert len(result.metrics.get("total_s", ())) == (0 if choices else 2)
-        assert ("perplexity" in result.metrics) == choices
+        assert ("perplexity" in result.metrics) == ("text_losses" in result.metrics) == choices
         assert ("valid_json" in result.metrics) == (result.question_set == "triage")
         prompts = [score.answer.prompt for score in result.scores]
         shown = [len(score.answer.passages) for score in result.scores]
