@@ -128,7 +128,7 @@ def _keep(made: Tuned, fm: FoundationModel, model: nn.Module) -> None:
     """Writes the weights by the first of the processes, each of which gives its share; the others wait."""
     from .sharding import tuned_state
 
-    state = tuned_state(model)
+    state = tuned_state(model, frozen=made.whole)
     if is_first_process():
         write_tuned(made.folder, fm, model, made, state)
     wait_for_processes()

@@ -67,9 +67,14 @@ def like(tensor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return distribute_tensor(tensor, other.device_mesh, other.placements)
 
 
-def tuned_state(model: nn.Module) -> dict[str, torch.Tensor] | None:
-    """The trained weights of a sharded model by name, whole; None where it is not sharded. Every process must ask."""
+def tuned_state(model: nn.Module, frozen: bool) -> dict[str, torch.Tensor] | None:
+    """The weights of a sharded model by name, each whole; None where it is not sharded. Every process must ask.
+
+    Args:
+        model: What was trained.
+        frozen: Whether weights that were left as they were belong to it: to a model of its own, not to an adapter.
+    """
     named = dict(model.named_parameters())
     if not any(hasattr(parameter, "full_tensor") for parameter in named.values()):
         return None
-    return {name: whole(parameter.detach()) for name, parameter in named.items() if parameter.requires_grad}
+    return {name: whole(parameter.detach()) for name, parameter in named.items() if frozen or parameter.requires_grad}

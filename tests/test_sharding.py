@@ -19,18 +19,19 @@ from helpers.records import KitError
 from helpers.trainer import Listener
 
 WHOLE = replace(SETTINGS, lora=None, learning_rate=0.003)
+FROZEN = replace(WHOLE, embeddings=False)  # the token embeddings stay as they are
 PARTS = replace(SETTINGS, batch_size=4, accumulation=2)
 SCRIPT = """
 import sys
 sys.path[:0] = [{root!r}, {tests!r}]
 import torch
 torch.set_num_threads(1)
-from test_sharding import PAIRS_ONLY, PARTS, SETTINGS, WHOLE, stopping, train
+from test_sharding import FROZEN, PAIRS_ONLY, PARTS, SETTINGS, WHOLE, stopping, train
 from helpers.finetune import TrainingStopped
 from helpers.models import load_model
 fm = load_model({model!r}, "cpu", "float32")
 for name, settings, fsdp in (("ddp", SETTINGS, False), ("lora", SETTINGS, True), ("parts", PARTS, True),
-                             ("whole", WHOLE, True)):
+                             ("whole", WHOLE, True), ("frozen", FROZEN, True)):
     train(fm, PAIRS_ONLY, settings, {out!r} + "/" + name, fsdp=fsdp)
 for name in ("resumed", "handed"):
     try:
@@ -85,7 +86,7 @@ def assert_same(two: Path, one: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [("ddp", SETTINGS), ("lora", SETTINGS), ("parts", PARTS), ("whole", WHOLE), ("resumed", WHOLE)],
+    [("ddp", SETTINGS), ("lora", SETTINGS), ("parts", PARTS), ("whole", WHOLE), ("frozen", FROZEN), ("resumed", WHOLE)],
 )
 def test_two_processes_make_the_weights_of_one(two, model, tmp_path, name, settings):
     fm = load_model(model, "cpu", "float32")
