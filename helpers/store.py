@@ -40,7 +40,7 @@ with _without("rfc3987_syntax"):
     import chromadb
     from llama_index.vector_stores.chroma import ChromaVectorStore
 
-CHUNKS_A_WRITE, IDS_A_READ = 2_000, 500
+CHUNKS_A_TURN, IDS_A_READ = 2_000, 500
 
 
 class Store(ChromaVectorStore):
@@ -56,7 +56,7 @@ class Store(ChromaVectorStore):
 
     def add(self, nodes: list[BaseNode], **add_kwargs: Any) -> list[str]:
         """Adds embedded chunks and returns their ids."""
-        parts = [nodes[start : start + CHUNKS_A_WRITE] for start in range(0, len(nodes), CHUNKS_A_WRITE)]
+        parts = [nodes[start : start + CHUNKS_A_TURN] for start in range(0, len(nodes), CHUNKS_A_TURN)]
         return [node_id for part in parts for node_id in super(Store, self).add(part, **add_kwargs)]
 
 
@@ -148,9 +148,10 @@ def stored_nodes(store: Store, among: Sequence[str] | None = None) -> list[BaseN
     if among is not None:
         parts = [list(among[start : start + IDS_A_READ]) for start in range(0, len(among), IDS_A_READ)]
         wanted = [{"document_id": {"$in": part}} for part in parts]
+    ids = [node_id for where in wanted for node_id in store.client.get(where=where, include=[])["ids"]]
     nodes = []
-    for where in wanted:
-        found = store.client.get(where=where, include=["metadatas", "documents"])
+    for start in range(0, len(ids), CHUNKS_A_TURN):  # SQLite refuses the texts of more than 32,766 chunks at once
+        found = store.client.get(ids=ids[start : start + CHUNKS_A_TURN], include=["metadatas", "documents"])
         pairs = zip(found["metadatas"] or [], found["documents"] or [], strict=True)
         nodes += [metadata_dict_to_node(dict(metadata), text=text) for metadata, text in pairs]
     return sorted(nodes, key=lambda node: (str(node.ref_doc_id), node.node_id))

@@ -14,11 +14,13 @@ from llama_index.core import PromptTemplate, get_response_synthesizer
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 
 from helpers.chunking import HEADING_TOKENS, token_counter, transformations
 from helpers.chunking import to_llama_index as llama_document
 from helpers.rag import Index, RagSettings, build_index, open_index, open_store
 from helpers.records import DataError, Document, KitError
+from helpers.store import stored_nodes
 
 NAMES = ("Brackwell", "Brackholm", "Corrindale", "Dunmere", "Eastness", "Fallowgate", "Garrick", "Holmsey", "Inverlow")
 
@@ -223,6 +225,22 @@ def test_another_embedder_or_other_chunks_are_refused_by_name(index: Index, docu
         documents, open_store(tmp_path / "index", fresh=True), words_embedding("other"), progress=False
     )
     assert report.added == len(documents) and fresh.embedder == "other"
+
+
+def test_an_index_may_hold_more_chunks_than_sqlite_reads_at_once(tmp_path: Path) -> None:
+    store, count = open_store(tmp_path / "index"), 33_000
+    for start in range(0, count, 3_000):
+        nodes = [TextNode(id_=f"n{i:05}", text=f"Chunk {i}.") for i in range(start, start + 3_000)]
+        for i, node in enumerate(nodes, start):
+            node.embedding = [1.0, i / count]
+            node.relationships = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=f"d{i % 7}", hash="h")}
+            node.metadata = {"document_id": f"d{i % 7}", "chunks": 1}
+        store.add(nodes)
+    with pytest.raises(Exception, match="too many SQL variables"):
+        store.client.get()
+    found = stored_nodes(store)
+    assert {node.get_content() for node in found} == {f"Chunk {i}." for i in range(count)} and len(found) == count
+    assert len(stored_nodes(store, among=["d0", "d1", "d2"])) == sum(i % 7 < 3 for i in range(count))
 
 
 def test_after_an_interruption_the_next_call_goes_on(tmp_path: Path) -> None:
