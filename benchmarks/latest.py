@@ -22,6 +22,7 @@ from typing import Any
 from measuring import INSTALL, ROOT
 
 from helpers import results
+from helpers.devices import describe
 from helpers.records import KitError
 
 HERE = Path(__file__).resolve().parent
@@ -30,7 +31,7 @@ README = ROOT / "README.md"
 BENCHMARKS = ("training", "answering", "indexing", "retrieval_scale", "startup", "processes")
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 NOTHING = "No figures have been recorded yet; `make bench` measures them and writes this table."
-GIB, GB = 2**30, 10**9
+GB = 10**9
 
 # What is measured, where its ratio stands in the record, and what the ratio is against.
 ROWS = (
@@ -140,9 +141,9 @@ def _at(record: Any, place: Sequence[str]) -> Any:
 
 
 def _machine(figures: dict[str, Any]) -> str:
-    memory = f"{figures['memory_bytes'] / GIB:.0f} GiB of memory"
+    machine = {"accelerator": "", **figures, "processor": figures["machine"]}
     versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
-    return f"Measured on {figures['machine']}, {figures['cores']} cores, {memory}, with {versions}."
+    return f"Measured on {describe(machine)}, with {versions}."
 
 
 def with_table(readme: str, record: dict[str, Any] | None) -> str:

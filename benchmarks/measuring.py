@@ -160,8 +160,8 @@ def finish(name: str, record: Mapping[str, Any], arguments: argparse.Namespace) 
     machine = hardware()
     about = {
         "created": results.now(), "machine": machine["processor"], "cores": machine["cores"],
-        "memory_bytes": machine["memory_bytes"], "quick": arguments.quick, "repeats": repeats_of(arguments),
-        "versions": results.versions() | _peer_versions(),
+        "memory_bytes": machine["memory_bytes"], "gflops": machine["gflops"], "quick": arguments.quick,
+        "repeats": repeats_of(arguments), "versions": results.versions() | _peer_versions(),
     }  # fmt: skip
     whole = {"benchmark": name} | dict(record) | about
     print()

@@ -24,7 +24,7 @@ WITHDRAWN = "withdrawn.txt"
 TABLE = ".csv"
 BLOCKS = (
     "address article aside blockquote caption dd div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header "
-    "hr li main nav ol p pre section table tr ul"
+    "hr li main ol p pre section table tr ul"
 ).split()  # fmt: skip
 
 
@@ -225,9 +225,16 @@ def _read_html(file: Path, max_bytes: int) -> dict[str, Any]:
     from bs4.element import PreformattedString
 
     soup = BeautifulSoup(_read_text(file, max_bytes), "html.parser")
-    first = soup.find("h1") or soup.find("title")
+    for tag in soup.find_all(["script", "style", "template", "noscript", "nav", "button", "wbr"]):
+        tag.decompose()
+    soup.smooth()  # a word around a <wbr> is one word again
+    named = soup.find("title")
+    main = soup.find("main") or soup.find(attrs={"role": "main"})
+    if main and main.get_text(strip=True):  # by its definition what the page is about; the rest frames every page
+        soup = main
+    first = soup.find("h1") or named
     title = " ".join(first.get_text(" ").split()) if first else ""
-    for tag in soup.find_all(["script", "style", "template", "title"]):
+    for tag in soup.find_all("title"):
         tag.decompose()
     for string in list(soup.find_all(string=True)):
         if isinstance(string, PreformattedString):  # comments and declarations

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from .trainer import Listener
 
 
+ASKED = ("name", "questions_per_set", "batch_size", "training_share")  # what of a profile an answer depends on
+
+
 class Study:
     """One data set, one model, one profile and one seed: the frame in which arms can be compared.
 
@@ -92,7 +95,7 @@ class Study:
             "data": self.dataset.hash,
             "model": self.model.hash,
             "dtype": self.model.dtype,
-            "profile": asdict(self.profile),
+            "profile": {name: getattr(self.profile, name) for name in ASKED},
             "prompts": [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, prompts.ABSTAIN],
             "limits": [SHORT_ANSWER, MAX_NEW_TOKENS],
             "examples": [example.id for shown in solved_examples(self.dataset).values() for example in shown],

@@ -317,7 +317,9 @@ def test_the_table_shows_each_ratio_and_what_did_not_agree():
     assert "| indexing | LlamaIndex's stock pipeline | 4.00 | 3.00 to 5.00 | full, 2026-01-02 |" in text
     assert "packed text" not in text and "scoring" not in text
     assert "| training pairs: peak memory (GB) | 1.9 | at most 2.5 |" in text and "recall@5" not in text
-    assert text.count("A machine, 2 cores, 8 GiB of memory, with torch 1.2") == 1
+    assert text.count("A machine, 2 cores, 8 GiB of memory, no accelerator, with torch 1.2") == 1
+    timed = {"indexing": figures(4.0, gflops={"float32": 75.2, "bfloat16": 11.0})}
+    assert "no accelerator, 75 GFLOP/s, with torch 1.2" in latest.table({"benchmarks": timed, "failed": {}})
     assert "did not do the same work in: indexing" in text and "Failed: startup." in text
 
 

@@ -77,6 +77,20 @@ def test_html_becomes_text_without_scripts_styles_and_comments(tmp_path: Path) -
         assert word not in document.text
 
 
+@pytest.mark.parametrize("main", ["<main>{}</main>", "<div role='main'>{}</div>"])
+def test_of_a_page_with_a_frame_its_main_part_is_read(tmp_path: Path, main: str) -> None:
+    body = "<h1>Flood<wbr>gate <button>Copy path</button></h1><nav>On this page</nav><p>It opens at <b>dusk</b>.</p>"
+    page = (
+        "<html><head><title>Frame</title></head><body><nav>Home | Contact</nav><h1>The site's name</h1>"
+        f"{main.format(body)}<footer>All rights reserved</footer></body></html>"
+    )
+    write(tmp_path, "a.html", page)
+    write(tmp_path, "b.html", page.replace(body, "<span> </span>"))  # an empty main part: a page made by scripts
+    framed, empty = read_documents(tmp_path)
+    assert (framed.title, framed.text) == ("Floodgate", "# Floodgate\n\nIt opens at dusk.")
+    assert "The site's name" in empty.text and "All rights reserved" in empty.text and "Home" not in empty.text
+
+
 def test_html_and_script_inside_markdown_stay_the_characters_that_they_are(tmp_path: Path) -> None:
     body = "# Note\n\n<script>alert('x')</script> and <b>bold</b> and {{ braces }}\n"
     assert read_document(write(tmp_path, "a.md", body)).text == body.strip()

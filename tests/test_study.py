@@ -89,6 +89,16 @@ def test_the_experiment_names_what_must_agree(study, small_world, tmp_path):
     assert study(model=other).experiment != first.experiment
 
 
+@pytest.mark.parametrize(
+    ("change", "another"),
+    [({"latency_questions": 99, "left_out": ("rag",), "sweep_questions": 99}, False), ({"questions_per_set": 5}, True)],
+)
+def test_of_a_profile_only_what_answers_depend_on_makes_another_experiment(study, change, another):
+    changed = study()
+    changed.profile = replace(changed.profile, **change)
+    assert (changed.experiment != study().experiment) == another
+
+
 def test_the_index_can_lie_on_a_server(study, server, tmp_path):
     served = study(tmp_path / "served", vector_store=server)
     embedded = study(tmp_path / "embedded")
