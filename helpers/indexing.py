@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,11 +65,22 @@ def _make(
     record = place / "made.json"
     if updated and not record.exists():
         build_index(before, store, embedder, settings, progress)
-    with measure() as effort:
-        index, report = build_index(documents, store, embedder, settings, progress)
-    effort.documents, effort.artefact_bytes = report.reembedded, folder_bytes(place)
+    unfinished = place / "unfinished.json"
+    earlier = Effort(**json.loads(unfinished.read_text(encoding="utf-8"))) if unfinished.exists() else Effort()
+    try:
+        with measure() as effort:
+            index, report = build_index(documents, store, embedder, settings, progress)
+    except BaseException:  # Ctrl-C too: the next call goes on, and what this one took is part of what the index took
+        results.write_text(unfinished, json.dumps(asdict(earlier + effort), indent=1))
+        raise
     if report.reembedded == 0 and record.exists():
         made = json.loads(record.read_text(encoding="utf-8"))
         return index, IndexReport(**made["report"]), Effort(**made["effort"])
+    if unfinished.exists():
+        report = replace(report, wall_s=earlier.wall_s + report.wall_s)
+    effort = earlier + effort
+    effort.documents = report.reembedded if record.exists() or updated else len(documents)
+    effort.artefact_bytes = folder_bytes(place)
     results.write_text(record, json.dumps({"report": asdict(report), "effort": asdict(effort)}, indent=1))
+    unfinished.unlink(missing_ok=True)
     return index, report, effort

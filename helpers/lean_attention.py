@@ -1,8 +1,9 @@
-"""Attention for training on a CPU that keeps one matrix a layer for the way back, instead of several.
+"""Attention for training on a CPU that keeps one matrix a layer for the way back, or none, instead of several.
 
 transformers' eager attention lets autograd keep the scores as float32, as 16-bit probabilities, and the keys and values
 repeated for each query head. Here the probabilities alone are kept, once and in the model's dtype, and heads that share
-keys are computed as one product. The forward pass rounds as eager attention does, so its loss is the same number.
+keys are computed as one product; where they are large, they are computed again on the way back instead. The forward
+pass rounds as eager attention does, so its loss is the same number.
 
 Formulas of the backward pass: Dao et al. 2022 (FlashAttention, 2205.14135), appendix B.2, without its tiles.
 """
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NAME = "lean"  # transformers' name of this attention
+KEPT = 16 * 2**20  # bytes of a layer's probabilities above which they are not kept: 768 tokens in float32
 MORE = ("attn_logit_softcapping", "attention_dropout")  # config fields of an attention that does more
 
 
@@ -33,16 +35,17 @@ class LeanAttention(torch.autograd.Function):
 
         `mask` is added to the scores: (rows, 1, 1, tokens, tokens).
         """
-        scores = torch.matmul(query, key.transpose(-1, -2)).mul_(scaling).add_(mask)
-        probabilities = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
-        ctx.save_for_backward(query, key, value, probabilities)
-        ctx.scaling = scaling
+        probabilities = _probabilities(query, key, mask, scaling)
+        kept = probabilities.nbytes <= KEPT
+        ctx.save_for_backward(query, key, value, probabilities if kept else mask)
+        ctx.scaling, ctx.kept = scaling, kept
         return torch.matmul(probabilities, value)
 
     @staticmethod
     def backward(ctx: Any, d_out: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]:
         """dV = P' dO; dS = P * (dP - rowsum(P * dP)) with dP = dO V'; dQ = dS K; dK = dS' Q."""
-        query, key, value, probabilities = ctx.saved_tensors
+        query, key, value, saved = ctx.saved_tensors
+        probabilities = saved if ctx.kept else _probabilities(query, key, saved, ctx.scaling)
         d_value = torch.matmul(probabilities.transpose(-1, -2), d_out).sum(2, keepdim=True)
         d_scores = torch.matmul(d_out, value.transpose(-1, -2)).float()
         wide = probabilities.float()
@@ -50,6 +53,11 @@ class LeanAttention(torch.autograd.Function):
         d_scores = d_scores.to(query.dtype).mul_(ctx.scaling)
         d_key = torch.matmul(d_scores.transpose(-1, -2), query).sum(2, keepdim=True)
         return torch.matmul(d_scores, key), d_key, d_value, None, None
+
+
+def _probabilities(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling: float) -> torch.Tensor:
+    scores = torch.matmul(query, key.transpose(-1, -2)).mul_(scaling).add_(mask)
+    return scores.softmax(-1, dtype=torch.float32).to(query.dtype)
 
 
 def attention(

@@ -122,20 +122,20 @@ class Objective(nn.Module):
 
 
 class MasterAdamW(torch.optim.AdamW):
-    """AdamW on float32 copies of 16-bit weights, so that small steps are not rounded away.
+    """AdamW on float32 copies of 16-bit weights, so that small steps are not rounded away; on float32 ones themselves.
 
     AdamW: Loshchilov & Hutter 2019 (1711.05101); float32 master weights: Micikevicius et al. 2018 (1710.03740).
     """
 
     def __init__(self, named: dict[str, nn.Parameter], **options: Any):
-        """Copies the weights.
+        """Copies the weights, where they are not float32 already.
 
         Args:
             named: The trainable parameters by name; their order is that of the state.
             options: As for `torch.optim.AdamW`.
         """
         self.named = named
-        masters = [parameter.detach().float().clone() for parameter in named.values()]
+        masters = [parameter.detach().float() for parameter in named.values()]
         super().__init__(masters, fused=True, **options)
 
     @property

@@ -246,7 +246,7 @@ class Study:
             found |= {"first_token_s": into.first_token_s, "total_s": into.total_s}
         losses = self._text_losses(assistant, question_set)
         if losses:
-            found |= {"perplexity": perplexity(losses), "text_losses": losses}
+            found |= {"perplexity": perplexity(losses), "text_losses": [list(of_text) for of_text in losses]}
         if assistant.retriever is not None and any(q.documents for q in questions):
             from .retrieval import score_retrieval
 

@@ -28,9 +28,11 @@ def inputs(dtype: torch.dtype, keys: int = 3) -> tuple[torch.Tensor, ...]:
     return *made, mask
 
 
+@pytest.mark.parametrize("kept", [lean_attention.KEPT, 0])
 @pytest.mark.parametrize("keys", [1, 3, 9])
 @pytest.mark.parametrize(("dtype", "apart"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
-def test_output_and_gradients_are_those_of_eager_attention(dtype, apart, keys):
+def test_output_and_gradients_are_those_of_eager_attention(monkeypatch, dtype, apart, keys, kept):
+    monkeypatch.setattr(lean_attention, "KEPT", kept)
     found = []
     for attend in (eager_attention_forward, lean_attention.attention):
         query, key, value, mask = inputs(dtype, keys)
@@ -43,9 +45,14 @@ def test_output_and_gradients_are_those_of_eager_attention(dtype, apart, keys):
         assert (lean.float() - eager.float()).norm() <= apart * eager.float().norm()
 
 
-def test_one_matrix_of_scores_is_kept_instead_of_several():
+def test_one_matrix_of_scores_is_kept_instead_of_several_and_none_where_it_is_large(monkeypatch):
     sizes = []
-    for attend in (eager_attention_forward, lean_attention.attention):
+    for attend, most in (
+        (eager_attention_forward, 0),
+        (lean_attention.attention, 10**9),
+        (lean_attention.attention, 0),
+    ):
+        monkeypatch.setattr(lean_attention, "KEPT", most)
         query, key, value, mask = inputs(torch.bfloat16)
         kept: dict[int, int] = {}
 
@@ -56,7 +63,7 @@ def test_one_matrix_of_scores_is_kept_instead_of_several():
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             attend(Layer(3), query, key, value, mask, scaling=0.25)
         sizes.append(sum(kept.values()))
-    assert sizes[1] < 0.5 * sizes[0]
+    assert sizes[1] < 0.5 * sizes[0] and sizes[1] - sizes[2] >= 2 * 9 * 24 * 24 * 2 - 2 * 24 * 24 * 2
 
 
 @pytest.mark.parametrize("field", lean_attention.MORE)

@@ -5,6 +5,7 @@ A tiny random model answers here; what it says is nonsense, and how the study tr
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import interrupted_at, make_tiny
+from test_rag import words_embedding
 
 from helpers import compare, metrics, profiles, results
 from helpers.arms import FEW_SHOT, solved_examples
+from helpers.data import open_dataset
+from helpers.indexing import dataset_index
 from helpers.models import load_model
 from helpers.moving import move_index
 from helpers.rag import RagSettings
@@ -91,12 +95,30 @@ def test_the_experiment_names_what_must_agree(study, small_world, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "another"),
-    [({"latency_questions": 99, "left_out": ("rag",), "sweep_questions": 99}, False), ({"questions_per_set": 5}, True)],
+    [({"latency_questions": 99, "left_out": ("rag",), "sweep_questions": 99}, False), ({"questions_per_set": 4}, True)],
 )
 def test_of_a_profile_only_what_answers_depend_on_makes_another_experiment(study, change, another):
     changed = study()
     changed.profile = replace(changed.profile, **change)
     assert (changed.experiment != study().experiment) == another
+
+
+def test_what_an_interrupted_index_took_counts(small_world, tmp_path):
+    dataset = open_dataset(small_world)
+    wanted = (tmp_path, dataset, words_embedding(), RagSettings(), False, False)
+    documents = len(read_documents(dataset.documents_folder))
+    wanted[2].stop_after = 200
+    with pytest.raises(KeyboardInterrupt):
+        dataset_index(*wanted)
+    (unfinished,) = tmp_path.glob("*/unfinished.json")
+    spent = json.loads(unfinished.read_text(encoding="utf-8"))
+    assert spent["wall_s"] > 0
+    unfinished.write_text(json.dumps(spent | {"wall_s": 1000.0}), encoding="utf-8")
+    wanted[2].stop_after = None
+    _, report, effort = dataset_index(*wanted)
+    assert 0 < report.reembedded < documents and report.wall_s > 1000
+    assert effort.documents == documents and effort.wall_s > 1000 and not unfinished.exists()
+    assert dataset_index(*wanted)[1:] == (report, effort), "a later call gives them again"
 
 
 def test_the_index_can_lie_on_a_server(study, server, tmp_path):
