@@ -71,13 +71,13 @@ def _make(
         with measure() as effort:
             index, report = build_index(documents, store, embedder, settings, progress)
     except BaseException:  # Ctrl-C too: the next call goes on, and what this one took is part of what the index took
-        results.write_text(unfinished, json.dumps(asdict(earlier + effort), indent=1))
+        if not updated:  # an update is made again as a whole
+            results.write_text(unfinished, json.dumps(asdict(earlier + effort), indent=1))
         raise
     if report.reembedded == 0 and record.exists():
         made = json.loads(record.read_text(encoding="utf-8"))
         return index, IndexReport(**made["report"]), Effort(**made["effort"])
-    if unfinished.exists():
-        report = replace(report, wall_s=earlier.wall_s + report.wall_s)
+    report = replace(report, wall_s=earlier.wall_s + report.wall_s)
     effort = earlier + effort
     effort.documents = report.reembedded if record.exists() or updated else len(documents)
     effort.artefact_bytes = folder_bytes(place)

@@ -135,8 +135,9 @@ def expected_seconds(notebook: str, profile: str, path: Path = TIMES) -> str:
     there, here = speed(machine), speed(hardware())
     if not there or not here or LIKE < here / there < 1 / LIKE:
         return told
-    than = f"{there / here:.1f} times as long" if here < there else f"{here / there:.1f} times less time"
-    return f"{told} A matrix product takes {than} here than there, and so will what is computed."
+    if here < there:
+        return f"{told} A matrix product takes {there / here:.1f} times as long here: expect that much more."
+    return f"{told} A matrix product is {here / there:.1f} times as fast here: expect less."
 
 
 def header(notebook: str, profile: str) -> str:

@@ -23,7 +23,7 @@ def record(folder: Path, times_as_fast: float = 1.0) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("times_as_fast", "says"), [(1.0, None), (1.1, None), (5.0, "5.0 times as long"), (0.25, "4.0 times less time")]
+    ("times_as_fast", "says"), [(1.0, None), (1.1, None), (5.0, "5.0 times as long"), (0.25, "4.0 times as fast")]
 )
 def test_the_time_of_a_notebook_is_held_against_this_machine(tmp_path, times_as_fast, says):
     told = run.expected_seconds("02", "quick", record(tmp_path, times_as_fast))
