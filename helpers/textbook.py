@@ -127,8 +127,8 @@ def _cost(e: Evidence) -> Finding:
         f"they cost the same at {even:,.0f} queries a month" if even else "one is cheaper at every number of queries"
     )
     sentence = (
-        f"By the stated prices, to begin with: {RAG} ${_first(rag):.2f}, {TUNED} ${_first(tuned):.2f}; "
-        f"1,000 queries: ${1000 * rag.query:.3f} and ${1000 * tuned.query:.3f}; without changes {where}."
+        f"By the stated prices, in US dollars, to begin with: {RAG} {_first(rag):.2f}, {TUNED} {_first(tuned):.2f}; "
+        f"1,000 queries: {1000 * rag.query:.3f} and {1000 * tuned.query:.3f}; without changes {where}."
     )
     begin, query = _first(tuned) > _first(rag), ratio(e.seconds(RAG), e.seconds(TUNED))
     return sentence, verdict((1, 1) if begin else (-1, -1), (query["low"] - 1, query["high"] - 1))

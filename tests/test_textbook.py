@@ -30,6 +30,7 @@ def test_every_row_of_the_textbook_is_measured(rows):
     for row in rows.values():
         assert re.search(r"\d", row.measured) and row.rag and row.tuning
         assert row.support != "not measured", row
+        assert "$" not in row.measured, "JupyterLab sets what stands between two of them as a formula"
 
 
 def test_a_world_that_behaves_as_textbooks_say_supports_them(rows):
