@@ -22,10 +22,9 @@ RESTATEMENTS = (1, 3, 8)
 
 
 def main() -> None:
-    """Trains, measures and records each point; finished points are not trained again."""
+    """Trains and measures each point; finished points are not trained again."""
     arguments = options(__doc__, "results/reference", 80).parse_args()
     fm, points = models.load_model(), []
-    arm, x = "domain_adaptation+customization", "restatements of each fact"
     settings = trainings.settings("domain+pairs", get_profile("workshop"), seed=7)
     for count in RESTATEMENTS:
         folder = arguments.work / f"world-{WORLD_SEED}-{count}"
@@ -39,8 +38,9 @@ def main() -> None:
         scores = evaluate(Assistant(fm, tuned.folder), asked, dataset.values_by_asset).scores
         points.append({"x": count} | compare.accuracy(scores))
         print(points[-1], flush=True)
-        curve = Curve("restatements", x, "accuracy on facts_heldout", arm, points, where_and_when())
-        print(write_curve(arguments.out, curve), flush=True)
+    about = where_and_when()
+    arm, title = "domain_adaptation+customization", "restatements of each fact"
+    print(write_curve(arguments.out, Curve("restatements", title, "accuracy on facts_heldout", arm, points, about)))
 
 
 if __name__ == "__main__":

@@ -91,11 +91,9 @@ def run(
     publish: Annotated[bool, typer.Option(help="Take the outputs over into notebooks/, to be committed.")] = False,
 ) -> None:
     """Executes notebooks without a browser, then prints the comparison and where its files lie."""
-    from . import compare as comparison
     from . import results
     from .pages import bring_up_to_date
     from .publish import publish as publish_outputs
-    from .report import write_report
     from .run import record_times, run_notebooks, summary
 
     runs = run_notebooks(profile, out, notebooks)
@@ -109,10 +107,7 @@ def run(
         bring_up_to_date()  # the pages that tell these times
     folder = results.own_folder() / profile
     if any(folder.glob("*.seed*.json")):
-        print("\n" + comparison.as_text(comparison.compare(folder)))
-        print("\n" + verbs.judged(folder))
-        print(f"\nreport: {write_report(folder, folder / 'comparison.html')}")
-        print(f"results: {folder}\nexecuted notebooks: {runs[0].executed.parent}")
+        print(f"\n{verbs.results_in_words(folder)}\nexecuted notebooks: {runs[0].executed.parent}")
 
 
 @app.command()

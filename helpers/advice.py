@@ -132,6 +132,11 @@ def _effort(e: Evidence) -> str:
     return f"customization took {tuned.labelled_examples} labels and {in_words(tuned.wall_s)} of training"
 
 
+def _forgetting(e: Evidence) -> str:
+    arms = [arm for arm in ("customization", "rag+customization") if e.scores(arm, "general")]
+    return _told("general", "base", *arms)(e) if arms else ""
+
+
 def _privacy(e: Evidence) -> str:
     seen = e.scores("rag", HELD)
     if not seen:
@@ -154,7 +159,7 @@ FIGURES = {
     "together": _told(HELD, "rag", "rag+customization"),
     "knowledge": _told(HELD, "base", "rag"),
     "weights": _told(HELD, "customization", "domain_adaptation+customization"),
-    "forgetting": _told("general", "base", "customization"),
+    "forgetting": _forgetting,
     "freshness": _freshness,
     "latency": _latency,
     "effort": _effort,

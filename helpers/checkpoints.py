@@ -132,7 +132,8 @@ def _restore(optimizer: MasterAdamW, tensors: dict[str, torch.Tensor]) -> None:
         if what == "weight":
             masters[name].data.copy_(like(tensor, masters[name]))
         else:
-            optimizer.state[masters[name]][what] = tensor if what == "step" else like(tensor, masters[name])
+            there = tensor.to(masters[name].device) if what == "step" else like(tensor, masters[name])
+            optimizer.state[masters[name]][what] = there
     optimizer.copy_back()
 
 

@@ -71,8 +71,7 @@ def _figures(runs: Sequence[Result]) -> dict[str, Any]:
     timed = {name: [s for r in runs for s in r.metrics.get(name, ())] for name in ("first_token_s", "total_s")}
     figures: dict[str, Any] = {
         "accuracy": accuracy([score for run in runs for score in run.scores]),
-        "first_token_s": spread(timed["first_token_s"]),
-        "total_s": spread(timed["total_s"]),
+        **{name: (found := spread(times)) and found | {"n": len(times)} for name, times in timed.items()},
     }
     for name in ("perplexity", "valid_json", "abstained", "exact_match", "token_f1"):
         values = [run.metrics[name] for run in runs if math.isfinite(run.metrics.get(name, math.nan))]
@@ -132,6 +131,9 @@ def caveats(results: Sequence[Result], against: str = "base") -> list[str]:
                 f"`{name}` has {len(questions)} questions: too few to conclude much. A middling accuracy is known to "
                 f"±{(high - low) / 2:.2f} only; {enough} questions would give ±{SURE:.2f}."
             )
+    lost = [f"{r.arm} on {r.question_set}" for r in results if not math.isfinite(r.metrics.get("perplexity", 0))]
+    if lost:
+        told.append(f"The perplexity of {', '.join(lost)} is no number, and left out: the training has come apart.")
     if any(result.arm == against for result in results):
         unclear: dict[str, list[str]] = {}
         for contrast in contrasts(results, against):

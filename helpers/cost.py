@@ -148,6 +148,17 @@ def break_even(first: Cost, second: Cost, changes: float, months: float = 12, ho
     return gap / slope
 
 
+def break_even_changes(
+    first: Cost, second: Cost, queries: float, months: float = 12, hosted: bool = False
+) -> float | None:
+    """At how many changes of documents a month two arms cost the same; the arguments are those of `break_even`."""
+    gap = second.monthly(queries, 0, months, hosted) - first.monthly(queries, 0, months, hosted)
+    slope = (first.change or 0.0) - (second.change or 0.0)
+    if slope == 0 or gap / slope <= 0:
+        return None
+    return gap / slope
+
+
 def energy_kwh(effort: Effort, prices: Prices) -> float:
     """An estimate of the energy of a step, in kWh (Lannelongue et al. 2021, arXiv:2007.07610, equation 1)."""
     cores = effort.cpu_s * prices.watts_per_core

@@ -146,14 +146,17 @@ def choose_dtype(device: str = "cpu") -> tuple[str, dict[str, float]]:
     file = kit_home() / "dtype.json"
     speeds = _known_speeds(file).get(key)
     if not _are_speeds(speeds):
-        with held(file):  # processes that share a training must decide alike: one times, the others read it
-            known = _known_speeds(file)
-            speeds = known.get(key)
-            if not _are_speeds(speeds):
-                speeds = time_dtypes(device)
-                beside = file.with_name(f".{file.name}.{os.getpid()}")
-                beside.write_text(json.dumps(known | {key: speeds}, indent=1) + "\n", encoding="utf-8")
-                beside.replace(file)
+        try:
+            with held(file):  # processes that share a training must decide alike: one times, the others read it
+                known = _known_speeds(file)
+                speeds = known.get(key)
+                if not _are_speeds(speeds):
+                    speeds = time_dtypes(device)
+                    beside = file.with_name(f".{file.name}.{os.getpid()}")
+                    beside.write_text(json.dumps(known | {key: speeds}, indent=1) + "\n", encoding="utf-8")
+                    beside.replace(file)
+        except (KitError, OSError):  # nobody may write to KIT_HOME, which `doctor` tells: timed anew in each process
+            speeds = speeds if _are_speeds(speeds) else time_dtypes(device)
     return ("bfloat16" if speeds["bfloat16"] >= GAIN * speeds["float32"] else "float32"), speeds
 
 
@@ -180,10 +183,7 @@ def hardware() -> dict[str, Any]:
 
     accelerator = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
     accelerator = accelerator or ("mps" if torch.backends.mps.is_available() else "")
-    try:
-        speeds = choose_dtype(choose_device())[1]
-    except OSError:  # KIT_HOME cannot be written to, which `doctor` tells
-        speeds = {}
+    speeds = choose_dtype(choose_device())[1]
     return {
         "processor": machine_name(),
         "cores": os.cpu_count(),

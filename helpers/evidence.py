@@ -39,9 +39,10 @@ class Evidence:
         return f"{arm} {a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]"
 
     def seconds(self, arm: str, name: str = "total_s", question_set: str = HELD) -> list[float]:
-        """Times of single answers."""
+        """Times of single answers, one a question: those of the first seed, since the speed does not hang on it."""
         runs = [r for r in self.results if (r.arm, r.question_set, r.status) == (arm, question_set, "complete")]
-        return [s for run in runs for s in run.metrics.get(name, ())]
+        timed = sorted((r for r in runs if r.metrics.get(name)), key=lambda r: r.seed)
+        return list(timed[0].metrics[name]) if timed else []
 
     def effort(self, arm: str) -> Effort | None:
         """What preparing an arm took, or None where it has no result."""

@@ -27,7 +27,10 @@ FIELDS = ("id", "claim", "relation", "margin", "source")
 
 @dataclass(frozen=True)
 class Expectation:
-    """One claim: how two quantities, or the two ends of a curve, must stand to each other; see the data file."""
+    """One claim: how two quantities, or the two ends of a curve, must stand to each other; see the data file.
+
+    `answer` is the number of the right answer that it is a part of; 0 in claims about your own data.
+    """
 
     id: str
     claim: str
@@ -37,6 +40,7 @@ class Expectation:
     first: Mapping[str, Any] = field(default_factory=dict)
     second: Mapping[str, Any] = field(default_factory=dict)
     curve: str = ""
+    answer: int = 0
 
     def __post_init__(self) -> None:
         if self.relation not in ("above", "below"):
@@ -82,9 +86,12 @@ def load_expectations(folder: Path = rules.FOLDER, name: str = "expectations") -
     """The expectations of a data file, in its order: those of the kit's own world, or of `own_data`.
 
     Raises:
-        DataError: An entry lacks a part, or names a question set that does not exist.
+        DataError: An entry lacks a part or has one too many, or names a question set that does not exist.
     """
-    return [Expectation(**entry) for entry in rules.load(name, FIELDS, folder)]
+    try:
+        return [Expectation(**entry) for entry in rules.load(name, FIELDS, folder)]
+    except TypeError as error:
+        raise DataError(f"{folder / name}.yaml: {error}") from error
 
 
 def judge(
@@ -193,7 +200,8 @@ def _decide(e: Expectation, value: float, low: float, high: float, n: int) -> Ve
         return Verdict(e, "held", what, value, low, high, n)
     if way * (far - e.threshold) < 0:
         return Verdict(e, "failed", what, value, low, high, n)
-    distance, reach = abs(value - e.threshold), abs(value - near)  # the side that faces the threshold decides
+    facing = near if way * (value - e.threshold) > 0 else far  # the end that has to come past the threshold
+    distance, reach = abs(value - e.threshold), abs(value - facing)
     if not n or distance < reach / 30:
         return Verdict(e, "not decided", f"{what} No number of {unit} within reach would decide.", value, low, high, n)
     needed = max(n + 1, math.ceil(n * (reach / distance) ** 2))

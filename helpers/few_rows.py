@@ -53,8 +53,9 @@ def make_ready(fm: Model) -> None:
     """Does now what weights that were just put in would cost their first answer, so that it can be timed fairly."""
     if fm.model.dtype == torch.float32:
         return
+    packed = packs(fm)
     for name, layer in _linear_layers(fm).items():
-        if packs(fm) or layer is fm.model.get_output_embeddings():
+        if packed or layer is fm.model.get_output_embeddings():
             _kept(fm, name, layer)
 
 
@@ -89,8 +90,13 @@ def put_back(fm: Model, packed: dict[str, Any]) -> None:
 
 
 def packs(fm: Model) -> bool:
-    """Whether weights are packed: those of a model of at most `MOST` parameters on a CPU for which torch has fbgemm."""
-    return fm.device == "cpu" and "fbgemm" in torch.backends.quantized.supported_engines and fm.parameters <= MOST
+    """Whether weights are packed: those of a model of at most `MOST` parameters on a CPU for which torch has fbgemm.
+
+    A token is then computed in float32 beside 16-bit weights, which torch's own norms and GPT-2's layers do not take.
+    """
+    if fm.device != "cpu" or "fbgemm" not in torch.backends.quantized.supported_engines or fm.parameters > MOST:
+        return False
+    return not any(isinstance(m, nn.LayerNorm) or type(m).__name__ == "Conv1D" for m in fm.model.modules())
 
 
 def _linear_layers(fm: Model) -> dict[str, nn.Linear]:
@@ -99,11 +105,11 @@ def _linear_layers(fm: Model) -> dict[str, nn.Linear]:
 
 def _forwards(fm: Model) -> dict[nn.Linear, Forward]:
     """What each layer computes instead of its own `forward`."""
-    head, changed = fm.model.get_output_embeddings(), {}
+    head, changed, packed = fm.model.get_output_embeddings(), {}, packs(fm)
     for name, layer in _linear_layers(fm).items():
         if layer is head:
             changed[layer] = _logits(fm, name, layer)
-        elif packs(fm):
+        elif packed:
             changed[layer] = _few(fm, name, layer)
     return changed
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import sys
 import warnings
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from .effort import measure
 from .material import Lora, Material, TrainSettings, prepare
 from .models import FoundationModel, load_model
 from .records import Effort, KitError
-from .tuned import Tuned, read_tuned, write_tuned
+from .tuned import Tuned, check_lora, clear, read_tuned, write_tuned
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,18 +84,23 @@ def train(
     _tell_too_long(report["too_long"], settings.max_length)
     identity = _identity(fm, rows, settings, start)
     if again and is_first_process():
-        shutil.rmtree(out, ignore_errors=True)
+        clear(out, start)
     if not again and (out / RECORD).is_file():
         return _reuse(out, identity)
     work = out / "checkpoints"
     decisions = (not again and checkpoints.peek(work).get("decisions")) or _decide(fm, settings, len(rows), identity)
     if decisions["identity"] != identity:
-        raise KitError(f"{out} holds an unfinished training of other data, settings or model: give another folder")
+        raise KitError(
+            f"{out} holds an unfinished training of other data, settings or model: delete {work} to begin anew, or "
+            "give another folder"
+        )
     trainer = _trained(fm, rows, held, settings, work, start, listener, decisions, fsdp)
+    whole = not hasattr(trainer.model.model, "get_base_model")
+    before = read_tuned(start) if start else None
     made = Tuned(
-        out, _effort(trainer, material), listener.history, asdict(settings), report,
-        whole=not hasattr(trainer.model.model, "get_base_model"), identity=identity, base_hash=fm.hash,
-        decisions=decisions,
+        out, _effort(trainer, material), listener.history, asdict(settings), report, whole=whole, identity=identity,
+        base_hash=before.hash if before and before.whole and not whole else fm.hash,
+        data_hash=_data_hash(rows), decisions=decisions,
     )  # fmt: skip
     _keep(made, fm, trainer.model.model)
     del trainer
@@ -157,22 +161,28 @@ def merge(fm: FoundationModel, adapter: str | Path, out: str | Path) -> Path:
     return Path(out)
 
 
-def _identity(fm: FoundationModel, rows: Sequence[Row], settings: TrainSettings, start: Any) -> str:
-    """What makes two trainings the same: base weights, rows, settings and where they start from."""
+def _data_hash(rows: Sequence[Row]) -> str:
+    """Of the tokens that are learned from, in their order."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(repr((row.ids, row.labels, row.segments)).encode())
-    told = [fm.hash, digest.hexdigest(), settings.key, read_tuned(start).hash if start else ""]
+    return digest.hexdigest()
+
+
+def _identity(fm: FoundationModel, rows: Sequence[Row], settings: TrainSettings, start: Any) -> str:
+    """What makes two trainings the same: base weights, rows, settings and where they start from."""
+    told = [fm.hash, _data_hash(rows), settings.key, read_tuned(start).hash if start else ""]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _effort(trainer: KitTrainer, material: Material) -> Effort:
     """What the training took, earlier calls included."""
     spent = trainer.spent()
+    labelled = {pair.id for pair in material.pairs} | {member[0] for group in material.groups for member in group}
     return Effort(
         wall_s=spent["wall_s"], cpu_s=spent["cpu_s"], tokens_seen=int(spent["tokens"]),
         trainable_parameters=sum(p.numel() for p in trainer.masters.named.values()),
-        labelled_examples=len(material.pairs) + sum(map(len, material.groups)), documents=len(material.texts),
+        labelled_examples=len(labelled), documents=len(material.texts),
         peak_memory_bytes=int(spent["peak_memory_bytes"]),
     )  # fmt: skip
 
@@ -218,7 +228,7 @@ def _make_trainer(
     objective = Objective(model)
     if decisions["compile"]:
         compile_layers(objective.causal)
-    size = min(settings.batch_size, len(rows))
+    size = settings.batch_size
     processes, steps = int(os.environ.get("WORLD_SIZE", "1")), len(rows) // size
     share, rest = divmod(size, processes * settings.accumulation)
     if rest:
@@ -226,17 +236,19 @@ def _make_trainer(
             f"a batch of {size} rows cannot be shared by {processes} processes in {settings.accumulation} parts each: "
             "choose `batch_size` as a multiple of both"
         )
+    every = max(1, steps // LOGS)  # a validation loss belongs to a logged step
     options = TrainingArguments(
         output_dir=str(work), num_train_epochs=1, per_device_train_batch_size=share,
         gradient_accumulation_steps=settings.accumulation, learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule, warmup_steps=round(settings.warmup * steps),
         weight_decay=settings.weight_decay, adam_beta2=0.99, max_grad_norm=1.0, seed=settings.seed,
-        logging_steps=max(1, steps // LOGS), save_strategy="steps", save_steps=settings.checkpoint_steps,
-        eval_strategy="steps" if held else "no", eval_steps=max(APART, steps // VALIDATIONS),
+        logging_steps=every, save_strategy="steps", save_steps=settings.checkpoint_steps,
+        eval_strategy="steps" if held else "no", eval_steps=-(-max(APART, steps // VALIDATIONS) // every) * every,
         use_cpu=fm.device == "cpu", report_to=[], disable_tqdm=True, remove_unused_columns=False,
         label_names=["shift_labels"], logging_nan_inf_filter=False, dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,
     )  # fmt: skip
+    options._n_gpu = min(options.n_gpu, 1)  # several devices share a training by torchrun, not as replicas of a model
     if fsdp:
         shard(objective)
     data = {"train_dataset": rows, "eval_dataset": held or None, "data_collator": collate}
@@ -265,6 +277,7 @@ def _trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: 
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     if begun and not begun.whole:
         fm.check_adapter(begun.folder)
+        check_lora(begun, settings)
         return PeftModel.from_pretrained(model, str(begun.folder), is_trainable=True, autocast_adapter_dtype=False)
     if settings.lora is None:
         model.requires_grad_(True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -97,8 +98,10 @@ def jobs(arms: Sequence[str], seeds: Sequence[int], settings: Sequence[tuple[str
     if not arms or not seeds:
         raise KitError("a study needs at least one arm and one seed: name them with `--arms` and `--seed`")
     chosen = get_arms(dict.fromkeys(arms))
-    names = [name for name, _ in settings]
-    points = [tuple(zip(names, values, strict=True)) for values in itertools.product(*(v for _, v in settings))]
+    swept: dict[str, list[Any]] = {}
+    for name, values in settings:  # a setting that is given twice has the values of both
+        swept.setdefault(name, []).extend(value for value in values if value not in swept.get(name, ()))
+    points = [tuple(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
     return [
         Job(arm.name, seed, changes)
         for changes in points
@@ -170,10 +173,12 @@ def run(
         try:
             found = [_timed(points[key], result) for result in points[key].run([job.arm], question_sets)]
             made.setdefault(job.folder, []).extend(found)
-        except KitError as error:
+        except Exception as error:  # whatever it is (memory, a setting that cannot be), the other jobs go on
             if len(wanted) == 1:
                 raise
-            failed.append(f"{job}: {error}")
+            if not isinstance(error, KitError):
+                traceback.print_exc()
+            failed.append(f"{job}: {error if isinstance(error, KitError) else repr(error)}")
     if failed:
         raise KitError(f"{len(failed)} of {len(wanted)} jobs failed; what was finished is kept.\n" + "\n".join(failed))
     return made

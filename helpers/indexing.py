@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from . import locks, results
 from .data import Dataset
 from .effort import folder_bytes, measure
-from .rag import Index, IndexReport, RagSettings, build_index, open_store
+from .rag import Index, IndexReport, RagSettings, build_index, holds, open_store
 from .readers import apply_updates, read_documents
 from .records import Effort
-from .store import Store
+from .store import MADE, Store
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -63,7 +63,7 @@ def _make(
     before = read_documents(dataset.documents_folder)
     documents = apply_updates(before, dataset.folder / "updates") if updated else before
     record = place / "made.json"
-    if updated and not record.exists():
+    if updated and not record.exists() and not holds(store, documents):  # on a server another study may be ahead
         build_index(before, store, embedder, settings, progress)
     unfinished = place / "unfinished.json"
     earlier = Effort(**json.loads(unfinished.read_text(encoding="utf-8"))) if unfinished.exists() else Effort()
@@ -74,13 +74,16 @@ def _make(
         if not updated:  # an update is made again as a whole
             results.write_text(unfinished, json.dumps(asdict(earlier + effort), indent=1))
         raise
-    if report.reembedded == 0 and record.exists():
-        made = json.loads(record.read_text(encoding="utf-8"))
+    noted = record.read_text(encoding="utf-8") if record.exists() else store.record.get(MADE)
+    if report.reembedded == 0 and noted:
+        made = json.loads(noted)
         return index, IndexReport(**made["report"]), Effort(**made["effort"])
     report = replace(report, wall_s=earlier.wall_s + report.wall_s)
     effort = earlier + effort
     effort.documents = report.reembedded if record.exists() or updated else len(documents)
     effort.artefact_bytes = folder_bytes(place)
-    results.write_text(record, json.dumps({"report": asdict(report), "effort": asdict(effort)}, indent=1))
+    told = json.dumps({"report": asdict(report), "effort": asdict(effort)}, indent=1)
+    results.write_text(record, told)
+    store.remember(MADE, told)  # for other studies that use the same index
     unfinished.unlink(missing_ok=True)
     return index, report, effort

@@ -35,7 +35,8 @@ def problems(folder: Path) -> list[str]:
     if listed["platform"] != platform():
         return [f"this pack is for {listed['platform']}, but this is {platform()}: run install.py with another Python, "
                 "or make a pack on a machine like this one"]  # fmt: skip
-    free = shutil.disk_usage(str(folder)).free
+    before = sum(path.stat().st_size for path in (folder / ".venv").rglob("*") if path.is_file())  # is made anew
+    free = shutil.disk_usage(str(folder)).free + before
     if free < listed["installed_bytes"]:
         need = listed["installed_bytes"] / 1e9
         return [f"{need:.1f} GB of disk are needed, {free / 1e9:.1f} GB are free: unpack the pack on another disk"]

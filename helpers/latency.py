@@ -263,8 +263,9 @@ def in_turns(results: Sequence[Result], folder: Path) -> list[Result]:
 
 
 def about(results: Sequence[Result]) -> dict[str, Any]:
-    """What an interleaved job is made about: the experiment, the weights of each arm, and the machine."""
-    weights = {f"{r.arm} on {r.question_set}": r.metrics["weights"] for r in results if "weights" in r.metrics}
+    """What an interleaved job is made about: the experiment, the weights of each arm (first seed), and the machine."""
+    tuned = sorted((r for r in results if "weights" in r.metrics), key=lambda r: -r.seed)  # the first one stays
+    weights = {f"{r.arm} on {r.question_set}": r.metrics["weights"] for r in tuned}
     machine = {key: value for key, value in results[0].hardware.items() if key in ("processor", "cores", "gflops")}
     return {"experiment": results[0].experiment, "weights": dict(sorted(weights.items())), "machine": machine}
 

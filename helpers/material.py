@@ -124,9 +124,9 @@ def prepare(
         kinds.append(_passes(lambda: packing.text_rows(replay, length, end, rng), share))
     placed = [((i + rng.random()) / len(rows), row) for rows in kinds for i, row in enumerate(rows)]
     rows = [row for _, row in sorted(placed, key=lambda item: item[0])]
-    size = max(1, min(settings.batch_size, len(rows)))
-    rows = rows[: len(rows) // size * size]  # whole batches alone: one shape, so compiled layers stay valid
     report = packing.report(rows, pairs, length, len(material.texts))
+    if rows:  # whole batches: one shape, so compiled layers stay valid; what fills the last one counts for nothing
+        rows += [rows[-1].blank()] * (-len(rows) % settings.batch_size)
     held = packing.text_rows(encode(material.validation_texts), length, end)
     held += packing.pair_rows([_pairs(fm, material.validation_pairs)], length, end)
     return rows, held, asdict(report)

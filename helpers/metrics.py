@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,7 +17,6 @@ from typing import Any
 from .records import CHOICE_SETS, Answer, Question
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
-PUNCTUATION = str.maketrans("", "", string.punctuation)
 DECLINED = re.compile(
     r"\b(do(es)? not know|don't know|not know|unknown|no (information|answer|mention|record)|cannot|can't|unable"
     r"|not (\w+ )?(say|stated?|given?|mention(ed)?|known|specif(y|ied)|provided?|available|found|answerable"
@@ -25,12 +25,24 @@ DECLINED = re.compile(
     re.IGNORECASE,
 )
 
+
+class _Punctuation(dict[int, int | None]):
+    """For `str.translate`: SQuAD's ASCII punctuation and all that Unicode calls so, such as typeset quotes."""
+
+    def __missing__(self, code: int) -> int | None:
+        letter = chr(code)
+        drop = letter in string.punctuation or unicodedata.category(letter).startswith("P")
+        self[code] = None if drop else code
+        return self[code]
+
+
+PUNCTUATION = _Punctuation()
 CONTRACTED = re.compile(r"(?<!ca)n't\b", re.IGNORECASE)  # "doesn't say" means "does not say"; "can't" stands above
 
 
 @lru_cache(maxsize=65536)
 def normalise(text: str) -> str:
-    """SQuAD's normal form: lower case, no punctuation, no articles, single spaces."""
+    """SQuAD's normal form: lower case, no punctuation (of any script), no articles, single spaces."""
     return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
 
 
@@ -99,8 +111,9 @@ def score(question: Question, answer: Answer, values: Sequence[str] = ()) -> tup
     Returns:
         The value between 0 and 1, and a phrase that says why.
     """
+    declines = "abstains" if answer.text.strip() else "says nothing"
     if question.set == "unanswerable":
-        return (1.0, "abstains") if abstains(answer.text) else (0.0, "answers what no document says")
+        return (1.0, declines) if abstains(answer.text) else (0.0, "answers what no document says")
     if question.choices or question.set in CHOICE_SETS:
         return (1.0, "right choice") if answer.text == question.answers[0] else (0.0, "wrong choice")
     if question.set == "triage":
@@ -110,7 +123,7 @@ def score(question: Question, answer: Answer, values: Sequence[str] = ()) -> tup
         return value, "all fields right" if value == 1 else f"{value:.0%} of the fields right"
     found = contains(answer.text, question.answers)
     if found is None:
-        return 0.0, "abstains" if abstains(answer.text) else "the answer is not in the reply"
+        return 0.0, declines if abstains(answer.text) else "the answer is not in the reply"
     accepted = {normalise(value) for value in question.answers}
     rival = contains(answer.text, [v for v in values if normalise(v) not in accepted and not _part_of(v, found)])
     if rival is not None:

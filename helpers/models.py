@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+DATE = "26 Jul 2024"  # what a template that tells the date is given: prompts must be the same every day
 PLAIN_CHAT = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
@@ -89,12 +90,30 @@ class FoundationModel:
             response: The assistant's turn, where it is known.
             examples: Earlier turns, each a prompt and its response.
         """
-        messages = [{"role": "system", "content": SYSTEM}]
+        messages = []
         for asked, answered in examples:
             messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
         messages.append({"role": "user", "content": prompt})
-        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        if self.takes_system:
+            messages.insert(0, {"role": "system", "content": SYSTEM})
+        else:
+            messages[0] = {"role": "user", "content": f"{SYSTEM}\n\n{messages[0]['content']}"}
+        text = self._in_template(messages)
         return text if response is None else text + response
+
+    @cached_property
+    def takes_system(self) -> bool:
+        """Whether the chat template knows a system message; where it does not, the first turn begins with its text."""
+        try:
+            self._in_template([{"role": "system", "content": SYSTEM}, {"role": "user", "content": "A"}])
+        except Exception:  # whatever the template raises, or its engine
+            return False
+        return True
+
+    def _in_template(self, messages: list[dict[str, str]]) -> str:
+        return self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, date_string=DATE
+        )
 
     @cached_property
     def opening(self) -> list[int]:

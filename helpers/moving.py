@@ -20,7 +20,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .records import KitError
-from .store import Store, open_store
+from .store import MADE, Store, open_store
 
 ROUNDING = 1e-6
 PAGE = 1_000  # chunks that are read, written and compared at a time
@@ -96,11 +96,11 @@ def _reading(source: str | Path) -> Iterator[str | Path]:
 
 def _check_target(ours: Store, theirs: Store, target: str | Path) -> None:
     """Refuses to write over another index; what is left of an interrupted move of the same one is welcome."""
-    record = theirs.record
-    if record and record != ours.record:
+    said, says = ({k: v for k, v in store.record.items() if k != MADE} for store in (theirs, ours))
+    if said and said != says:
         raise KitError(
-            f"the collection {ours.client.name!r} in {target} holds another index, made with {record} where this one "
-            f"says {ours.record}. Delete it there, or move to another server."
+            f"the collection {ours.client.name!r} in {target} holds another index, made with {said} where this one "
+            f"says {says}. Delete it there, or move to another server."
         )
     known = {each for page in _pages(ours, []) for each in page["ids"]}
     if any(each not in known for page in _pages(theirs, []) for each in page["ids"]):

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from . import locks
 from .cloze import cloze_questions
 from .data import data_hash
 from .evaluate import sample
@@ -78,7 +78,11 @@ def prepare(
         raise KitError(f"{base} lies in {root}, which is only read: choose another folder for the results")
     _check_fields(columns or {})
     notes: list[str] = []
-    found = [replace(d, text=_clean(d.text), title=_clean(d.title)) for d in read_documents(root)]
+    given = [Path(source) for source in (questions, pairs) if source is not None]
+    within = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
+    notes += [f"{path} lies among the documents and is not read as one: it holds the answers." for path in within]
+    read = read_documents(root, leave_out=within)
+    found = [replace(d, text=_clean(d.text), title=_clean(d.title)) for d in read]
     labelled, mappings = [], []
     if questions is not None:
         asked, mapping = read_questions(str(questions), found, columns or {}, notes)
@@ -242,20 +246,18 @@ def _write(
     base: Path, root: Path, files: Mapping[str, str], columns: Sequence[Columns], notes: Sequence[str]
 ) -> OwnData:
     """Writes the folder whole or not at all; the same contents made before are kept."""
-    making = base / f".making-{os.getpid()}"
-    shutil.rmtree(making, ignore_errors=True)
-    for name, text in files.items():
-        path = making / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode("utf-8"))
     resolved = root.resolve()
     called = resolved.parent.name if resolved.name in ("documents", "docs") else resolved.name
-    out = base / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', called)}-{data_hash(making)[:8]}"
-    if (out / "data").is_dir():
-        shutil.rmtree(making)
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        making.rename(out / "data")
+    with locks.held(base / "making"), tempfile.TemporaryDirectory(prefix=".making-", dir=base) as folder:
+        making = Path(folder) / "data"
+        for name, text in files.items():
+            path = making / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode("utf-8"))
+        out = base / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', called)}-{data_hash(making)[:8]}"
+        if not (out / "data").is_dir():
+            out.mkdir(parents=True, exist_ok=True)
+            making.rename(out / "data")
     told = "\n".join(f"- {line}" for line in [*map(str, columns), *notes])
     write_text(out / "data" / "README.md", f"# A data set made of {called}\n\n{told}\n")
     return OwnData(out / "data", out, tuple(columns), tuple(notes))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .jsonl import text_of
+from .metrics import normalise
 from .records import DataError, Document, Example, Question
 from .tables import HUB_LIMIT, Columns, find_columns, read_table
 
@@ -60,12 +61,21 @@ def read_questions(
             questions[id] = Question(id, "unanswerable", prompt)
             continue
         answers = _listed(cells["answers"], "|")
+        if not answers and isinstance(cells["answers"], dict):  # SQuAD 2 on the Hub: a list of answers that is empty
+            questions[id] = Question(id, "unanswerable", prompt)
+            continue
         if not answers:
             raise DataError(
                 f"{where}: the field {columns.found['answers']!r} is empty. Give an answer, or leave the question out. "
                 "Where no document holds the answer, say yes in a column `unanswerable`."
             )
-        gold = _gold(cells.get("documents"), names, where, columns.found.get("documents", ""))
+        empty = [answer for answer in answers if not normalise(answer)]
+        if empty:
+            raise DataError(
+                f"{where}: the answer {empty[0]!r} holds no word that could be looked for in a reply: articles and "
+                "punctuation do not count. Write the answer in words, or leave the question out."
+            )
+        gold = _gold(cells.get("documents"), names, where, columns.found.get("documents", ""), "questions")
         if not gold and cells.get("context"):
             passage = " ".join(str(cells["context"]).split())
             gold = tuple(id for id, text in texts.items() if passage in text)
@@ -91,9 +101,8 @@ def read_pairs(source: str, documents: Sequence[Document], chosen: Mapping[str, 
     for number, (where, row) in enumerate(rows, 1):
         prompt, response = (text_of(row, columns.found[field], where) for field in ("prompt", "response"))
         column = columns.found.get("documents", "")
-        pairs.append(
-            (Example(f"pair-{number}", "answers", prompt, response), _gold(row.get(column), names, where, column))
-        )
+        about = _gold(row.get(column), names, where, column, "pairs")
+        pairs.append((Example(f"pair-{number}", "answers", prompt, response), about))
     return pairs, columns
 
 
@@ -106,13 +115,14 @@ def _listed(cell: Any, separator: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
-def _gold(cell: Any, names: Mapping[str, str], where: str, column: str) -> tuple[str, ...]:
+def _gold(cell: Any, names: Mapping[str, str], where: str, column: str, kind: str) -> tuple[str, ...]:
     """The ids of the documents that a cell names, with `;` between them."""
     for name in (named := _listed(cell, ";")):
         if name not in names:
             near = difflib.get_close_matches(name, names, 3, 0.4)
             raise DataError(
                 f"{where}: the field {column!r} names {name!r}, which is no document of the folder. "
-                f"Write a file's name{', such as ' + ', '.join(near) if near else ''}, or leave the field empty."
+                f"Write a file's name{', such as ' + ', '.join(near) if near else ''}, or leave the field empty. "
+                f"If the column holds something else, say `{kind}.documents=` (`--columns`, in the notebook `COLUMNS`)."
             )
     return tuple(dict.fromkeys(names[name] for name in named))

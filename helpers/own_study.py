@@ -55,6 +55,6 @@ def run_own_study(
     made = study.run([arm for arm in wanted if arm not in missing])
     print(compare.as_text(compare.table(made)))
     print("\n" + "\n".join(compare.caveats(made)))
-    page = write_report(study.out, study.out / "comparison.html", load_expectations(name="own_data"))
+    page = write_report(study.out, study.out / "comparison.html", load_expectations(name="own_data"), made)
     print(f"report: {page}\n\n{len(made)} result files in {study.out}")
     return made

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from IPython.display import HTML
 
-from . import compare, exercises, progress, report
+from . import compare, exercises, figures, progress, report
 from .comparable import has_results, read_comparable
 from .devices import describe
 from .latency import in_turns
@@ -33,6 +33,7 @@ WORDS_A_MINUTE = 200
 REFERENCE, FIGURE = "results/reference", "docs/comparison.png"
 TITLE = re.compile(r"^# (?:\d\d · )?(.+?)(?:[:,] .*)?$", re.MULTILINE)
 PART = "<!-- begin {0} -->\n\n{1}\n\n<!-- end {0} -->"
+COMPARISON = "06"
 TIMED = [name for name in PROFILES if name != "full"]  # `full` is for other machines than the one of the record
 
 
@@ -91,9 +92,24 @@ def show_map(profile: str) -> HTML:
         rows.append(f"<tr><th scope='row'><a href='{lesson.path.name}'>{lesson.label}</a></th>{cells}</tr>")
     names = ("notebook", "reading", f"running ({profile})", "exercises right", "quiz right")
     head = "".join(f"<th scope='col'>{name}</th>" for name in names)
+    whole = to_the_comparison(lessons(), profile, times)
     caption = f"Your way; what you have answered is kept in {progress.file().name} beside your results"
     return HTML(
         f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        f"<p>{whole}</p>"
+    )
+
+
+def to_the_comparison(found: list[Lesson], profile: str, times: dict[str, Any]) -> str:
+    """How long the way to the comparison takes, in a sentence; empty where a run of it was not measured."""
+    along = [each for each in found if each.number <= COMPARISON]
+    *before, last = (running_minutes(each.path.stem, profile, times) for each in along)
+    if None in (*before, last):
+        return ""
+    return (
+        f"From 00 to {COMPARISON} with the {profile} profile: {_minutes(sum(each.reading for each in along))} of "
+        f"reading and {_minutes(sum(before))} of running, where {COMPARISON} opens on the results that came with the "
+        f"kit; {_minutes(last)} more where it measures every arm anew."
     )
 
 
@@ -133,7 +149,7 @@ def measured(root: Path = ROOT) -> str:
     if not has_results(root / REFERENCE):
         return "No results have been recorded yet; `make run` measures them on your machine."
     made = in_turns(read_comparable(root / REFERENCE), root / REFERENCE)
-    words = report.accuracy_in_words(compare.table(made))
+    words = figures.accuracy_in_words(compare.table(made))
     figure = f"![Accuracy of every arm on every question set, with intervals. {words}]({FIGURE})"
     return f"{figure}\n\n{report.markdown(made)}"
 
@@ -174,7 +190,8 @@ def times_table(found: list[Lesson], times: dict[str, Any]) -> str:
         lines.append(_row(link, _minutes(each.reading), *(_minutes(running[name][place]) for name in TIMED)))
     sums = [None if None in taken else sum(taken) for taken in running.values()]
     lines.append(_row("**all**", _minutes(sum(each.reading for each in found)), *map(_minutes, sums)))
-    return "\n".join([*lines, "", *(_measured_on(name, times[name]) for name in TIMED if name in times)])
+    whole = [f"- {told}" for name in TIMED if (told := to_the_comparison(found, name, times))]
+    return "\n".join([*lines, "", *whole, *(_measured_on(name, times[name]) for name in TIMED if name in times)])
 
 
 def plans(root: Path, found: list[Lesson], times: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .locks import held
 from .records import KitError
 from .results import own_folder, write_text
 
@@ -24,12 +25,19 @@ def read() -> dict[str, dict[str, Any]]:
     Returns:
         An empty mapping where there is no file, or none that can be read.
     """
+    return _read() or {}
+
+
+def _read() -> dict[str, dict[str, Any]] | None:
+    """As `read`; None where there is a file that cannot be read."""
     try:
         kept = json.loads(file().read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError):
-        return {}
+        return None
     if not isinstance(kept, dict):
-        return {}
+        return None
     return {
         lesson: {name: entry for name, entry in items.items() if isinstance(entry, dict)}
         for lesson, items in kept.items()
@@ -48,11 +56,15 @@ def note(lesson: str, item: str, **known: Any) -> str:
     Returns:
         An empty string, or a sentence that says why it could not be written.
     """
-    kept = read()
-    kept.setdefault(lesson, {}).setdefault(item, {}).update(known)
     try:
-        write_text(file(), json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-    except KitError as error:
+        with held(file()):  # another notebook may be open
+            kept = _read()
+            if kept is None:  # whoever wrote it by hand may want to mend it
+                kept = {}
+                file().replace(file().with_name("progress.damaged.json"))
+            kept.setdefault(lesson, {}).setdefault(item, {}).update(known)
+            write_text(file(), json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    except (KitError, OSError) as error:
         return f"Your progress could not be kept: {error}"
     return ""
 

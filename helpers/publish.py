@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .records import KitError
+from .results import write_text
 
 if TYPE_CHECKING:
     from .run import NotebookRun
@@ -43,4 +44,4 @@ def publish(runs: Sequence[NotebookRun]) -> None:
                 cell.metadata.pop(name, None)
         pairs.append((run.notebook, original))
     for path, notebook in pairs:
-        nbformat.write(notebook, path)
+        write_text(path, nbformat.writes(notebook) + "\n")  # whole or not at all

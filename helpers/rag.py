@@ -107,6 +107,13 @@ def build_index(
     return index, report
 
 
+def holds(store: Store, documents: Sequence[Document]) -> bool:
+    """Whether the store holds exactly these documents, in this state, each of them wholly."""
+    there = known_documents(store).get_all_document_hashes()
+    wanted = [to_llama_index(document) for document in documents]
+    return {name: digest for digest, name in there.items()} == {each.id_: each.hash for each in wanted}
+
+
 def _embed(waiting: Sequence[LlamaDocument], pipeline: IngestionPipeline, progress: bool) -> set[str | None]:
     """Sends documents through the pipeline in batches; the ids of those that were embedded."""
     embedded: set[str | None] = set()

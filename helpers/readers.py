@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class SkippedFilesWarning(UserWarning):
     """Some files of a folder have an ending that the kit does not read; the message names them."""
 
 
-def read_documents(folder: Path, max_bytes: int = MAX_BYTES) -> list[Document]:
+def read_documents(folder: Path, max_bytes: int = MAX_BYTES, leave_out: Collection[Path] = ()) -> list[Document]:
     """Reads every document in a folder and the folders below it, in the order of their relative paths.
 
     A CSV file is one document a row, any other file one document. Hidden files are left alone. Files with an unknown
@@ -41,6 +41,7 @@ def read_documents(folder: Path, max_bytes: int = MAX_BYTES) -> list[Document]:
     Args:
         folder: where the documents lie.
         max_bytes: the largest text that is accepted, in bytes, for each document.
+        leave_out: files in the folder that are no documents, such as one with the questions.
 
     Returns:
         The documents; their ids are unique.
@@ -51,6 +52,8 @@ def read_documents(folder: Path, max_bytes: int = MAX_BYTES) -> list[Document]:
     """
     folder = Path(folder)
     files, skipped = _list_files(folder)
+    others = {path.resolve() for path in leave_out}
+    files = [file for file in files if file.resolve() not in others]
     if not files:
         raise DataError(
             f"{folder} holds no document that the kit can read. Put files ending in {', '.join(ENDINGS)} into it."
@@ -199,8 +202,16 @@ def _read_markdown(file: Path, max_bytes: int) -> dict[str, Any]:
     import yaml
 
     text = _read_text(file, max_bytes)
+    handler = frontmatter.YAMLHandler()
+    front, body = {}, text.strip()
     try:
-        front, body = frontmatter.parse(text)
+        if handler.detect(text):
+            told, rest = handler.split(text)
+            loaded = handler.load(told)
+            if loaded is None or isinstance(loaded, dict):  # anything else is text between two rules
+                front, body = loaded or {}, rest.strip()
+    except ValueError:  # one rule alone, and no second one
+        pass
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 2}" if mark else ""  # the marker line above the front matter, and lines count from 1

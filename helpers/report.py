@@ -13,28 +13,35 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from . import compare, plots, rules, textbook
+from . import compare, figures, plots, rules, textbook
 from .comparable import read_comparable
-from .cost import Cost, Prices, break_even, costs, energy_kwh, load_prices, scaled
+from .cost import Cost, Prices, costs, energy_kwh, load_prices, scaled
 from .curves import Curve, read_curves
 from .expectations import Expectation, Verdict, counts, judge
 from .latency import in_turns
-from .records import QUESTION_SETS, Effort, Result
+from .records import Effort, Result
 from .results import write_text
 
-QUERIES = [10 ** (exponent / 4) for exponent in range(4, 29)]  # a month, from ten to ten million
-CHANGES = 4  # how often documents change a month in the figure of costs
-FRONT_SET = "facts_heldout"
 
+def write_report(
+    folder: Path,
+    out: Path,
+    expectations: Sequence[Expectation] | None = None,
+    results: Sequence[Result] | None = None,
+) -> Path:
+    """Compares the results of a folder and writes the report; returns its path.
 
-def write_report(folder: Path, out: Path, expectations: Sequence[Expectation] | None = None) -> Path:
-    """Compares a folder of results and writes the report; returns its path. `expectations`: see `page`.
+    Args:
+        folder: Where results, latency job and recorded curves lie.
+        out: The report's file.
+        expectations: See `page`.
+        results: Those of the folder to compare; None takes all of them.
 
     Raises:
         DataError: The results cannot be compared.
         KitError: The file cannot be written.
     """
-    results = in_turns(read_comparable(folder), folder)
+    results = in_turns(read_comparable(folder) if results is None else results, folder)
     return write_text(Path(out), page(results, read_curves(folder), expectations=expectations))
 
 
@@ -65,13 +72,18 @@ def page(
         ("Differences from RAG", _contrasts(results, "rag")),
         ("What was expected, and what came out", _expectations(judge(results, curves, expectations))),
         ("The textbook table, measured", textbook.as_html(rows)),
-        ("Latency, one question at a time", _drawn(latency_figure, compared)),
-        ("Quality against time", _drawn(time_figure, compared)),
+        ("Latency, one question at a time", _drawn(figures.latency_figure, compared)),
+        ("Quality against time", _drawn(figures.time_figure, compared)),
         ("Effort", _effort(compared, prices)),
-        ("Cost, by stated prices", _costs(found, prices) + _drawn(cost_figure, found, prices)),
+        (
+            "Cost, by stated prices",
+            _costs(found, prices)
+            + _drawn(figures.cost_figure, found, prices)
+            + _drawn(figures.changes_figure, found, prices),
+        ),
         ("Larger models, estimated by formula", _scaled(results, prices)),
-        ("Freshness", _drawn(freshness_figure, compared)),
-        ("Recorded curves", "".join(_drawn(curve_figure, curve) for curve in (curves or {}).values())),
+        ("Freshness", _drawn(figures.freshness_figure, compared)),
+        ("Recorded curves", "".join(_drawn(figures.curve_figure, curve) for curve in (curves or {}).values())),
     ]
     body = "".join(f"<section><h2>{html.escape(title)}</h2>{text}</section>" for title, text in sections if text)
     style = (rules.FOLDER / "report.css.txt").read_text(encoding="utf-8")
@@ -86,7 +98,7 @@ def page(
 def markdown(results: Sequence[Result], prices: Prices | None = None) -> str:
     """What a README shows: where the numbers come from, accuracy by arm and set, and the measured textbook table."""
     compared = compare.table(results)
-    sets = _sets(compared)
+    sets = figures.sets_of(compared)
     lines = ["| arm | " + " | ".join(sets) + " |", "|" + " --- |" * (1 + len(sets))]
     lines += ["| " + " | ".join([f"`{arm}`", *(_cell(row, s) for s in sets)]) + " |" for arm, row in compared.items()]
     return "\n\n".join([about(results), "\n".join(lines), textbook.as_markdown(textbook.measured(results, prices))])
@@ -106,95 +118,6 @@ def about(results: Sequence[Result]) -> str:
         f"{' and '.join(sorted(machines))}, {span}; {answers:,} scored answers in {len(results)} result files, "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}."
     )
-
-
-def accuracy_in_words(compared: Mapping[str, Mapping[str, Any]], sets: Sequence[str] | None = None) -> str:
-    """Every value of the comparison as text, for those who do not see a figure."""
-    sets = sets or _sets(compared)
-    rows = (", ".join(f"{s} {row[s]['accuracy']['value']:.2f}" for s in sets if s in row) for row in compared.values())
-    return "; ".join(f"{arm}: {told}" for arm, told in zip(compared, rows, strict=True) if told) + "."
-
-
-def time_figure(compared: Mapping[str, Mapping[str, Any]], question_set: str = FRONT_SET) -> tuple[Axes, str] | None:
-    """Quality against the median time of one answer, and its description; None where no arm was timed."""
-    timed = {arm: row[question_set] for arm, row in compared.items() if row.get(question_set, {}).get("total_s")}
-    points = {arm: {"x": row["total_s"]["median"], **row["accuracy"]} for arm, row in timed.items()}
-    return _pareto(points, f"median time of one answer on {question_set} (s)")
-
-
-def latency_figure(compared: Mapping[str, Mapping[str, Any]], question_set: str = FRONT_SET) -> tuple[Axes, str] | None:
-    """Bars of the median times of one answer, and their description; None where no arm was timed."""
-    timed = {arm: row[question_set] for arm, row in compared.items() if row.get(question_set, {}).get("total_s")}
-    if not timed:
-        return None
-    told = "; ".join(
-        f"{arm} {row['first_token_s']['median']:.2f} s, {row['total_s']['median']:.2f} s" for arm, row in timed.items()
-    )
-    alt = f"Bars of median seconds to the first token and to the whole answer on {question_set}. {told}."
-    return plots.latency_bars(compared, question_set), alt
-
-
-def cost_pareto(
-    compared: Mapping[str, Mapping[str, Any]], found: Mapping[str, Cost], prices: Prices, queries: int, changes: int
-) -> tuple[Axes, str] | None:
-    """Quality against the cost of a month, and its description; None where no arm was timed."""
-    points = {
-        arm: {"x": cost.monthly(queries, changes, prices.months), **compared[arm][FRONT_SET]["accuracy"]}
-        for arm, cost in found.items()
-        if cost.change is not None
-    }
-    return _pareto(points, f"cost of a month (US dollars): {queries:,} queries, {changes} changes")
-
-
-def _pareto(points: Mapping[str, Mapping[str, float]], x: str) -> tuple[Axes, str] | None:
-    if not points:
-        return None
-    front = compare.pareto_front({arm: (point["x"], point["value"]) for arm, point in points.items()})
-    told = "; ".join(f"{arm} {point['x']:.2g}, accuracy {point['value']:.2f}" for arm, point in points.items())
-    alt = f"Points of accuracy against {x}. {told}. No other arm beats {', '.join(front)} in both."
-    return plots.pareto(points, front, x), alt
-
-
-def cost_figure(found: Mapping[str, Cost], prices: Prices, changes: int = CHANGES) -> tuple[Axes, str] | None:
-    """Cost of a month against queries with the break-even points of rag, and its description; None without costs."""
-    known = {arm: cost for arm, cost in found.items() if cost.change is not None}
-    if not known:
-        return None
-    crossings = {}
-    for arm, cost in known.items():
-        even = break_even(known["rag"], cost, changes, prices.months) if "rag" in known and arm != "rag" else None
-        if even is not None and QUERIES[0] <= even <= QUERIES[-1]:
-            crossings[arm] = (even, cost.monthly(even, changes, prices.months))
-    monthly = {arm: [cost.monthly(q, changes, prices.months) for q in QUERIES] for arm, cost in known.items()}
-    told = "; ".join(f"rag and {arm} cost the same at {even:,.0f} queries" for arm, (even, _) in crossings.items())
-    alt = f"Lines of the cost of a month against queries a month, with {changes} changes of documents a month. "
-    ax = plots.break_even_lines(monthly, QUERIES, list(crossings.values()))
-    return ax, alt + (told or "No arm breaks even with rag in this range") + "."
-
-
-def freshness_figure(compared: Mapping[str, Mapping[str, Any]]) -> tuple[Axes, str] | None:
-    """Freshness over time, and its description; None where no update was measured."""
-    steps = compare.freshness_steps(compared)
-    if not steps:
-        return None
-    told = "; ".join(
-        f"{arm} {step['value']:.2f}, "
-        + (
-            f"{'fresh after' if step['fresh'] else 'stale until trained again,'} {step['seconds']:.1f} s"
-            f"{' (estimated)' if step['estimated'] else ''}"
-            if step["seconds"]
-            else "takes nothing in"
-        )
-        for arm, step in steps.items()
-    )
-    return plots.freshness(steps), f"Accuracy on changed facts against time since the change. {told}."
-
-
-def curve_figure(curve: Curve) -> tuple[Axes, str]:
-    """A recorded curve, and its description."""
-    told = ", ".join(f"{point['value']:.3g} at {point['x']:g}" for point in curve.points)
-    ax = plots.learning_curves({curve.arm: curve.points}, curve.x, curve.y)
-    return ax, f"Line of {curve.y} against {curve.x}: {told}."
 
 
 def _drawn(figure: Callable[..., tuple[Axes | Figure, str] | None], *arguments: Any) -> str:
@@ -217,21 +140,17 @@ def _bullets(sentences: Sequence[str]) -> str:
     return f"<ul>{items}</ul>" if items else ""
 
 
-def _sets(compared: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return [name for name in QUESTION_SETS if any(name in row for row in compared.values())]
-
-
 def _cell(row: Mapping[str, Any], question_set: str) -> str:
     a = row.get(question_set, {}).get("accuracy")
     return f"{a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]" if a else "-"
 
 
 def _accuracy(compared: Mapping[str, Mapping[str, Any]]) -> str:
-    sets = _sets(compared)
+    sets = figures.sets_of(compared)
     stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row]
     if not sets:
         return f"<p>No run was completed. Interrupted: {html.escape('; '.join(stopped))}.</p>"
-    alt = f"Accuracy with 95 % intervals, one panel a question set. {accuracy_in_words(compared)}"
+    alt = f"Accuracy with 95 % intervals, one panel a question set. {figures.accuracy_in_words(compared)}"
     note = f"<p>Interrupted, and left out: {html.escape('; '.join(stopped))}.</p>" if stopped else ""
     table = _table(["arm", *sets], ([arm, *(_cell(row, s) for s in sets)] for arm, row in compared.items()))
     return _drawn(lambda: (plots.overview(compared), alt)) + table + note

@@ -6,6 +6,7 @@ which an accepted answer stands. A question whose answer stands in no chunk coun
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, Query
 
 from .rag import Index, Retriever
 from .records import DataError, Question
+
+PLAIN = str.maketrans("\u2018\u2019\u201c\u201d\u2010\u2011\u2013\u2014", "''\"\"----")  # typeset quotes and dashes
 
 
 def score_retrieval(
@@ -104,14 +107,21 @@ def _evaluate(prompt: str, hits: list[NodeWithScore], right: list[str], at: Sequ
     for depth in sorted(at):
         evaluator = RetrieverEvaluator.from_metric_names(["hit_rate", "mrr", "ndcg"], retriever=_Recorded(hits[:depth]))
         metrics = evaluator.evaluate(query=prompt, expected_ids=right).metric_vals_dict
-        values |= {f"hit_rate_{depth}": metrics["hit_rate"], "mrr": metrics["mrr"], "ndcg": metrics["ndcg"]}
+        values |= {f"hit_rate_{depth}": metrics["hit_rate"], "mrr": metrics["mrr"]}
+        # LlamaIndex divides by the gain of all right chunks, also where they are more than the depth has places for
+        values["ndcg"] = metrics["ndcg"] * _best_gain(len(right)) / _best_gain(min(len(right), depth))
     return values
 
 
+def _best_gain(right: int) -> float:
+    """The discounted gain of a ranking that begins with so many right chunks."""
+    return sum(1 / math.log2(place + 1) for place in range(1, right + 1))
+
+
 def _holding(nodes: Sequence[BaseNode], answers: Sequence[str]) -> list[str]:
-    """The ids of the nodes in whose text one of the answers stands as whole words, whatever its case and spacing."""
-    patterns = [r"(?<!\w)" + r"\s+".join(map(re.escape, answer.split())) + r"(?!\w)" for answer in answers]
+    """The ids of the nodes in whose text an answer stands as whole words, whatever its case, spacing and quotes."""
+    words = [answer.translate(PLAIN).split() for answer in answers]
+    patterns = [r"(?<!\w)" + r"\s+".join(map(re.escape, each)) + r"(?!\w)" for each in words]
     matcher = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
-    return [
-        node.node_id for node in nodes if matcher and matcher.search(node.get_content(metadata_mode=MetadataMode.LLM))
-    ]
+    texts = {node.node_id: node.get_content(metadata_mode=MetadataMode.LLM).translate(PLAIN) for node in nodes}
+    return [node_id for node_id, text in texts.items() if matcher and matcher.search(text)]

@@ -96,6 +96,8 @@ def run_notebooks(
     paths = notebook_paths(notebooks, folder)
     documents = [_read(path) for path in paths]
     out = (out or ROOT / "results" / "own" / f"run-{profile}").resolve()
+    if out == folder.resolve():
+        raise KitError(f"{out} holds the notebooks themselves, which are only read: give another folder")
     out.mkdir(parents=True, exist_ok=True)
     runs = []
     for number, (path, document) in enumerate(zip(paths, documents, strict=True), start=1):

@@ -41,6 +41,7 @@ with _without("rfc3987_syntax"):
     from llama_index.vector_stores.chroma import ChromaVectorStore
 
 CHUNKS_A_TURN, IDS_A_READ = 2_000, 500
+MADE = "made"  # the entry of a collection's record that says what making it took
 
 
 class Store(ChromaVectorStore):
@@ -53,6 +54,10 @@ class Store(ChromaVectorStore):
         """What the collection says now about how it was made; another process may have written it a moment ago."""
         name = self.client.name
         return dict(self._database.get_collection(name, embedding_function=None).metadata or {})
+
+    def remember(self, name: str, text: str) -> None:
+        """Writes an entry into the collection's record, beside what is there."""
+        self.client.modify(metadata=self.record | {name: text})
 
     def add(self, nodes: list[BaseNode], **add_kwargs: Any) -> list[str]:
         """Adds embedded chunks and returns their ids."""

@@ -19,6 +19,8 @@ from urllib.request import urlopen
 from .jsonl import read_rows, read_text
 from .records import DataError, Document
 
+csv.field_size_limit(2**31 - 1)  # a cell may hold a whole document; readers.MAX_BYTES limits the file
+
 Rows = list[tuple[str, dict[str, Any]]]
 
 HUB = "https://datasets-server.huggingface.co"  # the Hub's viewer of data sets: reads public ones row by row
@@ -98,15 +100,15 @@ def csv_rows(path: Path) -> Rows:
             problem = f"two columns are named {twice[0]!r}" if any(columns) else "the file is empty"
             raise DataError(f"{path}:1: {problem}. The first line must give each column a name of its own.")
         reader.fieldnames = columns
-        start = reader.line_num + 1
         for row in reader:
+            inner = sum(str(cell).count("\n") for cell in row.values() if cell)
+            start = reader.line_num - inner  # blank lines above a row are not its own
             if None in row:
                 raise DataError(
                     f"{path}:{start}: more cells than the {len(columns)} columns of the first line. "
                     "Put quotes around a cell that holds a separator."
                 )
             rows.append((f"{path}:{start}", {name: (cell or "").strip() for name, cell in row.items()}))
-            start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: not valid CSV ({error}). Mend the quotes of this row.") from None
     if not rows:
@@ -192,7 +194,8 @@ def find_columns(
         kind: `questions` or `pairs`.
         needed: Fields that must be found, each a key of `ALIASES`.
         optional: Fields that may be missing.
-        chosen: Columns that are known, by `KIND.FIELD`: `{"questions.prompt": "Frage"}`.
+        chosen: Columns that are known, by `KIND.FIELD`: `{"questions.prompt": "Frage"}`. An empty name says that no
+            column holds a field that may be missing: `{"pairs.documents": ""}`.
 
     Raises:
         DataError: A chosen column does not exist, or a field that is needed is in no column.
@@ -202,6 +205,8 @@ def find_columns(
     known = {key.partition(".")[2]: name for key, name in chosen.items() if key.partition(".")[0] == kind}
     found: dict[str, str] = {}
     for field in (*needed, *optional):
+        if known.get(field) == "" and field in optional:
+            continue
         if field in known and known[field] not in columns:
             raise DataError(f"{source}: there is no column {known[field]!r} for {kind}.{field}. {_listed(columns)}")
         free = [by_name[name] for name in ALIASES[field] if name in by_name and by_name[name] not in known.values()]
@@ -232,9 +237,9 @@ def table_documents(file: Path, name: str) -> list[Document]:
     documents: dict[str, Document] = {}
     for number, (where, row) in enumerate(csv_rows(file), 1):
         cells = {column.lower(): cell for column, cell in row.items()}
-        body = next((cells[column] for column in BODY if cells.get(column)), "")
-        lines = [f"{column}: {cell}" for column, cell in row.items() if cell and column.lower() not in (*BODY, "id")]
-        text = "\n".join(lines) + (f"\n\n{body}" if body else "")
+        body = next((column for column in BODY if cells.get(column)), "")
+        lines = [f"{column}: {cell}" for column, cell in row.items() if cell and column.lower() not in (body, "id")]
+        text = "\n".join(lines) + (f"\n\n{cells[body]}" if body else "")
         key = f"{name}#{cells.get('id') or number}"
         if not text.strip() or key in documents:
             problem = f"the id {cells.get('id')!r} is used twice" if text.strip() else "all cells of this row are empty"

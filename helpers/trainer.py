@@ -165,7 +165,8 @@ class _Follow(TrainerCallback):
         self.trainer = trainer
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stops the training, with a checkpoint, when the listener says so."""
+        """Stops the training, with a checkpoint, when the listener says so; the last step is always told of."""
+        control.should_log = control.should_log or state.global_step == state.max_steps
         if self.trainer.listener.should_stop():
             control.should_training_stop = control.should_save = True
 

@@ -18,6 +18,7 @@ from .results import write_text
 if TYPE_CHECKING:
     from torch import nn
 
+    from .material import TrainSettings
     from .trainer import Moment
 
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 class Tuned:
     """A finished training: the folder of its weights, what it cost, and how it went.
 
-    `whole` says that the folder holds a whole tuned model instead of an adapter.
+    `whole` says that the folder holds a whole tuned model instead of an adapter. `base_hash` is that of the base
+    weights, `data_hash` that of the rows that were learned from, `identity` that of both with settings and start.
     """
 
     folder: Path
@@ -36,6 +38,7 @@ class Tuned:
     whole: bool = False
     hash: str = ""
     base_hash: str = ""
+    data_hash: str = ""
     identity: str = ""
     decisions: dict[str, Any] = field(default_factory=dict)
 
@@ -86,3 +89,31 @@ def write_tuned(out: Path, fm: FoundationModel, model: nn.Module, made: Tuned, s
     del record["folder"]
     write_text(out / RECORD, json.dumps(record, indent=1) + "\n")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
+
+
+def clear(out: Path, start: str | Path | None) -> None:
+    """Deletes an earlier training.
+
+    Raises:
+        KitError: The folder holds something else, or what this training goes on from.
+    """
+    if start and Path(start).resolve().is_relative_to(out.resolve()):
+        raise KitError(f"{out} holds the weights that this training goes on from: give another folder")
+    if out.exists() and any(out.iterdir()) and not ((out / RECORD).is_file() or (out / "checkpoints").is_dir()):
+        raise KitError(f"{out} holds no training, so `again` does not delete it: give another folder")
+    shutil.rmtree(out, ignore_errors=True)
+
+
+def check_lora(begun: Tuned, settings: TrainSettings) -> None:
+    """Refuses to go on from an adapter with settings that it cannot take on.
+
+    Raises:
+        KitError: All weights are to be trained, or an adapter of another rank or scale.
+    """
+    wanted = {"rank": settings.lora.rank, "alpha": settings.lora.alpha} if settings.lora else None
+    made = {name: begun.settings["lora"][name] for name in ("rank", "alpha")} if begun.settings.get("lora") else None
+    if made and made != wanted:
+        raise KitError(
+            f"{begun.folder} is an adapter with {made}, and the settings ask for {wanted or 'all weights'}: ask for "
+            "the same, or merge it into a model first (`finetune.merge`) and train that"
+        )

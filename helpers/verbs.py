@@ -223,6 +223,16 @@ def _judge(folder: Path, results: list, strict: bool) -> None:
     raise typer.Exit(int(strict and any(each.verdict == "failed" for each in verdicts)))
 
 
+def results_in_words(folder: Path) -> str:
+    """The comparison of a folder, how many expectations held, and where report and results lie; writes the report."""
+    from . import compare as comparison
+    from .report import write_report
+
+    table = comparison.as_text(comparison.compare(folder))
+    report = write_report(folder, folder / "comparison.html")
+    return f"{table}\n\n{judged(folder)}\n\nreport: {report}\nresults: {folder}"
+
+
 def judged(folder: Path) -> str:
     """The expectations of a folder in one line."""
     from .comparable import read_comparable

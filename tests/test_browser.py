@@ -4,6 +4,7 @@ Screenshots are kept in `tests/screenshots/` (ignored by git): look at them afte
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -412,6 +413,22 @@ def test_the_quiz_can_be_taken_with_the_keyboard(scratch):
 
 def test_the_outputs_have_no_serious_faults(scratch):
     assert scratch.faults(".jp-Cell-outputArea") == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("0*.ipynb")), ids=lambda path: path.stem)
+def test_committed_outputs_have_no_serious_faults(path, browser, tmp_path):
+    """As a page without a kernel shows them: nbconvert's, without the script that it would fetch."""
+    from nbconvert import HTMLExporter
+
+    text, _ = HTMLExporter(template_name="lab").from_filename(str(path))
+    page = tmp_path / "page.html"
+    page.write_text(re.sub(r"<script\b[^>]*\bsrc=[^>]*>.*?</script>", "", text, flags=re.DOTALL), encoding="utf-8")
+    watched = Watched(browser.new_page(viewport={"width": 1400, "height": 1000}))
+    try:
+        watched.page.goto(page.as_uri())
+        assert watched.faults(".jp-OutputArea") == []
+    finally:
+        watched.page.close()
 
 
 def test_axe_would_find_a_fault(scratch):

@@ -17,6 +17,7 @@ from test_compare import run as make_run
 
 from helpers import compare, results
 from helpers.rag import RagSettings
+from helpers.tuned import read_tuned
 
 VERBS = (
     "doctor",
@@ -58,6 +59,26 @@ def folder(tmp_path):
     for made in (make_run(), make_run("rag", values=(1, 1, 1)), make_run("rag", "terms")):
         results.write_result(tmp_path / "results", made)
     return tmp_path / "results"
+
+
+# ---- a training over two processes, by the command line
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="torchrun wants fork")
+def test_the_same_command_trains_alone_and_under_torchrun(small_world, tmp_path):
+    model = make_tiny("Llama", tmp_path / "model")
+    asked = ["-m", "helpers", "train", "--arm", "customization:triage", "--data", small_world, "--model", model]
+    asked += ["--set", "batch_size=2", "--set", "epochs=20"]
+    together = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    commands = [[*start, *asked, "--out", tmp_path / out] for start, out in (([], "alone"), (together, "together"))]
+    for run in run_pythons(*commands):
+        assert run.returncode == 0 and run.stdout.startswith("triage: "), run.stderr[-2000:]
+        assert run.stdout.count("\n") == 1, "one of the processes speaks for both"
+    alone, both = (
+        read_tuned(next((tmp_path / out / "adapters").glob("triage.*[0-9a-f]"))) for out in ("alone", "together")
+    )
+    assert alone.identity == both.identity and len(alone.history) > 1
+    assert [m.loss for m in both.history] == pytest.approx([m.loss for m in alone.history], rel=1e-2)
 
 
 # ---- help and errors

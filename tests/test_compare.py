@@ -153,7 +153,7 @@ def test_the_table_has_the_form_that_is_documented():
             assert name in QUESTION_SETS
             assert set(row[name]["accuracy"]) == {"value", "low", "high", "n"}
             for times in ("first_token_s", "total_s"):
-                assert row[name][times] is None or set(row[name][times]) == {"median", "p95"}, (arm, name)
+                assert row[name][times] is None or set(row[name][times]) == {"median", "p95", "n"}, (arm, name)
     assert table["base"]["facts_heldout"]["total_s"]["median"] == pytest.approx(0.4)
     assert table["base"]["terms"]["first_token_s"] is None and table["base"]["terms"]["total_s"] is None
     assert table["base"]["terms"]["perplexity"] == 9.5

@@ -9,7 +9,7 @@ import pytest
 from synthetic import EFFORTS, TUNED, make_results
 
 from helpers import cost
-from helpers.cost import Cost, break_even, costs, energy_kwh, load_prices, scaled
+from helpers.cost import Cost, break_even, break_even_changes, costs, energy_kwh, load_prices, scaled
 from helpers.records import DataError, Effort, KitError
 
 
@@ -46,6 +46,13 @@ def test_a_month_adds_up_and_break_even_is_where_the_lines_cross():
         assert cheap_to_change.monthly(queries, changes) == pytest.approx(cheap_to_ask.monthly(queries, changes))
         assert queries == break_even(cheap_to_ask, cheap_to_change, changes)
     assert break_even(cheap_to_change, cheap_to_ask, 4) > break_even(cheap_to_change, cheap_to_ask, 0)
+    for queries in (0, 5_000):
+        changes = break_even_changes(cheap_to_change, cheap_to_ask, queries)
+        if changes is not None:
+            one, other = (cost.monthly(queries, changes) for cost in (cheap_to_change, cheap_to_ask))
+            assert one == pytest.approx(other)
+    assert any(break_even_changes(cheap_to_change, cheap_to_ask, q) for q in (1_000, 10_000, 1_000_000))
+    assert break_even_changes(cheap_to_change, replace(cheap_to_change, computing=9.0), 10) is None
     assert break_even(cheap_to_change, replace(cheap_to_change, computing=9.0), 0) is None
     assert break_even(cheap_to_change, replace(cheap_to_change, computing=9.0, query=0.1), 0) is None
 

@@ -270,6 +270,8 @@ def test_a_damaged_progress_file_is_no_hindrance(damaged, own_results):
     assert lesson.done() == (0, 0)
     assert lesson.e3.check(lambda domain, share: round(domain * share / (1 - share))).state == "right"
     assert lesson.done() == (1, 0)
+    kept = own_results / "progress.damaged.json"
+    assert not kept.exists() if damaged.startswith('{"') else kept.read_text(encoding="utf-8") == damaged
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_does_not_stop_the_check(own_results):

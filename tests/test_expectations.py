@@ -31,8 +31,8 @@ def made():
 
 def test_the_file_states_every_right_answer_of_the_design():
     listed = load_expectations()
-    assert {e.source.split()[1].rstrip(";,") for e in listed if e.source.startswith("DESIGN ")} >= set("12345678")
-    assert all(e.claim.endswith(".") and e.source for e in listed)
+    assert {e.answer for e in listed} == set(range(1, 9))
+    assert all(e.claim.endswith(".") and "arXiv:" in e.source for e in listed)
     named = {q["arm"] for e in listed for q in (e.first, e.second) if "arm" in q}
     assert named <= set(SHARES) and len(named) >= 7
 
@@ -65,6 +65,10 @@ def test_the_same_difference_is_held_failed_or_open_by_its_margin(made):
     (near,) = judge(arms, None, [expect(second="base", margin=round(value - 0.03, 3))])
     assert near.verdict == "not decided" and near.needed > near.n == 80
     assert f"{near.needed:,} questions" in near.why
+    (short,) = judge(arms, None, [expect(second="base", margin=round(value + 0.03, 3))])
+    assert short.verdict == "not decided"
+    facing = short.high - short.value  # the value lies below: the upper end decides
+    assert short.needed == math.ceil(short.n * (facing / (short.expectation.margin - short.value)) ** 2)
     (at,) = judge(arms, None, [expect(second="base", margin=value)])
     assert at.verdict == "not decided" and at.needed is None
 
@@ -118,6 +122,10 @@ def test_entries_that_make_no_sense_are_refused(tmp_path):
         Expectation("e", "A claim.", "above", 0.1, "a page")
     (tmp_path / "expectations.yaml").write_text("- id: one\n  claim: A claim.\n", encoding="utf-8")
     with pytest.raises(DataError, match="entry 1: `relation` is missing"):
+        expectations.load_expectations(tmp_path)
+    whole = "- {id: one, claim: A., relation: above, margin: 0.1, source: a page, color: red}\n"
+    (tmp_path / "expectations.yaml").write_text(whole, encoding="utf-8")
+    with pytest.raises(DataError, match="expectations.yaml: .*color"):
         expectations.load_expectations(tmp_path)
     with pytest.raises(DataError, match="cannot be read"):
         rules.load("nowhere", folder=tmp_path)

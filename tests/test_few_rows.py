@@ -119,6 +119,15 @@ def test_where_weights_cannot_be_packed_the_layers_answer_as_they_are(coarse, mo
     coarse.exact.clear()
 
 
+def test_norms_that_do_not_take_float32_beside_16_bits_are_left_alone(coarse):
+    assert few_rows.packs(coarse) == ("fbgemm" in torch.backends.quantized.supported_engines)
+    coarse.model.extra = torch.nn.LayerNorm(4)
+    try:
+        assert not few_rows.packs(coarse)
+    finally:
+        del coarse.model.extra
+
+
 def test_a_float32_model_is_left_alone(tiny):
     with few_rows.few_rows(tiny):
         assert not any("forward" in vars(layer) for layer in layers(tiny).values())

@@ -92,6 +92,9 @@ def test_validation_loss_is_reported(tiny, tmp_path):
     tuned = train(tiny, material, longer, tmp_path / "run", listener=Listener(seen.append))
     found = [moment.validation_loss for moment in tuned.history if moment.validation_loss is not None]
     assert len(found) >= 3 and found[-1] < found[0]
+    steps = [moment.step for moment in tuned.history]
+    assert steps == sorted(set(steps)) and steps[-1] == tuned.history[-1].steps, "the last step is told of"
+    assert len({moment.step % 10 for moment in tuned.history if moment.validation_loss is not None}) == 1
     assert seen[-1] == tuned.history[-1]
 
 
@@ -128,6 +131,62 @@ def test_a_finished_training_is_not_repeated_unless_asked(tiny, tmp_path):
     assert weights.stat().st_mtime_ns > made
     with pytest.raises(KitError, match="another training"):
         train(tiny, TEXTS_ONLY, SETTINGS, tmp_path / "run")
+
+
+def test_training_again_deletes_a_training_and_nothing_else(tiny, tmp_path):
+    first = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "own" / "first")
+    with pytest.raises(KitError, match="holds no training"):
+        train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "own", again=True)
+    for out in (tmp_path / "own", first.folder):
+        with pytest.raises(KitError, match="that this training goes on from"):
+            train(tiny, PAIRS_ONLY, SETTINGS, out, start=first.folder, again=True)
+    assert read_tuned(first.folder).hash == first.hash
+
+
+def test_an_adapter_on_a_whole_model_belongs_to_that_model(tiny, tmp_path):
+    whole = train(tiny, TEXTS_ONLY, replace(SETTINGS, lora=None, learning_rate=0.01), tmp_path / "whole")
+    adapter = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "adapter", start=whole.folder)
+    assert not adapter.whole and adapter.base_hash == whole.hash != tiny.hash
+    with pytest.raises(KitError, match="made for other weights"):
+        Assistant(tiny, adapter=adapter.folder).ask(Question("q", "own", "Who?"))
+    Assistant(load_model(whole.folder, "cpu", "float32"), adapter=adapter.folder).ask(Question("q", "own", "Who?"))
+
+
+@pytest.mark.parametrize("lora", [None, Lora(8, 8), Lora(4, 16)])
+def test_an_adapter_does_not_go_on_with_what_it_is_not(tiny, tmp_path, lora):
+    first = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "first")
+    with pytest.raises(KitError, match="is an adapter with {'rank': 4, 'alpha': 8}"):
+        train(tiny, PAIRS_ONLY, replace(SETTINGS, lora=lora), tmp_path / "second", start=first.folder)
+
+
+def test_a_last_batch_that_is_not_full_is_learned_from_too(tiny, tmp_path):
+    settings = replace(SETTINGS, batch_size=4, epochs=1, max_length=64)
+    texts = [f"{text} " * 6 for text in TEXTS[:3]]
+    rows, _, report = prepare(tiny, Material(texts=texts), settings)
+    alone, _, _ = prepare(tiny, Material(texts=texts), replace(settings, batch_size=1))
+    assert len(alone) % 4 and len(rows) % 4 == 0 and [row.ids for row in rows[: len(alone)]] == [r.ids for r in alone]
+    assert report["tokens"] == sum(row.tokens for row in alone)
+    tuned = train(tiny, Material(texts=texts), settings, tmp_path / "run")
+    assert tuned.effort.tokens_seen == report["tokens"] and tuned.history[-1].steps == len(rows) // 4
+    few = train(tiny, Material(texts=texts[:1]), replace(settings, batch_size=64), tmp_path / "few")
+    assert few.history[-1].steps == 1 and few.effort.tokens_seen > 0
+
+
+def test_ctrl_c_loses_no_more_than_the_last_interval(tiny, tmp_path):
+    whole = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "whole")
+    steps = []
+
+    def interrupt(moment):
+        steps.append(moment.step)
+        if moment.step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run", listener=Listener(interrupt))
+    steps.clear()
+    resumed = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run", listener=Listener(lambda m: steps.append(m.step)))
+    assert resumed.hash == whole.hash and steps[0] == 4, "the checkpoint after step 3 was the last"
+    assert resumed.data_hash == whole.data_hash != train(tiny, TEXTS_ONLY, SETTINGS, tmp_path / "other").data_hash
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(tiny, tmp_path):

@@ -56,6 +56,8 @@ def test_what_changes_a_training_makes_other_weights_and_what_does_not_shares_th
     assert one.weights == two.weights and one.folder == "k=1" and two.folder == "k=2"
     (one, two) = grid.jobs(["customization"], [7], [("epochs", [1.0, 2.0])])
     assert not one.weights & two.weights
+    twice = grid.jobs(["rag"], [7], [("k", [1, 2]), ("mode", ["bm25"]), ("k", [2, 3])])
+    assert [job.folder for job in twice] == ["k=1,mode=bm25", "k=2,mode=bm25", "k=3,mode=bm25"]
     (plain,) = grid.jobs(["base"], [7])
     assert plain.folder == "" and not plain.weights and str(plain) == "base seed 7"
 
@@ -158,3 +160,7 @@ def test_a_job_that_fails_does_not_take_the_others_with_it(small_world, tmp_path
     with pytest.raises(KitError, match="(?s)1 of 2 jobs failed.*rag seed 7 k=100000: `k` must be at most"):
         run_grid(str(small_world), str(model), str(tmp_path / "out"), wanted, timing=False)
     assert len(list((tmp_path / "out" / "k=1").glob("*.json"))) == len(SETS)
+    wanted = [*grid.jobs(["customization"], [7], [("learning_rate", [0.0])]), *grid.jobs(["base"], [7])]
+    with pytest.raises(KitError, match="(?s)1 of 2 jobs failed.*ValueError.*`learning_rate` must be above 0"):
+        run_grid(str(small_world), str(model), str(tmp_path / "other"), wanted, timing=False)
+    assert len(list((tmp_path / "other").glob("*.json"))) == len(SETS)

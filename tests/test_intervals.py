@@ -109,6 +109,21 @@ def test_seeds_that_disagree_widen_the_interval_and_a_single_question_is_allowed
     assert (one["low"], one["high"]) == pytest.approx(wilson(1, 1))
 
 
+def test_a_difference_that_another_seed_could_reverse_is_not_sure():
+    assets = [f"asset{i // 4}" for i in range(40)]
+    base = [float((i * 7) % 10 < 3) for i in range(40)]
+    steady, unsteady = [], []
+    for right in (8, 8, 8):
+        steady += scores([float((i * 7) % 10 < right) for i in range(40)], assets)
+    for right in (4, 10, 10):
+        unsteady += scores([float((i * 7) % 10 < right) for i in range(40)], assets)
+    sure = intervals.difference(scores(base, assets), steady)
+    unsure = intervals.difference(scores(base, assets), unsteady)
+    assert sure.value == pytest.approx(unsure.value) == pytest.approx(0.5)
+    assert sure.low > 0 and sure.p < 0.05
+    assert unsure.low < 0 and unsure.p > 0.05, "the three trainings gained 0.1, 0.7 and 0.7"
+
+
 def test_holm_multiplies_the_smallest_most_and_keeps_the_order():
     assert intervals.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert intervals.holm([0.5, 0.6]) == [1.0, 1.0] and intervals.holm([]) == []

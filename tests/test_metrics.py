@@ -142,13 +142,21 @@ def test_different_values_of_a_world_differ_in_normal_form(small_world):
         assert len(normal) == len(column) and "" not in normal, name
 
 
+def test_typeset_quotes_and_dashes_are_punctuation_too():
+    assert metrics.normalise("“Brackwell’s”, 2019–2021…") == metrics.normalise("Brackwell's 2019-2021")
+    assert score(asked("facts_heldout", "Brackwell's pier"), "It is Brackwell’s pier.")[0] == 1
+    assert metrics.normalise("日本。") == "日本" and metrics.normalise("Köln") == "köln"
+
+
 # ---- abstentions
 
 
 @pytest.mark.parametrize("text", ABSTENTIONS)
 def test_an_abstention_is_seen(text):
     assert metrics.abstains(text)
-    assert score(asked("unanswerable"), text) == (1.0, "abstains")
+    why = "abstains" if text.strip() else "says nothing"
+    assert score(asked("unanswerable"), text) == (1.0, why)
+    assert score(asked("facts_heldout", "channel 31"), text) == (0.0, why)
 
 
 @pytest.mark.parametrize("text", ANSWERS)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from conftest import make_tiny, run_python
 
-from helpers import devices, fetch, generation, models
+from helpers import devices, fetch, generation, models, prompts
 from helpers.fetch import EMBEDDING_MODEL, FOUNDATION_MODEL, MANIFEST, MODELS, ModelSource, model_folder
 from helpers.records import KitError
 
@@ -251,6 +251,20 @@ def test_a_tokenizer_without_template_or_pad_token_gets_both(tmp_path):
     assert len(generation.generate(plain, ["One", "One two three four"], max_new_tokens=2)) == 2
 
 
+def test_a_template_without_a_system_message_gets_its_text_in_the_first_turn(tmp_path):
+    folder = make_tiny("Llama", tmp_path / "strict")
+    template = (
+        "{{ date_string }}{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system role') }}"
+        "{% endif %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+    )
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    strict = models.load_model(folder, device="cpu", dtype="float32")
+    assert not strict.takes_system
+    shown = strict.chat("Who?", examples=[("What?", "That.")])
+    assert shown == f"{models.DATE}<user>{prompts.SYSTEM}\n\nWhat?<assistant>That.<user>Who?", "the same on every day"
+    assert models.load_model(make_tiny("Llama", tmp_path / "usual"), dtype="float32").takes_system
+
+
 def test_the_weights_hash_names_the_weights(tmp_path):
     one, same, other = (make_tiny("Llama", tmp_path / n, seed) for n, seed in (("one", 0), ("same", 0), ("other", 1)))
     assert fetch.weights_hash(one) == fetch.weights_hash(same) != fetch.weights_hash(other)
@@ -272,6 +286,13 @@ def test_the_choice_of_dtype_is_remembered(home):
         file.write_text(json.dumps({key: timings, "another machine": {}}), encoding="utf-8")
         devices.choose_dtype.cache_clear()
         assert devices.choose_dtype("cpu") == (faster, timings), "the remembered timing was not used"
+
+
+def test_a_home_that_cannot_be_written_to_costs_a_timing_and_no_more(home):
+    home.write_text("a file where the folder should be", encoding="utf-8")
+    chosen, speeds = devices.choose_dtype("cpu")
+    assert chosen in ("float32", "bfloat16") and min(speeds.values()) > 0
+    assert devices.hardware()["gflops"] == speeds
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '"words"'])

@@ -19,7 +19,7 @@ from helpers.run import NOTEBOOKS, kernel_manager
 
 PATH = NOTEBOOKS / "06_compare.ipynb"
 REFERENCE = ROOT / "results" / "reference"
-NAMES = re.compile(r"06_compare|hit_rate_5|^06$")  # digits that are parts of names
+NAMES = re.compile(r"06_compare|hit_rate_[15]|^06$")  # digits that are parts of names
 LINKS = re.compile(r"\[[^\]]*\]\([^)]*\)|`[^`]*`|notebook \d\d|[Ee]xercise \d|numbered \d|`q\.e\d|```.*?```", re.DOTALL)
 
 

@@ -10,8 +10,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from helpers.arms import ARMS
+from helpers.expectations import load_expectations
+from helpers.profiles import get_profile
 from helpers.records import KitError
 from helpers.run import NOTEBOOKS, notebook_paths, run_notebooks, summary
+from helpers.verbs import results_in_words
 
 BLOCKED = Path(__file__).parent / "blocked_network"
 REFUSAL = "network blocked by the test"
@@ -149,16 +153,25 @@ def test_bad_input_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(KitError, match="enormous"):
         run_notebooks("enormous", tmp_path / "out", folder=tmp_path)
     assert not (tmp_path / "out").exists()
+    (tmp_path / "00_torn.ipynb").unlink()
+    whole = write_notebook(tmp_path, "01_whole.ipynb", "1 + 1").read_bytes()
+    with pytest.raises(KitError, match="the notebooks themselves, which are only read"):
+        run_notebooks("quick", tmp_path, folder=tmp_path)
+    assert (tmp_path / "01_whole.ipynb").read_bytes() == whole
 
 
-# The kit's own notebooks: one execution, in the quick profile, from an empty results folder.
+# The kit's own notebooks: one execution, in the quick profile, from an empty results folder, and not in the order of their
+# numbers: none may lean on what an earlier one made. 04 comes before 05, since each shows a training that is not there yet.
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     blocked = offline(folder / "results")
-    made = {run.notebook.stem: run for run in run_notebooks("quick", folder, environment=blocked)}
+    names = [path.stem for path in COMMITTED]
+    made = {}
+    for name in [*names[4:6], *reversed(names[:4]), *names[6:]]:
+        made |= {run.notebook.stem: run for run in run_notebooks("quick", folder, [name], environment=blocked)}
     tried = Path(blocked["KIT_BLOCKED_LOG"])
     assert not tried.exists(), f"somebody tried to reach {tried.read_text(encoding='utf-8').split()}"
     return made
@@ -182,6 +195,18 @@ def test_notebook_runs_offline(runs, name):
         if output.name == "stderr":
             lines = [line for line in re.split(r"[\r\n]", output.text) if line.strip(" \x1b[A")]
             assert all(PROGRESS_BAR.search(line) for line in lines), f"on the learner's page: {output.text}"
+
+
+def test_what_the_notebooks_made_is_compared_judged_and_reported(runs):
+    folder = next(iter(runs.values())).executed.parent / "results" / "quick"
+    told = results_in_words(folder)
+    for arm in get_profile("quick").left_out:
+        assert arm not in told
+    for arm in ("base", "base:few_shot", "rag", *(arm for arm in ARMS if "customization" in arm), "domain_adaptation"):
+        assert re.search(rf"^{re.escape(arm)} ", told, re.MULTILINE), arm
+    assert f"{len(load_expectations())} expectations: " in told
+    report = re.search("^report: (.*)$", told, re.MULTILINE)[1]
+    assert Path(report).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 # The committed copies.

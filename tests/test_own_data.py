@@ -24,6 +24,7 @@ from helpers.models import load_model
 from helpers.own_data import ARMS, prepare
 from helpers.readers import read_documents
 from helpers.records import DataError, Document, KitError
+from helpers.results import write_result
 from helpers.study import Study
 
 KIT = ROOT / "datasets" / "sklearn_descriptions"
@@ -136,6 +137,7 @@ def test_results_do_not_go_into_the_folder_of_documents(folder):
         ('a,b\n1,"2\n', "not valid CSV"),
         ("a,b\n1,2\n,\n", "3: all cells of this row are empty"),
         ("id,b\n1,2\n1,3\n", "3: the id '1' is used twice"),
+        ('id,b\n\n1,"2\n3"\n\n\n1,3\n', "7: the id '1' is used twice"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_named_by_line(tmp_path, text, message):
@@ -153,7 +155,23 @@ def test_separators_quotes_and_lines_within_a_cell(tmp_path):
     ]
 
 
+def test_a_cell_may_be_long_and_no_column_of_text_is_lost(tmp_path):
+    long = "The tide turns. " * 15_000
+    path = write(tmp_path / "t.csv", f"title,text,body\nTides,A teaser.,{long}\nWinds,,A gale.\n")
+    tides, winds = tables.table_documents(path, "t.csv")
+    assert "A teaser." in tides.text and long.strip() in tides.text
+    assert winds.text.endswith("\n\nA gale.")
+
+
 # ---- questions and pairs
+
+
+def test_questions_among_the_documents_are_not_read_as_documents(tmp_path, folder, questions, pairs):
+    plain = prepare(folder, questions, pairs, out=tmp_path / "plain")
+    inside = write(folder / "asked.csv", questions.read_text(encoding="utf-8"))
+    own = prepare(folder, inside, pairs, out=tmp_path / "out")
+    assert open_dataset(own.folder).hash == open_dataset(plain.folder).hash
+    assert any("asked.csv lies among the documents and is not read as one" in note for note in own.notes)
 
 
 def test_columns_are_guessed_shown_and_overridden(tmp_path, folder, questions, pairs):
@@ -179,6 +197,14 @@ def test_columns_are_guessed_shown_and_overridden(tmp_path, folder, questions, p
     with pytest.raises(DataError, match="Got 'prompt'"):
         prepare(folder, german, out=tmp_path / "out", columns={"prompt": "Frage"})
 
+    made_by = write(tmp_path / "by.csv", "prompt,response,source\nWhen?,In spring.,a-model\n")
+    with pytest.raises(DataError, match="by.csv:2: .*'source' names 'a-model'.*say `pairs.documents=`"):
+        prepare(folder, questions, made_by, out=tmp_path / "out")
+    own = prepare(folder, questions, made_by, out=tmp_path / "out", columns={"pairs.documents": ""})
+    assert str(own.columns[1]) == "pairs: prompt from 'prompt', response from 'response'; not used: source"
+    with pytest.raises(DataError, match="no column '' for pairs.response"):
+        prepare(folder, questions, made_by, out=tmp_path / "out", columns={"pairs.response": ""})
+
 
 def test_every_format_of_questions_says_the_same(tmp_path, folder):
     asked = {"id": "a", "question": "When was the heron painted?"}
@@ -192,6 +218,12 @@ def test_every_format_of_questions_says_the_same(tmp_path, folder):
         write(
             tmp_path / "q.jsonl",
             json.dumps({**asked, "answers": {"text": ["1900"]}, "context": passage}) + "\n\n" + json.dumps(unknown),
+        ),
+        write(  # as the Hub has SQuAD 2: no column says that a question has no answer
+            tmp_path / "hub.jsonl",
+            json.dumps({**asked, "answers": {"text": ["1900"]}, "context": passage})
+            + "\n"
+            + json.dumps({"id": "b", "question": "Who paid?", "answers": {"text": [], "answer_start": []}}),
         ),
         write(
             tmp_path / "q.csv",
@@ -210,6 +242,7 @@ def test_every_format_of_questions_says_the_same(tmp_path, folder):
     [
         ("q.csv", "question,answer\n,1\n", "q.csv:2: the field 'question' is empty"),
         ("q.csv", "question,answer\nWhen?,\n", "q.csv:2: the field 'answer' is empty.*`unanswerable`"),
+        ("q.csv", "question,answer\nWhich?,A\n", "q.csv:2: the answer 'A' holds no word"),
         ("q.csv", "id,question,answer\na,When?,1\na,Who?,2\n", "q.csv:3: the id 'a' is used twice"),
         ("q.csv", "question,answer,document\nWhen?,1,herron.md\n", "q.csv:2: .*'document' names 'herron.md'.*heron.md"),
         (
@@ -327,7 +360,8 @@ def test_the_same_data_make_the_same_folder_and_others_another(tmp_path, folder,
     assert first.folder == again.folder and first.out.name.startswith("mine-")
     write(folder / "new.md", "# New\n\nOne more document.")
     assert prepare(folder, questions, out=tmp_path / "out").folder != first.folder
-    assert len(list((tmp_path / "out").iterdir())) == 2, "nothing half-made is left behind"
+    folders = [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
+    assert len(folders) == 2, "nothing half-made is left behind"
 
 
 def test_a_large_folder_is_sampled_in_quick_and_whole_in_workshop(tmp_path):
@@ -420,6 +454,12 @@ def test_a_study_of_your_own_data_runs_from_end_to_end(study, tmp_path, folder, 
     assert by["domain_adaptation", "facts_heldout"].metrics["perplexity"] > 0
     told = compare.caveats(made)
     assert any("`facts_heldout` has 4 questions: too few" in line for line in told)
+    older = replace(made[0], experiment="e" * 64, seed=8)  # of another model or an older kit, in the same folder
+    write_result(frame.out, older)
+    page = report.write_report(frame.out, tmp_path / "page.html", results=made).read_text(encoding="utf-8")
+    assert f"{sum(len(r.scores) for r in made):,} scored answers" in page
+    with pytest.raises(DataError, match="experiment|compared"):
+        report.write_report(frame.out, tmp_path / "page.html")
     verdicts = judge(made, expectations=load_expectations(name="own_data"))
     assert {v.expectation.id for v in verdicts if v.verdict == "not measured"} == {"own-customization-trained"}
     text = report.page(made, expectations=load_expectations(name="own_data"))

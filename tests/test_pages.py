@@ -212,6 +212,16 @@ def test_the_map_shows_minutes_and_what_was_solved(tmp_path, monkeypatch):
     assert f"{LESSONS[5].reading} minutes" in row
 
 
+def test_the_way_to_the_comparison_is_one_sitting():
+    times = read_times()
+    told = pages.to_the_comparison(LESSONS, "workshop", times)
+    assert told and told in pages.show_map("workshop").data and f"- {told}" in pages.times_table(LESSONS, times)
+    reading, running, more = map(int, re.findall(r"(\d+) minutes", told))
+    assert reading == sum(lesson.reading for lesson in LESSONS[:7]) and reading + running <= 180
+    assert more == round(times["workshop"]["seconds"]["06_compare"] / 60)
+    assert pages.to_the_comparison(LESSONS, "full", times) == ""
+
+
 def test_recorded_results_reach_the_readme_with_every_number(kit):
     made = make_results(arms=("base", "rag"), sets=("facts_heldout", "terms"))
     for old in (kit / "results" / "reference").glob("*.seed*.json"):

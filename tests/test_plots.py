@@ -249,6 +249,12 @@ def test_learning_curves_and_break_even_show_their_numbers():
     assert "300" in texts(ax) and "US dollars" in ax.get_ylabel()
     with pytest.raises(DataError, match="no costs"):
         plots.break_even_lines({}, [1])
+    counts = [point | {"n": 80} for point in points]
+    assert plots.learning_curves({"rag": counts}, "epochs", "accuracy").get_xlabel() == "epochs   (n = 80 a point)"
+    mixed = {"rag": counts, "base": [points[0] | {"n": 40}]}
+    assert "n = 40 to 80" in plots.learning_curves(mixed, "epochs", "accuracy").get_xlabel()
+    front = plots.pareto({"rag": counts[0], "base": counts[1]}, ["rag"], "seconds")
+    assert "n = 80" in front.get_ylabel()
     ax = plots.latency_against_index([{"x": x, "value": 0.1, "low": 0.1, "high": 0.2} for x in (100, 1000)])
     assert "chunks" in ax.get_xlabel() and [t.get_text() for t in ax.get_xticklabels()] == ["100", "1,000"]
 

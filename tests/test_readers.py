@@ -67,6 +67,13 @@ def test_without_front_matter_the_path_is_the_id_and_the_heading_the_title(tmp_p
     assert (second.id, second.title, second.revision) == ("notes/b.md", "First heading", 1)
 
 
+def test_text_between_two_rules_is_no_front_matter(tmp_path: Path) -> None:
+    for number, text in enumerate(("---\n\nIntro.\n\n---\n\n# Head\n\nBody", "---\nOne rule.", "{\nA brace.")):
+        file = tmp_path / f"{number}.md"
+        file.write_text(text, encoding="utf-8")
+        assert read_document(file).text == text, "nothing is lost"
+
+
 def test_html_becomes_text_without_scripts_styles_and_comments(tmp_path: Path) -> None:
     document = read_document(write(tmp_path, "page.HTML", PAGE))
     assert document.title == "Slack water rota"

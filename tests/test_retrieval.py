@@ -67,6 +67,16 @@ def test_only_answer_bearing_chunks_of_the_gold_documents_are_right(index: Index
     assert len(expected["q4"]) == 1 and expected["q5"] == []
 
 
+def test_a_perfect_ranking_scores_one_however_many_chunks_are_right(tmp_path: Path) -> None:
+    text = "\n".join(f"## Part {n}\nThe kelp’s colour is “olive green” in part {n}." for n in range(12))
+    documents = [Document("a", "Alpha", text), Document("b", "Beta", "Nothing of that kind.")]
+    settings = RagSettings(mode="bm25", heading="section")
+    made, _ = build_index(documents, open_store(tmp_path), MockEmbedding(embed_dim=4), settings, progress=False)
+    asked = question(1, "kelp colour", ('the kelp\'s colour is "olive green"',), ("a",))
+    assert len(expected_nodes([asked], made)["q1"]) == 12, "typeset quotes are quotes"
+    assert score_retrieval(made.retriever(k=1), [asked], made)["ndcg"] == pytest.approx(1)
+
+
 def test_the_retriever_keeps_its_filters_and_gives_way_on_k(index: Index) -> None:
     filtered = index.retriever(k=1, filters={"document_id": "b"})
     one = question(1, "kelp", ("crab",), ("b",))

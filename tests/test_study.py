@@ -130,6 +130,11 @@ def test_the_index_can_lie_on_a_server(study, server, tmp_path):
     assert not list((tmp_path / "served").rglob("store")) and list((tmp_path / "embedded").rglob("store"))
     again = study(tmp_path / "served", vector_store=server)
     assert again.index()[1] == served.index()[1], "what is on the server is used again"
+    served.index(updated=True)
+    elsewhere = study(tmp_path / "elsewhere", vector_store=server)  # another machine, with the same server
+    for updated in (False, True):
+        assert elsewhere.index(updated)[1:] == served.index(updated)[1:], "its report and effort came along"
+    assert served.index(updated=True)[0].store.client.count() == len(elsewhere.index(updated=True)[0].nodes)
 
 
 def test_few_shot_examples_are_fixed_and_of_their_task(study):
@@ -288,5 +293,6 @@ def test_an_index_that_was_moved_to_a_server_is_used_there(study, server, tmp_pa
     (store,) = (tmp_path / "home").rglob("store")
     moved = move_index(store, server, progress=False, named=store.parent.name)
     served = study(tmp_path / "served", vector_store=server)
-    index, report, _ = served.index()
-    assert report.reembedded == 0 and len(index.nodes) == moved.chunks > 0
+    index, report, effort = served.index()
+    assert len(index.nodes) == moved.chunks > 0 and index.document_ids == at_home.index()[0].document_ids
+    assert (report, effort) == at_home.index()[1:], "what making it took came along"

@@ -104,7 +104,10 @@ def test_tuned_arms_are_trained_measured_and_reused(study):
     assert len(set(used.values())) == 5, "two tasks of each of two arms, and the passages"
     for arm in ("customization", "rag+customization"):
         effort = by[arm, "triage"].effort
-        assert effort.labelled_examples and effort.trainable_parameters and effort.tokens_seen
+        assert effort.trainable_parameters and effort.tokens_seen
+        written = [example for task in ("triage", "answers") for example in study.dataset.examples(task)]
+        assert effort.labelled_examples <= len(written), "a pair asked with several passages was written once"
+        assert effort.labelled_examples == len(written) or arm == "rag+customization"  # which draws some of them
     assert by["rag+customization", "updates"].metrics["update"]["measured"]
     stale = by["customization", "updates"].metrics["update"]
     assert not stale["measured"] and stale["effort"]["wall_s"] > 0

@@ -450,3 +450,36 @@ def test_a_panel_that_is_made_anew_ends_the_training_of_the_one_before(trainer, 
     widgets.training_panel(tiny, PAIRS, (), tmp_path / "second", 128)
     assert trainer.wait(300) and trainer.halt.is_set()
     assert "Stopped" in trainer.status.value
+
+
+def test_only_the_training_that_was_stopped_goes_on(trainer):
+    trainer.stopped = trainer.values
+    trainer._settle()
+    assert not trainer.resume_button.disabled
+    trainer.controls["rank"].value = 8
+    assert trainer.resume_button.disabled, "other settings are another training"
+    trainer.controls["rank"].value = 4
+    assert not trainer.resume_button.disabled
+
+
+def test_other_pairs_of_the_same_names_are_another_training(trainer, tiny, tmp_path):
+    other = [Example(pair.id, pair.task, pair.prompt, pair.response + "!") for pair in PAIRS]
+    panels = [
+        widgets.training_panel(tiny, pairs, [], tmp_path, length) for pairs, length in ((other, 128), (PAIRS, 64))
+    ]
+    assert len({str(panel.place(trainer.values)) for panel in [trainer, *panels]}) == 3
+
+
+def test_too_few_pairs_are_told_in_words(tiny, tmp_path):
+    for pairs in ([], PAIRS[:1]):
+        panel = widgets.training_panel(tiny, pairs, [], tmp_path, 128)
+        panel.button.click()
+        assert "hand over at least two" in panel.status.value
+
+
+def test_a_value_beyond_an_end_moves_the_end_and_an_empty_pair_is_told_of(tiny):
+    slider = frame.NumberSlider("price of a label", 0.0, 10.0, 0.1, 25.0)
+    assert slider.value == slider.field.value == slider.slider.value == 25
+    panel = widgets.token_view(tiny, Example("e", "answers", "Which?", ""), "The tide.")
+    displayed(panel)
+    assert "empty response" in panel.static() and "the model reads" in panel.static()

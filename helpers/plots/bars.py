@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from ..records import KitError
-from .style import SMALL, bare, new_axes, number, sets_with, style, with_n
+from .style import SMALL, bare, counted, new_axes, number, sets_with, style, with_n
 
 EFFORT_MEASURES = {
     "wall_s": ("preparation time (s)", 1),
@@ -109,7 +109,8 @@ def latency_bars(
     ax.invert_yaxis()
     ax.margins(x=0.24)
     ax.set_xlim(left=0)
-    ax.set_xlabel("time of one answer (s), medians\nfirst token / whole answer (95th percentile)")
+    what = counted("time of one answer (s), medians", [{"n": row["total_s"].get("n")} for row in timed.values()])
+    ax.set_xlabel(f"{what}\nfirst token / whole answer (95th percentile)")
     bare(ax)
     return ax
 

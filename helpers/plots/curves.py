@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ..records import DataError
-from .style import OKABE_ITO, SMALL, bare, label_points, line_colour, marker, new_axes, number, plain_decades
+from .style import OKABE_ITO, SMALL, bare, counted, label_points, line_colour, marker, new_axes, number, plain_decades
 
 if TYPE_CHECKING:
     from ..trainer import Moment
@@ -59,8 +59,7 @@ def sweep_line(
         )
     ax.margins(x=0.12)
     ax.set_ylim(0, 1.08 if y.startswith("accuracy") else max(ax.get_ylim()[1], 1.12 * max(p["high"] for p in points)))
-    counts = {point.get("n") for point in points}
-    ax.set_xlabel(x + (f"   (n = {counts.pop()} a point)" if len(counts) == 1 and None not in counts else ""))
+    ax.set_xlabel(counted(x, points, " a point"))
     if joined and len(set(at)) <= 8:
         ax.set_xticks(sorted({*at}))
     ax.set(ylabel=y, title=title)
@@ -131,7 +130,7 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], x: str, y
     """One line an arm, each with its intervals and its name at its end.
 
     Args:
-        curves: For each arm its points: `x`, `value`, `low`, `high`.
+        curves: For each arm its points: `x`, `value`, `low`, `high`, perhaps `n`.
         x: The title of the horizontal axis, with its unit.
         y: The title of the vertical axis.
         ax: Where to draw; None makes a figure.
@@ -151,7 +150,7 @@ def learning_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], x: str, y
             at, [p["low"] for p in points], [p["high"] for p in points], color=marker(arm)["color"], alpha=0.2
         )
         ax.plot(at, [p["value"] for p in points], label=arm, **_line(arm))
-    ax.set(xlabel=x, ylabel=y)
+    ax.set(xlabel=counted(x, [point for points in curves.values() for point in points], " a point"), ylabel=y)
     if y.startswith("accuracy"):
         ax.set_ylim(-0.03, 1.05)
     elif y.endswith("(s)"):
@@ -205,7 +204,10 @@ def freshness(steps: Mapping[str, Mapping[str, Any]], ax: Axes | None = None) ->
         ax.plot(until, [step["value"]] * 2, color=look["color"], linewidth=2, linestyle="-" if step["fresh"] else "--")
         ends[arm] = (until[1], step["value"])
     ax.set(xscale="log", xlim=(first, last), ylim=(-0.06, 1.1))
-    ax.set(xlabel="time since the documents changed (s)", ylabel="accuracy on changed facts,\n95 % interval")
+    ax.set(
+        xlabel=counted("time since the documents changed (s)", list(steps.values())),
+        ylabel="accuracy on changed facts,\n95 % interval",
+    )
     ax.grid(axis="y", color="0.9")
     bare(ax)
     label_points(ax, ends)
@@ -214,18 +216,20 @@ def freshness(steps: Mapping[str, Mapping[str, Any]], ax: Axes | None = None) ->
 
 def break_even_lines(
     monthly: Mapping[str, Sequence[float]],
-    queries: Sequence[float],
+    at: Sequence[float],
     crossings: Sequence[tuple[float, float]] = (),
+    x: str = "queries a month",
     ax: Axes | None = None,
 ) -> Axes:
-    """Cost of a month against queries a month, one line an arm; rings mark where two of them cost the same.
+    """Cost of a month against what comes each month, one line an arm; rings mark where two of them cost the same.
 
     Rings so close that their numbers would touch carry the first one's number only.
 
     Args:
-        monthly: For each arm the cost in US dollars at each of `queries`.
-        queries: Queries a month.
-        crossings: Points (queries, US dollars) of break-even.
+        monthly: For each arm the cost in US dollars at each point of `at`.
+        at: Numbers a month, of queries or of changed documents.
+        crossings: Points (number a month, US dollars) of break-even.
+        x: The title of the horizontal axis.
         ax: Where to draw; None makes a figure.
 
     Returns:
@@ -238,23 +242,24 @@ def break_even_lines(
         raise DataError("there are no costs to draw: no arm was timed")
     ax = new_axes(ax, 7.6, 4.6)
     for place, (arm, costs) in enumerate(monthly.items()):
-        at = slice(place % 3, None, 6)
-        ax.plot(queries, np.maximum(costs, 1e-6), label=arm, linewidth=1.8, markevery=at, **_line(arm))
+        marked = slice(place % 3, None, 6)
+        ax.plot(at, np.maximum(costs, 1e-6), label=arm, linewidth=1.8, markevery=marked, **_line(arm))
     named: list[float] = []
-    for x, y in sorted(crossings):
-        ax.plot(x, y, marker="o", markersize=13, markerfacecolor="none", markeredgecolor="black", linestyle="none")
-        if named and x < 2 * named[-1]:
+    for meets, y in sorted(crossings):
+        ax.plot(meets, y, marker="o", markersize=13, markerfacecolor="none", markeredgecolor="black", linestyle="none")
+        if named and meets < 2 * named[-1]:
             continue  # its number would lie on the one before
-        named.append(x)
+        named.append(meets)
         ax.annotate(
-            f"{x:,.0f}", (x, y), (0, -17), textcoords="offset points", ha="center", fontsize=SMALL, fontweight="bold",
+            f"{meets:,.0f}" if meets >= 10 else f"{meets:.2g}", (meets, y), (0, -17), textcoords="offset points",
+            ha="center", fontsize=SMALL, fontweight="bold",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85},
         )  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlabel="queries a month", ylabel="cost of a month (US dollars, stated prices)")
-    ax.set_xlim(min(queries), max(queries))
+    ax.set(xscale="log", yscale="log", xlabel=x, ylabel="cost of a month (US dollars, stated prices)")
+    ax.set_xlim(min(at), max(at))
     ax.grid(color="0.92")
     bare(ax)
-    label_points(ax, {arm: (queries[-1], max(costs[-1], 1e-6)) for arm, costs in monthly.items()})
+    label_points(ax, {arm: (at[-1], max(costs[-1], 1e-6)) for arm, costs in monthly.items()})
     return ax
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..records import DataError
-from .style import SMALL, bare, label_points, marker, new_axes, plain_decades, sets_with, with_n
+from .style import SMALL, bare, counted, label_points, marker, new_axes, plain_decades, sets_with, with_n
 
 
 def accuracy_heatmap(compared: Mapping[str, Mapping[str, Any]], ax: Axes | None = None) -> Axes:
@@ -124,7 +124,7 @@ def pareto(
     values = [point["x"] for point in points.values()]
     ax.set_xlim(min(values) / 2.2, max(values) * 2.2)
     ax.set_ylim(-0.06, 1.06)
-    ax.set(xlabel=f"{x}   (left is better)", ylabel=y)
+    ax.set(xlabel=f"{x}   (left is better)", ylabel=counted(y, list(points.values())))
     plain_decades(ax, values)
     ax.grid(color="0.92")
     ax.set_axisbelow(True)

@@ -89,6 +89,14 @@ def with_n(question_set: str, cells: Sequence[Mapping[str, float] | None]) -> st
     return f"{name}\nn = {n}"
 
 
+def counted(title: str, points: Sequence[Mapping[str, Any]], each: str = "") -> str:
+    """An axis title with the number of answers behind the points, where they know it: "accuracy   (n = 80)"."""
+    counts = sorted({point["n"] for point in points if point.get("n")})
+    if not counts or any(not point.get("n") for point in points):
+        return title
+    return f"{title}   (n = {counts[0] if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'}{each})"
+
+
 def plain_decades(ax: Axes, values: Sequence[float]) -> None:
     """Marks on a logarithmic x axis at 1, 2 and 5 of each decade, as plain numbers; at 1 alone where there are many."""
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 100 * min(values) else (1,)))
@@ -112,8 +120,8 @@ def label_points(ax: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     height = ax.get_figure(root=True).get_figheight() * 0.72 * 72  # about the height of the Axes in points
     gap = min(1.5 * SMALL / height, 1 / len(points))
     places = {name: to_axes.transform(point) for name, point in points.items()}
-    order = sorted(points, key=lambda name: (round(places[name][1] / gap), -places[name][0]))  # lines do not cross
-    heights: list[float] = []
+    order = sorted(points, key=lambda name: (round(places[name][1] / gap), -places[name][0], places[name][1]))
+    heights: list[float] = []  # in that order the lines do not cross
     for name in order:
         wanted = float(places[name][1])
         heights.append(max(wanted, heights[-1] + gap if heights else 0.0))

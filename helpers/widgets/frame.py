@@ -76,7 +76,11 @@ class NumberSlider(ipywidgets.HBox):
     _moving = False
 
     def __init__(self, label: str, low: float, high: float, step: float, value: float, logarithmic: bool = False):
-        """A slider from `low` to `high`; whole numbers where all of them are; `logarithmic` for powers of ten."""
+        """A slider from `low` to `high`; whole numbers where all of them are; `logarithmic` for powers of ten.
+
+        A `value` beyond an end moves that end: what is computed with must be what is shown.
+        """
+        low, high = min(low, value), max(high, value)
         whole = all(isinstance(number, int) for number in (low, high, step, value))
         field_kind = ipywidgets.BoundedIntText if whole else ipywidgets.BoundedFloatText
         limits = {"min": low, "max": high, "step": step}

@@ -8,7 +8,7 @@ import ipywidgets
 
 from .. import prompts
 from ..packing import encode_pair
-from ..records import DataError, Example, Question
+from ..records import DataError, Example, KitError, Question
 from .frame import Panel, escape, labelled
 
 if TYPE_CHECKING:
@@ -90,4 +90,10 @@ class TokenView(Panel):
     def static(self) -> str:
         """Both views, one below the other."""
         rest = {name: value for name, value in self.values.items() if name != "tuning"}
-        return f"<b>{escape(self.title)}</b>" + "".join(self._draw(tuning, **rest) for tuning in TUNINGS)
+        return f"<b>{escape(self.title)}</b>" + "".join(self._shown(tuning, rest) for tuning in TUNINGS)
+
+    def _shown(self, tuning: str, rest: dict[str, str]) -> str:
+        try:
+            return self._draw(tuning, **rest)
+        except KitError as error:
+            return f"<p>{escape(str(error))}</p>"

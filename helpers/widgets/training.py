@@ -22,6 +22,7 @@ from ..assistant import Assistant
 from ..finetune import Lora, Material, TrainingStopped, TrainSettings, train
 from ..models import load_model
 from ..plots.style import OKABE_ITO, new_axes
+from ..prompts import SYSTEM
 from ..records import Example, KitError, Question
 from ..results import own_folder
 from ..trainer import Listener, Moment
@@ -54,7 +55,7 @@ class TrainingPanel(Panel):
         self.folder = folder or own_folder() / "adapters" / "panel"
         self.curve: list[tuple[float, float]] = []
         self.answers: list[tuple[int, list[str]]] = []
-        self.halt, self.thread = threading.Event(), None
+        self.halt, self.thread, self.stopped = threading.Event(), None, None
         for other in _panels:
             other.halt.set()  # its cell was run again: the training of the panel that it showed before ends
         _panels.add(self)
@@ -68,7 +69,9 @@ class TrainingPanel(Panel):
                     ipywidgets.Dropdown, "learning rate", options=[(f"{r:g}", r) for r in RATES], value=1e-3
                 ),
                 "epochs": NumberSlider("epochs", 1, 12, 1, 3),
-                "labels": NumberSlider("labelled pairs", 2, len(self.pairs), 1, min(60, len(self.pairs))),
+                "labels": NumberSlider(
+                    "labelled pairs", 2, max(2, len(self.pairs)), 1, max(2, min(60, len(self.pairs)))
+                ),
             },
             self._train,
             "Start",
@@ -113,17 +116,18 @@ class TrainingPanel(Panel):
 
     def place(self, wanted: dict[str, Any]) -> Path:
         """The folder of the training with these settings; its rounds lie in it."""
-        told = json.dumps([wanted, self.fm.hash, [pair.id for pair in self.pairs]], sort_keys=True)
+        pairs = [(pair.id, pair.prompt, pair.response) for pair in self.pairs]
+        told = json.dumps([wanted, self.fm.hash, SYSTEM, self.max_length, pairs], sort_keys=True)
         return self.folder / hashlib.sha256(told.encode()).hexdigest()[:12]
 
     def _run(self, wanted: dict[str, Any]) -> None:
         """What the thread does; nothing that goes wrong in it is lost."""
-        stopped = False
+        self.stopped = None
         try:
             self.result.value, self.shown = self._train(**wanted), wanted
             self.say(f"Done: {wanted['epochs']} epochs on {wanted['labels']} pairs.")
         except TrainingStopped:
-            stopped = True
+            self.stopped = wanted
             self.result.value = self._drawn()
             self.say("Stopped. What was learned is kept: “Go on” continues with the same settings.")
         except KitError as error:
@@ -132,7 +136,7 @@ class TrainingPanel(Panel):
             self.fail(f"The training did not work: {type(error).__name__}: {error}")
         finally:
             self._lock(False)
-            self.resume_button.disabled = not stopped
+            self._settle()
 
     def _train(self, rank: int, rate: float, epochs: int, labels: int) -> str:
         wanted = {"rank": rank, "rate": rate, "epochs": epochs, "labels": labels}
@@ -202,9 +206,13 @@ class TrainingPanel(Panel):
     def _lock(self, running: bool) -> None:
         self.button.disabled, self.stop_button.disabled, self.resume_button.disabled = running, not running, True
 
+    def _settle(self) -> None:
+        """Lets only the training that was stopped go on: a control may have been moved since it was begun."""
+        self.resume_button.disabled = self.stopped is None or self.stopped != self.values
+
     def _changed(self) -> None:
-        self.resume_button.disabled = True
         if not self.running:
+            self._settle()
             super()._changed()
 
     def static(self) -> str:
