@@ -160,8 +160,8 @@ def test_bad_input_is_refused_before_anything_runs(tmp_path):
     assert (tmp_path / "01_whole.ipynb").read_bytes() == whole
 
 
-# The kit's own notebooks: one execution, in the quick profile, from an empty results folder, and not in the order of their
-# numbers: none may lean on what an earlier one made. 04 comes before 05, since each shows a training that is not there yet.
+# The kit's own notebooks: one execution, in the quick profile, from an empty results folder, and not in the order of
+# their numbers: none may lean on what an earlier one made. 04 comes before 05, since each shows a training that is new.
 
 
 @pytest.fixture(scope="module")
