@@ -426,7 +426,7 @@ def test_committed_outputs_have_no_serious_faults(path, browser, tmp_path):
     watched = Watched(browser.new_page(viewport={"width": 1400, "height": 1000}))
     try:
         watched.page.goto(page.as_uri())
-        assert watched.faults(".jp-OutputArea") == []
+        assert watched.faults(".jp-OutputArea-output") == []
     finally:
         watched.page.close()
 
