@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tqdm.auto import tqdm
+
 from . import generation, metrics
 from .assistant import Assistant
 from .data import Dataset
@@ -61,11 +63,14 @@ def evaluate(
         The evaluation; its scores stand in the order of the questions.
     """
     done = into if into is not None else Evaluation()
-    with assistant.model.using(assistant.adapter):
-        for start in range(0, len(questions), 2 * batch_size):
+    starts = range(0, len(questions), 2 * batch_size)
+    many = tqdm(total=len(questions), desc="questions", unit="question", disable=not progress or len(starts) < 2)
+    with assistant.model.using(assistant.adapter), many as bar:
+        for start in starts:
             part = questions[start : start + 2 * batch_size]
             for question, answer in zip(part, assistant.ask_all(part, batch_size, progress=progress), strict=True):
                 done.scores.append(Score(question, answer, *metrics.score(question, answer, _rivals(values, question))))
+            bar.update(len(part))
         time_alone(assistant, questions, latency_questions, done, warm=True)
     done.complete = True
     return done

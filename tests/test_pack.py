@@ -68,6 +68,11 @@ def test_a_pack_is_installed_and_used_without_a_network(unpacked):
         assert (there / MANIFEST).read_bytes() == (model_folder(name) / MANIFEST).read_bytes()
     used = run_there(unpacked, python, "-m", "helpers", "run", "00", "--profile", "quick", "--out", "executed")
     assert used.returncode == 0 and "all went well" in used.stdout, used.stdout + used.stderr
+    (unpacked / "asked.jsonl").write_text('{"id": "one", "prompt": "Who supervises Dorsand?"}\n', encoding="utf-8")
+    asked = run_there(unpacked, python, "-m", "helpers", "ask", "--questions", "asked.jsonl", "--json")
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    answer = json.loads(asked.stdout)
+    assert answer["text"] and answer["documents"], "both models work"
     planned = run_there(unpacked, "make", "-n", "lab").stdout
     assert "pip install" not in planned and "jupyterlab" in planned, "make would set up again"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from helpers import objective, packing
+from helpers import lean_attention, objective, packing
 from helpers.models import load_model
 from helpers.objective import MasterAdamW, Objective, SlicedCrossEntropy
 
@@ -121,15 +121,19 @@ def test_steps_too_small_for_16_bits_add_up():
 
 
 @pytest.mark.skipif(not objective.can_compile(), reason="there is no C++ compiler here")
-def test_compiled_layers_have_the_loss_and_gradient_of_plain_ones(tiny_folder):
+@pytest.mark.parametrize(("dtype", "near"), [("float32", 1e-4), ("bfloat16", 0.02)])
+def test_compiled_layers_have_the_loss_and_gradient_of_plain_ones(tiny_folder, dtype, near):
     made = {}
     for compiled in (False, True):
-        fm = load_model(tiny_folder, "cpu", "float32")
+        fm = load_model(tiny_folder, "cpu", dtype)
         fm.model.set_attn_implementation("eager")
         if compiled:
+            lean_attention.prepare(fm.model)  # as a long training on a CPU combines them
             assert objective.compile_layers(fm.model) == 2
         loss = Objective(fm.model)(**packing.collate(packing.pair_rows([pairs_of(fm)], 160, 2)))["loss"]
         loss.backward()
         made[compiled] = loss.item(), fm.model.get_input_embeddings().weight.grad.clone()
-    assert made[True][0] == pytest.approx(made[False][0], rel=1e-4)
-    torch.testing.assert_close(made[True][1], made[False][1], rtol=1e-2, atol=1e-4)
+    assert made[True][0] == pytest.approx(made[False][0], rel=near)
+    ours, plain = (made[compiled][1].float().flatten() for compiled in (True, False))
+    assert torch.nn.functional.cosine_similarity(ours, plain, dim=0) > 1 - near
+    torch.testing.assert_close(ours, plain, rtol=100 * near, atol=near * float(plain.abs().max()))

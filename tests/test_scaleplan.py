@@ -73,7 +73,10 @@ def test_what_is_recorded_is_taken_over_and_the_rest_says_so(root):
 
 def test_rows_of_a_list_are_found_by_a_field(root):
     (root / "results" / "reference").mkdir(parents=True)
-    rows = [{"training": "triage", "minutes": 1}, {"training": "domain+pairs, all weights", "minutes": 12}]
+    rows = [
+        {"training": "triage", "minutes": 1},
+        {"training": "domain+pairs, all weights but the embeddings", "minutes": 12},
+    ]
     sweep = root / "results" / "reference" / "training_sweep.json"
     sweep.write_text(json.dumps({"rows": rows}), encoding="utf-8")
     assert measured(root)["whole_minutes"] == 12 and measured(root)["whole_memory"] is None
