@@ -1,6 +1,7 @@
 """Records how many labels triage needs: results/reference/labels.curve.json, which notebook 04 draws.
 
     python benchmarks/label_curve.py
+    python benchmarks/label_curve.py --adapted    # the same after continued pretraining: labels_adapted.curve.json
 
 The settings are those of helpers/trainings.py and the world is that of the training sweep; only the number of pairs
 differs from point to point.
@@ -25,20 +26,26 @@ LABELS = (30, 60, 120, 240)
 
 def main() -> None:
     """Trains and measures each point; finished points are not trained again."""
-    arguments = options(__doc__, "results/reference", 128).parse_args()
+    parser = options(__doc__, "results/reference", 128)
+    parser.add_argument("--adapted", action="store_true", help="begin with weights that have read the domain's text")
+    arguments = parser.parse_args()
+    training, name = ("domain,triage", "labels_adapted") if arguments.adapted else ("triage", "labels")
+    arm = "domain_adaptation+customization" if arguments.adapted else "customization"
     bench = Bench(arguments.work, arguments.questions)
-    settings = trainings.settings("triage", get_profile("workshop"), seed=7)
-    material = trainings.material("triage", bench.dataset)
+    settings = trainings.settings(training, get_profile("workshop"), seed=7)
+    material, start = trainings.material(training, bench.dataset), bench.start(training)
     asked = sample(bench.dataset.questions("triage"), arguments.questions)
     points = []
     for count in LABELS:
         fewer = replace(material, pairs=material.pairs[:count])
-        tuned = train(bench.fm, fewer, settings, arguments.work / f"labels-{count}", listener=show(f"{count} labels"))
+        tuned = train(
+            bench.fm, fewer, settings, arguments.work / f"{name}-{count}", start, listener=show(f"{count} labels")
+        )
         found = compare.accuracy(evaluate(Assistant(bench.fm, tuned.folder), asked).scores)
         points.append({"x": count} | found)
         print(points[-1], flush=True)
     about = where_and_when()
-    curve = Curve("labels", "labelled pairs", "accuracy on triage (share of fields)", "customization", points, about)
+    curve = Curve(name, "labelled pairs", "accuracy on triage (share of fields)", arm, points, about)
     print(write_curve(arguments.out, curve))
 
 
