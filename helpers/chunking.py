@@ -23,6 +23,7 @@ from .records import Document, KitError
 
 MODES = ("vector", "bm25", "hybrid")
 HEADINGS = ("none", "title", "section")
+FEW_WORDS = 8  # fewer do not make a section
 HEADING_TOKENS = 32
 SPECIAL_TOKENS = 2
 METADATA = ("document_id", "title", "type", "revision", "date", "heading", "header_path", "chunks")
@@ -137,23 +138,43 @@ def to_llama_index(document: Document) -> LlamaDocument:
 
 
 class SectionHeadings(TransformComponent):
-    """Moves a Markdown section's own heading line from its text into its metadata, behind the document's title."""
+    """Moves a Markdown section's own heading line from its text into its metadata, behind the document's title.
+
+    A section of fewer than `FEW_WORDS` words, such as a line above the first heading, says too little to be found for
+    what it is, and looks like an answer to everything: it joins the section after it, heading and all.
+    """
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
         """Sections in, sections with text out; a document of headings alone keeps them as its text."""
+        by_document: dict[str | None, list[BaseNode]] = {}
+        for node in nodes:
+            by_document.setdefault(node.ref_doc_id, []).append(node)
+        return [node for sections in by_document.values() for node in self._of_document(sections)]
+
+    def _of_document(self, nodes: Sequence[BaseNode]) -> list[BaseNode]:
         kept: list[BaseNode] = []
-        bodies = Counter(node.ref_doc_id for node in nodes if _split_heading(node.get_content())[1])
+        short, last = "", None
         for node in nodes:
             own, body = _split_heading(node.get_content())
             above = [part for part in node.metadata["header_path"].split(" > ") if part]
             title = node.metadata["title"]
             parts = [title, *(part for part in [*above, own] if part and part != title)]
             node.metadata["heading"] = " > ".join(parts)
-            if body:
-                node.set_content(body)
-            if body or not bodies[node.ref_doc_id]:
-                kept.append(node)
-        return kept
+            if not body:
+                continue
+            text, last = f"{short}\n\n{body}".strip(), node
+            if len(text.split()) < FEW_WORDS:
+                short = f"{short}\n\n{own}\n{body}".strip()
+                continue
+            node.set_content(text)
+            kept.append(node)
+            short = ""
+        if short and kept:
+            kept[-1].set_content(f"{kept[-1].get_content()}\n\n{short}")
+        elif short and last is not None:
+            last.set_content(short)
+            kept.append(last)
+        return kept or list(nodes)
 
 
 class NameChunks(TransformComponent):

@@ -131,6 +131,25 @@ def test_with_sections_no_chunk_reaches_over_a_heading(index: Index) -> None:
     assert "Lifting policy\nNobody lifts a rotor alone. Ropes are checked first." in shown
 
 
+def test_sections_of_a_few_words_join_the_one_after_them(tmp_path: Path) -> None:
+    long = "This part says enough to be found for what it is."
+    texts = {
+        "before": f"site::pumps\n\n# Pumps\n\n{long}",  # as HTML pages have it: where one is, above the heading
+        "chain": f"# Pumps\n\n## See\n\nValves.\n\n## Also\n\nPipes.\n\n## Use\n\n{long}",
+        "last": f"# Pumps\n\n{long}\n\n## See\n\nValves.",
+        "alone": "# Pumps\n\n## See\n\nValves.",
+        "headings": "# Pumps\n\n## See",
+    }
+    documents = [Document(name, "Pumps", text) for name, text in texts.items()]
+    index, _ = build_index(documents, open_store(tmp_path), words_embedding(), progress=False)
+    found = {node.ref_doc_id: (node.metadata["heading"], node.get_content()) for node in index.nodes}
+    assert len(found) == 5 and len(index.nodes) == 6, "headings alone stay as they are"
+    assert found["before"] == ("Pumps", f"site::pumps\n\n{long}")
+    assert found["chain"] == ("Pumps > Use", f"See\nValves.\n\nAlso\nPipes.\n\n{long}")
+    assert found["last"] == ("Pumps", f"{long}\n\nSee\nValves.")
+    assert found["alone"] == ("Pumps > See", "See\nValves.")
+
+
 def test_node_ids_do_not_depend_on_revision_run_or_neighbours(index: Index, documents, tmp_path: Path) -> None:
     later = [replace(document, revision=9, date="2030-01-01") for document in reversed(documents)]
     other, _ = build_index(later, open_store(tmp_path / "other"), words_embedding(), progress=False)
@@ -138,7 +157,7 @@ def test_node_ids_do_not_depend_on_revision_run_or_neighbours(index: Index, docu
 
 
 def test_the_same_sentence_twice_in_a_document_makes_two_chunks(tmp_path: Path) -> None:
-    document = Document("d", "Log", "## One\nAll quiet.\n## One\nAll quiet.\n")
+    document = Document("d", "Log", "## One\nAll was quiet on the water this whole night.\n" * 2)
     _, report = build_index(
         [document, replace(document, id="e")], open_store(tmp_path), words_embedding(), progress=False
     )

@@ -19,7 +19,11 @@ from helpers.tidewater import generate
 @pytest.fixture
 def index(tmp_path: Path) -> Index:
     documents = [
-        Document("a", "Alpha", "## One\nkelp kelp kelp kelp on channel 31.\n## Two\nBay 31 is calm, no weed."),
+        Document(
+            "a",
+            "Alpha",
+            "## One\nkelp kelp kelp kelp kelp kelp on channel 31.\n## Two\nBay 31 is calm today, and no weed grows.",
+        ),
         Document("b", "Beta", "Some kelp grows where the eel and the crab live."),
         Document("c", "Gamma", "The eel sleeps. It was raised in 2009 by Maren Holloway."),
     ]
@@ -60,8 +64,8 @@ def test_only_answer_bearing_chunks_of_the_gold_documents_are_right(index: Index
         question(5, "x", ("200",), ("c",)),  # whole words only: not in 2009
     ]
     expected = expected_nodes(questions, index)
-    one = by_text["kelp kelp kelp kelp on channel 31."]
-    two = by_text["Bay 31 is calm, no weed."]
+    one = by_text["kelp kelp kelp kelp kelp kelp on channel 31."]
+    two = by_text["Bay 31 is calm today, and no weed grows."]
     assert expected["q1"] == [one] and sorted(expected["q2"]) == sorted([one, two])
     assert expected["q3"] == [by_text["The eel sleeps. It was raised in 2009 by Maren Holloway."]]
     assert len(expected["q4"]) == 1 and expected["q5"] == []
