@@ -142,10 +142,7 @@ def break_even(first: Cost, second: Cost, changes: float, months: float = 12, ho
         hosted: Whether answers come from a hosted model.
     """
     gap = second.monthly(0, changes, months, hosted) - first.monthly(0, changes, months, hosted)
-    slope = (first.hosted - second.hosted) if hosted else (first.query - second.query)
-    if slope == 0 or gap / slope <= 0:
-        return None
-    return gap / slope
+    return _meeting(gap, (first.hosted - second.hosted) if hosted else (first.query - second.query))
 
 
 def break_even_changes(
@@ -153,10 +150,12 @@ def break_even_changes(
 ) -> float | None:
     """At how many changes of documents a month two arms cost the same; the arguments are those of `break_even`."""
     gap = second.monthly(queries, 0, months, hosted) - first.monthly(queries, 0, months, hosted)
-    slope = (first.change or 0.0) - (second.change or 0.0)
-    if slope == 0 or gap / slope <= 0:
-        return None
-    return gap / slope
+    return _meeting(gap, (first.change or 0.0) - (second.change or 0.0))
+
+
+def _meeting(gap: float, slope: float) -> float | None:
+    """Where two lines meet, to the right of nought; None where they do not."""
+    return gap / slope if slope and gap / slope > 0 else None
 
 
 def energy_kwh(effort: Effort, prices: Prices) -> float:

@@ -140,10 +140,7 @@ def choose_dtype(device: str = "cpu") -> tuple[str, dict[str, float]]:
     Returns:
         The dtype's name, and the GFLOP/s of each dtype that decided it.
     """
-    import torch
-
-    key = f"{machine_name()}, {os.cpu_count()} cores, torch {torch.__version__}, {device}"
-    file = kit_home() / "dtype.json"
+    key, file = _timing_key(device), kit_home() / "dtype.json"
     speeds = _known_speeds(file).get(key)
     if not _are_speeds(speeds):
         try:
@@ -158,6 +155,12 @@ def choose_dtype(device: str = "cpu") -> tuple[str, dict[str, float]]:
         except (KitError, OSError):  # nobody may write to KIT_HOME, which `doctor` tells: timed anew in each process
             speeds = speeds if _are_speeds(speeds) else time_dtypes(device)
     return ("bfloat16" if speeds["bfloat16"] >= GAIN * speeds["float32"] else "float32"), speeds
+
+
+def _timing_key(device: str) -> str:
+    import torch
+
+    return f"{machine_name()}, {os.cpu_count()} cores, torch {torch.__version__}, {device}"
 
 
 def _known_speeds(file: Path) -> dict[str, Any]:
@@ -183,7 +186,9 @@ def hardware() -> dict[str, Any]:
 
     accelerator = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
     accelerator = accelerator or ("mps" if torch.backends.mps.is_available() else "")
-    speeds = choose_dtype(choose_device())[1]
+    device = choose_device()
+    choose_dtype(device)  # a timing that could not be kept differs each time, and would make one machine look like many
+    speeds = _known_speeds(kit_home() / "dtype.json").get(_timing_key(device), {})
     return {
         "processor": machine_name(),
         "cores": os.cpu_count(),

@@ -64,17 +64,7 @@ def read_questions(
         if not answers and isinstance(cells["answers"], dict):  # SQuAD 2 on the Hub: a list of answers that is empty
             questions[id] = Question(id, "unanswerable", prompt)
             continue
-        if not answers:
-            raise DataError(
-                f"{where}: the field {columns.found['answers']!r} is empty. Give an answer, or leave the question out. "
-                "Where no document holds the answer, say yes in a column `unanswerable`."
-            )
-        empty = [answer for answer in answers if not normalise(answer)]
-        if empty:
-            raise DataError(
-                f"{where}: the answer {empty[0]!r} holds no word that could be looked for in a reply: articles and "
-                "punctuation do not count. Write the answer in words, or leave the question out."
-            )
+        _check_answers(answers, columns.found["answers"], where)
         gold = _gold(cells.get("documents"), names, where, columns.found.get("documents", ""), "questions")
         if not gold and cells.get("context"):
             passage = " ".join(str(cells["context"]).split())
@@ -104,6 +94,20 @@ def read_pairs(source: str, documents: Sequence[Document], chosen: Mapping[str, 
         about = _gold(row.get(column), names, where, column, "pairs")
         pairs.append((Example(f"pair-{number}", "answers", prompt, response), about))
     return pairs, columns
+
+
+def _check_answers(answers: Sequence[str], column: str, where: str) -> None:
+    if not answers:
+        raise DataError(
+            f"{where}: the field {column!r} is empty. Give an answer, or leave the question out. "
+            "Where no document holds the answer, say yes in a column `unanswerable`."
+        )
+    empty = [answer for answer in answers if not normalise(answer)]
+    if empty:
+        raise DataError(
+            f"{where}: the answer {empty[0]!r} holds no word that could be looked for in a reply: articles and "
+            "punctuation do not count. Write the answer in words, or leave the question out."
+        )
 
 
 def _listed(cell: Any, separator: str) -> tuple[str, ...]:

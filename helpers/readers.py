@@ -8,24 +8,18 @@ dropped, and HTML inside Markdown or text stays the characters that it is.
 
 from __future__ import annotations
 
-import re
 import warnings
-import zipfile
-from collections.abc import Callable, Collection
-from datetime import date
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
+from .formats import READERS, check_size, read_utf8
 from .records import DataError, Document
 from .tables import table_documents
 
 MAX_BYTES = 20_000_000
 WITHDRAWN = "withdrawn.txt"
 TABLE = ".csv"
-BLOCKS = (
-    "address article aside blockquote caption dd div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header "
-    "hr li main ol p pre section table tr ul"
-).split()  # fmt: skip
+ENDINGS = (*READERS, TABLE)
 
 
 class SkippedFilesWarning(UserWarning):
@@ -76,7 +70,7 @@ def _read_all(files: list[Path], folder: Path, max_bytes: int) -> list[Document]
         name = file.relative_to(folder).as_posix()
         try:
             if file.suffix.lower() == TABLE:
-                _check_size(file, file.stat().st_size, max_bytes)
+                check_size(file, file.stat().st_size, max_bytes)
                 documents += table_documents(file, name)
             else:
                 documents.append(read_document(file, name, max_bytes))
@@ -111,7 +105,7 @@ def read_document(file: Path, default_id: str | None = None, max_bytes: int = MA
     if file.stat().st_size == 0:
         raise DataError(f"{file} is empty (0 bytes). Fill it, or take it out of the folder.")
     record = {"id": default_id or file.name, "title": file.stem, "source": str(file)} | reader(file, max_bytes)
-    _check_size(file, len(record["text"].encode("utf-8")), max_bytes)
+    check_size(file, len(record["text"].encode("utf-8")), max_bytes)
     if not record["text"].strip():
         raise DataError(f"{file} holds no text besides its front matter. Add text, or take the file out of the folder.")
     return Document(**record)
@@ -139,7 +133,7 @@ def apply_updates(documents: list[Document], folder: Path, max_bytes: int = MAX_
     collection = {document.id: document for document in [*documents, *revised]}
     withdrawn = folder / WITHDRAWN
     if withdrawn.is_file() and withdrawn.stat().st_size:
-        for number, line in enumerate(_read_text(withdrawn, max_bytes).split("\n"), start=1):
+        for number, line in enumerate(read_utf8(withdrawn, max_bytes).split("\n"), start=1):
             if line.strip() and collection.pop(line.strip(), None) is None:
                 raise DataError(
                     f"{withdrawn}:{number}: there is no document {line.strip()!r} to withdraw. Check the id."
@@ -167,156 +161,3 @@ def _unique(documents: list[Document]) -> list[Document]:
             )
         seen[document.id] = document
     return documents
-
-
-def _check_size(file: Path, size: int, max_bytes: int) -> None:
-    if size > max_bytes:
-        raise DataError(
-            f"{file} holds {size:,} bytes of text; the limit is {max_bytes:,}. "
-            "Split it into several files, or pass a larger `max_bytes`."
-        )
-
-
-def _read_text(file: Path, max_bytes: int) -> str:
-    _check_size(file, file.stat().st_size, max_bytes)
-    data = file.read_bytes()
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file} is not UTF-8: byte {error.start} (0x{data[error.start]:02x}) cannot be read. "
-            "Save the file again with the encoding UTF-8."
-        ) from error
-    if "\0" in text:
-        offset = data.index(0)
-        raise DataError(f"{file} is not a text file: byte {offset} is zero. Export it as text, or take it out.")
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _read_plain(file: Path, max_bytes: int) -> dict[str, Any]:
-    return {"text": _read_text(file, max_bytes)}
-
-
-def _read_markdown(file: Path, max_bytes: int) -> dict[str, Any]:
-    import frontmatter
-    import yaml
-
-    text = _read_text(file, max_bytes)
-    handler = frontmatter.YAMLHandler()
-    front, body = {}, text.strip()
-    try:
-        if handler.detect(text):
-            told, rest = handler.split(text)
-            loaded = handler.load(told)
-            if loaded is None or isinstance(loaded, dict):  # anything else is text between two rules
-                front, body = loaded or {}, rest.strip()
-    except ValueError:  # one rule alone, and no second one
-        pass
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 2}" if mark else ""  # the marker line above the front matter, and lines count from 1
-        raise DataError(
-            f"{file}{line}: the front matter is not valid YAML ({getattr(error, 'problem', error)})."
-        ) from error
-    heading = re.search(r"^#{1,6}\s+(.+?)\s*#*\s*$", body, re.MULTILINE)
-    record: dict[str, Any] = {"text": body, **({"title": heading.group(1)} if heading else {})}
-    for name in ("id", "title", "type", "date", "revision"):
-        value = front.get(name)
-        if value is None:
-            continue
-        if isinstance(value, list | dict | bool) or (name == "revision" and not isinstance(value, int)):
-            wanted = "a whole number" if name == "revision" else "a single word or sentence"
-            raise DataError(f"{file}: the front matter's `{name}` must be {wanted}. Got {value!r}.")
-        record[name] = value if name == "revision" else value.isoformat() if isinstance(value, date) else str(value)
-    return record
-
-
-def _read_html(file: Path, max_bytes: int) -> dict[str, Any]:
-    from bs4 import BeautifulSoup
-    from bs4.element import PreformattedString
-
-    soup = BeautifulSoup(_read_text(file, max_bytes), "html.parser")
-    for tag in soup.find_all(["script", "style", "template", "noscript", "nav", "button", "wbr"]):
-        tag.decompose()
-    soup.smooth()  # a word around a <wbr> is one word again
-    named = soup.find("title")
-    main = soup.find("main") or soup.find(attrs={"role": "main"})
-    if main and main.get_text(strip=True):  # by its definition what the page is about; the rest frames every page
-        soup = main
-    first = soup.find("h1") or named
-    title = " ".join(first.get_text(" ").split()) if first else ""
-    for tag in soup.find_all("title"):
-        tag.decompose()
-    for string in list(soup.find_all(string=True)):
-        if isinstance(string, PreformattedString):  # comments and declarations
-            string.extract()
-        elif not string.find_parent("pre"):
-            string.replace_with(re.sub(r"\s+", " ", string))
-    for tag in soup.find_all("br"):
-        tag.replace_with("\n")
-    for tag in soup.find_all(BLOCKS):
-        level = int(tag.name[1]) if re.fullmatch("h[1-6]", tag.name) else 0
-        gap = "\n\n" if level or tag.name == "p" else "\n"
-        tag.insert_before(gap)
-        tag.insert(0, "#" * level + " " if level else "")
-        tag.insert_after(gap)
-    for cell in soup.find_all(["td", "th"]):
-        cell.insert_after(" ")
-    lines = [line.strip() for line in soup.get_text().split("\n")]
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-    return {"text": text, **({"title": title} if title else {})}
-
-
-def _read_pdf(file: Path, max_bytes: int) -> dict[str, Any]:
-    from pypdf import PdfReader
-
-    try:
-        reader = PdfReader(file)
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise DataError(f"{file} is protected by a password. Save a copy without one.")
-        pages = [page.extract_text() for page in reader.pages]
-        title = (reader.metadata.title or "").strip() if reader.metadata else ""
-    except DataError:
-        raise
-    except Exception as error:  # a damaged PDF raises whatever the parser met first
-        raise DataError(
-            f"{file} is not a PDF that can be read ({error}). Open it and save or export it again."
-        ) from error
-    text = "\n\n".join(page.strip() for page in pages if page.strip())
-    if not text:
-        raise DataError(
-            f"{file} has {len(pages)} page(s) and no text: it is probably a scan. "
-            "Run text recognition (OCR) on it first, or take it out of the folder."
-        )
-    return {"text": text, **({"title": title} if title else {})}
-
-
-def _read_docx(file: Path, max_bytes: int) -> dict[str, Any]:
-    import docx2txt
-
-    try:
-        with zipfile.ZipFile(file) as archive:
-            _check_size(
-                file,
-                sum(member.file_size for member in archive.infolist() if member.filename.endswith(".xml")),
-                max_bytes,
-            )
-        text = docx2txt.process(str(file))
-    except DataError:
-        raise
-    except Exception as error:  # a damaged archive, or XML that is not a Word document
-        raise DataError(
-            f"{file} is not a Word document that can be read ({error}). Open it and save it again."
-        ) from error
-    return {"text": re.sub(r"\n{3,}", "\n\n", text).strip()}
-
-
-READERS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
-    ".md": _read_markdown,
-    ".txt": _read_plain,
-    ".html": _read_html,
-    ".htm": _read_html,
-    ".pdf": _read_pdf,
-    ".docx": _read_docx,
-}
-ENDINGS = (*READERS, TABLE)

@@ -292,7 +292,7 @@ def test_a_home_that_cannot_be_written_to_costs_a_timing_and_no_more(home):
     home.write_text("a file where the folder should be", encoding="utf-8")
     chosen, speeds = devices.choose_dtype("cpu")
     assert chosen in ("float32", "bfloat16") and min(speeds.values()) > 0
-    assert devices.hardware()["gflops"] == speeds
+    assert devices.hardware()["gflops"] == {}, "timed anew each time, it would make one machine look like many"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '"words"'])

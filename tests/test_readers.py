@@ -125,6 +125,7 @@ def test_pdf_and_docx(tmp_path: Path) -> None:
         ("a.md", b"---\nid: x\ntitle: [open\n---\ntext", r"a\.md:\d: the front matter is not valid YAML"),
         ("a.md", b"---\nrevision: two\n---\ntext", r"a\.md: the front matter's `revision` must be a whole number"),
         ("a.md", b"---\nid: [1, 2]\n---\ntext", r"a\.md: the front matter's `id` must be a single word"),
+        ("a.md", b"---\ndate: 2024-13-45\n---\ntext", r"a\.md: the front matter is not valid YAML \(month must be"),
         ("a.md", b"---\nid: x\n---\n\n", r"a\.md holds no text"),
         ("a.html", b"<script>1</script>", r"a\.html holds no text"),
         ("a.pdf", b"%PDF-1.7 broken", r"a\.pdf is not a PDF that can be read.*save or export it again"),
