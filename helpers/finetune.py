@@ -228,13 +228,13 @@ def _make_trainer(
     objective = Objective(model)
     if decisions["compile"]:
         compile_layers(objective.causal)
-    size = settings.batch_size
+    size = min(settings.batch_size, len(rows))
     processes, steps = int(os.environ.get("WORLD_SIZE", "1")), len(rows) // size
     share, rest = divmod(size, processes * settings.accumulation)
     if rest:
         raise KitError(
-            f"a batch of {size} rows cannot be shared by {processes} processes in {settings.accumulation} parts each: "
-            "choose `batch_size` as a multiple of both"
+            f"a batch of {size} of the {len(rows)} rows cannot be shared by {processes} processes in "
+            f"{settings.accumulation} parts each: choose `batch_size` as a multiple of both"
         )
     every = max(1, steps // LOGS)  # a validation loss belongs to a logged step
     options = TrainingArguments(

@@ -126,7 +126,7 @@ def prepare(
     rows = [row for _, row in sorted(placed, key=lambda item: item[0])]
     report = packing.report(rows, pairs, length, len(material.texts))
     if rows:  # whole batches: one shape, so compiled layers stay valid; what fills the last one counts for nothing
-        rows += [rows[-1].blank()] * (-len(rows) % settings.batch_size)
+        rows += [rows[-1].blank()] * (-len(rows) % min(settings.batch_size, len(rows)))
     held = packing.text_rows(encode(material.validation_texts), length, end)
     held += packing.pair_rows([_pairs(fm, material.validation_pairs)], length, end)
     return rows, held, asdict(report)

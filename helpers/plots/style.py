@@ -132,6 +132,6 @@ def label_points(ax: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     for name, at in zip(order, heights, strict=True):
         ax.annotate(
             name, points[name], (1.03, at), textcoords="axes fraction", va="center", ha="left", fontsize=SMALL,
-            arrowprops={"arrowstyle": "-", "color": "0.65", "lw": 0.6, "shrinkA": 2, "shrinkB": 5},
+            arrowprops={"arrowstyle": "-", "color": "0.65", "lw": 0.6, "shrinkA": 2, "shrinkB": 5, "relpos": (0, 0.5)},
             annotation_clip=False,
         )  # fmt: skip
