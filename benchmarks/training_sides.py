@@ -118,13 +118,14 @@ def what_is_learned(job: Job) -> tuple[Material, TrainSettings]:
 
 
 def unpacked(row: Row) -> list[Example]:
-    """The examples of a packed row, each as a row of its own, in their order."""
+    """The examples of a packed row, each as a row of its own, in their order; a blank row has none."""
     shared = [place for place, segment in enumerate(row.segments) if segment == 0]
     segments = sorted({segment for segment in row.segments if segment > 0})
     own = [[place for place, segment in enumerate(row.segments) if segment == wanted] for wanted in segments]
     return [
         Example([row.ids[p] for p in places], [IGNORED] + [row.labels[p] for p in places[:-1]])
         for places in ([shared + places for places in own] if own else [shared])
+        if places
     ]
 
 
