@@ -94,7 +94,8 @@ def run(
     from . import results
     from .pages import bring_up_to_date
     from .publish import publish as publish_outputs
-    from .run import record_times, run_notebooks, summary
+    from .run import run_notebooks, summary
+    from .times import record_times
 
     runs = run_notebooks(profile, out, notebooks)
     print(summary(runs))

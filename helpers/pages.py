@@ -21,13 +21,13 @@ from IPython.display import HTML
 
 from . import compare, exercises, figures, progress, report
 from .comparable import has_results, read_comparable
-from .devices import describe
 from .latency import in_turns
 from .plots import overview
 from .profiles import PROFILES
 from .records import DataError, KitError
 from .results import write_text
-from .run import ROOT, notebook_paths, read_times
+from .run import ROOT, notebook_paths
+from .times import in_minutes, measured_on, read_times, running_minutes
 
 WORDS_A_MINUTE = 200
 REFERENCE, FIGURE = "results/reference", "docs/comparison.png"
@@ -69,12 +69,6 @@ def reading_minutes(cells: list[dict[str, Any]]) -> int:
     return max(1, round(sum(len(text.split()) for text in texts) / WORDS_A_MINUTE))
 
 
-def running_minutes(notebook: str, profile: str, times: dict[str, Any]) -> float | None:
-    """Minutes that a notebook's recorded run took; None where nobody has measured it."""
-    seconds = times.get(profile, {}).get("seconds", {}).get(notebook)
-    return None if seconds is None else seconds / 60
-
-
 def show_map(profile: str) -> HTML:
     """The map of notebook 00: each notebook with its minutes in a profile, and what was answered rightly so far."""
     times, solvable = read_times(), exercises.lessons()
@@ -87,7 +81,7 @@ def show_map(profile: str) -> HTML:
             done = [
                 f"{'●' * n}{'○' * (of - n)} {n} of {of}" * (of > 0) for n, of in zip(work.done(), totals, strict=True)
             ]
-        minutes = _minutes(running_minutes(lesson.path.stem, profile, times))
+        minutes = in_minutes(running_minutes(lesson.path.stem, profile, times))
         cells = "".join(f"<td>{text}</td>" for text in (f"{lesson.reading} minutes", minutes, *done))
         rows.append(f"<tr><th scope='row'><a href='{lesson.path.name}'>{lesson.label}</a></th>{cells}</tr>")
     names = ("notebook", "reading", f"running ({profile})", "exercises right", "quiz right")
@@ -107,9 +101,9 @@ def to_the_comparison(found: list[Lesson], profile: str, times: dict[str, Any]) 
     if None in (*before, last):
         return ""
     return (
-        f"From 00 to {COMPARISON} with the {profile} profile: {_minutes(sum(each.reading for each in along))} of "
-        f"reading and {_minutes(sum(before))} of running, where {COMPARISON} opens on the results that came with the "
-        f"kit; {_minutes(last)} more where it measures every arm anew."
+        f"From 00 to {COMPARISON} with the {profile} profile: {in_minutes(sum(each.reading for each in along))} of "
+        f"reading and {in_minutes(sum(before))} of running, where {COMPARISON} opens on the results that came with the "
+        f"kit; {in_minutes(last)} more where it measures every arm anew."
     )
 
 
@@ -177,8 +171,8 @@ def way(found: list[Lesson], place: int) -> str:
 def times_line(lesson: Lesson, times: dict[str, Any]) -> str:
     """How long a notebook takes to read and to run."""
     known = {name: running_minutes(lesson.path.stem, name, times) for name in TIMED}
-    told = ", ".join(f"{_minutes(minutes)} with `{name}`" for name, minutes in known.items() if minutes is not None)
-    return f"**Reading time:** about {_minutes(lesson.reading)}. **Run time:** {told or _minutes(None)}."
+    told = ", ".join(f"{in_minutes(minutes)} with `{name}`" for name, minutes in known.items() if minutes is not None)
+    return f"**Reading time:** about {in_minutes(lesson.reading)}. **Run time:** {told or in_minutes(None)}."
 
 
 def times_table(found: list[Lesson], times: dict[str, Any]) -> str:
@@ -187,11 +181,11 @@ def times_table(found: list[Lesson], times: dict[str, Any]) -> str:
     running = {name: [running_minutes(each.path.stem, name, times) for each in found] for name in TIMED}
     for place, each in enumerate(found):
         link = f"[{each.label}](../notebooks/{each.path.name})"
-        lines.append(_row(link, _minutes(each.reading), *(_minutes(running[name][place]) for name in TIMED)))
+        lines.append(_row(link, in_minutes(each.reading), *(in_minutes(running[name][place]) for name in TIMED)))
     sums = [None if None in taken else sum(taken) for taken in running.values()]
-    lines.append(_row("**all**", _minutes(sum(each.reading for each in found)), *map(_minutes, sums)))
+    lines.append(_row("**all**", in_minutes(sum(each.reading for each in found)), *map(in_minutes, sums)))
     whole = [f"- {told}" for name in TIMED if (told := to_the_comparison(found, name, times))]
-    return "\n".join([*lines, "", *whole, *(_measured_on(name, times[name]) for name in TIMED if name in times)])
+    return "\n".join([*lines, "", *whole, *measured_on(times, TIMED)])
 
 
 def plans(root: Path, found: list[Lesson], times: dict[str, Any]) -> str:
@@ -290,7 +284,7 @@ def _plan(plan: dict[str, Any], found: list[Lesson], times: dict[str, Any]) -> s
         lesson = next((each for each in found if each.number == step.get("notebook")), None)
         what = f"[{lesson.label}](../notebooks/{lesson.path.name})" if lesson else step["what"]
         how = f"{step['how']}; `{step['run']}`" if "run" in step else step["how"]
-        lines.append(_row(what, how, _minutes(minutes), _minutes(running) if "run" in step else "–"))
+        lines.append(_row(what, how, in_minutes(minutes), in_minutes(running) if "run" in step else "–"))
         total, unknown = total + minutes + (running or 0), unknown or running is None
     left = plan["minutes"] - round(total)
     kept = (
@@ -301,15 +295,3 @@ def _plan(plan: dict[str, Any], found: list[Lesson], times: dict[str, Any]) -> s
 
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _minutes(minutes: float | None) -> str:
-    if minutes is None:
-        return "not measured yet"
-    if minutes < 1:
-        return "under a minute"
-    return "1 minute" if round(minutes) == 1 else f"{round(minutes)} minutes"
-
-
-def _measured_on(profile: str, record: dict[str, Any]) -> str:
-    return f"- `{profile}`: measured on {record['created'][:10]} on {describe(record['hardware'])}."

@@ -8,7 +8,6 @@ notebooks' folder as they do in JupyterLab. The originals are only read; the exe
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -20,18 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .devices import describe, hardware, speed
+from .devices import describe, hardware
 from .profiles import get_profile
 from .records import KitError
+from .times import expected_seconds
 
 if TYPE_CHECKING:
     import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
-TIMES = ROOT / "results" / "reference" / "times.json"
 POLL_S = 0.2
-LIKE = 0.8  # machines whose speeds differ by less take about the same time
 
 
 @dataclass(frozen=True)
@@ -116,70 +114,13 @@ def summary(runs: Sequence[NotebookRun]) -> str:
     return f"{len(runs)} notebooks in {seconds:.0f} s, peak memory of a process {peak / 2**30:.2f} GiB; {verdict}"
 
 
-def expected_seconds(notebook: str, profile: str, path: Path = TIMES) -> str:
-    """How long a notebook takes, in words, from a recorded run; or that nobody has measured it.
-
-    Args:
-        notebook: its name without ending, or its number ("02").
-        profile: the profile it will run with.
-        path: the record, as `record_times` writes it.
-
-    Raises:
-        KitError: the record is there and cannot be read.
-    """
-    record = read_times(path).get(profile, {})
-    seconds = next((s for name, s in record.get("seconds", {}).items() if notebook in (name, name[:2])), None)
-    if seconds is None:
-        return f"Not measured yet with the {profile} profile on this machine."
-    machine = record["hardware"]
-    told = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
-    told = f"About {told} with the {profile} profile (measured on {machine['processor']}, {machine['cores']} cores)."
-    there, here = speed(machine), speed(hardware())
-    if not there or not here or LIKE < here / there < 1 / LIKE:
-        return told
-    if here < there:
-        return f"{told} A matrix product takes {there / here:.1f} times as long here: expect that much more."
-    return f"{told} A matrix product is {here / there:.1f} times as fast here: expect less."
-
-
 def header(notebook: str, profile: str) -> str:
-    """What a notebook prints first: versions, machine, and how long it takes; see `expected_seconds`."""
+    """What a notebook prints first: versions, machine, and how long it takes; see `times.expected_seconds`."""
     from .results import versions
 
     packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     python = ".".join(map(str, sys.version_info[:3]))
     return f"Python {python}, {packages}\n{describe(hardware())}\n{expected_seconds(notebook, profile)}"
-
-
-def record_times(profile: str, runs: Sequence[NotebookRun], path: Path = TIMES) -> Path:
-    """Keeps the seconds of a run for `expected_seconds`; notebooks that failed or did not run keep their old ones.
-
-    Args:
-        profile: the profile that they ran with.
-        runs: what `run_notebooks` returned.
-        path: a JSON file: profile, then `seconds` of each notebook, and the `hardware` and day (`created`) of the run.
-    """
-    from .results import now, write_text
-
-    times = read_times(path)
-    seconds = times.get(profile, {}).get("seconds", {})
-    seconds |= {run.notebook.stem: round(run.seconds, 1) for run in runs if not run.error}
-    times[profile] = {"seconds": dict(sorted(seconds.items())), "hardware": hardware(), "created": now()}
-    return write_text(path, json.dumps(times, indent=1, sort_keys=True) + "\n")
-
-
-def read_times(path: Path = TIMES) -> dict[str, Any]:
-    """The record of `record_times`; empty where there is none.
-
-    Raises:
-        KitError: It is there and cannot be read.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise KitError(f"{path} cannot be read as JSON ({error}); restore it with git, or delete it") from error
 
 
 def _read(path: Path) -> nbformat.NotebookNode:

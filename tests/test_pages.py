@@ -13,7 +13,8 @@ from synthetic import make_results
 from helpers import compare, exercises, pages, report
 from helpers.records import DataError, KitError
 from helpers.results import write_result
-from helpers.run import ROOT, read_times
+from helpers.run import ROOT
+from helpers.times import read_times
 
 LESSONS = pages.lessons()
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
@@ -132,7 +133,7 @@ def test_new_times_reach_the_notebook_the_table_and_the_plans(kit):
     assert pages.outdated(kit) == {}
     times = kit / "results" / "reference" / "times.json"
     record = json.loads(times.read_text(encoding="utf-8"))
-    record["workshop"]["seconds"]["02_rag_index"] = 77 * 60
+    record["workshop"]["02_rag_index"]["seconds"] = 77 * 60
     times.write_text(json.dumps(record), encoding="utf-8")
     assert {path.name for path in pages.outdated(kit)} == {"02_rag_index.ipynb", "workshop.md"}
     pages.bring_up_to_date(kit)
@@ -218,7 +219,7 @@ def test_the_way_to_the_comparison_is_one_sitting():
     assert told and told in pages.show_map("workshop").data and f"- {told}" in pages.times_table(LESSONS, times)
     reading, running, more = map(int, re.findall(r"(\d+) minutes", told))
     assert reading == sum(lesson.reading for lesson in LESSONS[:7]) and reading + running <= 180
-    assert more == round(times["workshop"]["seconds"]["06_compare"] / 60)
+    assert more == round(times["workshop"]["06_compare"]["seconds"] / 60)
     assert pages.to_the_comparison(LESSONS, "full", times) == ""
 
 
