@@ -182,8 +182,11 @@ def times_table(found: list[Lesson], times: dict[str, Any]) -> str:
     for place, each in enumerate(found):
         link = f"[{each.label}](../notebooks/{each.path.name})"
         lines.append(_row(link, in_minutes(each.reading), *(in_minutes(running[name][place]) for name in TIMED)))
-    sums = [None if None in taken else sum(taken) for taken in running.values()]
-    lines.append(_row("**all**", in_minutes(sum(each.reading for each in found)), *map(in_minutes, sums)))
+    sums = []
+    for name, taken in running.items():
+        mixed = " (not of one run)" if len(measured_on(times, [name])) > 1 else ""
+        sums.append(in_minutes(None if None in taken else sum(taken)) + mixed)
+    lines.append(_row("**all**", in_minutes(sum(each.reading for each in found)), *sums))
     whole = [f"- {told}" for name in TIMED if (told := to_the_comparison(found, name, times))]
     return "\n".join([*lines, "", *whole, *measured_on(times, TIMED)])
 

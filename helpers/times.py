@@ -85,7 +85,9 @@ def measured_on(times: dict[str, Any], profiles: Sequence[str]) -> list[str]:
     for profile in profiles:
         runs: dict[str, list[str]] = {}
         for notebook, record in times.get(profile, {}).items():
-            run = f"measured on {record['created'][:10]} on {describe(record['hardware'])}"
+            machine = record["hardware"]
+            told = describe(machine) if speed(machine) else f"{describe(machine)}, its speed not kept"
+            run = f"measured on {record['created'][:10]} on {told}"
             runs.setdefault(run, []).append(notebook[:2])
         for run, numbers in runs.items():
             which = f"`{profile}`" if len(runs) == 1 else f"`{profile}`, {' '.join(numbers)}"
