@@ -126,7 +126,13 @@ def table(record: dict[str, Any]) -> str:
         if (value := _at(found.get(name), place)) is not None
     ]
     lines += ["", "| what else | measured | wanted |", "| --- | --- | --- |", *others] if others else []
-    notes = list(dict.fromkeys(_machine(figures) for figures in found.values()))
+    machines: dict[str, list[str]] = {}
+    for name, figures in found.items():
+        machines.setdefault(_machine(figures), []).append(name)
+    notes = [
+        f"Measured on {told}." if len(machines) == 1 else f"{', '.join(names)}: measured on {told}."
+        for told, names in machines.items()
+    ]
     apart = [name for name, figures in found.items() if not figures["agree"]]
     notes += [f"Kit and peer did not do the same work in: {', '.join(apart)}."] if apart else []
     notes += [f"Failed: {', '.join(record['failed'])}."] if record["failed"] else []
@@ -143,7 +149,7 @@ def _at(record: Any, place: Sequence[str]) -> Any:
 def _machine(figures: dict[str, Any]) -> str:
     machine = {"accelerator": "", **figures, "processor": figures["machine"]}
     versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
-    return f"Measured on {describe(machine)}, with {versions}."
+    return f"{describe(machine)}, with {versions}"
 
 
 def with_table(readme: str, record: dict[str, Any] | None) -> str:

@@ -320,6 +320,8 @@ def test_the_table_shows_each_ratio_and_what_did_not_agree():
     assert text.count("A machine, 2 cores, 8 GiB of memory, no accelerator, with torch 1.2") == 1
     timed = {"indexing": figures(4.0, gflops={"float32": 75.2, "bfloat16": 11.0})}
     assert "no accelerator, 75 GFLOP/s, with torch 1.2" in latest.table({"benchmarks": timed, "failed": {}})
+    elsewhere = latest.table({"benchmarks": found | {"processes": timed["indexing"]}, "failed": {}})
+    assert "\ntraining, indexing: measured on A machine" in elsewhere and "\nprocesses: measured on A mach" in elsewhere
     assert "did not do the same work in: indexing" in text and "Failed: startup." in text
 
 
