@@ -11,6 +11,7 @@ import pytest
 from synthetic import make_results
 
 from helpers import compare, exercises, pages, report
+from helpers.devices import hardware
 from helpers.records import DataError, KitError
 from helpers.results import write_result
 from helpers.run import ROOT
@@ -140,6 +141,15 @@ def test_new_times_reach_the_notebook_the_table_and_the_plans(kit):
     assert pages.outdated(kit) == {}
     assert "77 minutes with `workshop`" in cells(kit / "notebooks" / "02_rag_index.ipynb", "markdown")[0]
     assert (kit / "docs" / "workshop.md").read_text(encoding="utf-8").count("| 77 minutes |") == 4  # table and plans
+
+
+def test_a_total_says_when_its_minutes_are_of_several_runs():
+    one = {lesson.path.stem: {"seconds": 60.0, "hardware": hardware(), "created": "2026-01-02"} for lesson in LESSONS}
+    last = LESSONS[-1].path.stem
+    for later, marks in (({}, 0), ({last: one[last] | {"created": "2026-01-03"}}, 1)):
+        told = pages.times_table(LESSONS, {"workshop": one | later})
+        assert told.count("(not of one run)") == marks and f"{len(LESSONS)} minutes" in told
+        assert told.count("measured on") == 1 + marks
 
 
 def test_outputs_and_counts_of_notebooks_are_left_alone(kit):
