@@ -15,7 +15,7 @@ from pathlib import Path
 from helpers import data, models, results
 from helpers.curves import Curve, write_curve
 from helpers.devices import hardware
-from helpers.latency import CONTEXT_LENGTHS, INDEX_SIZES, against_context, against_index_size
+from helpers.latency_curves import CONTEXT_LENGTHS, INDEX_SIZES, against_context, against_index_size
 
 DATASET = Path(__file__).resolve().parent.parent / "datasets" / "tidewater"
 

@@ -17,7 +17,7 @@ from typing import Any
 from . import rules
 from .cost import load_prices
 from .evidence import HELD, Evidence, in_words, times
-from .intervals import ratio
+from .ratios import ratio
 from .records import DataError, KitError, Result
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from helpers.facts import Fact, load_facts
 from helpers.jsonl import MAKE, read_rows, read_text, text_of, texts_of
 from helpers.records import QUESTION_SETS, DataError, Example, Question
 
@@ -17,18 +16,6 @@ PARTS = ("train", "validation")
 GENERAL_PARTS = ("evaluation", "replay")
 # Files that tell of the data and are not part of them.
 ABOUT = ("README.md", "world.json")
-FACT_COLUMNS = ("asset", "field", "value", "split", "documents")
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One fact of the domain; `split` is `trained`, `heldout` or `new`, `documents` the ids that state it."""
-
-    asset: str
-    field: str
-    value: str
-    split: str
-    documents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,38 +196,6 @@ def load_corpus(path: Path | str) -> list[str]:
         DataError: The file or a line of it is not as it must be.
     """
     return [text_of(row, "text", where) for where, row in read_rows(Path(path))]
-
-
-def load_facts(path: Path | str) -> list[Fact]:
-    """Reads a table of facts: CSV with the columns asset, field, value, split, documents (ids separated by `;`).
-
-    Args:
-        path: A `.csv` file.
-
-    Returns:
-        The facts in the order of the file.
-
-    Raises:
-        DataError: The file is missing, a column is missing, or a row has an empty cell or too many.
-    """
-    path = Path(path)
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    missing = [name for name in FACT_COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise DataError(
-            f"{path}:1: the column {missing[0]!r} is missing. The first line must be {','.join(FACT_COLUMNS)}."
-        )
-    facts = []
-    for row in reader:
-        empty = [name for name in FACT_COLUMNS[:4] if not (row[name] or "").strip()]
-        if empty or None in row:
-            problem = f"the column {empty[0]!r} is empty" if empty else "there are more cells than columns"
-            raise DataError(
-                f"{path}:{reader.line_num}: {problem}. Mend the row, with quotes around a comma in a value."
-            )
-        ids = tuple(name for name in (row["documents"] or "").split(";") if name)
-        facts.append(Fact(row["asset"], row["field"], row["value"], row["split"], ids))
-    return facts
 
 
 def general_text(part: str, beside: Path | str | None = None) -> list[str]:

@@ -17,8 +17,9 @@ from typing import Any
 from . import rules
 from .compare import losses_of, scores_of
 from .curves import Curve
-from .intervals import accuracy, difference, perplexity_ratio
+from .intervals import accuracy, difference
 from .profiles import PROFILES
+from .ratios import perplexity_ratio
 from .records import QUESTION_SETS, DataError, Result
 
 VERDICTS = ("held", "failed", "not decided", "not measured")

@@ -122,7 +122,7 @@ def difference(first: Sequence[Score], second: Sequence[Score], seed: int = 0) -
     if len(sums) - typical < FEW:
         low, high = _from_shares(accuracy(first), accuracy(second))
     else:
-        low, high = _resampled(sums, counts, seed)
+        low, high = resampled_mean(sums, counts, seed)
         reach = _reach_of_seeds(first, second)
         low, high = value - math.hypot(value - low, reach), value + math.hypot(high - value, reach)
     p = max(_p_value(sums, seed), _p_of_seeds(value, first, second))
@@ -168,61 +168,29 @@ def spread(seconds: Sequence[float] | None) -> dict[str, float] | None:
     return {"median": float(np.median(seconds)), "p95": float(np.quantile(seconds, 0.95))}
 
 
-def ratio(first: Sequence[float], second: Sequence[float], seed: int = 0) -> dict[str, float]:
-    """How many times the first median of seconds is the second, with a 95 % interval from scipy's bootstrap.
-
-    Returns:
-        `value`, `low`, `high`, `n` (the smaller number of timings).
-
-    Raises:
-        DataError: One of them was not timed.
-    """
-    if not first or not second:
-        raise DataError("a ratio of times needs timings of both arms: run the study with this profile again")
-    value, n = float(np.median(first) / np.median(second)), min(len(first), len(second))
-    if n == 1:
-        return {"value": value, "low": 0.0, "high": math.inf, "n": n}
-
-    def of_medians(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
-        return np.median(a, axis=axis) / np.median(b, axis=axis)
-
-    found = stats.bootstrap(
-        (first, second), of_medians, n_resamples=RESAMPLES, confidence_level=_honest_level(n), method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
-    return {"value": value, "low": float(found.low), "high": float(found.high), "n": n}
+def honest_level(n: int) -> float:
+    """The level at which a percentile interval from `n` draws covers as often as Student's t interval does."""
+    t = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    return min(float(1 - 2 * stats.norm.cdf(-math.sqrt(n / (n - 1)) * t)), 1 - 1e-9)  # two draws would ask for 1
 
 
-def perplexity_ratio(
-    first: Sequence[tuple[float, int]], second: Sequence[tuple[float, int]], seed: int = 0
-) -> dict[str, float]:
-    """How many times the second perplexity the first is, on the same texts, with a 95 % interval.
-
-    The logarithm of the ratio is the difference of the mean losses per token. Whole texts are resampled (scipy's
-    bootstrap), both arms' losses of a text together, at the level that is honest for few texts.
+def resampled_mean(sums: np.ndarray, counts: np.ndarray, seed: int) -> tuple[float, float]:
+    """The 95 % interval of a mean when whole groups are drawn with replacement, at the level that is honest for few.
 
     Args:
-        first: Of each text its loss summed over its predicted tokens, and how many these are.
-        second: The same of the other arm.
-        seed: Seeds the resampling.
-
-    Returns:
-        `value`, `low`, `high`, `n` (the number of texts).
-
-    Raises:
-        DataError: There is no text, or the arms did not read the same ones.
+        sums: The sum of each group.
+        counts: How many values each group has.
+        seed: Seeds the resampling (scipy's bootstrap).
     """
-    told = [(one - other, count) for (one, count), (other, _) in zip(first, second, strict=False) if count]
-    if not told or [count for _, count in first] != [count for _, count in second]:
-        raise DataError("a ratio of perplexities needs two arms that read the same texts: run the study again")
-    sums, counts = np.array([loss for loss, _ in told]), np.array([count for _, count in told])
-    value = math.exp(sums.sum() / counts.sum())
-    if len(told) == 1:
-        return {"value": value, "low": 0.0, "high": math.inf, "n": 1}
-    if np.ptp(sums / counts) < 1e-12:  # every text moved alike, as between an arm and itself
-        return {"value": value, "low": value, "high": value, "n": len(told)}
-    low, high = (math.exp(end) for end in _resampled(sums, counts, seed))
-    return {"value": value, "low": min(low, value), "high": max(high, value), "n": len(told)}
+
+    def mean(s: np.ndarray, c: np.ndarray, axis: int) -> np.ndarray:
+        return s.sum(axis) / c.sum(axis)
+
+    found = stats.bootstrap(
+        (sums, counts), mean, paired=True, n_resamples=RESAMPLES, confidence_level=honest_level(len(sums)),
+        method="percentile", rng=np.random.default_rng(seed),
+    ).confidence_interval  # fmt: skip
+    return float(found.low), float(found.high)
 
 
 def _check_values(scores: Sequence[Score]) -> None:
@@ -267,23 +235,6 @@ def _variance_between(values: np.ndarray, groups: Sequence[str]) -> float:
     drawn = np.random.default_rng(0).integers(len(counts), size=(RESAMPLES, len(counts)))
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
     return float(means.var()) * len(counts) / (len(counts) - 1)
-
-
-def _honest_level(n: int) -> float:
-    """The level at which a percentile interval from `n` draws covers as often as Student's t interval does."""
-    t = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
-    return min(float(1 - 2 * stats.norm.cdf(-math.sqrt(n / (n - 1)) * t)), 1 - 1e-9)  # two draws would ask for 1
-
-
-def _resampled(sums: np.ndarray, counts: np.ndarray, seed: int) -> tuple[float, float]:
-    def mean(s: np.ndarray, c: np.ndarray, axis: int) -> np.ndarray:
-        return s.sum(axis) / c.sum(axis)
-
-    found = stats.bootstrap(
-        (sums, counts), mean, paired=True, n_resamples=RESAMPLES, confidence_level=_honest_level(len(sums)),
-        method="percentile", rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
-    return float(found.low), float(found.high)
 
 
 def _from_shares(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[float, float]:

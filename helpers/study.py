@@ -5,8 +5,6 @@ python -m helpers study --arms base,rag --profile quick --data datasets/tidewate
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -15,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import data, locks, prompts, results, trainings
+from . import data, identity, locks, results, trainings
 from .adapters import RECORD
 from .arms import ARMS, Arm, get_arms, solved_examples
-from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
+from .assistant import Assistant
 from .devices import hardware, is_first_process
 from .evaluate import Evaluation, evaluate, sample, summarise, text_losses, texts_beside
 from .generation import perplexity
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
     from .material import TrainSettings
     from .rag import Index, IndexReport, RagSettings
     from .trainer import Listener
-
-
-ASKED = ("name", "questions_per_set", "batch_size", "training_share")  # what of a profile an answer depends on
 
 
 class Study:
@@ -91,16 +86,7 @@ class Study:
     @cached_property
     def experiment(self) -> str:
         """The hash of what must agree between results that are compared."""
-        same = {
-            "data": self.dataset.hash,
-            "model": self.model.hash,
-            "dtype": self.model.dtype,
-            "profile": {name: getattr(self.profile, name) for name in ASKED},
-            "prompts": [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, prompts.ABSTAIN],
-            "limits": [SHORT_ANSWER, MAX_NEW_TOKENS],
-            "examples": [example.id for shown in solved_examples(self.dataset).values() for example in shown],
-        }
-        return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+        return identity.of_experiment(self.dataset, self.model, self.profile)
 
     @property
     def question_sets(self) -> list[str]:
@@ -149,12 +135,8 @@ class Study:
 
     def training_folder(self, name: str) -> Path:
         """Where the weights of a training lie: another folder for other data, prompts, settings, model or seed."""
-        chosen = self.train_settings(name)
-        start = trainings.START.get(name)
-        told = [self.dataset.hash, self.model.hash, chosen.key, asdict(self.settings) if name == "passages" else {}]
-        told += [self.train_settings(start).key] if start else []
-        told += [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, prompts.ABSTAIN, self.dataset.general_text("replay")]
-        key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+        chain = [self.train_settings(each) for each in trainings.with_starts([name])[::-1]]  # itself, then its start
+        key = identity.of_training(chain, self.dataset, self.model, self.settings if name == "passages" else None)
         return self.artefacts / "adapters" / f"{name}.{self.profile.name}.seed{self.seed}.{key}"
 
     def train(self, name: str, listener: Listener | None = None, fsdp: bool = False) -> Tuned:

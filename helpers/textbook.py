@@ -21,7 +21,7 @@ from . import rules
 from .compare import losses_of
 from .cost import Cost, Prices, break_even, costs, load_prices
 from .evidence import HELD, SUPPORTS, Evidence, apart, in_words, times, verdict
-from .intervals import perplexity_ratio, ratio
+from .ratios import perplexity_ratio, ratio
 from .records import Result
 
 FIELDS = ("id", "row", "rag", "tuning", "measure")

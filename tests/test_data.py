@@ -9,12 +9,10 @@ import pytest
 
 from helpers.data import (
     Dataset,
-    Fact,
     data_hash,
     general_text,
     load_corpus,
     load_examples,
-    load_facts,
     load_prompts,
     load_questions,
     open_dataset,
@@ -111,21 +109,6 @@ def test_examples_and_corpora_are_read_and_checked(tmp_path):
     assert ":2: the field 'text' is missing" in error(
         load_corpus, written(tmp_path, {"id": "1", "text": "One."}, {"id": "2", "txt": "Two."})
     )
-
-
-def test_facts_are_read_and_checked(tmp_path):
-    head = "asset,field,value,split,documents"
-    good = written(tmp_path, head, 'A,site,"Here, there",trained,a;b', "B,site,Else,new,", name="facts.csv")
-    assert load_facts(good) == [
-        Fact("A", "site", "Here, there", "trained", ("a", "b")),
-        Fact("B", "site", "Else", "new"),
-    ]
-    bad = written(tmp_path, head, "A,site,Here,trained,a", "A,site,,trained,a", name="bad.csv")
-    assert error(load_facts, bad).startswith(":3: the column 'value' is empty. Mend the row")
-    bad = written(tmp_path, head, "A,site,Here, there,trained,a", name="bad.csv")
-    assert error(load_facts, bad).startswith(":2: there are more cells than columns")
-    bad = written(tmp_path, "asset,field,value,documents", name="bad.csv")
-    assert error(load_facts, bad).startswith(":1: the column 'split' is missing. The first line must be")
 
 
 def test_a_dataset_opens_all_its_parts(small_world):

@@ -129,44 +129,8 @@ def test_holm_multiplies_the_smallest_most_and_keeps_the_order():
     assert intervals.holm([0.5, 0.6]) == [1.0, 1.0] and intervals.holm([]) == []
 
 
-def test_a_ratio_of_times_has_an_interval():
-    generator = np.random.default_rng(0)
-    fast, slow = generator.normal(1, 0.05, 40), generator.normal(3, 0.15, 40)
-    found = intervals.ratio(slow.tolist(), fast.tolist())
-    assert found["low"] < found["value"] < found["high"] and found["value"] == pytest.approx(3, rel=0.1)
-    assert found["high"] - found["low"] < 0.6 and found["n"] == 40
-    assert intervals.ratio([2.0], [1.0]) == {"value": 2.0, "low": 0.0, "high": math.inf, "n": 1}
-    two = intervals.ratio([2.0, 2.2], [1.0, 1.1])
-    assert two["low"] <= two["value"] <= two["high"] < math.inf
+def test_spread_is_median_and_95th_percentile():
+    found = intervals.spread([0.1 * number for number in range(1, 102)])
+    assert found == {"median": pytest.approx(5.1), "p95": pytest.approx(9.6)} and intervals.spread([]) is None
     with pytest.raises(DataError, match="time is not a number"):
         intervals.spread([1.0, math.nan])
-    with pytest.raises(DataError, match="timings of both"):
-        intervals.ratio([], [1.0])
-
-
-@pytest.mark.parametrize("truth", [0.3, 1.0, 1.2])
-def test_ratios_of_perplexities_cover_the_truth(truth, monkeypatch):
-    monkeypatch.setattr(intervals, "RESAMPLES", 300)
-    generator = np.random.default_rng(11)
-    covered, draws = 0, 200
-    for _ in range(draws):
-        counts = generator.integers(50, 400, 30)
-        hardness, moved = generator.normal(3.5, 0.5, 30), generator.normal(math.log(truth), 0.1, 30)
-        base = [(float(h * n), int(n)) for h, n in zip(hardness, counts, strict=True)]
-        other = [(float((h + m) * n), int(n)) for h, m, n in zip(hardness, moved, counts, strict=True)]
-        found = intervals.perplexity_ratio(other, base)
-        assert found["low"] <= found["value"] <= found["high"] and found["n"] == 30
-        covered += found["low"] <= truth <= found["high"]
-    assert covered / draws >= 0.9
-
-
-def test_a_ratio_of_perplexities_at_its_edges():
-    base = [(350.0, 100), (90.0, 30), (0.0, 0)]
-    same = intervals.perplexity_ratio(base, base)
-    assert (same["value"], same["low"], same["high"], same["n"]) == (1, 1, 1, 2)
-    one = intervals.perplexity_ratio([(math.log(2), 1)], [(0.0, 1)])
-    assert one["value"] == pytest.approx(2) and (one["low"], one["high"]) == (0, math.inf)
-    with pytest.raises(DataError, match="the same texts"):
-        intervals.perplexity_ratio(base, base[:2])
-    with pytest.raises(DataError, match="the same texts"):
-        intervals.perplexity_ratio([], [])

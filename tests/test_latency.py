@@ -14,8 +14,6 @@ from helpers.finetune import Material, TrainSettings, train
 from helpers.latency import (
     IN_A_ROW,
     Timing,
-    against_context,
-    against_index_size,
     read_timings,
     slower,
     summary,
@@ -89,23 +87,6 @@ def test_nothing_to_time_is_refused(tiny):
             time_arms(assistants, questions, repeats)
     with pytest.raises(DataError, match="choices"):
         time_arms({"base": Assistant(tiny)}, [choice])
-
-
-def test_time_against_context_leaves_out_what_does_not_fit(tiny):
-    points = against_context(tiny, (32, 512, 4096), repeats=3)
-    assert [round(p["x"], -1) for p in points] == [30, 510]
-    assert all(p["low"] <= p["value"] <= p["high"] and p["n"] == 3 for p in points)
-    assert points[1]["value"] > points[0]["value"], "a longer prompt takes longer to read"
-    with pytest.raises(DataError, match="shorter than every length"):
-        against_context(tiny, (5000,))
-
-
-def test_time_against_index_size_has_a_point_a_size():
-    from llama_index.core.embeddings import MockEmbedding
-
-    points = against_index_size(MockEmbedding(embed_dim=16), ["Where?", "When?"], sizes=(200, 50))
-    assert [p["x"] for p in points] == [50, 200]
-    assert all(0 < p["low"] <= p["value"] <= p["high"] and p["n"] == 2 for p in points)
 
 
 def test_timings_are_kept(tmp_path, timings):

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from helpers.data import FACT_COLUMNS
+from helpers.facts import FACT_COLUMNS
 from helpers.records import Document, KitError
 from helpers.tidewater.card import card
 from helpers.tidewater.corpus import RESTATEMENTS, training_notes, validation_notes
