@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import json
 import os
 import socket
 import subprocess
@@ -191,3 +192,46 @@ def disk_with_room_for(size: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
+
+
+# ---- documents, questions and pairs of one's own
+
+TOPICS = ("heron", "anchor", "ladder", "beacon", "rudder", "winch")
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def page(topic: str, number: int) -> str:
+    """A short document with a fact of its own, and text enough for some pieces."""
+    body = f"The {topic} was painted in {1900 + number} by the crew of the harbour. " + "It is cleaned in spring. " * 22
+    shed = f"Each {topic} is kept in shed {number + 40}, dry and dark."
+    return f"# The {topic}\n\n## History\n\n{body}\n\n## Storage\n\n{shed}"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Six documents of your own, in Markdown, text and HTML."""
+    documents = tmp_path / "mine"
+    for number, topic in enumerate(TOPICS):
+        ending = ("md", "txt", "html")[number % 3]
+        text = page(topic, number)
+        write(documents / f"{topic}.{ending}", f"<h1>The {topic}</h1><p>{text}</p>" if ending == "html" else text)
+    return documents
+
+
+@pytest.fixture
+def questions(tmp_path) -> Path:
+    rows = [f"When was the {topic} painted?,{1900 + n},{topic}" for n, topic in enumerate(TOPICS)]
+    return write(tmp_path / "questions.csv", "Question,Gold Answer,Doc\n" + "\n".join(rows) + "\n")
+
+
+@pytest.fixture
+def pairs(tmp_path) -> Path:
+    told = [(f"In which shed is the {topic}?", f"{n + 40}", topic) for n, topic in enumerate(TOPICS)]
+    told += [(f"State the shed of the {topic}.", f"{n + 40}", topic) for n, topic in enumerate(TOPICS)]
+    rows = [json.dumps({"instruction": a, "output": b, "source": c}) for a, b, c in told]
+    return write(tmp_path / "pairs.jsonl", "\n".join(rows))
