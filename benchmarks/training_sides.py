@@ -114,6 +114,7 @@ def what_is_learned(job: Job) -> tuple[Material, TrainSettings]:
     name = TRAININGS[job.kind]
     settings = replace(trainings.settings(name, get_profile("workshop"), SEED), epochs=job.passes, replay=0.0)
     material = trainings.material(name, data.open_dataset(DATASET))
+    material = replace(material, general_texts=())  # the peers watch none
     return replace(material, texts=material.texts[: job.examples], pairs=material.pairs[: job.examples]), settings
 
 

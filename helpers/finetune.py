@@ -24,7 +24,7 @@ from . import checkpoints
 from .adapters import RECORD
 from .devices import is_first_process, keep_freed_memory, release_freed_memory, wait_for_processes
 from .effort import measure
-from .material import Lora, Material, TrainSettings, prepare
+from .material import Lora, Material, TrainSettings, prepare, watched_rows
 from .models import FoundationModel, load_model
 from .records import Effort, KitError
 from .tuned import Tuned, check_lora, clear, read_tuned, write_tuned
@@ -81,6 +81,7 @@ def train(
         check_processes()
     out, listener = Path(out), listener or Listener()
     rows, held, report = prepare(fm, material, settings)
+    watched = watched_rows(fm, material, settings)
     _tell_too_long(report["too_long"], settings.max_length)
     identity = _identity(fm, rows, settings, start)
     if again and is_first_process():
@@ -94,13 +95,13 @@ def train(
             f"{out} holds an unfinished training of other data, settings or model: delete {work} to begin anew, or "
             "give another folder"
         )
-    trainer = _trained(fm, rows, held, settings, work, start, listener, decisions, fsdp)
+    trainer = _trained(fm, rows, held, watched, settings, work, start, listener, decisions, fsdp)
     whole = not hasattr(trainer.model.model, "get_base_model")
     before = read_tuned(start) if start else None
     made = Tuned(
         out, _effort(trainer, material), listener.history, asdict(settings), report, whole=whole, identity=identity,
         base_hash=before.hash if before and before.whole and not whole else fm.hash,
-        data_hash=_data_hash(rows), decisions=decisions,
+        data_hash=_data_hash(rows), decisions=decisions, first=trainer.first,
     )  # fmt: skip
     _keep(made, fm, trainer.model.model)
     del trainer
@@ -109,8 +110,8 @@ def train(
 
 
 def _trained(
-    fm: FoundationModel, rows: list[Row], held: list[Row], settings: TrainSettings, work: Path, start: Any,
-    listener: Listener, decisions: dict[str, Any], fsdp: bool,
+    fm: FoundationModel, rows: list[Row], held: list[Row], watched: list[Row], settings: TrainSettings, work: Path,
+    start: Any, listener: Listener, decisions: dict[str, Any], fsdp: bool,
 ) -> KitTrainer:  # fmt: skip
     """The trainer after its last step.
 
@@ -120,7 +121,9 @@ def _trained(
     fm.forget_exact()
     release_freed_memory()
     with measure() as effort:
-        trainer = _make_trainer(fm, rows, held, settings, work, start, listener, decisions, effort, fsdp)
+        trainer = _make_trainer(fm, rows, held, watched, settings, work, start, listener, decisions, effort, fsdp)
+        if watched:
+            trainer.first = checkpoints.peek(work).get("first") or trainer.losses()
         trainer.train(resume_from_checkpoint=checkpoints.last(work))
     state = trainer.state
     if state.global_step < state.max_steps:
@@ -210,8 +213,8 @@ def _decide(fm: FoundationModel, settings: TrainSettings, rows: int, identity: s
 
 
 def _make_trainer(
-    fm: FoundationModel, rows: list[Row], held: list[Row], settings: TrainSettings, work: Path, start: Any,
-    listener: Listener, decisions: dict[str, Any], effort: Effort, fsdp: bool,
+    fm: FoundationModel, rows: list[Row], held: list[Row], watched: list[Row], settings: TrainSettings, work: Path,
+    start: Any, listener: Listener, decisions: dict[str, Any], effort: Effort, fsdp: bool,
 ) -> KitTrainer:  # fmt: skip
     import torch
     from transformers import TrainingArguments
@@ -252,7 +255,7 @@ def _make_trainer(
     if fsdp:
         shard(objective)
     data = {"train_dataset": rows, "eval_dataset": held or None, "data_collator": collate}
-    return KitTrainer(objective, listener, decisions, effort, args=options, **data)
+    return KitTrainer(objective, listener, decisions, effort, watched, args=options, **data)
 
 
 def _trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: str) -> nn.Module:

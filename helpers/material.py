@@ -79,7 +79,8 @@ class Material:
 
     `groups` are pairs that share a beginning longer than the system message, such as retrieved passages: prompt and
     response as they stand, `(id, prompt, response)`. `replay` is general text, of which `TrainSettings.replay` says how
-    much is mixed in. The validation parts are never learned from.
+    much is mixed in. The validation parts are never learned from, nor is `general_texts`, whose loss is watched to see
+    what is forgotten.
     """
 
     texts: Sequence[str] = ()
@@ -88,6 +89,17 @@ class Material:
     replay: Sequence[str] = ()
     validation_texts: Sequence[str] = ()
     validation_pairs: Sequence[Example] = ()
+    general_texts: Sequence[str] = ()
+
+
+def encode(fm: FoundationModel, texts: Sequence[str]) -> list[list[int]]:
+    """The tokens of each text, without any that a tokenizer would put around it."""
+    return [fm.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+
+def watched_rows(fm: FoundationModel, material: Material, settings: TrainSettings) -> list[Row]:
+    """The rows of general text whose loss is watched."""
+    return packing.text_rows(encode(fm, material.general_texts), settings.max_length, fm.tokenizer.eos_token_id)
 
 
 def prepare(
@@ -101,13 +113,9 @@ def prepare(
         DataError: There is nothing to learn from.
     """
     rng = random.Random(settings.seed)
-
-    def encode(texts: Sequence[str]) -> list[list[int]]:
-        return [fm.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-
     end, length = fm.tokenizer.eos_token_id, settings.max_length
-    texts = encode([piece for text in material.texts for piece in (sentences(text) if settings.sentences else [text])])
-    replay = encode(material.replay)
+    pieces = [piece for text in material.texts for piece in (sentences(text) if settings.sentences else [text])]
+    texts, replay = encode(fm, pieces), encode(fm, material.replay)
     tasks = dict.fromkeys(pair.task for pair in material.pairs)
     groups = [_pairs(fm, [pair for pair in material.pairs if pair.task == task]) for task in tasks] + [
         [packing.encode_pair(fm, *member) for member in group] for group in material.groups
@@ -127,7 +135,7 @@ def prepare(
     report = packing.report(rows, pairs, length, len(material.texts))
     if rows:  # whole batches: one shape, so compiled layers stay valid; what fills the last one counts for nothing
         rows += [rows[-1].blank()] * (-len(rows) % min(settings.batch_size, len(rows)))
-    held = packing.text_rows(encode(material.validation_texts), length, end)
+    held = packing.text_rows(encode(fm, material.validation_texts), length, end)
     held += packing.pair_rows([_pairs(fm, material.validation_pairs)], length, end)
     return rows, held, asdict(report)
 

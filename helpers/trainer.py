@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from . import checkpoints
 from .objective import MasterAdamW, Objective
-from .packing import IGNORED, PADDING
+from .packing import IGNORED, PADDING, Row
 from .records import Effort, KitError
 
 # What transformers' Trainer reads again when it goes on; without its intervals it would log nothing any more.
@@ -27,7 +27,8 @@ TRAINER_STATE = ("global_step", "max_steps", "train_batch_size", "logging_steps"
 class Moment:
     """Where a training stands after a step; `loss` is the mean since the last moment, in nats a token.
 
-    `tokens_per_s` counts real tokens (no padding) of this call; `seconds_left` is an estimate.
+    `tokens_per_s` counts real tokens (no padding) of this call; `seconds_left` is an estimate. `validation_loss` and
+    `general_loss`, of general text, are taken now and then.
     """
 
     step: int
@@ -38,6 +39,7 @@ class Moment:
     tokens_per_s: float
     seconds_left: float
     validation_loss: float | None = None
+    general_loss: float | None = None
 
 
 @dataclass
@@ -53,7 +55,13 @@ class KitTrainer(Trainer):
     """A Trainer over packed rows, read in the order in which they are given."""
 
     def __init__(
-        self, objective: Objective, listener: Listener, decisions: dict[str, Any], effort: Effort, **options: Any
+        self,
+        objective: Objective,
+        listener: Listener,
+        decisions: dict[str, Any],
+        effort: Effort,
+        watched: Sequence[Row] = (),
+        **options: Any,
     ):
         """Prepares a training.
 
@@ -62,10 +70,12 @@ class KitTrainer(Trainer):
             listener: Is told of each logged step.
             decisions: What a resumed run must take over (dtype, threads, compilation); kept in every checkpoint.
             effort: Of `effort.measure`, which is running; its peak of memory is read from it.
+            watched: Rows of general text, whose loss is taken beside that of the validation rows.
             options: As for `transformers.Trainer`.
         """
         super().__init__(objective, **options)
-        self.listener, self.decisions, self.effort = listener, decisions, effort
+        self.listener, self.decisions, self.effort, self.watched = listener, decisions, effort, watched
+        self.first: dict[str, float] = {}
         self.remove_callback(PrinterCallback)
         self.add_callback(_Follow(self))
         self.began, self.cpu_began = time.perf_counter(), time.process_time()
@@ -116,22 +126,32 @@ class KitTrainer(Trainer):
         return found
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """The validation loss: the mean over all labelled tokens, in nats."""
+        """Takes and logs the validation loss, and that of general text where some is watched."""
+        found = self.losses()
+        self.log(found)
+        return found
+
+    def losses(self) -> dict[str, float]:
+        """`eval_loss`, of the validation rows, and `general_loss`: the mean over all labelled tokens, in nats."""
+        parts = {"eval_loss": self.eval_dataset, "general_loss": self.watched}
+        return {name: self._loss(rows) for name, rows in parts.items() if rows}
+
+    def _loss(self, held: Sequence[Row]) -> float:
+        self.model.train()  # the mode that layers are compiled in
         total, count, size = 0.0, 0, self.args.per_device_train_batch_size
-        for start in range(0, len(self.eval_dataset), size):
-            rows = list(self.eval_dataset[start : start + size])
+        for start in range(0, len(held), size):
+            rows = list(held[start : start + size])
             rows += [rows[-1].blank()] * (size - len(rows))  # one shape for all batches: compiled layers stay valid
             batch = self._prepare_inputs(self.data_collator(rows))
             total += self.model(**batch, num_items_in_batch=1)["loss"].item()
             count += int((batch["shift_labels"] != IGNORED).sum())
-        found = {"eval_loss": total / max(1, count)}
-        self.log(found)
-        return found
+        return total / max(1, count)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         state = {
             "decisions": self.decisions,
             "spent": self.spent(),
+            "first": self.first,
             "history": [dataclasses.asdict(moment) for moment in self.listener.history],
             "trainer": {name: getattr(self.state, name) for name in TRAINER_STATE},
         }
@@ -175,7 +195,9 @@ class _Follow(TrainerCallback):
         logs = logs or {}
         history = self.trainer.listener.history
         if "eval_loss" in logs and history:
-            history[-1] = dataclasses.replace(history[-1], validation_loss=logs["eval_loss"])
+            history[-1] = dataclasses.replace(
+                history[-1], validation_loss=logs["eval_loss"], general_loss=logs.get("general_loss")
+            )
             self._tell(history[-1], state)
         if "loss" not in logs:
             return

@@ -51,6 +51,7 @@ NEEDS = {  # the folders and tasks of a data set that a training learns from
     "domain,triage": ("corpus/", "instructions/triage."),
     "passages": ("instructions/answers.",),
 }
+GENERAL = 3  # of so many validation texts one is general text: it is watched along the way and costs time
 PASSAGES = 3  # how many passages a question of the training `passages` comes with
 SAME_ASSET, OTHER_ASSET = 3, 1  # questions added to each set of passages: on its asset, and on another one
 
@@ -104,6 +105,7 @@ def material(
         "texts": dataset.corpus("train"),
         "validation_texts": dataset.corpus("validation")[:validation],
         "replay": dataset.general_text("replay"),
+        "general_texts": dataset.general_text("evaluation")[: max(1, validation // GENERAL)],
     }
     if name == "domain":
         return Material(**texts)

@@ -28,6 +28,7 @@ class Tuned:
 
     `whole` says that the folder holds a whole tuned model instead of an adapter. `base_hash` is that of the base
     weights, `data_hash` that of the rows that were learned from, `identity` that of both with settings and start.
+    `first` holds `eval_loss` and `general_loss` before the first step, where general text was watched.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Tuned:
     data_hash: str = ""
     identity: str = ""
     decisions: dict[str, Any] = field(default_factory=dict)
+    first: dict[str, float] = field(default_factory=dict)
 
 
 def read_tuned(folder: str | Path) -> Tuned:

@@ -85,6 +85,23 @@ def test_a_tuned_model_answers_as_it_was_taught_and_the_model_in_memory_stays(ti
     assert torch.equal(before, tiny.model.state_dict()["model.layers.0.self_attn.q_proj.weight"])
 
 
+def test_what_is_forgotten_is_watched_from_before_the_first_step(tiny, tmp_path):
+    material = replace(TEXTS_ONLY, validation_texts=TEXTS[:4], general_texts=("Rain falls on hills and fields.",) * 3)
+    settings = replace(SETTINGS, epochs=30, checkpoint_steps=5)
+    stopping = Listener(should_stop=lambda: bool(stopping.history) and stopping.history[-1].step >= 8)
+    with pytest.raises(TrainingStopped):
+        train(tiny, material, settings, tmp_path / "run", listener=stopping)
+    gone_on = train(tiny, material, settings, tmp_path / "run")
+    whole = train(tiny, material, settings, tmp_path / "whole")
+    unwatched = train(tiny, replace(material, general_texts=()), settings, tmp_path / "unwatched")
+    assert gone_on.hash == whole.hash == unwatched.hash, "watching changes nothing"
+    assert gone_on.first == pytest.approx(whole.first) and set(whole.first) == {"eval_loss", "general_loss"}
+    watched = [m for m in whole.history if m.general_loss is not None]
+    assert watched and [m.step for m in watched] == [m.step for m in whole.history if m.validation_loss is not None]
+    assert watched[-1].validation_loss < whole.first["eval_loss"] and not unwatched.first
+    assert all(moment.general_loss is None for moment in unwatched.history)
+
+
 def test_validation_loss_is_reported(tiny, tmp_path):
     seen = []
     material = replace(PAIRS_ONLY, validation_pairs=PAIRS)

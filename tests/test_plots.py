@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 
 import matplotlib
@@ -270,6 +271,19 @@ def test_a_training_curve_shows_every_point_whole():
     assert all(tick == int(tick) for tick in ax.get_xticks())
     with pytest.raises(DataError, match="not reported"):
         plots.training_curve([])
+
+
+def test_perplexities_begin_before_the_first_step_and_end_with_the_last():
+    moments = [Moment(s, 4, 3.0, 1e-3, 0, 0.0, 0.0, 3.0 - s / 4, 2.0 + s / 8) for s in (2, 4)]
+    assert [line.get_label() for line in plots.training_curve(moments).get_lines()][2] == "general text"
+    ax = plots.perplexity_by_pass(moments, {"eval_loss": 3.0, "general_loss": 2.0}, passes=2)
+    domain, general = (line.get_xydata() for line in ax.get_lines())
+    assert domain[:, 0].tolist() == general[:, 0].tolist() == [0, 1, 2]
+    assert domain[:, 1] == pytest.approx([math.exp(3.0), math.exp(2.5), math.exp(2.0)])
+    assert general[:, 1] == pytest.approx([math.exp(2.0), math.exp(2.25), math.exp(2.5)])
+    assert {"20.1", "7.39", "12.2", "general text", "domain text, unread"} <= set(texts(ax))
+    with pytest.raises(DataError, match="watched no general text"):
+        plots.perplexity_by_pass(moments, {}, 2)
 
 
 @pytest.mark.parametrize("arm", [*plots.ARM_NAMES, "an arm of somebody else's"])

@@ -17,15 +17,15 @@ from .curves import (
     latency_distribution,
     learning_curves,
     sweep_line,
-    training_curve,
 )  # fmt: skip
 from .images import SCREEN_DPI, image, show
 from .quality import accuracy_heatmap, overview, pareto
 from .style import ARM_COLOURS, ARM_HATCHES, ARM_MARKERS, ARM_NAMES
+from .training import perplexity_by_pass, training_curve
 
 __all__ = [
     "ARM_COLOURS", "ARM_HATCHES", "ARM_MARKERS", "ARM_NAMES", "EFFORT_MEASURES", "SCREEN_DPI", "accuracy_bars",
     "accuracy_heatmap", "break_even_lines", "effort_bars", "freshness", "image", "latency_against_context",
-    "latency_against_index", "latency_bars", "latency_distribution", "learning_curves", "overview", "pareto", "plt",
-    "show", "sweep_line", "training_curve",
+    "latency_against_index", "latency_bars", "latency_distribution", "learning_curves", "overview", "pareto",
+    "perplexity_by_pass", "plt", "show", "sweep_line", "training_curve",
 ]  # fmt: skip

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from ..records import DataError
 from .style import OKABE_ITO, SMALL, bare, counted, label_points, line_colour, marker, new_axes, number, plain_decades
-
-if TYPE_CHECKING:
-    from ..trainer import Moment
 
 
 def sweep_line(
@@ -260,29 +256,6 @@ def break_even_lines(
     ax.grid(color="0.92")
     bare(ax)
     label_points(ax, {arm: (at[-1], max(costs[-1], 1e-6)) for arm, costs in monthly.items()})
-    return ax
-
-
-def training_curve(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
-    """The loss of a training, and its validation loss where there is one, against the step.
-
-    Args:
-        moments: What the training reported, `Tuned.history` say.
-        ax: Where to draw; None makes a figure.
-    """
-    if not moments:
-        raise DataError("the training has not reported a step yet: there is no curve to draw")
-    ax = new_axes(ax, height=2.8)
-    ax.plot([m.step for m in moments], [m.loss for m in moments], color=OKABE_ITO[5], label="training")
-    held = [m for m in moments if m.validation_loss is not None]
-    if held:
-        steps, losses = [m.step for m in held], [m.validation_loss for m in held]
-        ax.plot(steps, losses, "o--", color=OKABE_ITO[6], label="validation")
-        ax.legend(frameon=False)
-    top = max([m.loss for m in moments] + [m.validation_loss for m in held])
-    ax.set(xlabel="step", ylabel="loss (nats a token)", xlim=(0, 1.03 * moments[-1].steps), ylim=(0, 1.1 * top))
-    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    bare(ax)
     return ax
 
 
