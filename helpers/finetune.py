@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Lora", "Material", "TrainSettings", "TrainingStopped", "Tuned", "merge", "prepare", "read_tuned", "train"]
 
-# Rows of 256 tokens after which half a minute of compiling is won back: all weights took 0.95 s a row against 0.66 s,
-# adapters 0.84 s against 0.76 s, since most of their own products are too small to gain.
-WORTH_COMPILING, WORTH_COMPILING_LORA = 160, 450
+# Tokens after which half a minute of compiling is won back: 256 took 0.95 s against 0.66 s with all weights, 0.84 s
+# against 0.76 s with adapters, most of whose own products are too small to gain; and a compiled row keeps its padding.
+WORTH_COMPILING, WORTH_COMPILING_LORA = 41_000, 115_000
 LOGS, VALIDATIONS = 50, 10  # how often a training tells of its loss, and at most of its validation loss
 APART = 10  # steps at least between two validations
 
@@ -89,7 +89,8 @@ def train(
     if not again and (out / RECORD).is_file():
         return _reuse(out, identity)
     work = out / "checkpoints"
-    decisions = (not again and checkpoints.peek(work).get("decisions")) or _decide(fm, settings, len(rows), identity)
+    decided = not again and checkpoints.peek(work).get("decisions")
+    decisions = decided or _decide(fm, settings, report["tokens"], identity)
     if decisions["identity"] != identity:
         raise KitError(
             f"{out} holds an unfinished training of other data, settings or model: delete {work} to begin anew, or "
@@ -199,7 +200,7 @@ def _reuse(out: Path, identity: str) -> Tuned:
     return made
 
 
-def _decide(fm: FoundationModel, settings: TrainSettings, rows: int, identity: str) -> dict[str, Any]:
+def _decide(fm: FoundationModel, settings: TrainSettings, tokens: int, identity: str) -> dict[str, Any]:
     """What is decided once and kept: a resumed training must compute in exactly the same way."""
     import torch
 
@@ -208,7 +209,7 @@ def _decide(fm: FoundationModel, settings: TrainSettings, rows: int, identity: s
     wanted = settings.compile
     if wanted is None:
         least = WORTH_COMPILING if settings.lora is None else WORTH_COMPILING_LORA
-        wanted = fm.device == "cpu" and rows >= least and can_compile()
+        wanted = fm.device == "cpu" and tokens >= least and can_compile()
     return {"identity": identity, "dtype": fm.dtype, "threads": torch.get_num_threads(), "compile": wanted}
 
 
@@ -220,7 +221,7 @@ def _make_trainer(
     from transformers import TrainingArguments
 
     from .objective import Objective, compile_layers
-    from .packing import collate
+    from .packing import collate, collate_short
     from .sharding import shard
     from .trainer import KitTrainer
 
@@ -254,7 +255,8 @@ def _make_trainer(
     options._n_gpu = min(options.n_gpu, 1)  # several devices share a training by torchrun, not as replicas of a model
     if fsdp:
         shard(objective)
-    data = {"train_dataset": rows, "eval_dataset": held or None, "data_collator": collate}
+    as_tensors = collate if decisions["compile"] else collate_short
+    data = {"train_dataset": rows, "eval_dataset": held or None, "data_collator": as_tensors}
     return KitTrainer(objective, listener, decisions, effort, watched, args=options, **data)
 
 

@@ -196,6 +196,12 @@ def collate(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
     }
 
 
+def collate_short(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+    """As `collate`, without the padding that all of them end with: for layers that are not compiled for one length."""
+    length = max(max(row.tokens for row in rows), 1)
+    return {name: tensor[:, :length] for name, tensor in collate(rows).items()}
+
+
 def visible(segments: torch.Tensor) -> torch.Tensor:
     """Which tokens each token sees: boolean, (rows, length, length), from segments (rows, length).
 

@@ -46,6 +46,22 @@ def test_pairs_that_share_their_beginning_have_the_loss_and_gradient_of_each_alo
     tiny.model.zero_grad()
 
 
+def test_padding_that_is_cut_off_changes_neither_loss_nor_gradient(tiny):
+    rows = packing.pair_rows([pairs_of(tiny)], 160, 2)
+    made = {}
+    for collate in (packing.collate, packing.collate_short):
+        batch = collate([*rows, rows[-1].blank()])
+        tiny.model.zero_grad()
+        loss = Objective(tiny.model)(**batch)["loss"]
+        loss.backward()
+        made[batch["input_ids"].shape] = loss.item(), tiny.model.get_input_embeddings().weight.grad.clone()
+    tiny.model.zero_grad()
+    assert set(made) == {(2, 160), (2, rows[0].tokens)} and rows[0].tokens < 160
+    (whole, gradient), (short, cut) = made.values()
+    assert short == pytest.approx(whole, rel=1e-6)
+    torch.testing.assert_close(cut, gradient, rtol=1e-4, atol=1e-7)
+
+
 def test_windows_of_text_have_the_loss_of_the_model_itself(tiny):
     texts = [tiny.tokenizer(PASSAGES)["input_ids"], tiny.tokenizer("A second text, shorter.")["input_ids"]]
     rows = packing.text_rows(texts, 16, 2)
