@@ -110,6 +110,11 @@ def _told(question_set: str, *arms: str):
     return lambda e: f"on {question_set}, " + ", ".join(e.told(arm, question_set) for arm in arms)
 
 
+def _together(e: Evidence) -> str:
+    plain = "rag:3_passages" if e.scores("rag:3_passages", HELD) else "rag"  # what sees as many passages
+    return f"{_told(HELD, plain, 'rag+customization')(e)}; {_told('triage', plain, 'rag+customization')(e)}"
+
+
 def _latency(e: Evidence) -> str:
     if not e.seconds("rag") or not e.seconds("customization"):
         return ""
@@ -156,7 +161,7 @@ def _sources(e: Evidence) -> str:
 FIGURES = {
     "few_shot": _told("triage", "base", "base:few_shot"),
     "task": _told("triage", "base:few_shot", "customization"),
-    "together": _told(HELD, "rag", "rag+customization"),
+    "together": _together,
     "knowledge": _told(HELD, "base", "rag"),
     "weights": _told(HELD, "customization", "domain_adaptation+customization"),
     "forgetting": _forgetting,

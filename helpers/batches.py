@@ -70,8 +70,10 @@ class Beginning:
         if alone or len(common) - len(opening) < WORTH_READING_ON:
             common = opening
         common = common[: min(map(len, rows), default=1) - 1]
-        self.tokens: list[int] = common if len(common) >= WORTH_SHARING else []
         self._cache = DynamicCache(config=fm.model.config)
+        if not alone and any(self._cache.is_sliding):  # the padding after the beginning would take room in the window
+            common = []
+        self.tokens: list[int] = common if len(common) >= WORTH_SHARING else []
         if self.tokens and alone:
             if tuple(self.tokens) not in fm.openings:
                 self._read()

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -154,13 +155,15 @@ class SectionHeadings(TransformComponent):
     def _of_document(self, nodes: Sequence[BaseNode]) -> list[BaseNode]:
         kept: list[BaseNode] = []
         short, last = "", None
-        for node in nodes:
+        for node, following in zip_longest(nodes, nodes[1:]):
             own, body = _split_heading(node.get_content())
-            above = [part for part in node.metadata["header_path"].split(" > ") if part]
+            above = _above(node)
             title = node.metadata["title"]
             parts = [title, *(part for part in [*above, own] if part and part != title)]
             node.metadata["heading"] = " > ".join(parts)
             if not body:
+                if own and (following is None or own not in _above(following)):  # no section below it will name it
+                    short = f"{short}\n\n{own}".strip()
                 continue
             text, last = f"{short}\n\n{body}".strip(), node
             if len(text.split()) < FEW_WORDS:
@@ -175,6 +178,11 @@ class SectionHeadings(TransformComponent):
             last.set_content(short)
             kept.append(last)
         return kept or list(nodes)
+
+
+def _above(node: BaseNode) -> list[str]:
+    """The headings that a section stands under."""
+    return [part for part in node.metadata["header_path"].split(" > ") if part]
 
 
 class NameChunks(TransformComponent):

@@ -153,11 +153,13 @@ def scores_of(results: Sequence[Result], arm: str, question_set: str) -> list[Sc
 def losses_of(results: Sequence[Result], arm: str, question_set: str) -> list[tuple[float, int]]:
     """The losses of the texts beside a set, averaged over an arm's complete runs; empty where there are none.
 
-    A run that kept no more than its perplexity counts as one text: a ratio then has no interval.
+    Where a run kept no more than its perplexity, each run counts as one text: a ratio then has no interval.
     """
     runs = [r for r in results if (r.arm, r.question_set, r.status) == (arm, question_set, "complete")]
     known = [r.metrics for r in runs if math.isfinite(r.metrics.get("perplexity", math.nan))]
-    read = [found.get("text_losses") or [(math.log(found["perplexity"]), 1)] for found in known]
+    read = [found.get("text_losses") for found in known]
+    if not all(read) or len({len(texts) for texts in read}) > 1:  # a perplexity alone stands for one text
+        read = [[(math.log(found["perplexity"]), 1)] for found in known]
     return [(float(np.mean([loss for loss, _ in text])), text[0][1]) for text in zip(*read, strict=True)]
 
 

@@ -242,12 +242,12 @@ def data_hash(folder: Path | str) -> str:
         DataError: The folder is missing or holds no file.
     """
     folder = Path(folder)
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     paths = {
-        path.relative_to(folder).as_posix(): path
-        for path in folder.rglob("*")
-        if path.is_file() and path.name not in ABOUT
+        name: path
+        for name, path in paths.items()
+        if name not in ABOUT and not any(part.startswith(".") for part in name.split("/"))
     }
-    paths = {name: path for name, path in paths.items() if not any(part.startswith(".") for part in name.split("/"))}
     if not paths:
         raise DataError(f"{folder}: there are no files to read here. Check the path, or {MAKE.format(folder=folder)}.")
     total = hashlib.sha256()

@@ -1,12 +1,13 @@
-"""A CPU's fast way for few rows: 16-bit weights, packed, times float32 rows, as when an answer is decoded.
+"""A CPU's fast way for few rows: weights packed in float16 times float32 rows, as when an answer is decoded.
 
-A 16-bit matrix product on a CPU is made for many rows: for one row it takes about as long as for eight. fbgemm, which
-comes with torch, keeps weights packed in float16 and multiplies them with float32 rows as fast as memory brings them.
-So a prompt is read by the layers as they are, and each token after the first goes through packed weights: decoding then
-need not round to 16 bits at all, and hardly an answer depends on the size of its batch. The logits are float32 always:
-rounded to 16 bits, the likeliest tokens often tie.
+A matrix product on a CPU is made for many rows: in 16 bits one row takes about as long as eight, in float32 it waits
+for twice the bytes. fbgemm, which comes with torch, keeps weights packed in float16 and multiplies them with float32
+rows as fast as memory brings them. So a prompt is read by the layers as they are, and each token after the first goes
+through packed weights: decoding then need not round to 16 bits at all, and hardly an answer depends on the size of its
+batch. The logits are float32 always: rounded to 16 bits, the likeliest tokens often tie.
 
-Packing loses nothing of a bfloat16 weight but what lies below 2^-25. benchmarks/answering.py measures the gain.
+Packing loses nothing of a bfloat16 weight but what lies below 2^-25, and most float32 models were shipped with such
+weights; tuned float32 weights keep 11 of their 24 bits. benchmarks/answering.py measures the gain.
 """
 
 from __future__ import annotations
@@ -36,10 +37,15 @@ class Model(Protocol):
 
 
 @contextmanager
-def few_rows(fm: Model) -> Iterator[None]:
-    """Inside the block a 16-bit model computes few rows fast, where that is possible, and its logits in float32."""
+def few_rows(fm: Model, decoding: bool = True) -> Iterator[None]:
+    """Inside the block a model computes few rows fast, where that is possible, and its logits in float32.
+
+    Args:
+        fm: The model.
+        decoding: Whether tokens are decoded; where choices are scored, a float32 model is left alone.
+    """
     with fm.busy:  # one thread at a time: the layers are the model's own
-        changed = {} if fm.model.dtype == torch.float32 else _forwards(fm)
+        changed = _forwards(fm) if decoding or fm.model.dtype != torch.float32 else {}
         for layer, forward in changed.items():
             layer.forward = forward
         try:
@@ -51,9 +57,9 @@ def few_rows(fm: Model) -> Iterator[None]:
 
 def make_ready(fm: Model) -> None:
     """Does now what weights that were just put in would cost their first answer, so that it can be timed fairly."""
-    if fm.model.dtype == torch.float32:
-        return
     packed = packs(fm)
+    if fm.model.dtype == torch.float32 and not packed:
+        return
     for name, layer in _linear_layers(fm).items():
         if packed or layer is fm.model.get_output_embeddings():
             _kept(fm, name, layer)
@@ -104,8 +110,10 @@ def _linear_layers(fm: Model) -> dict[str, nn.Linear]:
 
 
 def _forwards(fm: Model) -> dict[nn.Linear, Forward]:
-    """What each layer computes instead of its own `forward`."""
+    """What each layer computes instead of its own `forward`; a float32 model that is not packed is left alone."""
     head, changed, packed = fm.model.get_output_embeddings(), {}, packs(fm)
+    if fm.model.dtype == torch.float32 and not packed:
+        return {}
     for name, layer in _linear_layers(fm).items():
         if layer is head:
             changed[layer] = _logits(fm, name, layer)
@@ -115,8 +123,11 @@ def _forwards(fm: Model) -> dict[nn.Linear, Forward]:
 
 
 def _few(fm: Model, name: str, layer: nn.Linear) -> Forward:
+    coarse = layer.weight.dtype != torch.float32  # its prompts are 16-bit rows; those of a float32 model are not
+
     def forward(rows: torch.Tensor) -> torch.Tensor:
-        if rows.dtype == torch.float32 and rows.numel() <= FEW * layer.in_features:
+        decoded = rows.dtype == torch.float32 and (coarse or rows.shape[-2] == 1)
+        if decoded and rows.numel() <= FEW * layer.in_features:
             return _product(rows, _kept(fm, name, layer), layer)
         return nn.functional.linear(rows.to(layer.weight.dtype), layer.weight, layer.bias).to(rows.dtype)
 
@@ -124,7 +135,12 @@ def _few(fm: Model, name: str, layer: nn.Linear) -> Forward:
 
 
 def _logits(fm: Model, name: str, layer: nn.Linear) -> Forward:
-    return lambda rows: _product(rows, _kept(fm, name, layer), layer)
+    def forward(rows: torch.Tensor) -> torch.Tensor:
+        if layer.weight.dtype == torch.float32 and rows.numel() > FEW * layer.in_features:
+            return nn.functional.linear(rows, layer.weight, layer.bias)
+        return _product(rows, _kept(fm, name, layer), layer)
+
+    return forward
 
 
 def _product(rows: torch.Tensor, weight: Any, layer: nn.Linear) -> torch.Tensor:

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +26,7 @@ from .effort import measure
 from .material import Lora, Material, TrainSettings, prepare, watched_rows
 from .models import FoundationModel, load_model
 from .records import Effort, KitError
-from .tuned import Tuned, check_lora, clear, read_tuned, write_tuned
+from .tuned import Tuned, clear, read_tuned, write_tuned
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,9 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Lora", "Material", "TrainSettings", "TrainingStopped", "Tuned", "merge", "prepare", "read_tuned", "train"]
 
-# Tokens after which half a minute of compiling is won back: 256 took 0.95 s against 0.66 s with all weights, 0.84 s
-# against 0.76 s with adapters, most of whose own products are too small to gain; and a compiled row keeps its padding.
-WORTH_COMPILING, WORTH_COMPILING_LORA = 41_000, 115_000
+# Seconds that a row of 256 tokens takes, as it is and compiled, with all weights and with adapters, most of whose own
+# products are too small to gain; compiling takes `COMPILING` and keeps the padding of rows.
+ALL_WEIGHTS, ADAPTERS, COMPILING = (0.95, 0.66), (0.84, 0.76), 30
 LOGS, VALIDATIONS = 50, 10  # how often a training tells of its loss, and at most of its validation loss
 APART = 10  # steps at least between two validations
 
@@ -90,7 +89,7 @@ def train(
         return _reuse(out, identity)
     work = out / "checkpoints"
     decided = not again and checkpoints.peek(work).get("decisions")
-    decisions = decided or _decide(fm, settings, report["tokens"], identity)
+    decisions = decided or _decide(fm, settings, report, identity)
     if decisions["identity"] != identity:
         raise KitError(
             f"{out} holds an unfinished training of other data, settings or model: delete {work} to begin anew, or "
@@ -200,7 +199,7 @@ def _reuse(out: Path, identity: str) -> Tuned:
     return made
 
 
-def _decide(fm: FoundationModel, settings: TrainSettings, tokens: int, identity: str) -> dict[str, Any]:
+def _decide(fm: FoundationModel, settings: TrainSettings, report: dict[str, Any], identity: str) -> dict[str, Any]:
     """What is decided once and kept: a resumed training must compute in exactly the same way."""
     import torch
 
@@ -208,8 +207,10 @@ def _decide(fm: FoundationModel, settings: TrainSettings, tokens: int, identity:
 
     wanted = settings.compile
     if wanted is None:
-        least = WORTH_COMPILING if settings.lora is None else WORTH_COMPILING_LORA
-        wanted = fm.device == "cpu" and tokens >= least and can_compile()
+        plain, compiled = ALL_WEIGHTS if settings.lora is None else ADAPTERS
+        full = report["rows"] * settings.max_length / 256
+        saved = report["tokens"] / 256 * plain - full * compiled
+        wanted = fm.device == "cpu" and saved > COMPILING and can_compile()
     return {"identity": identity, "dtype": fm.dtype, "threads": torch.get_num_threads(), "compile": wanted}
 
 
@@ -223,12 +224,13 @@ def _make_trainer(
     from .objective import Objective, compile_layers
     from .packing import collate, collate_short
     from .sharding import shard
+    from .trainable import trainable
     from .trainer import KitTrainer
 
     keep_freed_memory()
     torch.set_num_threads(decisions["threads"])
     torch.manual_seed(settings.seed)
-    model = _trainable(fm, settings, start, decisions["dtype"])
+    model = trainable(fm, settings, start, decisions["dtype"])
     objective = Objective(model)
     if decisions["compile"]:
         compile_layers(objective.causal)
@@ -258,41 +260,3 @@ def _make_trainer(
     as_tensors = collate if decisions["compile"] else collate_short
     data = {"train_dataset": rows, "eval_dataset": held or None, "data_collator": as_tensors}
     return KitTrainer(objective, listener, decisions, effort, watched, args=options, **data)
-
-
-def _trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: str) -> nn.Module:
-    """A copy of the model, with new or begun adapters on it, or as a whole."""
-    from peft import LoraConfig, PeftModel, get_peft_model
-
-    from . import lean_attention
-
-    begun = read_tuned(start) if start else None
-    loaded = load_model(begun.folder if begun and begun.whole else fm.name, fm.device, dtype)
-    if not begun and loaded.hash != fm.hash:
-        raise KitError(
-            f"the model in memory does not hold the weights that {fm.name} has on disk: an adapter was put into it. "
-            "Merge it into a folder first (`finetune.merge`), load that, and train it"
-        )
-    model = loaded.model
-    if fm.device == "cpu":
-        lean_attention.prepare(model)
-    else:
-        model.set_attn_implementation("sdpa")
-    # PEFT asks transformers by a name that this one warns of; the warning is for PEFT's authors, not for a learner.
-    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-    if begun and not begun.whole:
-        fm.check_adapter(begun.folder)
-        check_lora(begun, settings)
-        return PeftModel.from_pretrained(model, str(begun.folder), is_trainable=True, autocast_adapter_dtype=False)
-    if settings.lora is None:
-        model.requires_grad_(True)
-        if not settings.embeddings:
-            model.get_input_embeddings().requires_grad_(False)
-            model.get_output_embeddings().requires_grad_(False)
-        return model
-    modules = settings.lora.target_modules
-    config = LoraConfig(
-        r=settings.lora.rank, lora_alpha=settings.lora.alpha, task_type="CAUSAL_LM",
-        target_modules=modules if isinstance(modules, str) else list(modules),
-    )  # fmt: skip
-    return get_peft_model(model, config, autocast_adapter_dtype=False)

@@ -87,6 +87,8 @@ def _read_markdown(file: Path, max_bytes: int) -> dict[str, Any]:
             wanted = "a whole number" if name == "revision" else "a single word or sentence"
             raise DataError(f"{file}: the front matter's `{name}` must be {wanted}. Got {value!r}.")
         record[name] = value if name == "revision" else value.isoformat() if isinstance(value, date) else str(value)
+    if not Path(record.get("id", "a")).name:
+        raise DataError(f"{file}: the front matter's `id` must hold a name. Got {record['id']!r}.")
     return record
 
 

@@ -203,7 +203,10 @@ def choice_logprobs(
             raise DataError(f"an empty choice cannot be scored: mend the choices of {prompt[:60]!r}")
     means: dict[int, list[float]] = {}
     silent = not progress or not heads
-    with few_rows(fm), tqdm(total=len(heads), desc="scoring choices", unit="question", disable=silent) as bar:
+    with (
+        few_rows(fm, decoding=False),
+        tqdm(total=len(heads), desc="scoring choices", unit="question", disable=silent) as bar,
+    ):
         beginning = Beginning(fm, heads)
         for batch in batches([len(head) for head in heads], max(1, batch_size // 4)):
             scored = _score_tails(fm, beginning, [heads[i] for i in batch], [tails[i] for i in batch])

@@ -63,7 +63,8 @@ def _make(
     before = read_documents(dataset.documents_folder)
     documents = apply_updates(before, dataset.folder / "updates") if updated else before
     record = place / "made.json"
-    if updated and not record.exists() and not holds(store, documents):  # on a server another study may be ahead
+    ahead = bool(store.record.get(MADE)) and holds(store, documents)  # on a server another study may be
+    if updated and not record.exists() and not ahead:
         build_index(before, store, embedder, settings, progress)
     unfinished = place / "unfinished.json"
     earlier = Effort(**json.loads(unfinished.read_text(encoding="utf-8"))) if unfinished.exists() else Effort()

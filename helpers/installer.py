@@ -49,14 +49,15 @@ def install(folder: Path) -> None:
     venv = folder / ".venv"
     _step("making .venv", [sys.executable, "-m", "venv", "--clear", str(venv)], folder)
     python = str(venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    wheels = sorted((folder / "wheels").glob("*.whl"))
-    (folder / "wheels" / "all.txt").write_text("".join(f"./wheels/{path.name}\n" for path in wheels), encoding="utf-8")
+    packed = json.loads((folder / LIST).read_text(encoding="utf-8"))["files"]  # an earlier pack's may lie there too
+    wheels = sorted(name for name in packed if name.startswith("wheels/"))
+    (folder / "wheels" / "all.txt").write_text("".join(f"./{name}\n" for name in wheels), encoding="utf-8")
     offline = ["--no-index", "--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check"]
     listed = ["--requirement", str(Path("wheels", "all.txt"))]
     _step(f"installing {len(wheels)} packages", [python, "-m", "pip", "install", *offline, *listed], folder)
     found = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True,
                            stdout=subprocess.PIPE, text=True).stdout.strip()  # fmt: skip
-    (Path(found) / "rag-or-fine-tuning.pth").write_text(f"{folder}\n", encoding="utf-8")
+    (Path(found) / "rag-or-fine-tuning.pth").write_text(f"{folder}\n", encoding="locale")  # as Python reads it
     _step("adding the notebook kernel", [python, "-m", "ipykernel", "install", "--sys-prefix", *KERNEL], folder)
     _step("placing and checking the models", [python, "-m", "helpers", "fetch", "--source", "models"], folder)
     for stamp in (".python", ".packages"):  # make then knows that these steps are done

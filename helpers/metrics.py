@@ -122,9 +122,12 @@ def score(question: Question, answer: Answer, values: Sequence[str] = ()) -> tup
             return 0.0, "no valid JSON"
         return value, "all fields right" if value == 1 else f"{value:.0%} of the fields right"
     found = contains(answer.text, question.answers)
-    if found is None:
-        return 0.0, declines if abstains(answer.text) else "the answer is not in the reply"
     accepted = {normalise(value) for value in question.answers}
+    if found is None:
+        if abstains(answer.text):
+            return 0.0, declines
+        rival = contains(answer.text, [value for value in values if normalise(value) not in accepted])
+        return 0.0, f"names another value instead: {rival}" if rival else "the answer is not in the reply"
     rival = contains(answer.text, [v for v in values if normalise(v) not in accepted and not _part_of(v, found)])
     if rival is not None:
         return 0.0, f"names another value too: {rival}"

@@ -49,7 +49,7 @@ class FoundationModel:
 
     Tuned weights live on the one loaded model for the length of a `with` block: see `using`. `active` names their
     folder there. `kept` holds what each weights made of the system message, see `openings`;
-    `exact` holds copies of a 16-bit model's weights that compute in float32, made when `few_rows` first needs them, and
+    `exact` holds copies of its weights that compute few rows in float32, made when `few_rows` first needs them, and
     `tuned_exact` those of the tuned weights that were last in the model. `busy` is held while answers are decoded.
     """
 
@@ -105,14 +105,14 @@ class FoundationModel:
     def takes_system(self) -> bool:
         """Whether the chat template knows a system message; where it does not, the first turn begins with its text."""
         try:
-            self._in_template([{"role": "system", "content": SYSTEM}, {"role": "user", "content": "A"}])
+            text = self._in_template([{"role": "system", "content": SYSTEM}, {"role": "user", "content": "A"}])
         except Exception:  # whatever the template raises, or its engine
             return False
-        return True
+        return SYSTEM in text
 
     def _in_template(self, messages: list[dict[str, str]]) -> str:
-        return self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, date_string=DATE
+        return self.tokenizer.apply_chat_template(  # templates ignore what they do not know
+            messages, tokenize=False, add_generation_prompt=True, date_string=DATE, enable_thinking=False
         )
 
     @cached_property
@@ -178,6 +178,32 @@ class FoundationModel:
         self.tuned_exact.clear()
 
 
+def _template(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The tokenizer's chat template, with one fixed day in it; a plain one where it has none."""
+    template = tokenizer.chat_template
+    if template is None:
+        begins = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
+        return ("{{ bos_token }}" if begins else "") + PLAIN_CHAT
+    if isinstance(template, str) and "strftime_now" in template:
+        return "{%- macro strftime_now(format) -%}" + DATE + "{%- endmacro -%}" + template
+    return template
+
+
+def _check_kind(model: PreTrainedModel, name: str) -> None:
+    """Refuses models that the kit would treat wrongly.
+
+    Raises:
+        KitError: It is not one decoder of text, or some of its layers keep a state instead of keys and values.
+    """
+    from transformers import DynamicCache
+    from transformers.cache_utils import LinearAttentionCacheLayerMixin
+
+    if model.config.get_text_config() is not model.config:
+        raise KitError(f"{name} is made of several models, for images say: the kit needs one for text alone")
+    if any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in DynamicCache(config=model.config).layers):
+        raise KitError(f"{name} has layers that keep a state instead of keys and values: the kit needs attention alone")
+
+
 def load_model(
     name: str | Path = FOUNDATION_MODEL,
     device: str | None = None,
@@ -216,8 +242,8 @@ def load_model(
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    if tokenizer.chat_template is None:
-        tokenizer.chat_template = PLAIN_CHAT
+    tokenizer.chat_template = _template(tokenizer)
+    _check_kind(model, str(name))
     model.to(device).eval()
     if device == "cpu":
         unpadded.prepare(model)

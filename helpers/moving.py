@@ -89,9 +89,10 @@ def _reading(source: str | Path) -> Iterator[str | Path]:
         return
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
-            yield Path(shutil.copytree(source, Path(folder) / "store"))
+            copy = Path(shutil.copytree(source, Path(folder) / "store"))
         except OSError as error:
             raise KitError(f"could not copy {source} to a temporary folder: {error}. Is the disk full?") from error
+        yield copy
 
 
 def _check_target(ours: Store, theirs: Store, target: str | Path) -> None:
@@ -99,13 +100,13 @@ def _check_target(ours: Store, theirs: Store, target: str | Path) -> None:
     said, says = ({k: v for k, v in store.record.items() if k != MADE} for store in (theirs, ours))
     if said and said != says:
         raise KitError(
-            f"the collection {ours.client.name!r} in {target} holds another index, made with {said} where this one "
+            f"the collection {theirs.client.name!r} in {target} holds another index, made with {said} where this one "
             f"says {says}. Delete it there, or move to another server."
         )
     known = {each for page in _pages(ours, []) for each in page["ids"]}
     if any(each not in known for page in _pages(theirs, []) for each in page["ids"]):
         raise KitError(
-            f"the collection {ours.client.name!r} in {target} holds chunks that are not in this index. "
+            f"the collection {theirs.client.name!r} in {target} holds chunks that are not in this index. "
             "Delete it there, or move to another server."
         )
 

@@ -39,7 +39,7 @@ class SlicedCrossEntropy(torch.autograd.Function):
         """The summed loss, float32, from hidden (tokens, width), weight (vocabulary, width) and labels (tokens,)."""
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         d_hidden = torch.empty_like(hidden)
-        d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        d_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         for start in range(0, len(labels), SLICE):
             part, wanted = hidden[start : start + SLICE], labels[start : start + SLICE]
             logits = (part @ weight.t()).float()
@@ -51,7 +51,7 @@ class SlicedCrossEntropy(torch.autograd.Function):
             d_hidden[start : start + SLICE] = error @ weight
             if d_weight is not None:
                 d_weight += error.t() @ part
-        ctx.save_for_backward(d_hidden, d_weight)
+        ctx.save_for_backward(d_hidden, None if d_weight is None else d_weight.to(weight.dtype))
         return total
 
     @staticmethod

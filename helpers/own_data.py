@@ -27,7 +27,7 @@ from .metrics import contains, normalise
 from .own_questions import Pair, read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .readers import read_documents
-from .records import DataError, Document, Example, KitError, Question
+from .records import DataError, Document, KitError, Question
 from .results import own_folder, write_text
 from .tables import ALIASES, Columns
 from .tidewater.tasks import general_questions
@@ -99,12 +99,13 @@ def prepare(
         labelled, mapping = read_pairs(str(pairs), found, columns or {})
         mappings.append(mapping)
     labelled = _without_leaks(labelled, asked, notes)
-    sets = {name: sample(each, size.questions_per_set) for name, each in _by_set(asked, labelled).items()}
+    learned, watched = _parts(labelled, asked, notes)
+    sets = {name: sample(each, size.questions_per_set) for name, each in _by_set(asked, learned).items()}
     kept = _sample_documents(found, [q for each in sets.values() for q in each], size, notes)
     count = sum(len(each) for name, each in sets.items() if name != "general")
     if count < len(asked):
         notes.append(f"The {profile} profile asks {count} of the {len(asked)} questions.")
-    files = _document_files(kept) | _question_files(sets) | _pair_files([pair for pair, _ in labelled], notes)
+    files = _document_files(kept) | _question_files(sets) | _pair_files(learned, watched)
     files |= _corpus_files(kept, [q for each in sets.values() for q in each], size, notes)
     return _write(base, root, files, mappings, notes)
 
@@ -133,18 +134,35 @@ def _without_leaks(pairs: Sequence[Pair], questions: Sequence[Question], notes: 
     return kept
 
 
+def _states(pair: Pair, question: Question) -> bool:
+    """Whether a pair's response is an accepted answer, about the same document where both name one."""
+    accepted, documents = {normalise(answer) for answer in question.answers}, pair[1]
+    shared = not documents or not question.documents or bool(set(documents) & set(question.documents))
+    return normalise(pair[0].response) in accepted and shared
+
+
+def _parts(pairs: Sequence[Pair], questions: Sequence[Question], notes: list[str]) -> tuple[list[Pair], list[Pair]]:
+    """The pairs to learn from, and those that the training is watched with.
+
+    The latter state no asked fact, where some do not: what is asked as a trained fact must have been learned from.
+    """
+    if len(pairs) < LEAST_PAIRS:
+        notes.append(
+            f"{len(pairs) or 'No'} labelled pairs; {LEAST_PAIRS} are the least for customization and few_shot."
+        )
+        return [], []
+    free = [pair for pair, documents in pairs if not any(_states((pair, documents), q) for q in questions)]
+    count = min(HELD_OUT, max(1, len(pairs) // 10))
+    held = {pair.id for pair in sample(free or [pair for pair, _ in pairs], count)}
+    return [each for each in pairs if each[0].id not in held], [each for each in pairs if each[0].id in held]
+
+
 def _by_set(questions: Sequence[Question], pairs: Sequence[Pair]) -> dict[str, list[Question]]:
-    """The questions by set: facts that a pair states are `facts_trained`; with them, the kit's general questions."""
+    """The questions by set: facts that a learned pair states are `facts_trained`; with them, general questions."""
     sets: dict[str, list[Question]] = {"facts_trained": [], "facts_heldout": [], "unanswerable": []}
     clustered = len({q.documents[0] for q in questions if q.documents}) >= CLUSTERS
     for question in questions:
-        accepted = {normalise(answer) for answer in question.answers}
-        taught = any(
-            normalise(pair.response) in accepted
-            and (not documents or not question.documents or set(documents) & set(question.documents))
-            for pair, documents in pairs
-        )
-        name = "facts_trained" if taught else question.set
+        name = "facts_trained" if any(_states(pair, question) for pair in pairs) else question.set
         about = question.documents[0] if clustered and question.documents else ""
         sets[name].append(replace(question, set=name, asset=about))
     return {name: each for name, each in sets.items() if each} | {"general": general_questions()}
@@ -156,14 +174,23 @@ def _sample_documents(
     """All documents, or so many as the profile takes: those that hold answers first."""
     if size.own_documents is None or len(documents) <= size.own_documents:
         return list(documents)
-    gold = {name for question in questions for name in question.documents}
-    ranked = sorted(documents, key=lambda d: (d.id not in gold, hashlib.sha256(d.id.encode()).digest()))
+    asked = [question for question in questions if question.answers and not question.choices]
+    gold = {name for question in asked for name in question.documents}
+    open_ones = [question for question in asked if not question.documents]  # nobody said where their answer stands
+    holding = {d.id for d in documents if any(contains(d.text, question.answers) for question in open_ones)}
+    ranked = sorted(
+        documents, key=lambda d: (d.id not in gold, d.id not in holding, hashlib.sha256(d.id.encode()).digest())
+    )
     kept = {document.id for document in ranked[: max(size.own_documents, len(gold))]}
+    chosen = [document for document in documents if document.id in kept]
+    lost = sum(not any(contains(d.text, question.answers) for d in chosen) for question in open_ones)
+    missing = f"; of {lost} questions none of these states the answer word for word" if lost else ""
     notes.append(
         f"The {size.name} profile takes {len(kept)} of the {len(documents)} documents, those that hold the answers "
-        "among them. Finding these among so few is easier than among all: take another profile before you conclude."
+        f"among them{missing}. Finding these among so few is easier than among all: take another profile before you "
+        "conclude."
     )
-    return [document for document in documents if document.id in kept]
+    return chosen
 
 
 def _document_files(documents: Sequence[Document]) -> dict[str, str]:
@@ -179,18 +206,12 @@ def _question_files(sets: Mapping[str, Sequence[Question]]) -> dict[str, str]:
     return {f"questions/{name}.jsonl": _lines([asdict(question) for question in each]) for name, each in sets.items()}
 
 
-def _pair_files(pairs: Sequence[Example], notes: list[str]) -> dict[str, str]:
-    if len(pairs) < LEAST_PAIRS:
-        notes.append(
-            f"{len(pairs) or 'No'} labelled pairs; {LEAST_PAIRS} are the least for customization and few_shot."
-        )
-        return {}
-    held = {pair.id for pair in sample(pairs, min(HELD_OUT, max(1, len(pairs) // 10)))}
-    parts = {"train": [p for p in pairs if p.id not in held], "validation": [p for p in pairs if p.id in held]}
+def _pair_files(learned: Sequence[Pair], watched: Sequence[Pair]) -> dict[str, str]:
     keys = ("id", "task", "prompt", "response")
     return {
-        f"instructions/answers.{part}.jsonl": _lines([{key: getattr(pair, key) for key in keys} for pair in each])
-        for part, each in parts.items()
+        f"instructions/answers.{part}.jsonl": _lines([{key: getattr(pair, key) for key in keys} for pair, _ in each])
+        for part, each in (("train", learned), ("validation", watched))
+        if learned
     }
 
 

@@ -66,8 +66,8 @@ def read_questions(
             continue
         _check_answers(answers, columns.found["answers"], where)
         gold = _gold(cells.get("documents"), names, where, columns.found.get("documents", ""), "questions")
-        if not gold and cells.get("context"):
-            passage = " ".join(str(cells["context"]).split())
+        passage = " ".join(str(cells.get("context") or "").split())
+        if not gold and passage:
             gold = tuple(id for id, text in texts.items() if passage in text)
             lost += not gold
         questions[id] = Question(id, "facts_heldout", prompt, answers, gold)

@@ -24,6 +24,7 @@ def run_own_study(
     columns: Mapping[str, str],
     out: Path | None,
     model: str,
+    vector_store: str | None = None,
 ) -> list[Result]:
     """Studies a folder of documents, and prints what was read, the comparison, what it bears and where its files lie.
 
@@ -37,6 +38,7 @@ def run_own_study(
         columns: Which column holds a field, such as {"questions.prompt": "Frage"}; the others are guessed.
         out: Where results go; None takes results/own.
         model: The foundation model's name.
+        vector_store: The URL of a Chroma server for the index; None keeps it in a folder.
 
     Returns:
         The results, each of them also a file.
@@ -47,7 +49,7 @@ def run_own_study(
     get_arms(names or [])
     own = prepare(documents, questions, pairs, profile, out, columns)
     print(*own.columns, *own.notes, sep="\n")
-    study = Study(own.folder, profile, seed, own.out / profile, model)
+    study = Study(own.folder, profile, seed, own.out / profile, model, vector_store=vector_store)
     wanted = list(ARMS) if names is None else names
     missing = left_out(wanted, study.dataset, study.question_sets)
     for arm, why in missing.items():

@@ -68,6 +68,8 @@ def pack(out: str | Path, root: Path = ROOT, compression: int = 1, progress: boo
     out = Path(out)
     if out.suffix != ".zip":
         raise KitError(f"a pack is a .zip file. Got {str(out)!r}")
+    if any(out.resolve().is_relative_to((Path(root) / part).resolve()) for part in PARTS):
+        raise KitError(f"{out} lies in a folder that is packed itself: give --out in another one")
     problems = [problem for name in MODELS for problem in verify(name)]
     if problems:
         raise KitError("\n".join(problems))

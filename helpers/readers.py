@@ -76,6 +76,8 @@ def _read_all(files: list[Path], folder: Path, max_bytes: int) -> list[Document]
                 documents.append(read_document(file, name, max_bytes))
         except DataError as fault:
             faults.append(str(fault))
+        except OSError as fault:
+            faults.append(f"{file} cannot be read: {fault.strerror or fault}. Mend that, or take it out of the folder.")
     if faults:
         raise DataError("\n".join(faults[:5] + [f"and {len(faults) - 5} more files"] * (len(faults) > 5)))
     return documents

@@ -81,11 +81,14 @@ def open_store(where: str | Path, collection: str = "documents", fresh: bool = F
     """
     url = urlsplit(str(where))
     on_server = url.scheme in ("http", "https")
+    try:
+        port = url.port or (443 if url.scheme == "https" else 80)
+    except ValueError as error:
+        raise KitError(f"{where} is no address of a server: {error}. Give it as http://127.0.0.1:8000") from error
     settings = chromadb.config.Settings(anonymized_telemetry=False)
     hnsw = {"space": "cosine", "ef_construction": 200, "ef_search": 200}
     try:
         if on_server:
-            port = url.port or (443 if url.scheme == "https" else 80)
             client = chromadb.HttpClient(str(url.hostname), port, ssl=url.scheme == "https", settings=settings)
         else:
             client = chromadb.PersistentClient(str(where), settings=settings)

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -175,7 +176,7 @@ def hub_rows(name: str, limit: int, server: str = HUB) -> Rows:
             rows += [(f"{name} ({split['split']}): row {each['row_idx']}", each["row"]) for each in page]
             if len(page) < HUB_PAGE:
                 break
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{name!r} is no file here, and the Hub did not give a data set of that name ({error}). Check the path, or "
             "id and network; or download the questions and give the file: with a file nothing needs a network."

@@ -121,9 +121,16 @@ class KitTrainer(Trainer):
                 f"the loss of step {self.state.global_step + 1} is {loss.item()}: the training has come apart. "
                 f"Lower the learning rate (now {self.args.learning_rate:g}) and train again."
             )
-        if self.model.training:
-            self.tokens += int((inputs["segments"] != PADDING).sum()) * self.args.world_size
         return found
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
+        """Labelled tokens of a whole batch, over its parts and all processes; the Trainer itself looks for `labels`."""
+        labelled = sum(int((batch["shift_labels"] != IGNORED).sum()) for batch in batch_samples)
+        real = sum(int((batch["segments"] != PADDING).sum()) for batch in batch_samples)
+        counts = torch.tensor([[labelled, real]], device=device)
+        labelled, real = self.accelerator.gather(counts).sum(0) if self.args.world_size > 1 else counts[0]
+        self.tokens += int(real)
+        return labelled
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Takes and logs the validation loss, and that of general text where some is watched."""
@@ -145,6 +152,8 @@ class KitTrainer(Trainer):
             batch = self._prepare_inputs(self.data_collator(rows))
             total += self.model(**batch, num_items_in_batch=1)["loss"].item()
             count += int((batch["shift_labels"] != IGNORED).sum())
+        if hasattr(self.model, "reshard"):  # FSDP leaves what no backward pass followed whole
+            self.model.reshard()
         return total / max(1, count)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

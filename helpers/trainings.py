@@ -32,15 +32,14 @@ from .records import TASKS, Example, KitError, Passage, Question
 
 Retrieve = Callable[[Sequence[str]], list[list[Passage]]]
 
-FOUR_REPORTS = 368  # one row of four reports costs a fifth less than two rows of 256, which hold two reports each
 SETTINGS = {
-    "triage": TrainSettings(Lora(16, 32), epochs=5, batch_size=1, max_length=FOUR_REPORTS),
+    "triage": TrainSettings(Lora(16, 32), epochs=5, batch_size=2),
     "answers": TrainSettings(Lora(32, 64), epochs=10, batch_size=2),
     "domain": TrainSettings(Lora(64, 64), learning_rate=3e-4, epochs=2, batch_size=2, replay=0.1),
     "domain+pairs": TrainSettings(
         None, 3e-4, epochs=6, pair_epochs=4, batch_size=1, replay=0.1, sentences=True, embeddings=False
     ),
-    "domain,triage": TrainSettings(Lora(64, 64), epochs=5, batch_size=1, max_length=FOUR_REPORTS),
+    "domain,triage": TrainSettings(Lora(64, 64), epochs=5, batch_size=2),
     "passages": TrainSettings(Lora(16, 32), epochs=1, batch_size=1, max_length=768, replay=0.15),
 }
 START = {"domain,triage": "domain"}  # these trainings go on from the weights of another

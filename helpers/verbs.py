@@ -133,7 +133,7 @@ def study(
 
         chosen = dict(pair.partition("=")[::2] for pair in columns.split(",") if pair.strip())
         names = None if arms is None else _names(arms)
-        run_own_study(names, profile, seeds[0], documents, questions, pairs, chosen, out, model)
+        run_own_study(names, profile, seeds[0], documents, questions, pairs, chosen, out, model, vector_store)
         return
     if questions is not None or pairs is not None or columns:
         raise KitError("--questions, --pairs and --columns belong to --documents: give the folder of documents too")

@@ -173,6 +173,8 @@ def test_the_hash_follows_names_and_contents_but_not_the_card(tmp_path):
     second = data_hash(tmp_path)
     written(tmp_path / "a", "one", name="x.txt")
     (tmp_path / "a" / "x.txt").rename(tmp_path / "a" / "y.txt")
-    assert len({first, second, data_hash(tmp_path)}) == 3
+    renamed = data_hash(tmp_path)
+    written(tmp_path / "a", "a document of that name", name="README.md")
+    assert len({first, second, renamed, data_hash(tmp_path)}) == 4
     with pytest.raises(DataError, match="no files to read here"):
         data_hash(tmp_path / "absent")

@@ -98,6 +98,13 @@ def test_perplexity_is_judged_by_its_ratio_over_texts(made):
         assert "a ratio of" in found.why and "texts" in found.why
 
 
+def test_where_one_seed_kept_no_texts_none_count(made):
+    (run,) = [r for r in made if (r.arm, r.question_set) == ("base", "terms")]
+    bare = replace(run, seed=8, metrics={"perplexity": 9.0})
+    (read,) = losses_of([run, bare], "base", "terms")
+    assert read == (pytest.approx((math.log(run.metrics["perplexity"]) + math.log(9.0)) / 2), 1)
+
+
 def test_a_perplexity_without_its_texts_decides_nothing(made):
     entry = next(e for e in load_expectations() if e.id == "adaptation-perplexity")
     bare = [replace(r, metrics={k: v for k, v in r.metrics.items() if k != "text_losses"}) for r in made]

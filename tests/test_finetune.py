@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -100,6 +101,16 @@ def test_what_is_forgotten_is_watched_from_before_the_first_step(tiny, tmp_path)
     assert watched and [m.step for m in watched] == [m.step for m in whole.history if m.validation_loss is not None]
     assert watched[-1].validation_loss < whole.first["eval_loss"] and not unwatched.first
     assert all(moment.general_loss is None for moment in unwatched.history)
+
+
+def test_rows_do_not_reach_further_than_a_window_that_slides(tmp_path):
+    folder = make_tiny("Mistral", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"sliding_window": 64}), encoding="utf-8")
+    fm = load_model(folder, "cpu", "float32")
+    with pytest.raises(KitError, match="layers see 64 tokens"):
+        train(fm, TEXTS_ONLY, replace(SETTINGS, epochs=1), tmp_path / "run")
+    assert train(fm, TEXTS_ONLY, replace(SETTINGS, epochs=1, max_length=64), tmp_path / "short").hash
 
 
 def test_validation_loss_is_reported(tiny, tmp_path):

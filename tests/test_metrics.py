@@ -111,7 +111,8 @@ def test_a_fact_is_right_when_it_is_named_and_no_other_value_is():
     assert score(question, "31", *others)[0] == 1
     assert score(question, "Channel 31, not channel 40", *others) == (0.0, "names another value too: channel 40")
     assert score(question, "Maren Holloway is on channel 31", *others)[0] == 0
-    assert score(question, "channel 317", *others) == (0.0, "the answer is not in the reply")
+    assert score(question, "channel 317", *others) == (0.0, "names another value instead: channel 317")
+    assert score(question, "channel 318", *others) == (0.0, "the answer is not in the reply")
     assert score(question, "I do not know", *others) == (0.0, "abstains")
 
 

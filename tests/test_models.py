@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
 import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import make_tiny, run_python
+from transformers import AutoTokenizer
 
 from helpers import devices, fetch, generation, models, prompts
 from helpers.fetch import EMBEDDING_MODEL, FOUNDATION_MODEL, MANIFEST, MODELS, ModelSource, model_folder
@@ -329,3 +332,39 @@ def test_a_machine_in_words_tells_its_speed_where_it_is_known():
     assert devices.describe(old) == "Abacus, 2 cores, 8 GiB of memory, no accelerator" and devices.speed(old) is None
     timed = old | {"gflops": {"float32": 74.8, "bfloat16": 11.1}}
     assert devices.describe(timed).endswith("no accelerator, 75 GFLOP/s")
+
+
+# ---- models of other kinds
+
+
+def test_a_template_that_drops_the_system_message_does_not_take_it(tiny):
+    dropping = "{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}{% endfor %}"
+    fm = dataclasses.replace(tiny, tokenizer=copy.deepcopy(tiny.tokenizer))
+    fm.tokenizer.chat_template = dropping
+    assert not fm.takes_system and prompts.SYSTEM in fm.chat("Who?")
+
+
+def test_a_template_that_asks_for_the_day_is_given_the_same_one(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "dated")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = (
+        "{{ strftime_now('%d %B %Y') }}{% if enable_thinking %}think{% endif %}{{ messages[0]['content'] }}"
+    )
+    tokenizer.save_pretrained(folder)
+    text = models.load_model(folder, device="cpu", dtype="float32").chat("Who?")
+    assert text.startswith(models.DATE) and "think" not in text
+
+
+def test_models_of_several_parts_or_with_states_are_refused_by_name(tmp_path):
+    from transformers import Gemma3Config, LlamaConfig
+
+    for config, said in ((Gemma3Config(), "made of several models"), (_with_states(), "keep a state")):
+        with pytest.raises(KitError, match=said):
+            models._check_kind(SimpleNamespace(config=config), "a model")
+    models._check_kind(SimpleNamespace(config=LlamaConfig()), "a model")
+
+
+def _with_states():
+    from transformers import Lfm2Config
+
+    return Lfm2Config(num_hidden_layers=2, layer_types=["conv", "full_attention"])

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, write
+from conftest import ROOT, TOPICS, write
 
 from helpers import profiles
 from helpers.data import open_dataset
@@ -104,6 +104,27 @@ def test_sets_leaks_and_held_out_parts(tmp_path, folder, questions, pairs):
     assert len(dataset.questions("general")) > 50
 
 
+def test_without_enough_pairs_no_fact_counts_as_trained(tmp_path, folder, questions):
+    told = [f"When was the {topic} painted by the crew?,{1900 + n}" for n, topic in enumerate(TOPICS[:3])]
+    few = write(tmp_path / "few.csv", "prompt,response\n" + "\n".join(told) + "\n")
+    own = prepare(folder, questions, few, out=tmp_path / "out")
+    dataset = open_dataset(own.folder)
+    assert "facts_trained" not in dataset.question_sets and len(dataset.questions("facts_heldout")) == len(TOPICS)
+    assert any("3 labelled pairs; 8 are the least" in note for note in own.notes)
+
+
+def test_a_sample_keeps_the_documents_that_hold_the_answers(tmp_path):
+    documents = tmp_path / "many"
+    for number in range(130):
+        write(documents / f"d{number:03}.md", f"# Paper {number}\n\nThe code of paper {number} is K-{number + 5000}.")
+    rows = "".join(f"What is the code of paper {n}?,K-{n + 5000}\n" for n in range(0, 40, 10))
+    asked = write(tmp_path / "q.csv", "question,answer\n" + rows + "Who wrote paper 7?,nobody of that name\n")
+    own = prepare(documents, asked, profile="quick", out=tmp_path / "out")
+    texts = " ".join(document.text for document in read_documents(own.folder / "documents"))
+    assert all(f"K-{n + 5000}." in texts for n in range(0, 40, 10))
+    assert any("of 1 questions none of these states the answer" in note for note in own.notes)
+
+
 def test_the_same_data_make_the_same_folder_and_others_another(tmp_path, folder, questions):
     first, again = (prepare(folder, questions, out=tmp_path / "out") for _ in range(2))
     assert first.folder == again.folder and first.out.name.startswith("mine-")
@@ -149,3 +170,6 @@ def test_the_kits_own_folder_is_as_its_card_says(tmp_path):
     for question in heldout + trained:
         assert contains(documents[question.documents[0]], question.answers[:1]), question
     assert not set(own.notes), "nothing is left out of it"
+    learned = {normalise(pair.response) for pair in dataset.examples("answers")}
+    for question in trained:
+        assert learned & {normalise(answer) for answer in question.answers}, "a trained fact was learned from"

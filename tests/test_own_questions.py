@@ -75,6 +75,12 @@ def test_every_format_of_questions_says_the_same(tmp_path, folder):
     assert (question.answers, question.documents, other.answers) == (("1900",), ("heron.md",), ())
 
 
+def test_an_empty_passage_names_no_document(tmp_path, folder):
+    asked = [{"question": "When?", "answer": "1900", "context": " "}, {"question": "Who?", "answer": "the crew"}]
+    own = prepare(folder, write(tmp_path / "q.jsonl", "\n".join(map(json.dumps, asked))), out=tmp_path / "out")
+    assert [q.documents for q in open_dataset(own.folder).questions("facts_heldout")] == [(), ()]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

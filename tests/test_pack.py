@@ -143,6 +143,11 @@ def test_a_full_disk_leaves_no_half_of_a_pack(tmp_path):
     assert (tmp_path / "kit.zip").read_bytes() == b"an earlier pack"
 
 
+def test_a_pack_is_not_written_where_it_would_pack_itself():
+    with pytest.raises(KitError, match="lies in a folder that is packed itself"):
+        pack(Path(wheels.__file__).parent / "kit.zip", progress=False)
+
+
 def test_a_pack_without_models_or_of_another_kind_is_refused(tmp_path, monkeypatch):
     with pytest.raises(KitError, match="a .zip file. Got"):
         pack(tmp_path / "kit.tar")

@@ -139,11 +139,13 @@ def test_sections_of_a_few_words_join_the_one_after_them(tmp_path: Path) -> None
         "last": f"# Pumps\n\n{long}\n\n## See\n\nValves.",
         "alone": "# Pumps\n\n## See\n\nValves.",
         "headings": "# Pumps\n\n## See",
+        "sibling": f"# Pumps\n\n## Call: Orla\n\n## Use\n\n{long}\n\n## End",
     }
     documents = [Document(name, "Pumps", text) for name, text in texts.items()]
     index, _ = build_index(documents, open_store(tmp_path), words_embedding(), progress=False)
     found = {node.ref_doc_id: (node.metadata["heading"], node.get_content()) for node in index.nodes}
-    assert len(found) == 5 and len(index.nodes) == 6, "headings alone stay as they are"
+    assert len(found) == 6 and len(index.nodes) == 7, "headings alone stay as they are"
+    assert found["sibling"] == ("Pumps > Use", f"Call: Orla\n\n{long}\n\nEnd"), "no heading is lost"
     assert found["before"] == ("Pumps", f"site::pumps\n\n{long}")
     assert found["chain"] == ("Pumps > Use", f"See\nValves.\n\nAlso\nPipes.\n\n{long}")
     assert found["last"] == ("Pumps", f"{long}\n\nSee\nValves.")

@@ -171,6 +171,27 @@ def test_a_duplicate_id_names_both_files(tmp_path: Path) -> None:
         read_documents(tmp_path)
 
 
+def test_a_file_that_may_not_be_read_is_told_of_with_the_others(tmp_path: Path, monkeypatch) -> None:
+    write(tmp_path, "empty.md", "")
+    closed = write(tmp_path, "closed.md", MANUAL)
+    read = Path.read_bytes
+
+    def refusing(path: Path) -> bytes:
+        if path == closed:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    with pytest.raises(DataError, match=r"closed\.md cannot be read: Permission denied.*\n.*empty\.md is empty"):
+        read_documents(tmp_path)
+
+
+@pytest.mark.parametrize("id", ["''", ".", "/"])
+def test_an_id_must_hold_a_name(tmp_path: Path, id: str) -> None:
+    with pytest.raises(DataError, match=r"a\.md: the front matter's `id` must hold a name"):
+        read_document(write(tmp_path, "a.md", f"---\nid: {id}\n---\nText."))
+
+
 def test_unknown_endings_are_skipped_and_named(tmp_path: Path) -> None:
     write(tmp_path, "a.md", MANUAL)
     write(tmp_path, "sheet.xlsx", b"1")

@@ -11,28 +11,41 @@ import pytest
 import torch
 from conftest import ROOT, make_tiny
 from safetensors.torch import load_file
-from test_finetune import PAIRS_ONLY, SETTINGS
+from test_finetune import PAIRS_ONLY, SETTINGS, TEXTS_ONLY
 
-from helpers.finetune import read_tuned, train
+from helpers.finetune import Material, read_tuned, train
 from helpers.models import load_model
-from helpers.records import KitError
+from helpers.records import Example, KitError
 from helpers.trainer import Listener
 
 WHOLE = replace(SETTINGS, lora=None, learning_rate=0.003)
 FROZEN = replace(WHOLE, embeddings=False)  # the token embeddings stay as they are
 PARTS = replace(SETTINGS, batch_size=4, accumulation=2)
+ONE_A_ROW = replace(SETTINGS, epochs=3, max_length=64)
+UNEVEN = Material(  # an odd number of rows, so that one process gets a blank one, and labels in very different numbers
+    pairs=tuple(Example(f"u{i}", "answers", f"Say {i}.", " ".join(["tide"] * (1 + 7 * (i % 3)))) for i in range(7))
+)
+WATCHED = replace(TEXTS_ONLY, validation_texts=TEXTS_ONLY.texts[:2], general_texts=("Rain falls on hills.",) * 3)
+CASES = {  # settings, whether in shards, and what is learned from
+    "ddp": (SETTINGS, False, PAIRS_ONLY),
+    "uneven": (ONE_A_ROW, False, UNEVEN),
+    "lora": (SETTINGS, True, PAIRS_ONLY),
+    "parts": (PARTS, True, PAIRS_ONLY),
+    "whole": (WHOLE, True, PAIRS_ONLY),
+    "frozen": (FROZEN, True, PAIRS_ONLY),
+    "watched": (WHOLE, True, WATCHED),
+}
 SCRIPT = """
 import sys
 sys.path[:0] = [{root!r}, {tests!r}]
 import torch
 torch.set_num_threads(1)
-from test_sharding import FROZEN, PAIRS_ONLY, PARTS, SETTINGS, WHOLE, stopping, train
+from test_sharding import CASES, PAIRS_ONLY, WHOLE, stopping, train
 from helpers.finetune import TrainingStopped
 from helpers.models import load_model
 fm = load_model({model!r}, "cpu", "float32")
-for name, settings, fsdp in (("ddp", SETTINGS, False), ("lora", SETTINGS, True), ("parts", PARTS, True),
-                             ("whole", WHOLE, True), ("frozen", FROZEN, True)):
-    train(fm, PAIRS_ONLY, settings, {out!r} + "/" + name, fsdp=fsdp)
+for name, (settings, fsdp, material) in CASES.items():
+    train(fm, material, settings, {out!r} + "/" + name, fsdp=fsdp)
 for name in ("resumed", "handed"):
     try:
         train(fm, PAIRS_ONLY, WHOLE, {out!r} + "/" + name, listener=stopping(5), fsdp=True)
@@ -84,18 +97,23 @@ def assert_same(two: Path, one: Path) -> None:
     assert not (two / "checkpoints").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [("ddp", SETTINGS), ("lora", SETTINGS), ("parts", PARTS), ("whole", WHOLE), ("frozen", FROZEN), ("resumed", WHOLE)],
-)
-def test_two_processes_make_the_weights_of_one(two, model, tmp_path, name, settings):
+@pytest.mark.parametrize("name", [*CASES, "resumed"])
+def test_two_processes_make_the_weights_of_one(two, model, tmp_path, name):
     fm = load_model(model, "cpu", "float32")
-    made = train(fm, PAIRS_ONLY, settings, tmp_path / "one")
+    settings, _, material = CASES.get(name, CASES["whole"])
+    made = train(fm, material, settings, tmp_path / "one")
     assert_same(two / name, made.folder)
     tuned = read_tuned(two / name)
     assert tuned.whole == (settings.lora is None)
     assert tuned.effort.trainable_parameters == made.effort.trainable_parameters
-    assert tuned.effort.tokens_seen == pytest.approx(made.effort.tokens_seen, rel=0.05)
+    assert tuned.effort.tokens_seen == made.effort.tokens_seen
+
+
+def test_parts_of_a_batch_weigh_as_many_labels_as_they_hold(model, tmp_path):
+    fm = load_model(model, "cpu", "float32")
+    whole, parts = (train(fm, UNEVEN, replace(ONE_A_ROW, accumulation=n), tmp_path / str(n)).folder for n in (1, 2))
+    for name, tensor in weights(whole).items():
+        torch.testing.assert_close(weights(parts)[name], tensor, rtol=1e-2, atol=2e-3)
 
 
 def test_one_process_goes_on_from_a_checkpoint_that_two_left_in_shards(two, model, tmp_path):

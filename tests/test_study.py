@@ -121,6 +121,20 @@ def test_what_an_interrupted_index_took_counts(small_world, tmp_path):
     assert dataset_index(*wanted)[1:] == (report, effort), "a later call gives them again"
 
 
+def test_an_update_that_was_not_recorded_is_made_and_measured_again(small_world, tmp_path, monkeypatch):
+    wanted = (tmp_path, open_dataset(small_world), words_embedding(), RagSettings(), True, False)
+    with monkeypatch.context() as patch:
+        patch.setattr("helpers.indexing.results.write_text", _no_room)
+        with pytest.raises(OSError, match="no room"):
+            dataset_index(*wanted)
+    _, report, effort = dataset_index(*wanted)
+    assert report.reembedded > 0 and effort.documents == report.reembedded
+
+
+def _no_room(*_):
+    raise OSError("no room")
+
+
 def test_the_index_can_lie_on_a_server(study, server, tmp_path):
     served = study(tmp_path / "served", vector_store=server)
     embedded = study(tmp_path / "embedded")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from conftest import make_tiny
@@ -53,5 +55,15 @@ def test_another_kind_of_attention_reads_with_padding_and_answers_alike(tmp_path
     sliding = load_model(make_tiny("Mistral", tmp_path), device="cpu", dtype="float32")
     assert not unpadded.reads(sliding.model)
     prompts = [sliding.chat(question) for question in QUESTIONS]
+    together = [one.text for one in generation.generate(sliding, prompts, 6, 3)]
+    assert together == [generation.generate(sliding, [prompt], 6, 1)[0].text for prompt in prompts]
+
+
+def test_a_window_that_slides_sees_no_padding(tmp_path):
+    folder = make_tiny("Mistral", tmp_path)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"sliding_window": 48}), encoding="utf-8")
+    sliding = load_model(folder, device="cpu", dtype="float32")
+    prompts = [sliding.chat("The tide turns. " * count + QUESTIONS[0]) for count in (20, 24, 32)]
     together = [one.text for one in generation.generate(sliding, prompts, 6, 3)]
     assert together == [generation.generate(sliding, [prompt], 6, 1)[0].text for prompt in prompts]

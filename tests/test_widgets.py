@@ -274,6 +274,12 @@ def test_every_arm_answers_with_its_sources_and_verdict(tiny, index, question, d
     assert shown.count("✗") == 2  # random weights know nothing
 
 
+def test_questions_that_begin_alike_are_all_in_the_list(tiny):
+    alike = [Question(f"q{n}", "facts_heldout", "word " * 40 + str(n), ("x",)) for n in range(3)]
+    panel = widgets.answer_comparer({"base": Assistant(tiny)}, alike)
+    assert len(panel.controls["chosen"].options) == 4 and list(panel.questions.values()) == alike
+
+
 def test_a_question_of_ones_own_is_answered_and_not_scored(tiny, question):
     panel = widgets.answer_comparer({"base": Assistant(tiny)}, [question])
     panel.controls["chosen"].value = panel.controls["chosen"].options[-1]
@@ -327,6 +333,9 @@ def test_an_arm_whose_change_nobody_measured_is_named_and_left_out(made):
     panel.controls["changes"].value = 0
     assert "nobody measured" not in panel.result.value and "rag" in panel.result.value
     assert 'alt="Monthly cost' in panel.static()
+    nothing = widgets.cost_explorer([r for r in made if r.question_set == "facts_heldout"])
+    assert "nobody measured a change of theirs" in nothing.result.value and "cheapest" not in nothing.result.value
+    assert "nobody measured" in nothing.static()
     untimed = [replace(r, metrics={}) for r in made]
     with pytest.raises(DataError, match="no arm was timed"):
         widgets.cost_explorer(untimed)

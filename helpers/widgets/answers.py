@@ -27,7 +27,7 @@ class AnswerComparer(Panel):
         if not assistants:
             raise KitError("there is no assistant to ask: hand over at least one, by its arm's name")
         self.assistants, self.rivals = dict(assistants), dict(values or {})
-        self.questions = {f"{q.set}: {q.prompt}"[:140]: q for q in questions}
+        self.questions = {f"{number}. {q.set}: {q.prompt}"[:140]: q for number, q in enumerate(questions, 1)}
         options = [*self.questions, OWN]
         super().__init__(
             "One question, every arm",

@@ -53,6 +53,13 @@ class CostExplorer(Panel):
 
     def _draw(self, queries: int, changes: int, label: float, machine: float, months: int, hosted: bool) -> str:
         found, unknown = self._known(label, machine, changes)
+        missing = (
+            f"<p>Left out, since nobody measured a change of theirs: {escape(', '.join(unknown))}.</p>"
+            if unknown
+            else ""
+        )
+        if not found:
+            return f"{missing}<p>With no change of documents a month, their cost can be told.</p>"
         lines, rings = self._lines(found, changes, months, hosted)
         chart = line_chart(
             lines, "queries a month", "cost of a month, $", True, rings, float(queries),
@@ -65,11 +72,6 @@ class CostExplorer(Panel):
         if rings:
             meets = "; ".join(f"at {text} queries a month" for _, _, text in rings)
             sentence = f"The cheapest arm (beside base) changes {meets}."
-        missing = (
-            f"<p>Left out, since nobody measured a change of theirs: {escape(', '.join(unknown))}.</p>"
-            if unknown
-            else ""
-        )
         note = "<p>Prices are assumptions that you set; seconds, tokens and labels were measured.</p>"
         head = ["arm", "cost of the month, $", "a change of documents"]
         return f"{chart}<p><b>{sentence}</b></p>{table(caption, head, rows)}{missing}{note}"
@@ -104,6 +106,8 @@ class CostExplorer(Panel):
             return super().static()
         now = self.shown
         found, _ = self._known(now["label"], now["machine"], now["changes"])
+        if not found:
+            return super().static()
         lines, rings = self._lines(found, now["changes"], now["months"], now["hosted"])
         monthly = {arm: [y for _, y in line] for arm, line in lines.items()}
         ax = plots.break_even_lines(monthly, list(QUERIES), [(x, y) for x, y, _ in rings])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from .. import plots
+from .. import locks, plots
 from ..assistant import Assistant
 from ..finetune import Lora, Material, TrainingStopped, TrainSettings, train
 from ..models import load_model
@@ -95,6 +95,9 @@ class TrainingPanel(Panel):
         if len(self.pairs) < 2:
             self.fail("There are no labelled pairs to learn from: hand over at least two.")
             return
+        for other in _panels:
+            if other is not self:
+                other.halt.set()  # one training at a time
         wanted = self.values
         self.halt.clear()
         self.curve, self.answers = [], []
@@ -149,9 +152,9 @@ class TrainingPanel(Panel):
                 max_length=self.max_length,
             )  # fmt: skip
             listener = Listener(self._follower(epoch, epochs, done), self.halt.is_set)
-            made = train(
-                self.fm, Material(pairs=pairs), settings, self.place(wanted) / f"epoch-{epoch}", before, listener
-            )
+            folder = self.place(wanted) / f"epoch-{epoch}"
+            with locks.held(folder):  # a panel that was told to end may still be in its last step there
+                made = train(self.fm, Material(pairs=pairs), settings, folder, before, listener)
             self.curve = [point for point in self.curve if point[0] <= done]
             self.curve += [(done + moment.step, moment.loss) for moment in made.history]
             done, before = done + made.history[-1].steps, made.folder
