@@ -2,7 +2,7 @@
 
     python benchmarks/retrieval_scale.py --json                    # 1,000, 10,000 and 100,000 chunks
     python benchmarks/retrieval_scale.py --quick                   # 1,000 and 10,000
-    python benchmarks/retrieval_scale.py --sweep --sizes 100000    # and recall for other search widths
+    python benchmarks/retrieval_scale.py --sweep --sizes 100000    # and recall for other neighbours and widths
 
 The vectors are made, not embedded, since embedding 100,000 chunks would take long: every chunk of Tidewater's documents
 and corpus is embedded, and all further ones are copies of these with Gaussian noise of length `NOISE` added, at unit
@@ -42,7 +42,7 @@ SEED = 7
 K = 5
 RECALL = 0.98
 PLACES = ("embedded", "server")
-WIDTHS = (50, 100, 200, 400, 800)
+WIDTHS, NEIGHBOURS = (200, 400, 800), (16, 32, 64, 100)  # what a sweep tries
 SETS = ("facts_trained", "facts_heldout")
 START_S = 60
 BATCH = 2_000
@@ -81,8 +81,10 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
     """Fills a store, embedded or on a server, and says how long that took."""
     from llama_index.core.schema import TextNode
 
+    from helpers import store as stores
     from helpers.store import open_store
 
+    stores.HNSW["max_neighbors"] = job.get("neighbours", stores.HNSW["max_neighbors"])
     vectors, texts = np.load(job["vectors"]), json.loads(Path(job["texts"]).read_text(encoding="utf-8"))
     store = open_store(job["where"], fresh=True)
     seconds = []
@@ -208,8 +210,12 @@ def measure(sizes: list[int], repeats: int, sweep: bool, embedder: Any, most: in
             here = common | {"where": str(where)}
             record[f"embedded_{size}"] = _steps(here, "build", "query") | {"disk_bytes": folder_bytes(where)}
             if sweep:
-                found = {str(width): _steps(here | {"width": width}, "widen", "query") for width in WIDTHS}
-                record[f"embedded_{size}"]["sweep"] = found
+                record[f"embedded_{size}"]["sweep"] = {
+                    f"{neighbours} neighbours": _swept(
+                        common | {"where": str(folder / f"swept-{neighbours}")}, neighbours
+                    )
+                    for neighbours in NEIGHBOURS
+                }
             with server(folder / f"server-{size}") as (url, process):
                 record[f"server_{size}"] = _steps(common | {"where": url}, "build", "query")
                 family = [process, *process.children(recursive=True)]
@@ -222,6 +228,12 @@ def measure(sizes: list[int], repeats: int, sweep: bool, embedder: Any, most: in
     record["exact_share_of_limit"] = least / large["exact_p50_s"]
     agree = all(record[f"{place}_{size}"]["recall_5"] >= RECALL for place in PLACES for size in sizes)
     return large["against_exact"] | {"agree": agree} | record
+
+
+def _swept(job: dict[str, Any], neighbours: int) -> dict[str, Any]:
+    """An index with so many neighbours, searched with each width."""
+    made = _steps(job | {"neighbours": neighbours}, "build") | {"disk_bytes": folder_bytes(Path(job["where"]))}
+    return made | {f"width {width}": _steps(job | {"width": width}, "widen", "query") for width in WIDTHS}
 
 
 def _steps(job: dict[str, Any], *names: str) -> dict[str, Any]:

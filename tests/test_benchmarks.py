@@ -217,6 +217,7 @@ def test_made_vectors_are_the_real_ones_first_and_their_neighbours_after():
 def test_search_is_measured_embedded_and_on_a_server(embedder, capsys, monkeypatch):
     scale = script("retrieval_scale")
     monkeypatch.setattr(scale, "WIDTHS", (77,))
+    monkeypatch.setattr(scale, "NEIGHBOURS", (24,))
     record = scale.measure([60], repeats=1, sweep=True, embedder=embedder, most=24)
     assert scale.finish("retrieval_scale", record, arguments()) == 0
     shown = printed(capsys)
@@ -225,8 +226,10 @@ def test_search_is_measured_embedded_and_on_a_server(embedder, capsys, monkeypat
         assert shown[place]["recall_5"] >= 0.98 and shown[place]["query_p50_s"] <= shown[place]["query_p95_s"]
         assert shown[place]["memory_bytes"] > 0 and shown[place]["build_s"] > 0
     assert shown["embedded_60"]["settings"]["ef_search"] > 0
-    for width, one in shown["embedded_60"]["sweep"].items():
-        assert one["settings"]["ef_search"] == int(width) and one["recall_5"] >= 0.98
+    (swept,) = shown["embedded_60"]["sweep"].values()
+    settings = swept["width 77"]["settings"]
+    assert (settings["max_neighbors"], settings["ef_search"]) == (24, 77) and swept["width 77"]["recall_5"] >= 0.98
+    assert swept["disk_bytes"] > 0 and shown["embedded_60"]["settings"]["max_neighbors"] != 24
 
 
 # ---- start-up
