@@ -31,7 +31,8 @@ def training_curve(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
     if not moments:
         raise DataError("the training has not reported a step yet: there is no curve to draw")
     ax = new_axes(ax, height=2.8)
-    ax.plot([m.step for m in moments], [m.loss for m in moments], color=TRAINING, label="training")
+    dot = "." if len(moments) < 3 else ""  # a line of one point is not seen
+    ax.plot([m.step for m in moments], [m.loss for m in moments], marker=dot, color=TRAINING, label="training")
     top = max(m.loss for m in moments)
     for name, look, label in (("validation_loss", "o--", "validation"), ("general_loss", "s:", "general text")):
         taken = {m.step: getattr(m, name) for m in moments if getattr(m, name) is not None}
