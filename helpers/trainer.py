@@ -150,9 +150,7 @@ class KitTrainer(Trainer):
             rows = list(held[start : start + size])
             rows += [rows[-1].blank()] * (size - len(rows))  # one shape for all batches: compiled layers stay valid
             batch = self._prepare_inputs(self.data_collator(rows))
-            with torch.set_grad_enabled(
-                self.decisions["compile"]
-            ):  # compiled layers are made for steps, with gradients
+            with torch.set_grad_enabled(self.decisions["compile"]):  # as compiled layers are made: for steps
                 total += self.model(**batch, num_items_in_batch=1)["loss"].item()
             count += int((batch["shift_labels"] != IGNORED).sum())
         if hasattr(self.model, "reshard"):  # FSDP leaves what no backward pass followed whole
