@@ -10,7 +10,8 @@ retriever. `ratio` is scoring without context. Single questions are asked one at
 peer's first token is seen by a streamer that notes when each token came.
 
 The limit of one stream is memory: each token reads all weights once, so bandwidth over the weights' bytes is the most
-tokens a second that one answer can have. Batches read the weights once for several answers and may pass it.
+tokens a second that one answer can have; where the kit packs them in 16 bits (`helpers.few_rows`), these are counted.
+Batches read the weights once for several answers and may pass it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from measuring import DATASET, finish, memory_bandwidth, need, options, ratio, r
 from helpers import data, metrics, models, prompts
 from helpers.assistant import SHORT_ANSWER, Assistant
 from helpers.evaluate import sample
+from helpers.few_rows import packs
 from helpers.models import FoundationModel
 from helpers.records import Answer, Question
 
@@ -169,7 +171,8 @@ def measure(
 
     dataset = data.open_dataset(DATASET)
     questions = sample([question for name in SETS for question in dataset.questions(name)], count)
-    bandwidth, bytes_read = memory_bandwidth(), sum(p.numel() * p.element_size() for p in fm.model.parameters())
+    stored = sum(p.numel() * p.element_size() for p in fm.model.parameters())
+    bandwidth, bytes_read = memory_bandwidth(), min(stored, 2 * fm.parameters) if packs(fm) else stored
     most = bandwidth / bytes_read
     limit = {"what": "bytes read a second over the weights' bytes", "bytes_per_s": bandwidth, "weights": bytes_read}
     record: dict[str, Any] = {"limit": limit | {"tokens_per_s": most}}

@@ -245,12 +245,13 @@ def _score_tails(
 
 @torch.inference_mode()
 def text_losses(
-    fm: FoundationModel, texts: Sequence[str], window: int = 512, batch_size: int = 8, progress: bool = False
+    fm: FoundationModel, texts: Sequence[str], window: int = 512, batch_size: int = 4, progress: bool = False
 ) -> list[tuple[float, int]]:
     """The negative log-likelihood of each text, summed over its predicted tokens, and how many these are.
 
     Each text is read from its own beginning, in windows of `window` tokens, after one start token where the
-    tokenizer has one. A text of fewer than two tokens predicts nothing and has (0.0, 0).
+    tokenizer has one. A text of fewer than two tokens predicts nothing and has (0.0, 0). A batch's logits take
+    window x batch_size x vocabulary numbers: 0.4 GB in float32 as set, with a vocabulary of 49,152.
     """
     start = [fm.tokenizer.bos_token_id] if fm.tokenizer.bos_token_id is not None else []
     pieces, owner = [], []
@@ -264,14 +265,12 @@ def text_losses(
         for batch in batches([len(piece) for piece in pieces], batch_size):
             ids, mask = left_padded(fm, [pieces[i] for i in batch])
             logits = fm.model(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False).logits
-            losses = torch.nn.functional.cross_entropy(
-                logits[:, :-1].float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
-            ).view(len(batch), -1)
-            told = mask[:, :-1].bool()  # a prediction counts when the token it is made from is no padding
-            summed = losses.double().masked_fill(~told, 0.0).sum(-1).tolist()
-            for i, loss, count in zip(batch, summed, told.sum(-1).tolist(), strict=True):
-                totals[owner[i]] += loss
-                counts[owner[i]] += int(count)
+            for row, i in enumerate(batch):  # one by one: each needs two more copies of its logits
+                tokens = len(pieces[i]) - 1
+                told, wanted = logits[row, -tokens - 1 : -1].float(), ids[row, -tokens:]
+                losses = torch.nn.functional.cross_entropy(told, wanted, reduction="none")
+                totals[owner[i]] += float(losses.double().sum())
+                counts[owner[i]] += tokens
             bar.update(len(batch))
     synchronise(fm.device)
     return list(zip(totals, counts, strict=True))
