@@ -55,31 +55,40 @@ def synchronise(device: str) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Lets the process keep large blocks of memory that it frees, where the C library is glibc.
+    """Lets the process keep large blocks of memory that it frees, until `release_freed_memory`, where glibc is used.
 
     A training step frees and asks for the same gradients again and again. Without this each of them is made of fresh
     pages, which the system must fill with zeros first: 12 to 20 % of a step on two cores.
     """
+    _tune_malloc(mmap_threshold=1 << 30, trim_threshold=(1 << 31) - 1)
+
+
+def release_freed_memory() -> None:
+    """Gives freed memory back to the system: what cycles of objects held, and what `keep_freed_memory` kept.
+
+    From now on large blocks are given back as soon as they are freed, as glibc does by itself once it has met some.
+    """
+    import ctypes
+    import gc
+
+    gc.collect()
+    _tune_malloc(mmap_threshold=32 << 20, trim_threshold=64 << 20)
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError, TypeError):
+        return
+
+
+def _tune_malloc(mmap_threshold: int, trim_threshold: int) -> None:
+    """Sets from how many bytes on a block is mapped by itself, and how many may lie free at the heap's end."""
     import ctypes
 
     try:
         tune = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # another C library, or Windows
         return
-    for option, size in ((-3, 1 << 30), (-1, (1 << 31) - 1)):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+    for option, size in ((-3, mmap_threshold), (-1, trim_threshold)):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
         tune(option, size)
-
-
-def release_freed_memory() -> None:
-    """Gives freed memory back to the system: what cycles of objects held, and what `keep_freed_memory` kept."""
-    import ctypes
-    import gc
-
-    gc.collect()
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError, TypeError):
-        return
 
 
 def is_first_process() -> bool:
