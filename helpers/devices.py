@@ -68,11 +68,17 @@ def release_freed_memory() -> None:
 
     From now on large blocks are given back as soon as they are freed, as glibc does by itself once it has met some.
     """
-    import ctypes
     import gc
 
     gc.collect()
     _tune_malloc(mmap_threshold=32 << 20, trim_threshold=64 << 20)
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Gives the pages of freed memory back to the system, where glibc is used; what is kept stays kept."""
+    import ctypes
+
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError, TypeError):
