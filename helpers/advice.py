@@ -152,10 +152,11 @@ def _privacy(e: Evidence) -> str:
 
 
 def _sources(e: Evidence) -> str:
-    found = next((r.metrics["retrieval"] for r in e.results if r.arm == "rag" and "retrieval" in r.metrics), None)
-    return (
-        "" if found is None else f"the first passage is a right source for {found['hit_rate_1']:.0%} of the questions"
-    )
+    scored = {r.question_set: r.metrics["retrieval"] for r in e.results if r.arm == "rag" and "retrieval" in r.metrics}
+    if not scored:
+        return ""
+    asked = HELD if HELD in scored else next(iter(scored))
+    return f"on {asked}, the first passage is a right source for {scored[asked]['hit_rate_1']:.0%} of the questions"
 
 
 FIGURES = {

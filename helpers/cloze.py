@@ -6,6 +6,7 @@ an easy time, and nobody may ever want to know the answer. They show that the ma
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from .material import sentences
 from .records import Document, Question
 
 PART = "cloze"  # the part of a question set by which such questions are known
-ABOUT = 100  # about how many questions of each kind are made
+ABOUT = 100  # about how many questions of each kind are made, of at most so many documents
 WORDS = (8, 35)  # how long a sentence may be
 WORD = re.compile(r"[^\W\d_][\w'-]{4,}|\d[\d.,]*\d|\d+")
 HEADING = re.compile(r"#{1,6}\s+(.+?)\s*#*$")
@@ -25,7 +26,8 @@ def cloze_questions(documents: Sequence[Document]) -> list[Question]:
     """Makes questions out of documents; the same documents give the same questions.
 
     The gap is the rarest word or number of its sentence, by the number of documents that hold it; of each document
-    those sentences are taken whose gap is rarest.
+    those sentences are taken whose gap is rarest. Of more than `ABOUT` documents only so many are asked about, spread
+    over the list by the hashes of their ids.
 
     Args:
         documents: Any documents; short ones and those without whole sentences give no question.
@@ -35,8 +37,10 @@ def cloze_questions(documents: Sequence[Document]) -> list[Question]:
     """
     rarity = Counter(word for document in documents for word in {w.lower() for w in WORD.findall(document.text)})
     each = max(1, round(ABOUT / max(1, len(documents))))
-    made = []
-    for number, document in enumerate(documents):
+    made: dict[int, list[Question]] = {}
+    for number, document in sorted(enumerate(documents), key=lambda one: hashlib.sha256(one[1].id.encode()).digest()):
+        if len(made) == ABOUT:
+            break
         told = list(_sentences(document))
         gaps = [
             (rarity[word.lower()], place, word, text) for place, (_, text) in enumerate(told) for word in _gaps(text)
@@ -54,11 +58,12 @@ def cloze_questions(documents: Sequence[Document]) -> list[Question]:
                 (f'Under which heading of "{document.title}" does this stand? {text}', heading)
                 for heading, text in list(reversed(first_under.items()))[:each]
             ]
-        made += [
-            Question(f"cloze-{number + 1}-{n}", "facts_heldout", prompt, (answer,), (document.id,), part=PART)
-            for n, (prompt, answer) in enumerate(asked, 1)
-        ]
-    return made
+        if asked:
+            made[number] = [
+                Question(f"cloze-{number + 1}-{n}", "facts_heldout", prompt, (answer,), (document.id,), part=PART)
+                for n, (prompt, answer) in enumerate(asked, 1)
+            ]
+    return [question for _, questions in sorted(made.items()) for question in questions]
 
 
 def _sentences(document: Document) -> Iterator[tuple[str, str]]:

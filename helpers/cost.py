@@ -60,7 +60,8 @@ class Cost:
 
     `computing` and `labels` are paid once, `storage` each month, `query` for each answer on the own machine, `hosted`
     for each answer of a hosted model with the same tokens, `change` each time that documents change. `change_measured`
-    is false where the first preparation is taken as the estimate; None where nobody measured a change.
+    is false where the first preparation is taken as the estimate; None where nobody measured a change. An arm that
+    takes nothing in has no `change` (None), though that is known (`change_measured` is false).
     """
 
     arm: str
@@ -76,9 +77,11 @@ class Cost:
         """All of it for one month; preparation is spread over `months`.
 
         Raises:
-            KitError: Documents change, and nobody measured what that takes this arm.
+            KitError: Documents change, and the arm takes nothing in, or nobody measured what that takes it.
         """
         if changes and self.change is None:
+            if self.change_measured is False:
+                raise KitError(f"{self.arm} takes no change in: its cost with changes cannot be told")
             raise KitError(f"what a change costs {self.arm} was not measured: run the study on the set `updates`")
         prepared = (self.computing + self.labels) / months + self.storage
         return prepared + queries * (self.hosted if hosted else self.query) + changes * (self.change or 0.0)
@@ -230,7 +233,9 @@ def as_rows(found: Mapping[str, Cost]) -> list[dict[str, Any]]:
 def _cost(arm: str, asked: Sequence[Result], seconds: float, update: dict[str, Any], prices: Prices) -> Cost:
     effort, (read, written) = asked[0].effort, _tokens(asked)
     hour = prices.machine_per_hour / 3600
-    change = update.get("effort")
+    change, measured = update.get("effort"), bool(update.get("measured", True)) if update else None
+    if change is not None and not measured and not change["wall_s"]:  # neither an index nor weights to make anew
+        change = None
     hosted = (read * prices.hosted_input_per_million + written * prices.hosted_output_per_million) / 1e6
     return Cost(
         arm=arm,
@@ -240,7 +245,7 @@ def _cost(arm: str, asked: Sequence[Result], seconds: float, update: dict[str, A
         query=seconds * hour,
         hosted=hosted,
         change=None if change is None else change["wall_s"] * hour,
-        change_measured=None if change is None else bool(update.get("measured", True)),
+        change_measured=measured,
     )
 
 

@@ -111,13 +111,29 @@ def judge(
         One verdict an expectation, in their order.
     """
     wanted = load_expectations() if expectations is None else expectations
-    return [_judge_curve(e, curves or {}) if e.curve else _bearing(_judge(e, results), results) for e in wanted]
+    known = curves or {}
+    return [
+        _bearing(_judge_curve(e, known), _recorded_with(known.get(e.curve)))
+        if e.curve
+        else _bearing(_judge(e, results), _trained_with(e, results))
+        for e in wanted
+    ]
 
 
-def _bearing(found: Verdict, results: Sequence[Result]) -> Verdict:
+def _trained_with(e: Expectation, results: Sequence[Result]) -> set[str]:
+    """The profiles of the trainings that an expectation rests on."""
+    arms = {quantity.get("arm") for quantity in (e.first, e.second)}
+    return {r.profile for r in results if r.arm in arms and r.config.get("adapter")}
+
+
+def _recorded_with(curve: Curve | None) -> set[str]:
+    """The profile that a curve was recorded with; none where it says nothing of one."""
+    return {curve.about["profile"]} if curve is not None and "profile" in curve.about else set()
+
+
+def _bearing(found: Verdict, profiles: set[str]) -> Verdict:
     """Nothing is decided, either way, where trainings made a small part of their passes alone, as in quick."""
-    arms = {quantity.get("arm") for quantity in (found.expectation.first, found.expectation.second)}
-    short = {r.profile for r in results if r.arm in arms and r.config.get("adapter") and _share(r.profile) < 1}
+    short = {name for name in profiles if _share(name) < 1}
     if found.verdict not in ("held", "failed") or not short:
         return found
     part = min(map(_share, short))

@@ -125,6 +125,7 @@ def _trained(
         if watched:
             trainer.first = checkpoints.peek(work).get("first") or trainer.losses()
         trainer.train(resume_from_checkpoint=checkpoints.last(work))
+        trainer.check_weights()
     state = trainer.state
     if state.global_step < state.max_steps:
         raise TrainingStopped(f"stopped after {state.global_step} of {state.max_steps} steps; the same call goes on")

@@ -93,9 +93,12 @@ def time_arms(
 
 
 def summary(timings: Sequence[Timing]) -> dict[str, dict[str, dict[str, float] | None]]:
-    """Median and 95th percentile of each phase in seconds, by arm; None where a phase did not occur."""
+    """Median and 95th percentile of each phase in seconds, by arm; None where a phase did not occur.
+
+    They are taken over questions, each with the median of its rounds, as in `slower` and `in_turns`.
+    """
     return {
-        arm: {phase: spread(_values(timings, arm, phase)) for phase in PHASES}
+        arm: {phase: spread(list(by_question(timings, arm, phase).values())) for phase in PHASES}
         for arm in dict.fromkeys(timing.arm for timing in timings)
     }
 
@@ -173,6 +176,25 @@ def in_turns(results: Sequence[Result], folder: Path) -> list[Result]:
     return made
 
 
+def told(results: Sequence[Result], folder: Path) -> str:
+    """Which times `in_turns` gives, in a sentence: those of the turns, or those of the arms' own runs, and why.
+
+    Args:
+        results: Results that can be compared.
+        folder: Where they lie.
+
+    Raises:
+        DataError: The job cannot be read.
+    """
+    path = Path(folder) / FILE
+    took = {timing.arm for timing in read_timings(path, about(results))}
+    if took:
+        alone = dict.fromkeys(r.arm for r in results if "total_s" in r.metrics and r.arm not in took)
+        return "The arms were timed in turns." + (f" Timed in their own runs: {', '.join(alone)}." if alone else "")
+    made = f" {FILE} is about other results (an arm was added or trained anew) or another machine." * path.is_file()
+    return f"The arms were not timed in turns: the times are those of their own runs.{made}"
+
+
 def about(results: Sequence[Result]) -> dict[str, Any]:
     """What an interleaved job is made about: the experiment, the weights of each arm (first seed), and the machine."""
     tuned = sorted((r for r in results if "weights" in r.metrics), key=lambda r: -r.seed)  # the first one stays
@@ -193,10 +215,3 @@ def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timi
         arm, question.id, turn, answer.retrieval_s, answer.first_token_s, per_token, answer.total_s,
         answer.prompt_tokens, answer.new_tokens,
     )  # fmt: skip
-
-
-def _values(timings: Sequence[Timing], arm: str, phase: str) -> list[float]:
-    if phase not in PHASES:
-        raise DataError(f"there is no phase {phase!r}: choose one of {', '.join(PHASES)}")
-    found = [getattr(timing, phase) for timing in timings if timing.arm == arm]
-    return [seconds for seconds in found if seconds is not None]

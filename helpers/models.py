@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import adapters
-from .devices import choose_device, choose_dtype
+from .devices import choose_device, choose_dtype, trim_heap
 from .fetch import (
     EMBEDDING_MODEL,
     FOUNDATION_MODEL,
@@ -171,6 +171,7 @@ class FoundationModel:
                 self.active = None
                 self.tuned_exact = {key: few_rows.valid(self)} if few_rows.states(self) == put_in else {}
         few_rows.put_back(self, shipped)
+        trim_heap()  # what stood aside meanwhile left holes all over the heap
 
     def forget_exact(self) -> None:
         """Drops the copies of weights that `few_rows` made, for work that needs their memory; they are made again."""

@@ -4,7 +4,7 @@
     python -m helpers pages --check    # only looks; exit status 1 when something is out of date
 
 Such a part stands between `<!-- begin NAME -->` and `<!-- end NAME -->`, in Markdown files and in the first and last
-cell of each notebook. Minutes of reading are counted from words, minutes of running come from times.json.
+cell of each notebook; the time that it printed follows. Reading is counted from words, running comes from times.json.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .profiles import PROFILES
 from .records import DataError, KitError
 from .results import write_text
 from .run import ROOT, notebook_paths
-from .times import in_minutes, measured_on, read_times, running_minutes
+from .times import in_minutes, measured_on, read_times, retold, running_minutes
 
 WORDS_A_MINUTE = 200
 REFERENCE, FIGURE = "results/reference", "docs/comparison.png"
@@ -103,7 +103,8 @@ def to_the_comparison(found: list[Lesson], profile: str, times: dict[str, Any]) 
     return (
         f"From 00 to {COMPARISON} with the {profile} profile: {in_minutes(sum(each.reading for each in along))} of "
         f"reading and {in_minutes(sum(before))} of running, where {COMPARISON} opens on the results that came with the "
-        f"kit; {in_minutes(last)} more where it measures every arm anew."
+        "kit: with OWN = False in its first cell, or before you have run anything; otherwise it measures what is "
+        f"missing, {in_minutes(last)} more in the recorded run."
     )
 
 
@@ -123,7 +124,7 @@ def outdated(root: Path = ROOT) -> dict[Path, str]:
             text = put(text, name, body, path)
         new[path] = text
     for place, lesson in enumerate(found):
-        new[lesson.path] = _with_ways(lesson, way(found, place), times_line(lesson, times))
+        new[lesson.path] = _with_parts(lesson, way(found, place), times)
     return {path: text for path, text in new.items() if text != path.read_text(encoding="utf-8")}
 
 
@@ -264,23 +265,23 @@ def _lesson(path: Path) -> Lesson:
     return Lesson(path, title[1].rstrip("?"), reading_minutes(cells))
 
 
-def _with_ways(lesson: Lesson, links: str, minutes: str) -> str:
+def _with_parts(lesson: Lesson, links: str, times: dict[str, Any]) -> str:
     """A notebook's file with its generated parts; where a cell lacks the marks, they are put at its end."""
     notebook = json.loads(lesson.path.read_text(encoding="utf-8"))
-    for cell, name, body in (
-        (notebook["cells"][0], "times", f"{minutes}\n\n{links}"),
-        (notebook["cells"][-1], "way", links),
-    ):
+    for place, name, body in ((0, "times", f"{times_line(lesson, times)}\n\n{links}"), (-1, "way", links)):
+        cell = notebook["cells"][place]
         text = "".join(cell["source"])
         if f"<!-- begin {name} -->" not in text:
             text = f"{text.rstrip()}\n\n{PART.format(name, '')}"
         cell["source"] = put(text, name, body, lesson.path).splitlines(keepends=True)
+    for output in (output for cell in notebook["cells"] for output in cell.get("outputs", []) if "text" in output):
+        output["text"] = retold("".join(output["text"]), lesson.path.stem, times).splitlines(keepends=True)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
 def _plan(plan: dict[str, Any], found: list[Lesson], times: dict[str, Any]) -> str:
-    lines = [f"### {plan['title']}", "", plan["for"], "", _row("step", "how", "talk or reading", "running")]
-    lines.append(_row(*["---"] * 4))
+    head = [_row("step", "how", "talk or reading", "running"), _row(*["---"] * 4)]
+    lines = [f"### {plan['title']}", "", plan["for"], "", *head]
     total, unknown = 0.0, False
     for step in plan["steps"]:
         minutes, running = step_minutes(step, found, times)
@@ -290,10 +291,9 @@ def _plan(plan: dict[str, Any], found: list[Lesson], times: dict[str, Any]) -> s
         lines.append(_row(what, how, in_minutes(minutes), in_minutes(running) if "run" in step else "–"))
         total, unknown = total + minutes + (running or 0), unknown or running is None
     left = plan["minutes"] - round(total)
-    kept = (
-        f"Of {plan['minutes']} minutes, {round(total)} are taken and **{left} are left** for exercises and questions."
-    )
-    return "\n".join([*lines, "", kept + (" Runs that are not measured yet are not counted." if unknown else "")])
+    kept = f"{round(total)} are taken and **{left} are left** for exercises and questions."
+    note = " Runs that are not measured yet are not counted." if unknown else ""
+    return "\n".join([*lines, "", f"Of {plan['minutes']} minutes, {kept}{note}"])
 
 
 def _row(*cells: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .records import KitError
 from .results import write_text
@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 INJECTED = "injected-parameters"  # papermill's tag of the cell that it puts in; the committed notebook has none
 PASSING = ("execution", "papermill")  # metadata of one execution: times and statuses that would change every time
+LIVE = "application/vnd.jupyter.widget-view+json"  # a widget or a progress bar: nothing without the kernel that made it
 
 
 def publish(runs: Sequence[NotebookRun]) -> None:
     """Copies the outputs of executed copies into the notebooks that they were made from, counts from 1.
+
+    Outputs that only a running kernel can show are left out; see `lasting`.
 
     Raises:
         KitError: A run failed, or a notebook's cells were changed since it was executed; nothing is written then.
@@ -36,7 +39,7 @@ def publish(runs: Sequence[NotebookRun]) -> None:
         for cell, made in zip(original.cells, cells, strict=True):
             if cell.cell_type == "code":
                 count += 1
-                cell.outputs, cell.execution_count = made.outputs, count
+                cell.outputs, cell.execution_count = lasting(made.outputs), count
                 for output in cell.outputs:
                     if output.output_type == "execute_result":
                         output.execution_count = count
@@ -45,3 +48,8 @@ def publish(runs: Sequence[NotebookRun]) -> None:
         pairs.append((run.notebook, original))
     for path, notebook in pairs:
         write_text(path, nbformat.writes(notebook) + "\n")  # whole or not at all
+
+
+def lasting(outputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The outputs of a cell without its widgets, which a page shows as their source; their static parts stay."""
+    return [output for output in outputs if LIVE not in output.get("data", {})]

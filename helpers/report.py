@@ -18,7 +18,7 @@ from .comparable import read_comparable
 from .cost import Cost, Prices, costs, energy_kwh, load_prices, scaled
 from .curves import Curve, read_curves
 from .expectations import Expectation, Verdict, counts, judge
-from .latency import in_turns
+from .latency import in_turns, told
 from .records import Effort, Result
 from .results import write_text
 
@@ -42,7 +42,8 @@ def write_report(
         KitError: The file cannot be written.
     """
     results = in_turns(read_comparable(folder) if results is None else results, folder)
-    return write_text(Path(out), page(results, read_curves(folder), expectations=expectations))
+    made = page(results, read_curves(folder), expectations=expectations, timed=told(results, folder))
+    return write_text(Path(out), made)
 
 
 def page(
@@ -51,6 +52,7 @@ def page(
     prices: Prices | None = None,
     expectations: Sequence[Expectation] | None = None,
     note: str = "",
+    timed: str = "",
 ) -> str:
     """The report: tables and figures in one HTML page, with no script and nothing to fetch.
 
@@ -60,6 +62,7 @@ def page(
         prices: Those of the data file unless told otherwise.
         expectations: Those of the kit's own world unless told otherwise.
         note: A sentence on top, such as whose results these are.
+        timed: A sentence above the latency: which times are shown.
     """
     prices, compared = prices or load_prices(), compare.table(results)
     rows = textbook.measured(results, prices)
@@ -72,7 +75,7 @@ def page(
         ("Differences from RAG", _contrasts(results, "rag")),
         ("What was expected, and what came out", _expectations(judge(results, curves, expectations))),
         ("The textbook table, measured", textbook.as_html(rows)),
-        ("Latency, one question at a time", _drawn(figures.latency_figure, compared)),
+        ("Latency, one question at a time", _latency(compared, timed)),
         ("Quality against time", _drawn(figures.time_figure, compared)),
         ("Effort", _effort(compared, prices)),
         (
@@ -173,6 +176,11 @@ def _expectations(verdicts: Sequence[Verdict]) -> str:
     return f"<p>{summary}.</p>" + _table(("expectation", "verdict", "measured", "source"), rows)
 
 
+def _latency(compared: Mapping[str, Mapping[str, Any]], timed: str) -> str:
+    drawn = _drawn(figures.latency_figure, compared)
+    return f"<p>{html.escape(timed)}</p>{drawn}" if drawn and timed else drawn
+
+
 def _effort(compared: Mapping[str, Mapping[str, Any]], prices: Prices) -> str:
     head = ["arm", *(title for title, _ in plots.EFFORT_MEASURES.values()), "CPU time (s)", "tokens seen"]
     rows = []
@@ -190,14 +198,19 @@ def _costs(found: Mapping[str, Cost], prices: Prices) -> str:
         return ""
     rows = (
         (c.arm, f"{c.computing:.4f}", f"{c.labels:.2f}", f"{c.storage:.4f}", f"{1000 * c.query:.4f}",
-         f"{1000 * c.hosted:.4f}", "not measured" if c.change is None else f"{c.change:.4f}"
-         + ("" if c.change_measured else " (estimated)"))
+         f"{1000 * c.hosted:.4f}", _change(c))
         for c in found.values()
     )  # fmt: skip
     stated = ", ".join(f"{name} {getattr(prices, name):g}" for name in Prices.__dataclass_fields__)
     head = ("arm", "computing ($, once)", "labels ($, once)", "storage ($ a month)", "1,000 queries ($, own machine)",
             "1,000 queries ($, hosted)", "one change ($)")  # fmt: skip
     return _table(head, rows) + f"<p>Stated prices, not measured: {html.escape(stated)}.</p>"
+
+
+def _change(cost: Cost) -> str:
+    if cost.change is None:
+        return "not measured" if cost.change_measured is None else "takes nothing in"
+    return f"{cost.change:.4f}" + ("" if cost.change_measured else " (estimated)")
 
 
 def _scaled(results: Sequence[Result], prices: Prices) -> str:

@@ -270,7 +270,8 @@ class Study:
         """What it takes an arm to absorb the changed documents.
 
         Where passages are retrieved it was measured on this very change. Weights are stale until they are trained
-        again, and that takes what their first training took: `measured` is false there.
+        again, and that takes what their first training took: `measured` is false there. An arm with neither takes
+        nothing in: its effort is zero, and `measured` is false.
         """
         if arm.sees == "passages":
             _, report, effort = self.index(updated=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 TIMES = Path(__file__).resolve().parent.parent / "results" / "reference" / "times.json"
 LIKE = 0.8  # machines whose speeds differ by less take about the same time
+PRINTED = re.compile(  # a line of `expected_seconds` in what a cell has printed
+    r"^(?:About \d+ (?:s|minutes)|Not measured yet) with the (\w+) profile (?:\(measured on |on this machine).*$",
+    re.MULTILINE,
+)
 
 
 def expected_seconds(notebook: str, profile: str, path: Path = TIMES) -> str:
@@ -33,15 +38,27 @@ def expected_seconds(notebook: str, profile: str, path: Path = TIMES) -> str:
     record = next((record for name, record in records.items() if notebook in (name, name[:2])), None)
     if record is None:
         return f"Not measured yet with the {profile} profile on this machine."
-    seconds, machine = record["seconds"], record["hardware"]
-    told = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
-    told = f"About {told} with the {profile} profile (measured on {machine['processor']}, {machine['cores']} cores)."
-    there, here = speed(machine), speed(hardware())
+    told = _told(record, profile)
+    there, here = speed(record["hardware"]), speed(hardware())
     if not there or not here or LIKE < here / there < 1 / LIKE:
         return told
     if here < there:
         return f"{told} A matrix product takes {there / here:.1f} times as long here: expect that much more."
     return f"{told} A matrix product is {here / there:.1f} times as fast here: expect less."
+
+
+def retold(text: str, notebook: str, times: dict[str, Any]) -> str:
+    """A notebook's printed text with its line of `expected_seconds` as the record tells it now.
+
+    A line that tells the recorded time already is left, with what it says of the machine that printed it.
+    """
+
+    def line(found: re.Match[str]) -> str:
+        record = times.get(found[1], {}).get(notebook)
+        told = _told(record, found[1]) if record else found[0]
+        return found[0] if found[0].startswith(told) else told
+
+    return PRINTED.sub(line, text)
 
 
 def record_times(profile: str, runs: Sequence[NotebookRun], path: Path = TIMES) -> Path:
@@ -102,3 +119,10 @@ def in_minutes(minutes: float | None) -> str:
     if minutes < 1:
         return "under a minute"
     return "1 minute" if round(minutes) == 1 else f"{round(minutes)} minutes"
+
+
+def _told(record: dict[str, Any], profile: str) -> str:
+    """A recorded time and its machine, as a notebook announces them."""
+    seconds, machine = record["seconds"], record["hardware"]
+    told = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+    return f"About {told} with the {profile} profile (measured on {machine['processor']}, {machine['cores']} cores)."

@@ -82,7 +82,7 @@ class KitTrainer(Trainer):
         self.first: dict[str, float] = {}
         self.remove_callback(PrinterCallback)
         self.add_callback(_Follow(self))
-        self.add_callback(_Trim())
+        self.add_callback(Trim())
         self.began, self.cpu_began = time.perf_counter(), time.process_time()
         self.before = {"wall_s": 0.0, "cpu_s": 0.0, "tokens": 0, "peak_memory_bytes": 0}
         self.tokens = 0
@@ -162,7 +162,21 @@ class KitTrainer(Trainer):
             self.model.reshard()
         return total / max(1, count)
 
+    def check_weights(self) -> None:
+        """Looks at what the last step made of the weights, before anything is kept of it.
+
+        Raises:
+            KitError: One of them is not a number; the last checkpoint stays.
+        """
+        bad = [name for name, weight in self.model.named_parameters() if not torch.isfinite(weight).all()]
+        if bad:
+            raise KitError(
+                f"step {self.state.global_step} left weights that are not numbers ({bad[0]}): the training has come "
+                f"apart. Lower the learning rate (now {self.args.learning_rate:g}) and train again."
+            )
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        self.check_weights()
         state = {
             "decisions": self.decisions,
             "spent": self.spent(),
@@ -232,16 +246,18 @@ class _Follow(TrainerCallback):
             self.trainer.listener.on_moment(moment)
 
 
-class _Trim(TrainerCallback):
+class Trim(TrainerCallback):
     """Gives freed memory back when it has grown: rows of many lengths leave holes that the next ones do not fit into.
 
     Doing so after each step costs 8 % of the time, since the pages must be filled with zeros again.
     """
 
     def __init__(self):
+        """Begins with no size seen."""
         self.process, self.least = psutil.Process(), 0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Compares the process's size with the least since memory was last given back."""
         now = self.process.memory_info().rss
         if not self.least or now < self.least:
             self.least = now

@@ -126,9 +126,9 @@ def _metrics(arm: str, question_set: str, profile: str, generator: np.random.Gen
     if "rag" in arm.split("+") and question_set not in ("triage", "general", "unanswerable"):
         metrics["retrieval"] = {"hit_rate_1": 0.9, "hit_rate_5": 0.98, "mrr": 0.93, "ndcg": 0.9}
     if question_set == "updates":
-        reads = "rag" in arm.split("+")
-        effort = Effort(0.6, 1.0, 900_000_000, documents=27) if reads else EFFORTS.get(arm, TUNED)
-        metrics["update"] = {"effort": asdict(effort), "measured": reads or effort == Effort()}
+        reads = arm.startswith("rag")
+        effort = Effort(0.6, 1.0, 900_000_000, documents=27) if reads else Effort() if arm in EFFORTS else TUNED
+        metrics["update"] = {"effort": asdict(effort), "measured": reads}
         metrics["update"] |= {"reembedded": 27, "unchanged": 70} if reads else {}
     return metrics
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -69,6 +70,18 @@ def test_figures_are_those_of_the_results(made):
     assert {reason.speaks_for for reason in advice.reasons} >= {"rag", "tuning", "own"}
     without = advise(PLAIN, [r for r in made if r.arm != "rag"])
     assert without.take == advice.take and "Not measured here." in as_markdown(without)
+
+
+def test_sources_are_told_for_the_held_out_facts_where_there_are_any(made):
+    case = PLAIN | {"sources": "yes"}
+    shares = {"terms": 0.25, "facts_heldout": 0.75}
+    rag = [
+        replace(r, metrics=r.metrics | {"retrieval": {"hit_rate_1": shares[r.question_set]}})
+        for r in make_results(arms=("rag",), sets=("terms", "facts_heldout"), profile="quick")
+    ]
+    for results, named in ((rag, "on facts_heldout, "), (rag[:1], "on terms, ")):
+        assert f"{named}the first passage is a right source" in as_markdown(advise(case, results))
+    assert f"source for {shares['facts_heldout']:.0%}" in as_markdown(advise(case, rag))
 
 
 def test_answers_that_are_missing_or_not_offered_are_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import write
 
-from helpers.cloze import PART, cloze_questions
+from helpers.cloze import ABOUT, PART, cloze_questions
 from helpers.data import open_dataset
 from helpers.metrics import contains
 from helpers.own_data import prepare
@@ -28,3 +28,16 @@ def test_cloze_questions_have_their_answer_in_the_document(tmp_path, folder):
     assert cloze_questions([Document("a", "A", "no sentence, only words")]) == []
     with pytest.raises(DataError, match="no whole sentence was found"):
         prepare(write(tmp_path / "bare" / "a.md", "only words").parent, out=tmp_path / "out")
+
+
+def test_many_documents_are_asked_about_evenly_and_only_so_many():
+    told = "# Pump {0}\n\nThe pump with the number {0} stands in the northern hall of the works.\n"
+    documents = [Document(f"pump-{n}", f"Pump {n}", told.format(n)) for n in range(10 * ABOUT)]
+    made = cloze_questions(documents)
+    asked = [int(question.documents[0].partition("-")[2]) for question in made]
+    assert len(made) == ABOUT == len(set(asked)) and asked == sorted(asked)
+    tenths = [sum(n // ABOUT == tenth for n in asked) for tenth in range(10)]
+    assert min(tenths) > 0, tenths
+    assert made == cloze_questions(documents)
+    mute = [Document(f"list-{n}", "List", "no sentence, only words") for n in range(10 * ABOUT)]
+    assert len(cloze_questions([*mute, *documents[:ABOUT]])) == ABOUT, "documents without sentences take no place"

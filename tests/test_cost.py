@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from synthetic import EFFORTS, TUNED, make_results
 
-from helpers import cost
+from helpers import cost, figures
 from helpers.cost import Cost, break_even, break_even_changes, costs, energy_kwh, load_prices, scaled
 from helpers.records import DataError, Effort, KitError
 
@@ -65,6 +65,18 @@ def test_a_change_that_nobody_measured_is_not_free():
     without = costs(make_results(arms=("base",), sets=("facts_heldout",), profile="quick"))
     assert without["base"].change is None
     assert costs(make_results(arms=("base",), sets=("terms",), profile="quick")) == {}, "choices are not timed"
+
+
+def test_an_arm_that_takes_nothing_in_has_no_cost_of_a_change(made):
+    found = costs(made)
+    still = {arm for arm, each in found.items() if each.change is None}
+    assert still == {"base", "base:few_shot"} and found["base"].change_measured is False
+    assert found["base"].monthly(10, 0) > 0
+    with pytest.raises(KitError, match="base takes no change in"):
+        found["base"].monthly(10, 1)
+    _, alt = figures.changes_figure({arm: found[arm] for arm in ("base", "rag")}, load_prices())
+    assert "base" not in alt
+    assert figures.changes_figure({"base": found["base"]}, load_prices()) is None
 
 
 def test_energy_follows_its_formula():

@@ -145,6 +145,9 @@ def test_curves_are_kept_and_judged_by_their_ends(tmp_path):
     entry = next(e for e in load_expectations() if e.curve == "restatements")
     (found,) = judge([], read, [entry])
     assert found.verdict == "held" and found.value == pytest.approx(0.5)
+    short = replace(read["restatements"], about={"profile": "quick"})
+    (open_still,) = judge([], {"restatements": short}, [entry])
+    assert open_still.verdict == "not decided" and "quick profile" in open_still.why
     flat = Curve("restatements", "x", "y", "base", [POINTS[0], POINTS[0] | {"x": 3}])
     assert judge([], {"restatements": flat}, [entry])[0].verdict == "not decided"
     (tmp_path / "torn.curve.json").write_text("{", encoding="utf-8")

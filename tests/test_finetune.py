@@ -11,11 +11,13 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import ROOT, disk_with_room_for, make_tiny
 
+from helpers import finetune, trainer
 from helpers.assistant import Assistant
 from helpers.finetune import Lora, Material, TrainingStopped, TrainSettings, merge, prepare, read_tuned, train
 from helpers.models import load_model
@@ -46,6 +48,26 @@ def test_the_loss_falls(tiny, tmp_path, material, lora):
         "model.safetensors" if lora is None else "adapter_model.safetensors"
     ]
     assert not list((tmp_path / "run").rglob("*.bin")) and not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_scattered_free_memory_is_given_back_when_it_has_grown(monkeypatch):
+    sizes = [1000, 1000 + trainer.GROWN, 1001 + trainer.GROWN, 900, 901 + trainer.GROWN, 5000]
+    trims, told, trim = [], [], trainer.Trim()
+    reads = iter(sizes)
+    monkeypatch.setattr(trim, "process", SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=next(reads))))
+    monkeypatch.setattr(trainer, "trim_heap", lambda: trims.append(1))
+    for _ in sizes:
+        trim.on_step_end(None, None, None)
+        told.append(len(trims))
+    assert told == [0, 0, 1, 1, 2, 2]  # more than allowed above the least since the last time
+
+
+def test_a_training_gives_back_what_it_freed(tiny, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(finetune, "keep_freed_memory", lambda: calls.append("keep"))
+    monkeypatch.setattr(finetune, "release_freed_memory", lambda: calls.append("release"))
+    train(tiny, PAIRS_ONLY, replace(SETTINGS, epochs=1), tmp_path / "run")
+    assert calls == ["release", "keep", "release"]
 
 
 def test_embeddings_stay_where_that_is_asked_for(tiny, tmp_path):

@@ -11,6 +11,7 @@ from synthetic import make_results
 from helpers import latency
 from helpers.assistant import Assistant
 from helpers.finetune import Material, TrainSettings, train
+from helpers.intervals import spread
 from helpers.latency import (
     IN_A_ROW,
     Timing,
@@ -101,6 +102,9 @@ def test_rounds_of_one_question_count_once():
     made = [Timing("a", f"q{q}", turn, 0.0, 0.1, None, 1.0 + q + turn, 10, 1) for q in range(3) for turn in range(3)]
     assert latency.by_question(made, "a") == {"q0": 2.0, "q1": 3.0, "q2": 4.0}
     assert slower(made + [replace(t, arm="b") for t in made], "a", "b")["n"] == 3
+    uneven = [*made, replace(made[0], round=3, total_s=90.0), replace(made[0], round=4, total_s=91.0)]
+    by_question = list(latency.by_question(uneven, "a").values())
+    assert summary(uneven)["a"]["total_s"] == spread(by_question) and max(by_question) < 90
 
 
 def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_path):
@@ -118,6 +122,9 @@ def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_p
     assert made["rag", "terms"] == before["rag", "terms"]
     others = [replace(r, experiment="f" * 64) for r in results]
     assert latency.in_turns(others, tmp_path) == others, "a job of another experiment is left alone"
+    assert latency.told(results, tmp_path) == "The arms were timed in turns. Timed in their own runs: base."
+    assert "is about other results" in latency.told(others, tmp_path)
+    assert latency.told(others, tmp_path / "absent").endswith("the times are those of their own runs.")
     assert read_timings(tmp_path / latency.FILE) == timings and read_timings(tmp_path / latency.FILE, {}) == []
 
 

@@ -13,6 +13,7 @@ import pytest
 from helpers.arms import ARMS
 from helpers.expectations import load_expectations
 from helpers.profiles import get_profile
+from helpers.publish import LIVE
 from helpers.records import KitError
 from helpers.run import NOTEBOOKS, notebook_paths, run_notebooks, summary
 from helpers.verbs import results_in_words
@@ -222,6 +223,12 @@ def test_committed_notebook_is_a_whole_run(path):
     assert outputs(notebook, "stream", "display_data", "execute_result")
     for output in outputs(notebook, "stream", "display_data", "execute_result"):
         assert not OWN_PATH.search(shown_text(output)), f"a path of one machine: {shown_text(output)[:500]}"
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_committed_notebook_holds_no_widget(path):
+    live = [output for output in all_shown(nbformat.read(path, 4)) if LIVE in output.data]
+    assert not live, "a page shows it as its source; `python -m helpers run --publish` leaves it out"
 
 
 def shown_text(output) -> str:

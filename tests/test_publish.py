@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers.publish import publish
+from helpers.publish import LIVE, publish
 from helpers.records import KitError
 from helpers.run import NotebookRun
 
@@ -37,6 +37,18 @@ def test_outputs_are_taken_over_and_counted_from_one(tmp_path):
     assert [cell.get("execution_count") for cell in made.cells] == [None, 1, 2]
     assert made.cells[2].outputs[0].data["text/plain"] == "42" and made.cells[2].outputs[0].execution_count == 2
     assert "execution" not in made.cells[2].metadata
+
+
+def test_widgets_and_progress_bars_are_left_out_and_static_parts_stay(tmp_path):
+    run = make(tmp_path)
+    executed = nbformat.read(run.executed, as_version=4)
+    static = new_output("display_data", {"text/html": "<table></table>"})
+    live = new_output("display_data", {LIVE: {"model_id": "1"}, "text/plain": "VBox(children=())"})
+    executed.cells[-1].outputs = [new_output("stream", text="told"), live, static, live]
+    nbformat.write(executed, run.executed)
+    publish([run])
+    kept = nbformat.read(run.notebook, as_version=4).cells[-1].outputs
+    assert [output.output_type for output in kept] == ["stream", "display_data"] and kept[1] == static
 
 
 def test_a_notebook_changed_since_is_refused_and_left(tmp_path):

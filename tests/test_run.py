@@ -41,6 +41,20 @@ def test_a_record_without_the_machines_speed_and_one_without_the_notebook(tmp_pa
     assert "Not measured yet" in times.expected_seconds("03", "quick", path)
 
 
+def test_a_printed_time_follows_the_record(tmp_path):
+    path = record(tmp_path, 5.0)
+    printed = f"Python 3\n{times.expected_seconds('02', 'quick', path)}\nAbout 5 s of work\n"
+    kept = times.read_times(path)
+    assert times.retold(printed, "02_rag_index", kept) == printed, "it tells the recorded time already"
+    kept["quick"]["02_rag_index"]["seconds"] = 30.0
+    told = times.retold(printed, "02_rag_index", kept)
+    now = f"About 30 s with the quick profile (measured on Abacus, {HERE['cores']} cores)."
+    assert told == f"Python 3\n{now}\nAbout 5 s of work\n"
+    unknown = times.expected_seconds("02", "quick", tmp_path / "none.json")
+    assert times.retold(unknown, "02_rag_index", kept) == now
+    assert times.retold(printed, "03_rag_limits", kept) == times.retold(printed, "02_rag_index", {}) == printed
+
+
 def test_recorded_times_keep_those_of_notebooks_that_failed(tmp_path):
     path = record(tmp_path)
     made = [

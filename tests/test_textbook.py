@@ -58,6 +58,9 @@ def test_claims_are_contradicted_where_results_say_otherwise():
     quick = {name: [0.01 + i / 1000 for i in range(12)] for name in ("total_s", "first_token_s")}
     fast = [replace(r, metrics=r.metrics | quick) if r.arm == "rag" and "total_s" in r.metrics else r for r in turned]
     assert {row.id: row.support for row in measured(fast)}["latency"] == "contradicted"
+    small = {"domain_adaptation+customization": 1, "rag": 2}  # bytes of peak memory, which decide nothing
+    lean = [replace(r, effort=replace(r.effort, peak_memory_bytes=small.get(r.arm, 3))) for r in turned]
+    assert found["compute"] == {row.id: row.support for row in measured(lean)}["compute"] == "supported"
     assert found["generality"] == "not measured", "the triage-only arm is missing"
 
 

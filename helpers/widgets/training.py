@@ -164,14 +164,17 @@ class TrainingPanel(Panel):
         return self._drawn()
 
     def _follower(self, epoch: int, epochs: int, done: int):
-        begun = time.perf_counter()
+        begun, first = time.perf_counter(), 0
 
         def follow(moment: Moment) -> None:
             """Adds the moment to the curve and says how far the training is."""
+            nonlocal begun, first
             if self.curve and self.curve[-1][0] >= done + moment.step:
                 return
+            if not first:  # steps from before a stop took none of these seconds
+                begun, first = time.perf_counter(), moment.step
             self.curve.append((done + moment.step, moment.loss))
-            a_step = (time.perf_counter() - begun) / max(1, moment.step)
+            a_step = (time.perf_counter() - begun) / max(1, moment.step - first)
             left = a_step * (epochs * moment.steps - (epoch - 1) * moment.steps - moment.step)
             self.result.value = self._drawn()
             if not self.halt.is_set():
