@@ -54,7 +54,7 @@ class CostExplorer(Panel):
     def _draw(self, queries: int, changes: int, label: float, machine: float, months: int, hosted: bool) -> str:
         found, unknown = self._known(label, machine, changes)
         missing = (
-            f"<p>Left out, since nobody measured a change of theirs: {escape(', '.join(unknown))}.</p>"
+            f"<p>Left out, since they take no change in, or nobody measured it: {escape(', '.join(unknown))}.</p>"
             if unknown
             else ""
         )
@@ -118,5 +118,5 @@ class CostExplorer(Panel):
 
 def _changes(cost: Cost) -> str:
     if cost.change is None:
-        return "not measured"
+        return "takes none in" if cost.change_measured is False else "not measured"
     return f"{cost.change:.2g} $ ({'measured' if cost.change_measured else 'its first preparation, as an estimate'})"
