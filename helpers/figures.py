@@ -49,6 +49,15 @@ def latency_figure(compared: Mapping[str, Mapping[str, Any]], question_set: str 
     return plots.latency_bars(compared, question_set), alt
 
 
+def effort_figure(compared: Mapping[str, Mapping[str, Any]]) -> tuple[Axes, str] | None:
+    """Bars of each arm's seconds of preparation, and their description; None where nothing was prepared."""
+    seconds = {arm: row["effort"]["wall_s"] for arm, row in compared.items()}
+    if not any(seconds.values()):
+        return None
+    told = "; ".join(f"{arm} {taken:.1f} s" for arm, taken in seconds.items())
+    return plots.effort_bars(compared), f"Bars of the seconds that it took to prepare each arm. {told}."
+
+
 def cost_pareto(
     compared: Mapping[str, Mapping[str, Any]], found: Mapping[str, Cost], prices: Prices, queries: int, changes: int
 ) -> tuple[Axes, str] | None:
@@ -56,7 +65,7 @@ def cost_pareto(
     points = {
         arm: {"x": cost.monthly(queries, changes, prices.months), **compared[arm][FRONT_SET]["accuracy"]}
         for arm, cost in found.items()
-        if cost.change is not None
+        if cost.change is not None and "accuracy" in compared[arm].get(FRONT_SET, {})
     }
     return _pareto(points, f"cost of a month (US dollars): {queries:,} queries, {changes} changes")
 

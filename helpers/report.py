@@ -22,6 +22,12 @@ from .latency import in_turns, told
 from .records import Effort, Result
 from .results import write_text
 
+FORMULA = (
+    "Estimated, not measured. Training takes 6 operations a parameter and token, or 4 with LoRA (Kaplan et al. 2020, "
+    "arXiv:2001.08361); reading takes 2; each token that is written takes one reading of all weights from memory "
+    "(Pope et al. 2022, arXiv:2211.05102). The accelerator's speed and price are among the stated prices."
+)
+
 
 def write_report(
     folder: Path,
@@ -81,6 +87,7 @@ def page(
         (
             "Cost, by stated prices",
             _costs(found, prices)
+            + _drawn(figures.cost_pareto, compared, found, prices, figures.ASKED, figures.CHANGES)
             + _drawn(figures.cost_figure, found, prices)
             + _drawn(figures.changes_figure, found, prices),
         ),
@@ -153,10 +160,12 @@ def _accuracy(compared: Mapping[str, Mapping[str, Any]]) -> str:
     stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row]
     if not sets:
         return f"<p>No run was completed. Interrupted: {html.escape('; '.join(stopped))}.</p>"
-    alt = f"Accuracy with 95 % intervals, one panel a question set. {figures.accuracy_in_words(compared)}"
+    words = figures.accuracy_in_words(compared)
+    alt = f"Accuracy with 95 % intervals, one panel a question set. {words}"
     note = f"<p>Interrupted, and left out: {html.escape('; '.join(stopped))}.</p>" if stopped else ""
     table = _table(["arm", *sets], ([arm, *(_cell(row, s) for s in sets)] for arm, row in compared.items()))
-    return _drawn(lambda: (plots.overview(compared), alt)) + table + note
+    heat = _drawn(lambda: (plots.accuracy_heatmap(compared), f"The same as a heat map, arms by question sets. {words}"))
+    return _drawn(lambda: (plots.overview(compared), alt)) + table + note + heat
 
 
 def _contrasts(results: Sequence[Result], against: str = "base") -> str:
@@ -190,7 +199,8 @@ def _effort(compared: Mapping[str, Mapping[str, Any]], prices: Prices) -> str:
         kwh = energy_kwh(Effort(**e), prices)
         told = f"{e['cpu_s']:,.1f}", f"{e['tokens_seen']:,}", f"{kwh:.4f}", f"{kwh * prices.energy_per_kwh:.4f}"
         rows.append([arm, *measured, *told])
-    return _table([*head, "energy (kWh, estimated)", "energy ($, estimated)"], rows)
+    table = _table([*head, "energy (kWh, estimated)", "energy ($, estimated)"], rows)
+    return _drawn(figures.effort_figure, compared) + table
 
 
 def _costs(found: Mapping[str, Cost], prices: Prices) -> str:
@@ -226,4 +236,4 @@ def _scaled(results: Sequence[Result], prices: Prices) -> str:
         for e in scaled(results, prices)
     ]
     head = ("arm", "size", "training (hours)", "training ($)", "first token (s)", "each further token (s)")
-    return _table(head, rows) if rows else ""
+    return f"<p>{html.escape(FORMULA)}</p>{_table(head, rows)}" if rows else ""

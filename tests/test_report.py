@@ -84,6 +84,13 @@ def test_the_page_holds_the_numbers_of_the_results(made, page):
     assert f"label {prices.label:g}" in page and f"{costs(made)['rag'].computing:.4f}" in page
 
 
+def test_the_page_draws_quality_effort_and_cost_and_names_the_formula(page):
+    alts = " ".join(attributes.get("alt", "") for tag, attributes in Tags(page).all if tag == "img")
+    for told in ("heat map", "to prepare each arm", "cost of a month", "to the first token"):
+        assert told in alts
+    assert report.FORMULA.split(".")[0] in page and "arXiv:2001.08361" in page
+
+
 def test_what_a_model_wrote_is_text(made):
     evil = "<script>alert('x')</script>"
     turned = [replace(r, config=r.config | {"model": evil}, hardware={"processor": evil, "cores": 2}) for r in made]
