@@ -96,7 +96,7 @@ def check_identity(result: Result) -> None:
     """Refuses a result whose label contradicts its own record or answers.
 
     The label is compared with the arm in `config`; what the arm sees with the passages and examples that its answers
-    carry; an adapter with an arm that is tuned; and every answer with the question beside it.
+    carry; an adapter with an arm that is tuned; and every answer with the question beside it. Scores are checked too.
 
     Raises:
         DataError: One of them disagrees; the message says which.
@@ -105,6 +105,11 @@ def check_identity(result: Result) -> None:
         if score.question.set != result.question_set or score.answer.question_id != score.question.id:
             raise DataError(
                 f"{_name(result)}: the answer beside question {score.question.id!r} is another one's. {AGAIN}"
+            )
+        if not 0 <= score.value <= 1:  # NaN too
+            raise DataError(
+                f"{_name(result)} (seed {result.seed}): the score of question {score.question.id!r} is {score.value}, "
+                f"not a number between 0 and 1. {AGAIN}"
             )
     arm = result.config.get("arm")
     if not isinstance(arm, dict):
@@ -154,11 +159,21 @@ def _check_experiment(first: Result, other: Result) -> None:
     else:
         what = f"profile {first.profile!r} against {other.profile!r}"
         if first.profile == other.profile:
-            what = "the prompts or the profile's sizes"
+            what = _unnamed_difference(first, other)
     raise DataError(
-        f"{_name(first)} and {_name(other)} cannot be compared: they differ in {what}. Keep each experiment in a "
-        "folder of its own (`study --out`)."
+        f"{_name(first)} of {first.created} and {_name(other)} of {other.created} cannot be compared: they differ in "
+        f"{what}. Keep each experiment in a folder of its own (`study --out`), or delete the files of the older one."
     )
+
+
+def _unnamed_difference(first: Result, other: Result) -> str:
+    """What the answers show of a difference that no field of the records names."""
+    ours, theirs = ({score.question.id: score.answer.prompt for score in each.scores} for each in (first, other))
+    if first.question_set == other.question_set and len(ours) != len(theirs):
+        return f"how many questions were asked ({len(ours)} against {len(theirs)})"
+    if first.arm == other.arm and any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys()):
+        return "the prompts"
+    return "the prompts, the limit of an answer's length, the solved examples or the profile's sizes"
 
 
 def _check_same_prompts(question_set: str, runs: Sequence[Result]) -> None:

@@ -81,7 +81,8 @@ def train(
     out, listener = Path(out), listener or Listener()
     rows, held, report = prepare(fm, material, settings)
     watched = watched_rows(fm, material, settings)
-    _tell_too_long(report["too_long"], settings.max_length)
+    _tell_too_long("examples", report["too_long"], settings.max_length)
+    _tell_too_long("examples of validation", report["held_too_long"], settings.max_length)
     identity = _identity(fm, rows, settings, start)
     if again and is_first_process():
         clear(out, start)
@@ -142,11 +143,11 @@ def _keep(made: Tuned, fm: FoundationModel, model: nn.Module) -> None:
     wait_for_processes()
 
 
-def _tell_too_long(ids: Sequence[str], limit: int) -> None:
+def _tell_too_long(what: str, ids: Sequence[str], limit: int) -> None:
     """Says on stderr which examples are left out: none is ever cut."""
     if ids and is_first_process():
         some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
-        print(f"{len(ids)} examples are longer than {limit} tokens and are left out: {some}", file=sys.stderr)
+        print(f"{len(ids)} {what} are longer than {limit} tokens and are left out: {some}", file=sys.stderr)
 
 
 class TrainingStopped(KitError):

@@ -136,7 +136,9 @@ def prepare(
     if rows:  # whole batches: one shape, so compiled layers stay valid; what fills the last one counts for nothing
         rows += [rows[-1].blank()] * (-len(rows) % min(settings.batch_size, len(rows)))
     held = packing.text_rows(encode(fm, material.validation_texts), length, end)
-    held += packing.pair_rows([_pairs(fm, material.validation_pairs)], length, end)
+    held_pairs = _pairs(fm, material.validation_pairs)
+    held += packing.pair_rows([held_pairs], length, end)
+    report.held_too_long = packing.too_long(held_pairs, length)
     return rows, held, asdict(report)
 
 

@@ -61,13 +61,17 @@ class Pair:
 
 @dataclass
 class PackingReport:
-    """What became of the examples: how many were packed, their tokens, and the ids of those left out as too long."""
+    """What became of the examples: how many were packed, their tokens, and the ids of those left out as too long.
+
+    `held_too_long` names those of validation, which are left out in the same way.
+    """
 
     examples: int = 0
     tokens: int = 0
     labelled_tokens: int = 0
     rows: int = 0
     too_long: list[str] = field(default_factory=list)
+    held_too_long: list[str] = field(default_factory=list)
 
 
 def encode_pair(fm: FoundationModel, id: str, prompt: str, response: str) -> Pair:
@@ -167,6 +171,11 @@ def text_rows(texts: Sequence[Sequence[int]], length: int, end: int, random: Ran
     return rows
 
 
+def too_long(pairs: Sequence[Pair], length: int) -> list[str]:
+    """The ids of the pairs that no row of so many tokens holds."""
+    return [pair.id for pair in pairs if not _fits(pair, length)]
+
+
 def report(rows: Sequence[Row], pairs: Sequence[Pair] = (), length: int = 0, texts: int = 0) -> PackingReport:
     """Counts what was packed.
 
@@ -174,7 +183,7 @@ def report(rows: Sequence[Row], pairs: Sequence[Pair] = (), length: int = 0, tex
         DataError: Nothing is left to learn from.
     """
     found = PackingReport(rows=len(rows))
-    found.too_long = [pair.id for pair in pairs if not _fits(pair, length)]
+    found.too_long = too_long(pairs, length)
     found.examples = len(pairs) - len(found.too_long) + texts
     found.tokens = sum(row.tokens for row in rows)
     found.labelled_tokens = sum(label != IGNORED for row in rows for label in row.labels)

@@ -89,6 +89,25 @@ def test_results_of_another_schema_are_refused(made):
         check_comparable([made[0], replace(made[1], schema=0)])
 
 
+def test_a_difference_that_no_field_names_is_named_from_the_answers(made):
+    first = made[0]
+    other = replace(first, experiment="f" * 64)
+    with pytest.raises(DataError, match=f"(?s)of {first.created}.*the prompts, the limit of.*delete the files of"):
+        check_comparable([first, other])
+    with pytest.raises(DataError, match="how many questions were asked .(\\d+) against"):
+        check_comparable([first, replace(other, scores=first.scores[1:])])
+    read = [replace(s, answer=replace(s.answer, prompt="Else: " + s.answer.prompt)) for s in first.scores]
+    with pytest.raises(DataError, match="they differ in the prompts. Keep"):
+        check_comparable([first, replace(other, scores=read)])
+
+
+def test_a_score_that_is_no_number_names_arm_question_set_and_seed(made):
+    first = made[0]
+    broken = replace(first, scores=[replace(first.scores[0], value=float("nan")), *first.scores[1:]])
+    with pytest.raises(DataError, match=f"{first.arm}/{first.question_set} .seed 7.: the score of question .* is nan"):
+        check_comparable([broken, *made[1:]])
+
+
 def test_contrasts_are_corrected_for_their_number(made):
     found = compare.contrasts(made)
     assert {(c.question_set, c.second) for c in found} == {(s, a) for s in ("facts_heldout", "terms") for a in ARMS[1:]}

@@ -170,6 +170,15 @@ def test_a_prediction_is_kept_and_shown_beside_the_result(pair):
     assert checks.told(middle) in exercise.predict(...).message
 
 
+@pytest.mark.parametrize("pair", PREDICTED, ids=names(PREDICTED))
+def test_the_hint_of_a_prediction_names_neither_a_figure_nor_a_choice(pair):
+    exercise = fresh(pair)
+    hint = exercise.hint().data
+    assert not re.search(r"\d", re.sub(r"[Nn]otebook \d\d", "", hint)), "a figure in the hint is as good as the answer"
+    assert not any(re.search(rf"\b{re.escape(choice)}\b", hint) for choice in exercise.rule.get("choices", ()))
+    assert exercise.why not in hint
+
+
 def test_only_predictions_can_be_predicted():
     with pytest.raises(KitError, match="asks for no prediction"):
         exercises.load("01").e1.predict(0.5)

@@ -329,6 +329,15 @@ def test_too_long_pairs_are_counted_and_left_whole(tiny):
     assert not any(word in row.ids for row in rows)
 
 
+def test_too_long_pairs_of_validation_are_told_too(tiny, tmp_path, capsys):
+    long = Example("long", "answers", "Tell all.", "word " * 300)
+    material = Material(pairs=PAIRS, validation_pairs=(PAIRS[0], long))
+    _, held, report = prepare(tiny, material, SETTINGS)
+    assert report["held_too_long"] == ["long"] and report["too_long"] == [] and len(held) == 1
+    train(tiny, material, SETTINGS, tmp_path / "run")
+    assert "1 examples of validation are longer" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("material", "told"),
     [
