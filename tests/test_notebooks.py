@@ -245,7 +245,7 @@ def test_committed_notebook_reads_well(path):
     texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
     assert notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source.startswith("# ")
     assert len(texts) >= len(cells)
-    for cell in cells:
+    for cell in notebook.cells:
         assert len(cell.source.splitlines()) <= 20, cell.source
     for tag in re.findall(r"<img\b[^>]*>", "\n".join(shown_text(output) for output in all_shown(notebook))):
         assert re.search(r'\balt="[^"]+"', tag), f"a figure without a description: {tag[:200]}"
