@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,11 @@ def read_curves(folder: Path) -> dict[str, Curve]:
             raise DataError(f"{path} cannot be read as a curve ({error}). Delete it and record it again.") from error
         found[curve.name] = curve
     return found
+
+
+def of_one_figure(curves: Iterable[Curve]) -> list[list[Curve]]:
+    """Curves of several arms that share both axes, put together: they belong into one figure."""
+    figures: dict[tuple[str, str], list[Curve]] = {}
+    for curve in curves:
+        figures.setdefault((curve.x, curve.y), []).append(curve)
+    return list(figures.values())

@@ -137,8 +137,12 @@ def freshness_figure(compared: Mapping[str, Mapping[str, Any]]) -> tuple[Axes, s
     return plots.freshness(steps), f"Accuracy on changed facts against time since the change. {told}."
 
 
-def curve_figure(curve: Curve) -> tuple[Axes, str]:
-    """A recorded curve, and its description."""
-    told = ", ".join(f"{point['value']:.3g} at {point['x']:g}" for point in curve.points)
-    ax = plots.learning_curves({curve.arm: curve.points}, curve.x, curve.y)
-    return ax, f"Line of {curve.y} against {curve.x}: {told}."
+def curve_figure(*curves: Curve) -> tuple[Axes, str]:
+    """Recorded curves that share their axes, one line an arm, and their description."""
+    first = curves[0]
+    ax = plots.learning_curves({curve.arm: curve.points for curve in curves}, first.x, first.y)
+    told = "; ".join(
+        f"{curve.arm} " + ", ".join(f"{point['value']:.3g} at {point['x']:g}" for point in curve.points)
+        for curve in curves
+    )
+    return ax, f"{'Lines' if len(curves) > 1 else 'Line'} of {first.y} against {first.x}: {told}."

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from . import compare, figures, plots, rules, textbook
 from .comparable import read_comparable
 from .cost import Cost, Prices, costs, energy_kwh, load_prices, scaled
-from .curves import Curve, read_curves
+from .curves import Curve, of_one_figure, read_curves
 from .expectations import Expectation, Verdict, counts, judge
 from .latency import in_turns, told
 from .records import Effort, Result
@@ -73,6 +73,7 @@ def page(
     prices, compared = prices or load_prices(), compare.table(results)
     rows = textbook.measured(results, prices)
     found = costs(results, prices)
+    drawn_together = of_one_figure((curves or {}).values())
     sections = [
         ("Before you conclude", _bullets(compare.caveats(results))),
         ("Take away", _bullets(textbook.take_aways(rows))),
@@ -93,7 +94,7 @@ def page(
         ),
         ("Larger models, estimated by formula", _scaled(results, prices)),
         ("Freshness", _drawn(figures.freshness_figure, compared)),
-        ("Recorded curves", "".join(_drawn(figures.curve_figure, curve) for curve in (curves or {}).values())),
+        ("Recorded curves", "".join(_drawn(figures.curve_figure, *alike) for alike in drawn_together)),
     ]
     body = "".join(f"<section><h2>{html.escape(title)}</h2>{text}</section>" for title, text in sections if text)
     style = (rules.FOLDER / "report.css.txt").read_text(encoding="utf-8")

@@ -91,6 +91,17 @@ def test_the_page_draws_quality_effort_and_cost_and_names_the_formula(page):
     assert report.FORMULA.split(".")[0] in page and "arXiv:2001.08361" in page
 
 
+def test_curves_of_several_arms_with_the_same_axes_share_a_figure(made):
+    points = [{"x": 30, "value": 0.4, "low": 0.3, "high": 0.5}, {"x": 60, "value": 0.5, "low": 0.4, "high": 0.6}]
+    curves = {
+        name: Curve(name, x, "accuracy", arm, points)
+        for name, x, arm in (("labels", "labels", "base"), ("adapted", "labels", "rag"), ("other", "passes", "rag"))
+    }
+    alts = [attributes.get("alt", "") for tag, attributes in Tags(report.page(made, curves)).all if tag == "img"]
+    assert "Lines of accuracy against labels: base 0.4 at 30, 0.5 at 60; rag 0.4 at 30, 0.5 at 60." in alts
+    assert "Line of accuracy against passes: rag 0.4 at 30, 0.5 at 60." in alts
+
+
 def test_what_a_model_wrote_is_text(made):
     evil = "<script>alert('x')</script>"
     turned = [replace(r, config=r.config | {"model": evil}, hardware={"processor": evil, "cores": 2}) for r in made]
