@@ -81,7 +81,7 @@ class Bench:
             "alpha": settings.lora.alpha if settings.lora else None, "batch": settings.batch_size,
             "learning rate": settings.learning_rate, "epochs": settings.epochs, "minutes": tuned.effort.wall_s / 60,
             "peak GiB": tuned.effort.peak_memory_bytes / 2**30, "MB": tuned.effort.artefact_bytes / 1e6,
-            "loss": tuned.history[-1].loss,
+            "loss": tuned.history[-1].loss, "day": results.now()[:10],
         }  # fmt: skip
         assistant = Assistant(self.fm, tuned.folder, retriever)
         for question_set in SETS[training]:
