@@ -61,7 +61,8 @@ class Cost:
     `computing` and `labels` are paid once, `storage` each month, `query` for each answer on the own machine, `hosted`
     for each answer of a hosted model with the same tokens, `change` each time that documents change. `change_measured`
     is false where the first preparation is taken as the estimate; None where nobody measured a change. An arm that
-    takes nothing in has no `change` (None), though that is known (`change_measured` is false).
+    takes nothing in has no `change` (None), though that is known (`change_measured` is false). `query_kwh` is the
+    estimated energy of an answer on the own machine, all of whose cores are taken as busy.
     """
 
     arm: str
@@ -72,6 +73,7 @@ class Cost:
     hosted: float
     change: float | None
     change_measured: bool | None
+    query_kwh: float = 0.0
 
     def monthly(self, queries: float, changes: float, months: float = 12, hosted: bool = False) -> float:
         """All of it for one month; preparation is spread over `months`.
@@ -218,13 +220,13 @@ def writing_s(parameters: float, prices: Prices) -> float:
 
 
 def as_rows(found: Mapping[str, Cost]) -> list[dict[str, Any]]:
-    """The costs as plain rows for a table, in US dollars; what a query costs is given for a thousand of them."""
+    """The costs as plain rows for a table, in US dollars, and energy; what a query takes is told for a thousand."""
     return [
         {
             "arm": each.arm, "computing, once": each.computing, "labels, once": each.labels,
             "storage, a month": each.storage, "a thousand queries": 1000 * each.query,
             "a thousand queries, hosted": 1000 * each.hosted, "one change": each.change,
-            "change measured": each.change_measured,
+            "change measured": each.change_measured, "a thousand queries, kWh (estimated)": 1000 * each.query_kwh,
         }
         for each in found.values()
     ]  # fmt: skip
@@ -236,6 +238,7 @@ def _cost(arm: str, asked: Sequence[Result], seconds: float, update: dict[str, A
     change, measured = update.get("effort"), bool(update.get("measured", True)) if update else None
     if change is not None and not measured and not change["wall_s"]:  # neither an index nor weights to make anew
         change = None
+    busy = Effort(seconds, seconds * asked[0].hardware.get("cores", 1), effort.peak_memory_bytes)
     hosted = (read * prices.hosted_input_per_million + written * prices.hosted_output_per_million) / 1e6
     return Cost(
         arm=arm,
@@ -246,6 +249,7 @@ def _cost(arm: str, asked: Sequence[Result], seconds: float, update: dict[str, A
         hosted=hosted,
         change=None if change is None else change["wall_s"] * hour,
         change_measured=measured,
+        query_kwh=energy_kwh(busy, prices),
     )
 
 

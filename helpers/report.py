@@ -209,12 +209,12 @@ def _costs(found: Mapping[str, Cost], prices: Prices) -> str:
         return ""
     rows = (
         (c.arm, f"{c.computing:.4f}", f"{c.labels:.2f}", f"{c.storage:.4f}", f"{1000 * c.query:.4f}",
-         f"{1000 * c.hosted:.4f}", _change(c))
+         f"{1000 * c.hosted:.4f}", _change(c), f"{1000 * c.query_kwh:.4f}")
         for c in found.values()
     )  # fmt: skip
     stated = ", ".join(f"{name} {getattr(prices, name):g}" for name in Prices.__dataclass_fields__)
     head = ("arm", "computing ($, once)", "labels ($, once)", "storage ($ a month)", "1,000 queries ($, own machine)",
-            "1,000 queries ($, hosted)", "one change ($)")  # fmt: skip
+            "1,000 queries ($, hosted)", "one change ($)", "1,000 queries (kWh, estimated)")  # fmt: skip
     return _table(head, rows) + f"<p>Stated prices, not measured: {html.escape(stated)}.</p>"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from synthetic import EFFORTS, TUNED, make_results
 
@@ -84,6 +85,15 @@ def test_energy_follows_its_formula():
     hour = Effort(wall_s=3600, cpu_s=7200, peak_memory_bytes=5_000_000_000)
     assert energy_kwh(hour, prices) == pytest.approx(2 * (20 + 5) / 1000)
     assert energy_kwh(Effort(), prices) == 0
+
+
+def test_the_energy_of_an_answer_counts_every_core_for_its_time(made):
+    prices = load_prices(watts_per_core=10.0, watts_per_gb_memory=0.0, overhead=1.0)
+    asked = next(r for r in made if (r.arm, r.question_set) == ("rag", "facts_heldout"))
+    seconds = np.median(asked.metrics["total_s"])
+    assert costs(made, prices)["rag"].query_kwh == pytest.approx(seconds * asked.hardware["cores"] * 10 / 3.6e6)
+    row = next(row for row in cost.as_rows(costs(made, prices)) if row["arm"] == "rag")
+    assert row["a thousand queries, kWh (estimated)"] == pytest.approx(1000 * costs(made, prices)["rag"].query_kwh)
 
 
 def test_larger_models_follow_their_formulas(made):
