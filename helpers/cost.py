@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from . import rules
-from .records import DataError, Effort, KitError, Result
+from .records import TIMED_SET, DataError, Effort, KitError, Result
 
 PARAMETERS = 134_515_008  # of the kit's foundation model
 SIZES = {"1B": 1e9, "8B": 8e9, "70B": 70e9}
-TIMED_SET = "facts_heldout"
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from matplotlib.axes import Axes
 from . import compare, plots
 from .cost import Cost, Prices, break_even, break_even_changes
 from .curves import Curve
-from .records import QUESTION_SETS
+from .records import QUESTION_SETS, TIMED_SET
 
 QUERIES = [10 ** (exponent / 4) for exponent in range(4, 29)]  # a month, from ten to ten million
 MANY_CHANGES = [10 ** (exponent / 4) for exponent in range(-4, 13)]  # a month, from one in ten months to a thousand
 CHANGES, ASKED = 4, 10_000  # changes of documents and queries a month, where the other one is drawn
-FRONT_SET = "facts_heldout"
 
 
 def sets_of(compared: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -30,14 +29,14 @@ def accuracy_in_words(compared: Mapping[str, Mapping[str, Any]], sets: Sequence[
     return "; ".join(f"{arm}: {told}" for arm, told in zip(compared, rows, strict=True) if told) + "."
 
 
-def time_figure(compared: Mapping[str, Mapping[str, Any]], question_set: str = FRONT_SET) -> tuple[Axes, str] | None:
+def time_figure(compared: Mapping[str, Mapping[str, Any]], question_set: str = TIMED_SET) -> tuple[Axes, str] | None:
     """Quality against the median time of one answer, and its description; None where no arm was timed."""
     timed = {arm: row[question_set] for arm, row in compared.items() if row.get(question_set, {}).get("total_s")}
     points = {arm: {"x": row["total_s"]["median"], **row["accuracy"]} for arm, row in timed.items()}
     return _pareto(points, f"median time of one answer on {question_set} (s)")
 
 
-def latency_figure(compared: Mapping[str, Mapping[str, Any]], question_set: str = FRONT_SET) -> tuple[Axes, str] | None:
+def latency_figure(compared: Mapping[str, Mapping[str, Any]], question_set: str = TIMED_SET) -> tuple[Axes, str] | None:
     """Bars of the median times of one answer, and their description; None where no arm was timed."""
     timed = {arm: row[question_set] for arm, row in compared.items() if row.get(question_set, {}).get("total_s")}
     if not timed:
@@ -63,9 +62,9 @@ def cost_pareto(
 ) -> tuple[Axes, str] | None:
     """Quality against the cost of a month, and its description; None where no arm was timed."""
     points = {
-        arm: {"x": cost.monthly(queries, changes, prices.months), **compared[arm][FRONT_SET]["accuracy"]}
+        arm: {"x": cost.monthly(queries, changes, prices.months), **compared[arm][TIMED_SET]["accuracy"]}
         for arm, cost in found.items()
-        if cost.change is not None and "accuracy" in compared[arm].get(FRONT_SET, {})
+        if cost.change is not None and "accuracy" in compared[arm].get(TIMED_SET, {})
     }
     return _pareto(points, f"cost of a month (US dollars): {queries:,} queries, {changes} changes")
 

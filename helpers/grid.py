@@ -241,7 +241,7 @@ def _weight(group: Sequence[Job]) -> int:
 def _timed(study: Study, made: Result) -> Result:
     """The result with its times: those of a result that a share left without are taken now; its answers stay."""
     questions = study.questions(made.question_set)
-    count = study.profile.latency_questions if study.timing else 0
+    count = study.timed(made.question_set)
     if not count or "total_s" in made.metrics or all(question.choices for question in questions):
         return made
     timed = Evaluation()

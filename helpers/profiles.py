@@ -15,7 +15,7 @@ class Profile:
     """Every size and budget in one place.
 
     `questions_per_set`: how many questions of each set are asked (None: all).
-    `latency_questions`: how many of them are asked again one at a time, for first-token and total time.
+    `latency_questions`: how many of `facts_heldout` are asked again one at a time, for first-token and total time.
     `latency_repeats`: how often each point of a latency curve is timed.
     `sweep_questions`: how many questions each point of a sweep in notebook 03 is measured on.
     `batch_size`: how many answers are decoded together when they are scored; with long prompts, more take much memory.

@@ -12,6 +12,9 @@ QUESTION_SETS = (
     "facts_trained", "facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general",
 )  # fmt: skip
 CHOICE_SETS = ("terms", "general")
+TIMED_SET = (
+    "facts_heldout"  # what a query is like: its questions are asked again, one at a time, and costs use its times
+)
 TASKS = ("answers", "triage")
 
 

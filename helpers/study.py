@@ -22,7 +22,7 @@ from .evaluate import Evaluation, evaluate, sample, summarise, text_losses, text
 from .generation import perplexity
 from .models import FOUNDATION_MODEL, FoundationModel, load_embedder, load_model
 from .profiles import get_profile
-from .records import CHOICE_SETS, Effort, Question, Result
+from .records import CHOICE_SETS, TIMED_SET, Effort, Question, Result
 
 if TYPE_CHECKING:
     from .finetune import Tuned
@@ -101,6 +101,10 @@ class Study:
     def questions(self, question_set: str) -> list[Question]:
         """The questions of a set that this profile asks."""
         return sample(self.dataset.questions(question_set), self.profile.questions_per_set)
+
+    def timed(self, question_set: str) -> int:
+        """How many questions of a set are asked again alone, for their times: of the one set that costs are told of."""
+        return self.profile.latency_questions if self.timing and question_set == TIMED_SET else 0
 
     def index(self, updated: bool = False) -> tuple[Index, IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.
@@ -250,11 +254,9 @@ class Study:
             into.scores += made.scores
             into.first_token_s, into.total_s, into.complete = made.first_token_s, made.total_s, True
             return
-        profile = self.profile
-        timed = profile.latency_questions if self.timing else 0
         evaluate(
-            assistant, self.questions(question_set), self.dataset.values_by_asset, profile.batch_size,
-            timed, self.progress, into,
+            assistant, self.questions(question_set), self.dataset.values_by_asset, self.profile.batch_size,
+            self.timed(question_set), self.progress, into,
         )  # fmt: skip
         self._evaluations[key] = into
 

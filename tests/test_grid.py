@@ -149,7 +149,8 @@ def test_two_shares_at_once_find_what_one_run_finds(small_world, tmp_path):
 
     before = {path: path.stat().st_mtime_ns for path in two.rglob("*.safetensors")}
     merged = run_grid(str(small_world), str(model), str(two), JOBS, timing=True)
-    assert all(len(result.metrics["total_s"]) == 2 for folder in merged.values() for result in folder)
+    for result in [result for folder in merged.values() for result in folder]:
+        assert len(result.metrics.get("total_s", ())) == (2 if result.question_set == "facts_heldout" else 0)
     assert read(two) == expected and set(table(merged["k=1"])) == set(ARMS)
     assert before == {path: path.stat().st_mtime_ns for path in two.rglob("*.safetensors")}
 
