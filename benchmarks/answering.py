@@ -4,10 +4,11 @@
     python benchmarks/answering.py --quick
 
 The same work: one loaded model for both, the same prompts, greedy decoding, the same limit of new tokens and the same
-stop tokens, the same scoring; both may differ in one right answer, since 16-bit rounding depends on the batch. Without
-context the peer is HuggingFaceLLM's `chat`; with passages it is LlamaIndex's RetrieverQueryEngine over the kit's own
-retriever. `ratio` is scoring without context. Single questions are asked one at a time, kit and peer in turn; the
-peer's first token is seen by a streamer that notes when each token came.
+stop tokens, the same scoring; both may differ in one right answer. Both compute in float32 unless told otherwise: there
+they write the same texts, while 16-bit rounding changes some, and a few right answers with them. Without context the
+peer is HuggingFaceLLM's `chat`; with passages it is LlamaIndex's RetrieverQueryEngine over the kit's own retriever.
+`ratio` is scoring without context. Single questions are asked one at a time, kit and peer in turn; the peer's first
+token is seen by a streamer that notes when each token came.
 
 The limit of one stream is memory: each token reads all weights once, so bandwidth over the weights' bytes is the most
 tokens a second that one answer can have; where the kit packs them in 16 bits (`helpers.few_rows`), these are counted.
@@ -191,7 +192,8 @@ def measure(
             record[name] = found
     plain = record["without_context"]
     shown = {name: plain[name] for name in ("ratio", "ratio_low", "ratio_high")}
-    return shown | {"agree": plain["agree"] and record["with_passages"]["agree"]} | record
+    agree = plain["agree"] and record["with_passages"]["agree"]
+    return shown | {"agree": agree, "dtype": fm.dtype} | record
 
 
 def main() -> int:
@@ -203,8 +205,9 @@ def main() -> int:
     need("llama_index.llms.huggingface")
     count = arguments.questions or (QUICK_QUESTIONS if arguments.quick else QUESTIONS)
     single = arguments.single or (QUICK_SINGLE if arguments.quick else SINGLE)
-    fm = models.load_model(arguments.model, dtype=arguments.dtype)
-    record = measure(fm, models.load_embedder(dtype=arguments.dtype), count, single, repeats_of(arguments))
+    dtype = arguments.dtype or "float32"
+    fm = models.load_model(arguments.model, dtype=dtype)
+    record = measure(fm, models.load_embedder(dtype=dtype), count, single, repeats_of(arguments))
     return finish("answering", record, arguments)
 
 

@@ -113,12 +113,16 @@ def run_one(name: str, arguments: Sequence[str]) -> dict[str, Any]:
 def table(record: dict[str, Any]) -> str:
     """The record as a Markdown table, with machine and date, and with what failed or did not agree."""
     found = record["benchmarks"]
-    lines = ["| work | compared with | times as fast | in the rounds | sizes, day |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "| work | compared with | times as fast | in the rounds | sizes, dtype, day |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for work, name, place, peer in ROWS:
         whole, figures = found.get(name), _at(found.get(name), place)
         if figures:
             rounds = f"{figures['ratio_low']:.2f} to {figures['ratio_high']:.2f}"
-            when = f"{'quick' if whole['quick'] else 'full'}, {whole['created'][:10]}"
+            sizes = "quick" if whole["quick"] else "full"
+            when = ", ".join(filter(None, (sizes, whole.get("dtype"), whole["created"][:10])))
             lines.append(f"| {work} | {peer} | {figures['ratio']:.2f} | {rounds} | {when} |")
     others = [
         f"| {what} | {form.format(value / GB if what.endswith('(GB)') else value)} | {wanted} |"

@@ -160,7 +160,7 @@ def main() -> int:
     need("trl", "datasets")
     dtype = arguments.dtype or choose_dtype("cpu")[0]
     peak = matrix_peak(dtype)
-    record: dict[str, Any] = {"limit": {"what": f"{dtype} matrix product", "flop_per_s": peak}}
+    record: dict[str, Any] = {"limit": {"what": f"{dtype} matrix product", "flop_per_s": peak}, "dtype": dtype}
     for kind in arguments.kinds:
         passes = arguments.passes or (QUICK_PASSES if arguments.quick else PASSES)[kind]
         examples = arguments.examples or (QUICK_EXAMPLES[kind] if arguments.quick else None)
