@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .arms import ARMS
+from .intervals import check_values
 from .records import DataError, Result
 from .results import file_name, read_results
 from .trainings import with_starts
@@ -106,11 +107,7 @@ def check_identity(result: Result) -> None:
             raise DataError(
                 f"{_name(result)}: the answer beside question {score.question.id!r} is another one's. {AGAIN}"
             )
-        if not 0 <= score.value <= 1:  # NaN too
-            raise DataError(
-                f"{_name(result)} (seed {result.seed}): the score of question {score.question.id!r} is {score.value}, "
-                f"not a number between 0 and 1. {AGAIN}"
-            )
+    check_values(result.scores, f"{_name(result)} (seed {result.seed}): ")
     arm = result.config.get("arm")
     if not isinstance(arm, dict):
         return  # a record that does not say what it is can only be compared by its questions

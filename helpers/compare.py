@@ -17,7 +17,7 @@ from scipy import stats
 from .cloze import PART as CLOZE
 from .comparable import check_comparable, read_comparable
 from .intervals import CONFIDENCE, Difference, accuracy, difference, holm, seed_values, spread, wilson
-from .records import QUESTION_SETS, DataError, Result, Score
+from .records import QUESTION_SETS, TIMED_SET, DataError, Result, Score
 
 __all__ = ["Contrast", "accuracy", "caveats", "check_comparable", "compare", "contrasts", "seeds", "spread", "table"]
 
@@ -228,8 +228,8 @@ def as_text(compared: dict[str, dict[str, Any]]) -> str:
         f"{'arm':<{width}}{'one answer, median s':>22}{'preparation, s':>18}{'peak memory, MB':>18}{'labels':>8}",
     ]
     for arm, row in compared.items():
-        totals = [row[s]["total_s"]["median"] for s in sets if row.get(s, {}).get("total_s") and s != "triage"]
-        one = f"{np.median(totals):.2f}" if totals else "-"
+        timed = [row[s]["total_s"] for s in (TIMED_SET, *sets) if row.get(s, {}).get("total_s")]
+        one = f"{timed[0]['median']:.2f}" if timed else "-"
         e = row["effort"]
         memory = f"{e['peak_memory_bytes'] / 1e6:.0f}" if e["peak_memory_bytes"] else "-"
         lines.append(f"{arm:<{width}}{one:>22}{e['wall_s']:>18.1f}{memory:>18}{e['labelled_examples']:>8}")

@@ -61,7 +61,8 @@ class Cost:
     for each answer of a hosted model with the same tokens, `change` each time that documents change. `change_measured`
     is false where the first preparation is taken as the estimate; None where nobody measured a change. An arm that
     takes nothing in has no `change` (None), though that is known (`change_measured` is false). `query_kwh` is the
-    estimated energy of an answer on the own machine, all of whose cores are taken as busy.
+    estimated energy of an answer on the own machine: all cores busy for its time. Memory is left out, since it was not
+    measured by answer, and so is an accelerator.
     """
 
     arm: str
@@ -72,7 +73,7 @@ class Cost:
     hosted: float
     change: float | None
     change_measured: bool | None
-    query_kwh: float = 0.0
+    query_kwh: float
 
     def monthly(self, queries: float, changes: float, months: float = 12, hosted: bool = False) -> float:
         """All of it for one month; preparation is spread over `months`.
@@ -237,7 +238,7 @@ def _cost(arm: str, asked: Sequence[Result], seconds: float, update: dict[str, A
     change, measured = update.get("effort"), bool(update.get("measured", True)) if update else None
     if change is not None and not measured and not change["wall_s"]:  # neither an index nor weights to make anew
         change = None
-    busy = Effort(seconds, seconds * asked[0].hardware.get("cores", 1), effort.peak_memory_bytes)
+    busy = Effort(wall_s=seconds, cpu_s=seconds * asked[0].hardware["cores"])
     hosted = (read * prices.hosted_input_per_million + written * prices.hosted_output_per_million) / 1e6
     return Cost(
         arm=arm,

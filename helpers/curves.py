@@ -65,8 +65,13 @@ def read_curves(folder: Path) -> dict[str, Curve]:
 
 
 def of_one_figure(curves: Iterable[Curve]) -> list[list[Curve]]:
-    """Curves of several arms that share both axes, put together: they belong into one figure."""
-    figures: dict[tuple[str, str], list[Curve]] = {}
+    """Curves of several arms that share both axes, put together: they belong into one figure, an arm once in each."""
+    figures: dict[tuple[str, str], list[list[Curve]]] = {}
     for curve in curves:
-        figures.setdefault((curve.x, curve.y), []).append(curve)
-    return list(figures.values())
+        alike = figures.setdefault((curve.x, curve.y), [])
+        free = [figure for figure in alike if all(other.arm != curve.arm for other in figure)]
+        if free:
+            free[0].append(curve)
+        else:
+            alike.append([curve])
+    return [figure for alike in figures.values() for figure in alike]

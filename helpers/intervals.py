@@ -54,7 +54,7 @@ def accuracy(scores: Sequence[Score]) -> dict[str, float]:
     """
     if not scores:
         raise DataError("there are no scored answers to average")
-    _check_values(scores)
+    check_values(scores)
     by_question, assets = _by_question(scores)
     value = float(np.mean(list(by_question.values())))
     groups = [assets[name] for name in by_question]
@@ -107,7 +107,7 @@ def difference(first: Sequence[Score], second: Sequence[Score], seed: int = 0) -
         DataError: The arms were not asked the same questions, or a score is no number.
     """
     for scores in (first, second):
-        _check_values(scores)
+        check_values(scores)
     one, assets = _by_question(first)
     other, _ = _by_question(second)
     if not one or set(one) != set(other):
@@ -193,12 +193,17 @@ def resampled_mean(sums: np.ndarray, counts: np.ndarray, seed: int) -> tuple[flo
     return float(found.low), float(found.high)
 
 
-def _check_values(scores: Sequence[Score]) -> None:
+def check_values(scores: Sequence[Score], of: str = "") -> None:
+    """Refuses scores that are no share; `of` says whose they are.
+
+    Raises:
+        DataError: A score is NaN, or not between 0 and 1.
+    """
     for score in scores:
         if not 0 <= score.value <= 1:  # NaN too
             raise DataError(
-                f"the score of question {score.question.id!r} is {score.value}, not a number between 0 and 1. Delete "
-                "the result file that it stands in, and run the study again."
+                f"{of}the score of question {score.question.id!r} is {score.value}, not a number between 0 and 1. "
+                "Delete the result file that it stands in, and run the study again."
             )
 
 

@@ -12,9 +12,7 @@ QUESTION_SETS = (
     "facts_trained", "facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general",
 )  # fmt: skip
 CHOICE_SETS = ("terms", "general")
-TIMED_SET = (
-    "facts_heldout"  # what a query is like: its questions are asked again, one at a time, and costs use its times
-)
+TIMED_SET = "facts_heldout"  # what a query is like: asked again one at a time, and costs are told of these times
 TASKS = ("answers", "triage")
 
 

@@ -103,8 +103,9 @@ class Study:
         return sample(self.dataset.questions(question_set), self.profile.questions_per_set)
 
     def timed(self, question_set: str) -> int:
-        """How many questions of a set are asked again alone, for their times: of the one set that costs are told of."""
-        return self.profile.latency_questions if self.timing and question_set == TIMED_SET else 0
+        """How many questions of a set are asked again alone, for their times: those of the one that costs tell of."""
+        one = TIMED_SET if TIMED_SET in self.question_sets else self.question_sets[0]
+        return self.profile.latency_questions if self.timing and question_set == one else 0
 
     def index(self, updated: bool = False) -> tuple[Index, IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.

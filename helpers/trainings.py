@@ -4,9 +4,8 @@ benchmarks/training_sweep.py measures trials on a world of another seed; results
 those that were made. `domain+pairs` is as recorded: with the embeddings trained too it said as many held-out facts
 and forgot more, in more memory; at twice the rate, and with LoRA in about the same number of rows, it said fewer.
 `passages` and `domain,triage` are as recorded, and so is `domain`: all weights learned more of its text by heart in the
-same minutes, and were worse at text that they had not read. `answers` and `triage` are
-as recorded too: `answers` came out the same with a smaller rank and more passes, and fewer passes at half the scale
-left `triage` half learned.
+same minutes, and were worse at text that they had not read. `answers` and `triage` are as recorded too: `answers` came
+out the same with a smaller rank and more passes, and fewer passes at half the scale left `triage` half learned.
 
 | name | learns from | serves |
 | --- | --- | --- |

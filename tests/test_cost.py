@@ -38,8 +38,8 @@ def test_costs_are_measured_figures_times_prices(made):
 
 
 def test_a_month_adds_up_and_break_even_is_where_the_lines_cross():
-    cheap_to_ask = Cost("tuned", 10.0, 110.0, 0.5, 0.001, 0.0001, 10.0, True)
-    cheap_to_change = Cost("rag", 1.0, 0.0, 0.1, 0.003, 0.0005, 0.01, True)
+    cheap_to_ask = Cost("tuned", 10.0, 110.0, 0.5, 0.001, 0.0001, 10.0, True, 0.0)
+    cheap_to_change = Cost("rag", 1.0, 0.0, 0.1, 0.003, 0.0005, 0.01, True, 0.0)
     assert cheap_to_ask.monthly(1000, 2) == pytest.approx(120 / 12 + 0.5 + 1.0 + 20.0)
     assert cheap_to_ask.monthly(1000, 0, months=6, hosted=True) == pytest.approx(20 + 0.5 + 0.1)
     for changes in (0, 4):
@@ -59,7 +59,7 @@ def test_a_month_adds_up_and_break_even_is_where_the_lines_cross():
 
 
 def test_a_change_that_nobody_measured_is_not_free():
-    unknown = Cost("x", 1.0, 0.0, 0.0, 0.1, 0.1, None, None)
+    unknown = Cost("x", 1.0, 0.0, 0.0, 0.1, 0.1, None, None, 0.0)
     assert unknown.monthly(10, 0) > 0
     with pytest.raises(KitError, match="updates"):
         unknown.monthly(10, 1)
@@ -88,7 +88,7 @@ def test_energy_follows_its_formula():
 
 
 def test_the_energy_of_an_answer_counts_every_core_for_its_time(made):
-    prices = load_prices(watts_per_core=10.0, watts_per_gb_memory=0.0, overhead=1.0)
+    prices = load_prices(watts_per_core=10.0, overhead=1.0)
     asked = next(r for r in made if (r.arm, r.question_set) == ("rag", "facts_heldout"))
     seconds = np.median(asked.metrics["total_s"])
     assert costs(made, prices)["rag"].query_kwh == pytest.approx(seconds * asked.hardware["cores"] * 10 / 3.6e6)

@@ -12,7 +12,7 @@ from synthetic import make_results
 from helpers import answers, report
 from helpers.compare import table
 from helpers.cost import costs, load_prices
-from helpers.curves import Curve
+from helpers.curves import Curve, of_one_figure
 from helpers.profiles import get_profile
 from helpers.records import DataError
 from helpers.results import write_result
@@ -100,6 +100,8 @@ def test_curves_of_several_arms_with_the_same_axes_share_a_figure(made):
     alts = [attributes.get("alt", "") for tag, attributes in Tags(report.page(made, curves)).all if tag == "img"]
     assert "Lines of accuracy against labels: base 0.4 at 30, 0.5 at 60; rag 0.4 at 30, 0.5 at 60." in alts
     assert "Line of accuracy against passes: rag 0.4 at 30, 0.5 at 60." in alts
+    twice = [*curves.values(), Curve("again", "labels", "accuracy", "rag", points)]
+    assert [[c.name for c in alike] for alike in of_one_figure(twice)] == [["labels", "adapted"], ["again"], ["other"]]
 
 
 def test_what_a_model_wrote_is_text(made):

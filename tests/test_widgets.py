@@ -322,7 +322,7 @@ def test_a_ring_marks_where_the_cheapest_arm_changes(made):
             assert at[0] == pytest.approx(price) == pytest.approx(at[1]) and told == f"{queries:,.0f}"
             around = [min(found, key=lambda a: found[a].monthly(n, 0, 12)) for n in (0.99 * queries, 1.01 * queries)]
             assert around[0] != around[1]
-    dear, cheap = cost.Cost("a", 0, 0, 0, 0.01, 0.01, 0, True), cost.Cost("b", 120, 0, 0, 0.001, 0.001, 0, True)
+    dear, cheap = cost.Cost("a", 0, 0, 0, 0.01, 0.01, 0, True, 0), cost.Cost("b", 120, 0, 0, 0.001, 0.001, 0, True, 0)
     _, crossing = panel._lines({"a": dear, "b": cheap}, 0, 12, False)
     assert [told for _, _, told in crossing] == ["1,111"]
 
