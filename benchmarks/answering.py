@@ -4,11 +4,11 @@
     python benchmarks/answering.py --quick
 
 The same work: one loaded model for both, the same prompts, greedy decoding, the same limit of new tokens and the same
-stop tokens, the same scoring; both may differ in one right answer. Both compute in float32 unless told otherwise: there
-they write nearly the same texts, while 16-bit rounding changes many, and a few right answers with them. Without context the
-peer is HuggingFaceLLM's `chat`; with passages it is LlamaIndex's RetrieverQueryEngine over the kit's own retriever.
-`ratio` is scoring without context. Single questions are asked one at a time, kit and peer in turn; the peer's first
-token is seen by a streamer that notes when each token came.
+stop tokens, the same scoring; both may differ in one right answer. Both compute in float32 unless told otherwise:
+there they write nearly the same texts, while 16-bit rounding changes many, and a few right answers with them. Without
+context the peer is HuggingFaceLLM's `chat`; with passages it is LlamaIndex's RetrieverQueryEngine over the kit's own
+retriever. `ratio` is scoring without context. Single questions are asked one at a time, kit and peer in turn; the
+peer's first token is seen by a streamer that notes when each token came.
 
 The limit of one stream is memory: each token reads all weights once, so bandwidth over the weights' bytes is the most
 tokens a second that one answer can have; where the kit packs them in 16 bits (`helpers.few_rows`), these are counted.
