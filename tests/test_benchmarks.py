@@ -127,10 +127,19 @@ def test_the_batches_grouped_by_length_hold_every_example_once(tiny_llama, tmp_p
     assert grouped != batches
 
 
-@pytest.mark.parametrize(("grouped", "taken"), [(0.95, "flat, eager"), (0.85, "grouped, sdpa")])
-def test_other_batches_are_taken_only_where_they_are_a_good_deal_faster(grouped, taken):
-    trials = {"padded, sdpa": 2.0, "flat, eager": 1.0, "grouped, sdpa": grouped}
-    assert script("training").fastest(trials) == taken
+@pytest.mark.parametrize(("loss", "taken"), [(2.02, "grouped, sdpa"), (2.2, "flat, eager")])
+def test_batches_grouped_by_length_give_way_where_they_reach_another_loss(loss, taken, tmp_path):
+    def start(wanted):
+        if wanted.side == "trials":
+            return {"padded, sdpa": 2.0, "flat, eager": 1.0, "grouped, sdpa": 0.95}
+        grouped = wanted.side == "trainer" and wanted.variant == "grouped, sdpa"
+        return {"final_loss": loss if grouped else 2.0, "variant": wanted.variant}
+
+    compared = script("training").compare(job("pairs", "", tmp_path), 2, start)
+    assert compared["trials"]["fastest"] == taken
+    assert {run["variant"] for run in [compared["trainer"]["validated"], *compared["trainer"]["timed"]]} == {taken}
+    given_up = {"variant": "grouped, sdpa", "final_loss": loss}
+    assert compared["trials"].get("other_work") == (None if taken == "grouped, sdpa" else given_up)
 
 
 @needs_trl
