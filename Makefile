@@ -23,7 +23,7 @@ SETTINGS := $(VENV)/share/jupyter/lab/settings/overrides.json
 AS_ROOT  := $(if $(filter 0,$(shell id -u)),$(VENV)/etc/jupyter/jupyter_server_config.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test run bench slides clean
+.PHONY: help setup lab test run peers bench slides clean
 
 help:
 	@echo 'make lab     set up, then open the first notebook in JupyterLab'
@@ -32,6 +32,7 @@ help:
 	@echo 'make test    set up, then run every test'
 	@echo 'make bench   set up, install what the kit is compared with, measure, write the table in README.md'
 	@echo '             (quick sizes unless told otherwise: make bench BENCH_ARGS=)'
+	@echo 'make peers   install only what the kit is compared with: the benchmarks and their tests need it'
 	@echo 'make slides  set up, then make the slides of a workshop from the notebooks in slides/'
 	@echo 'make setup   only set up: packages in .venv, two models, a notebook kernel'
 	@echo 'make clean   remove .venv and all caches inside this folder; your results and the models stay'
@@ -83,7 +84,9 @@ $(VENV)/.bench: $(VENV)/.packages
 	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
 	@touch $@
 
-bench: setup $(VENV)/.bench
+peers: $(VENV)/.bench
+
+bench: setup peers
 	$(RUN) benchmarks/latest.py $(BENCH_ARGS)
 
 slides: setup

@@ -142,6 +142,36 @@ def test_batches_grouped_by_length_give_way_where_they_reach_another_loss(loss, 
     assert compared["trials"].get("other_work") == (None if taken == "grouped, sdpa" else given_up)
 
 
+@pytest.mark.parametrize("kind", ["pairs", "all_weights"])
+def test_a_step_is_timed_beside_its_matrix_products(kind, tiny_llama):
+    step = script("step")
+    made = step.work(kind, tiny_llama, "float32", 2, compiled=False)
+    assert len(made["seconds"]) == 2 and len(made["losses"]) == step.WARM_UP + 2 and min(made["seconds"]) > 0
+    assert 0 < made["products_s"] and made["tokens"] == made["rows"] * 256
+    compiled = made | {
+        "losses": [loss * 1.01 for loss in made["losses"]],
+        "seconds": [each / 2 for each in made["seconds"]],
+    }
+    found = step.figures({"plain": [made], "compiled": [compiled]})
+    assert found["ratio"] == pytest.approx(2) and found["agree"] and found["compiling_s"] == [0.0]
+    assert not step.figures({"plain": [made], "compiled": [made | {"losses": [9.0] * len(made["losses"])}]})["agree"]
+
+
+def test_the_products_of_a_step_are_those_of_all_layers():
+    from torch import nn
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head = nn.Linear(4, 6).requires_grad_(False), nn.Linear(6, 9)
+
+        def get_output_embeddings(self):
+            return self.head
+
+    forward_and_back = [(10, 4, 6, False), (10, 6, 4, False), (3, 6, 9, False), (3, 9, 6, False)]
+    assert list(script("step").shapes(Model(), 10, 3)) == [*forward_and_back, (9, 3, 6, True)]
+
+
 @needs_trl
 def test_training_compares_all_sides_and_prints_its_figures(tiny_llama, tmp_path, capsys):
     training, sides = script("training"), script("training_sides")
@@ -331,8 +361,8 @@ def test_the_table_shows_each_ratio_and_what_did_not_agree():
     pairs = {"against_sft": figures(3.25), "against_trainer": figures(2.5), "kit": {"peak_memory_bytes": 1_870_000_000}}
     found = {"training": figures(3.25, pairs=pairs), "indexing": figures(4.0, agree=False, quick=False)}
     text = latest.table({"benchmarks": found, "failed": {"startup": "it broke"}})
-    assert "| training, labelled pairs | trl's SFTTrainer | 3.25 | 2.25 to 4.25 | quick, 2026-01-02 |" in text
-    assert "| indexing | LlamaIndex's stock pipeline | 4.00 | 3.00 to 5.00 | full, 2026-01-02 |" in text
+    assert "| training, labelled pairs | trl's SFTTrainer | 3.25 | 2.25 to 4.25 | at least 3 | quick, 2026" in text
+    assert "| indexing | LlamaIndex's stock pipeline | 4.00 | 3.00 to 5.00 | at least 2.5 | full, 2026-01-02 |" in text
     assert "packed text" not in text and "scoring" not in text
     assert "| training pairs: peak memory (GB) | 1.9 | at most 2.5 |" in text and "recall@5" not in text
     assert text.count("A machine, 2 cores, 8 GiB of memory, no accelerator, with torch 1.2") == 1
@@ -402,7 +432,7 @@ def test_two_processes_do_the_work_of_one(tiny_llama, small_world):
     assert found["several"]["final_loss"] == pytest.approx(found["one"]["final_loss"], rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["training", "answering", "indexing", "retrieval_scale", "startup"])
+@pytest.mark.parametrize("name", ["training", "step", "answering", "indexing", "retrieval_scale", "startup"])
 def test_every_benchmark_is_run_by_latest_and_stands_in_the_table(name):
     latest = script("latest")
     assert name in latest.BENCHMARKS and name in {row[1] for row in latest.ROWS}

@@ -263,8 +263,10 @@ def test_binder_and_the_dev_container_ask_for_what_there_is():
     assert container["postCreateCommand"].removeprefix("make ") in targets
 
 
-def test_ci_makes_the_slides():
-    assert "\nmake slides || echo" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+@pytest.mark.parametrize("optional", ["slides", "peers"])
+def test_ci_makes_what_some_tests_need(optional):
+    assert f"\nmake {optional} || echo" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.search(rf"^{optional}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_importing_the_kit_loads_none_of_the_heavy_libraries():

@@ -1,0 +1,160 @@
+"""A training step of the kit: as it is, with compiled layers, and what its matrix products alone would take.
+
+    python benchmarks/step.py --json
+    python benchmarks/step.py --quick
+
+No training can be faster than its matrix products, and those of these small shapes do not reach the machine's limit. So
+`products_s` is how long a step would take if everything else cost nothing, and `of_products` the share of a compiled
+step that they make up. `ratio` is the seconds of a plain step over those of a compiled one; `compiling_s` is what the
+first step took longer for it: the more, the less of it torch had in its cache. From these figures helpers/finetune.py
+decides how long a training must be to be compiled. Exit code 1: plain and compiled losses lie more than 2 % apart.
+
+The trainings are `answers` (pairs), `domain` (text) and `domain+pairs` (all weights), on their own first batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import Any
+
+from measuring import DATASET, finish, in_own_process, matrix_peak, options, ratio, repeats_of, take_turns
+
+from helpers import data, models, trainings
+from helpers.devices import choose_dtype, keep_freed_memory
+from helpers.material import prepare
+from helpers.profiles import get_profile
+
+KINDS = {"pairs": "answers", "text": "domain", "all_weights": "domain+pairs"}
+SEED = 7
+STEPS, QUICK_STEPS, WARM_UP = 12, 3, 4  # timed steps, and those before them, in which memory is still taken
+TIMES = 20  # how often a product is timed
+TOLERANCE = 0.02  # how far the losses of plain and compiled steps may lie apart
+
+Shape = tuple[int, int, int, bool]  # rows, inner, outer, and whether the rows are those of a transposed matrix
+
+
+def work(kind: str, model: str, dtype: str, steps: int, compiled: bool) -> dict[str, Any]:
+    """Makes steps of a training in this process.
+
+    Returns:
+        `seconds` of each timed step, `first_s` of the first one, `losses` of all, `rows` and `tokens` of a batch, and
+        `products_s` where the layers are not compiled.
+    """
+    import torch
+
+    from helpers.objective import MasterAdamW, Objective, compile_layers
+    from helpers.packing import collate
+    from helpers.trainable import trainable
+
+    keep_freed_memory()
+    fm = models.load_model(model, device="cpu", dtype=dtype)
+    settings = trainings.settings(KINDS[kind], get_profile("workshop"), SEED)
+    rows, _, _ = prepare(fm, trainings.material(KINDS[kind], data.open_dataset(DATASET)), settings)
+    objective = Objective(trainable(fm, settings, None, dtype)).train()
+    if compiled:
+        compile_layers(objective.causal)
+    tuned = {name: weight for name, weight in objective.named_parameters() if weight.requires_grad}
+    optimizer = MasterAdamW(tuned, lr=settings.learning_rate)
+    seconds, losses, size = [], [], settings.batch_size
+    for start in range(0, size * (WARM_UP + steps), size):
+        batch = collate(rows[start : start + size])
+        begun = time.perf_counter()
+        loss = objective(**batch)["loss"]
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(tuned.values(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        seconds.append(time.perf_counter() - begun)
+        losses.append(loss.item())
+    made = {"seconds": seconds[WARM_UP:], "first_s": seconds[0], "losses": losses, "rows": size}
+    made["tokens"] = size * settings.max_length
+    if not compiled:
+        labelled = sum(label >= 0 for row in rows[:size] for label in row.labels)
+        made["products_s"] = products(shapes(objective.causal, made["tokens"], labelled), dtype)
+    return made
+
+
+def shapes(model: Any, tokens: int, labelled: int) -> Iterator[Shape]:
+    """The matrix products of a step but those of attention: forward, back to the input, and to a tuned weight."""
+    from torch import nn
+
+    head = model.get_output_embeddings()
+    for layer in model.modules():
+        if not isinstance(layer, nn.Linear):
+            continue
+        outer, inner = layer.weight.shape
+        rows = labelled if layer is head else tokens
+        yield rows, inner, outer, False
+        yield rows, outer, inner, False
+        if layer.weight.requires_grad:
+            yield outer, rows, inner, True
+
+
+def products(wanted: Iterator[Shape], dtype: str) -> float:
+    """The seconds that these products take, each shape timed by itself."""
+    import torch
+
+    total = 0.0
+    for (rows, inner, outer, transposed), count in Counter(wanted).items():
+        a = torch.randn(*((inner, rows) if transposed else (rows, inner))).to(getattr(torch, dtype))
+        b = torch.randn(inner, outer).to(getattr(torch, dtype))
+        a = a.t() if transposed else a
+        spent = []
+        for _ in range(TIMES):
+            begun = time.perf_counter()
+            torch.mm(a, b)
+            spent.append(time.perf_counter() - begun)
+        total += count * median(spent)
+    return total
+
+
+def side(told: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    """A run of `work` in a process of its own."""
+    return lambda: in_own_process(__file__, "--worker", json.dumps(told))
+
+
+def figures(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """The figures of one kind, from the runs of both sides."""
+    seconds = {name: [median(run["seconds"]) for run in made] for name, made in runs.items()}
+    plain, compiled = runs["plain"][0], runs["compiled"][0]
+    step = {name: median(each) for name, each in seconds.items()}
+    products_s = median(run["products_s"] for run in runs["plain"])
+    apart = max(abs(a / b - 1) for a, b in zip(compiled["losses"], plain["losses"], strict=True))
+    return ratio(seconds["compiled"], seconds["plain"]) | {
+        "plain_s": step["plain"], "compiled_s": step["compiled"], "products_s": products_s,
+        "of_products": products_s / step["compiled"], "tokens": plain["tokens"], "rows": plain["rows"],
+        "compiling_s": [run["first_s"] - plain["first_s"] for run in runs["compiled"]],
+        "largest_loss_difference": apart, "agree": apart <= TOLERANCE,
+    }  # fmt: skip
+
+
+def main() -> int:
+    """Measures every kind, or makes the steps of one where it was started for that."""
+    parser = options(__doc__)
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(work(**json.loads(arguments.worker))))
+        return 0
+    dtype = arguments.dtype or choose_dtype("cpu")[0]
+    steps = QUICK_STEPS if arguments.quick else STEPS
+    record: dict[str, Any] = {"limit": {"what": f"{dtype} matrix product", "flop_per_s": matrix_peak(dtype)}}
+    for kind in arguments.kinds:
+        told = {"kind": kind, "model": str(arguments.model), "dtype": dtype, "steps": steps}
+        sides = {"plain": side(told | {"compiled": False}), "compiled": side(told | {"compiled": True})}
+        record[kind] = figures(take_turns(sides, repeats_of(arguments)))
+    least = min((record[kind] for kind in arguments.kinds), key=lambda found: found["ratio"])
+    shown = {name: least[name] for name in ("ratio", "ratio_low", "ratio_high")}
+    agree = all(record[kind]["agree"] for kind in arguments.kinds)
+    return finish("step", shown | {"agree": agree, "dtype": dtype} | record, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
