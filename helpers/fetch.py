@@ -13,9 +13,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from .devices import kit_home
@@ -24,6 +26,7 @@ from .records import KitError
 FOUNDATION_MODEL = "SmolLM2-135M-Instruct"
 EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 MANIFEST = "kit-manifest.json"
+JUST_NOW = 2.0  # seconds: some file systems note the time of writing no finer
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,22 @@ def model_folder(name: str) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file, as hexadecimal digits."""
+    """The sha256 of a file, as hexadecimal digits; one that was not written since is not read again by this process.
+
+    A file that was written just now is always read: its time of writing may be too coarse to tell of the next one.
+    """
+    state = path.stat()
+    if time.time() - state.st_mtime < JUST_NOW:
+        return _read_sha256(path)
+    return _known_sha256(path, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _known_sha256(path: Path, *state: int) -> str:
+    return _read_sha256(path)
+
+
+def _read_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

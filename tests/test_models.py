@@ -6,7 +6,9 @@ import copy
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
+import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -266,6 +268,24 @@ def test_a_template_without_a_system_message_gets_its_text_in_the_first_turn(tmp
     shown = strict.chat("Who?", examples=[("What?", "That.")])
     assert shown == f"{models.DATE}<user>{prompts.SYSTEM}\n\nWhat?<assistant>That.<user>Who?", "the same on every day"
     assert models.load_model(make_tiny("Llama", tmp_path / "usual"), dtype="float32").takes_system
+
+
+def test_a_file_is_read_again_for_its_hash_once_it_was_written(tmp_path, monkeypatch):
+    file, read = tmp_path / "model.safetensors", []
+    plain = fetch._read_sha256
+    monkeypatch.setattr(fetch, "_read_sha256", lambda path: read.append(path) or plain(path))
+
+    def hashed(content: bytes, age: float) -> str:
+        file.write_bytes(content)
+        os.utime(file, ns=(0, time.time_ns() - int(age * 1e9)))
+        found = [fetch.file_sha256(file) for _ in range(2)]
+        assert found == [hashlib.sha256(content).hexdigest()] * 2
+        return found[0]
+
+    old, new = hashed(b"weights", 60), hashed(b"Weights", 30)
+    assert old != new and len(read) == 2, "one reading for each state of a settled file"
+    hashed(b"weights", 0)
+    assert len(read) == 4, "a file that was just written is always read"
 
 
 def test_the_weights_hash_names_the_weights(tmp_path):
