@@ -7,8 +7,8 @@ No training can be faster than its matrix products, and those of these small sha
 `products_s` is how long a step would take if everything else cost nothing, and `of_products` the share of a compiled
 step that they make up. `ratio` is the seconds of a plain step over those of a compiled one; `compiling_s` is what the
 first step took longer for it: the more, the less of it torch had in its cache. From these figures helpers/finetune.py
-decides how long a training must be to be compiled. Exit code 1: the mean losses of plain and compiled steps lie more
-than 2 % apart.
+decides how long a training must be to be compiled. Exit code 1: the losses of the first step, when all weights are the
+same, lie more than 1 % apart. Afterwards rounding goes its own way; `mean_loss_difference` tells how far.
 
 The trainings are `answers` (pairs), `domain` (text) and `domain+pairs` (all weights), on their own first batches.
 """
@@ -35,7 +35,7 @@ KINDS = {"pairs": "answers", "text": "domain", "all_weights": "domain+pairs"}
 SEED = 7
 STEPS, QUICK_STEPS, WARM_UP = 12, 3, 4  # timed steps, and those before them, in which memory is still taken
 TIMES = 20  # how often a product is timed
-TOLERANCE = 0.02  # how far the mean losses of plain and compiled steps may lie apart
+TOLERANCE = 0.01  # how far the first losses of plain and compiled steps may lie apart
 
 Shape = tuple[int, int, int, bool]  # rows, inner, outer, and whether the rows are those of a transposed matrix
 
@@ -126,12 +126,13 @@ def figures(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     plain, compiled = runs["plain"][0], runs["compiled"][0]
     step = {name: median(each) for name, each in seconds.items()}
     products_s = median(run["products_s"] for run in runs["plain"])
+    first = abs(compiled["losses"][0] / plain["losses"][0] - 1)
     apart = abs(mean(compiled["losses"]) / mean(plain["losses"]) - 1)
     return ratio(seconds["compiled"], seconds["plain"]) | {
         "plain_s": step["plain"], "compiled_s": step["compiled"], "products_s": products_s,
         "of_products": products_s / step["compiled"], "tokens": plain["tokens"], "rows": plain["rows"],
         "compiling_s": [run["first_s"] - plain["first_s"] for run in runs["compiled"]],
-        "mean_loss_difference": apart, "agree": apart <= TOLERANCE,
+        "first_loss_difference": first, "mean_loss_difference": apart, "agree": first <= TOLERANCE,
     }  # fmt: skip
 
 
