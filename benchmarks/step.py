@@ -6,9 +6,10 @@
 No training can be faster than its matrix products, and those of these small shapes do not reach the machine's limit. So
 `products_s` is how long a step would take if everything else cost nothing, and `of_products` the share of a compiled
 step that they make up. `ratio` is the seconds of a plain step over those of a compiled one; `compiling_s` is what the
-first step took longer for it: the more, the less of it torch had in its cache. From these figures helpers/finetune.py
-decides how long a training must be to be compiled. Exit code 1: the losses of the first step, when all weights are the
-same, lie more than 1 % apart. Afterwards rounding goes its own way; `mean_loss_difference` tells how far.
+first step, loading included, took longer for it: the more, the less of it torch had in its cache. By such figures
+helpers/finetune.py decides how long a training must be to be compiled; its own are of an earlier machine. Exit code 1:
+the losses of the first step, when all weights are the same, lie more than 1 % apart. Afterwards rounding goes its own
+way; `mean_loss_difference` tells how far.
 
 The trainings are `answers` (pairs), `domain` (text) and `domain+pairs` (all weights), on their own first batches.
 """
@@ -18,18 +19,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
 from statistics import mean, median
 from typing import Any
 
 from measuring import DATASET, finish, in_own_process, matrix_peak, options, ratio, repeats_of, take_turns
 
 from helpers import data, models, trainings
-from helpers.devices import choose_dtype, keep_freed_memory
-from helpers.material import prepare
+from helpers.devices import choose_dtype
+from helpers.finetune import Material, prepare, train
 from helpers.profiles import get_profile
+from helpers.trainable import trainable
+from helpers.trainer import Listener
 
 KINDS = {"pairs": "answers", "text": "domain", "all_weights": "domain+pairs"}
 SEED = 7
@@ -41,44 +47,37 @@ Shape = tuple[int, int, int, bool]  # rows, inner, outer, and whether the rows a
 
 
 def work(kind: str, model: str, dtype: str, steps: int, compiled: bool) -> dict[str, Any]:
-    """Makes steps of a training in this process.
+    """Makes the first steps of a training in this process, as the kit makes them.
 
     Returns:
         `seconds` of each timed step, `first_s` of the first one, `losses` of all, `rows` and `tokens` of a batch, and
         `products_s` where the layers are not compiled.
     """
-    import torch
-
-    from helpers.objective import MasterAdamW, Objective, compile_layers
-    from helpers.packing import collate, collate_short
-    from helpers.trainable import trainable
-
-    keep_freed_memory()
     fm = models.load_model(model, device="cpu", dtype=dtype)
-    settings = trainings.settings(KINDS[kind], get_profile("workshop"), SEED)
-    rows, _, _ = prepare(fm, trainings.material(KINDS[kind], data.open_dataset(DATASET)), settings)
-    objective = Objective(trainable(fm, settings, None, dtype)).train()
-    if compiled:
-        compile_layers(objective.causal)
-    tuned = {name: weight for name, weight in objective.named_parameters() if weight.requires_grad}
-    optimizer = MasterAdamW(tuned, lr=settings.learning_rate)
-    seconds, losses, size = [], [], settings.batch_size
-    for start in range(0, size * (WARM_UP + steps), size):
-        batch = (collate if compiled else collate_short)(rows[start : start + size])
-        begun = time.perf_counter()
-        loss = objective(**batch)["loss"]
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(tuned.values(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        seconds.append(time.perf_counter() - begun)
-        losses.append(loss.item())
+    told = material_of(kind)
+    whole = trainings.settings(KINDS[kind], get_profile("workshop"), SEED)
+    size = whole.batch_size
+    part = (WARM_UP + steps) * size / len(prepare(fm, told, whole)[0])
+    profile = replace(get_profile("workshop"), training_share=part)
+    settings = trainings.settings(KINDS[kind], profile, SEED, {"compile": compiled, "checkpoint_steps": 1_000_000})
+    clock = [time.perf_counter()]
+    with tempfile.TemporaryDirectory() as folder:
+        listener = Listener(lambda moment: clock.append(time.perf_counter()))
+        losses = [moment.loss for moment in train(fm, told, settings, f"{folder}/run", listener=listener).history]
+    seconds = [end - begin for begin, end in pairwise(clock)]
     made = {"seconds": seconds[WARM_UP:], "first_s": seconds[0], "losses": losses, "rows": size}
     made["tokens"] = size * settings.max_length
     if not compiled:
-        labelled = sum(label >= 0 for row in rows[:size] for label in row.labels)
-        made["products_s"] = products(shapes(objective.causal, made["tokens"], labelled), dtype)
+        labelled = sum(label >= 0 for row in prepare(fm, told, settings)[0][:size] for label in row.labels)
+        tuned = trainable(fm, settings, None, dtype)
+        made["products_s"] = products(shapes(tuned, made["tokens"], labelled), dtype)
     return made
+
+
+def material_of(kind: str) -> Material:
+    """What the kit's own training of a kind learns from, with nothing to read along the way."""
+    told = trainings.material(KINDS[kind], data.open_dataset(DATASET))
+    return replace(told, validation_texts=(), validation_pairs=(), general_texts=())
 
 
 def shapes(model: Any, tokens: int, labelled: int) -> Iterator[Shape]:

@@ -146,7 +146,8 @@ def test_batches_grouped_by_length_give_way_where_they_reach_another_loss(loss, 
 def test_a_step_is_timed_beside_its_matrix_products(kind, tiny_llama):
     step = script("step")
     made = step.work(kind, tiny_llama, "float32", 2, compiled=False)
-    assert len(made["seconds"]) == 2 and len(made["losses"]) == step.WARM_UP + 2 and min(made["seconds"]) > 0
+    assert len(made["losses"]) == len(made["seconds"]) + step.WARM_UP and min(made["seconds"]) > 0
+    assert len(made["seconds"]) in (1, 2, 3), "about two: rows come in whole passes"
     assert 0 < made["products_s"] and made["tokens"] == made["rows"] * 256
     compiled = made | {
         "losses": [loss * 1.005 for loss in made["losses"]],
