@@ -86,14 +86,18 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def assert_same(two: Path, one: Path) -> None:
-    """Losses and weights of two trainings agree but for the order of sums."""
+    """Losses and weights of two trainings agree but for the order of sums.
+
+    A matrix is compared as a whole: AdamW makes a full step of a gradient that is almost nothing, so that in one of its
+    weights the order of sums can decide which way.
+    """
     ours, theirs = weights(two), weights(one)
     assert ours.keys() == theirs.keys() and read_tuned(two).identity == read_tuned(one).identity
     assert [m.loss for m in read_tuned(two).history] == pytest.approx(
         [m.loss for m in read_tuned(one).history], rel=1e-3
     )
     for name, tensor in ours.items():
-        torch.testing.assert_close(tensor, theirs[name], rtol=1e-2, atol=2e-3)
+        assert (tensor - theirs[name]).norm() <= 5e-3 * theirs[name].norm(), name
     assert not (two / "checkpoints").exists()
 
 
