@@ -1,11 +1,12 @@
-"""Attention for training on a CPU that keeps one matrix a layer for the way back, or none, instead of several.
+"""Attention for training on a CPU: half of the matrix of scores, and one matrix a layer kept for the way back, or none.
 
+A token never sees a later one, so a block of queries meets only the keys up to its last one. And where
 transformers' eager attention lets autograd keep the scores as float32, as 16-bit probabilities, and the keys and values
-repeated for each query head. Here the probabilities alone are kept, once and in the model's dtype, and heads that share
+repeated for each query head, the probabilities alone are kept, once and in the model's dtype, and heads that share
 keys are computed as one product; where they are large, they are computed again on the way back instead. The forward
 pass rounds as eager attention does, so its loss is the same number.
 
-Formulas of the backward pass: Dao et al. 2022 (FlashAttention, 2205.14135), appendix B.2, without its tiles.
+Formulas of the backward pass: Dao et al. 2022 (FlashAttention, 2205.14135), appendix B.2, in blocks of queries alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NAME = "lean"  # transformers' name of this attention
-KEPT = 16 * 2**20  # bytes of a layer's probabilities above which they are not kept: 768 tokens in float32
+BLOCK = 512  # bytes of a score for each query of a block: 256 queries in 16 bits, 128 in float32, each the fastest
+KEPT = 10 * 2**20  # bytes of a layer's probabilities above which they are not kept: 768 tokens in float32
 MORE = ("attn_logit_softcapping", "attention_dropout")  # config fields of an attention that does more
 
 
@@ -33,31 +35,51 @@ class LeanAttention(torch.autograd.Function):
     ) -> torch.Tensor:
         """Query (rows, key heads, heads that share a key, tokens, width), key and value with 1 in the third place.
 
-        `mask` is added to the scores: (rows, 1, 1, tokens, tokens).
+        `mask` is added to the scores, and hides from each token those after it: (rows, 1, 1, tokens, tokens).
         """
-        probabilities = _probabilities(query, key, mask, scaling)
-        kept = probabilities.nbytes <= KEPT
-        ctx.save_for_backward(query, key, value, probabilities if kept else mask)
+        out, saved = torch.empty_like(query), []
+        kept = sum((end - begin) * end for begin, end in _blocks(query)) * query[..., 0, 0].nbytes <= KEPT
+        for begin, end in _blocks(query):
+            probabilities = _probabilities(query, key, mask, scaling, begin, end)
+            out[..., begin:end, :] = torch.matmul(probabilities, value[..., :end, :])
+            saved += [probabilities] if kept else []
+        ctx.save_for_backward(query, key, value, *(saved if kept else [mask]))
         ctx.scaling, ctx.kept = scaling, kept
-        return torch.matmul(probabilities, value)
+        return out
 
     @staticmethod
     def backward(ctx: Any, d_out: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]:
         """dV = P' dO; dS = P * (dP - rowsum(P * dP)) with dP = dO V'; dQ = dS K; dK = dS' Q."""
-        query, key, value, saved = ctx.saved_tensors
-        probabilities = saved if ctx.kept else _probabilities(query, key, saved, ctx.scaling)
-        d_value = torch.matmul(probabilities.transpose(-1, -2), d_out).sum(2, keepdim=True)
-        d_scores = torch.matmul(d_out, value.transpose(-1, -2)).float()
-        wide = probabilities.float()
-        d_scores.sub_((d_scores * wide).sum(-1, keepdim=True)).mul_(wide)
-        d_scores = d_scores.to(query.dtype).mul_(ctx.scaling)
-        d_key = torch.matmul(d_scores.transpose(-1, -2), query).sum(2, keepdim=True)
-        return torch.matmul(d_scores, key), d_key, d_value, None, None
+        query, key, value, *saved = ctx.saved_tensors
+        d_query = torch.empty_like(query)
+        d_key, d_value = (torch.zeros_like(each, dtype=torch.float32) for each in (key, value))
+        for number, (begin, end) in enumerate(_blocks(query)):
+            block, before = (..., slice(begin, end), slice(None)), (..., slice(end), slice(None))
+            if ctx.kept:
+                probabilities = saved[number]
+            else:
+                probabilities = _probabilities(query, key, saved[0], ctx.scaling, begin, end)
+            d_block = d_out[block]
+            d_scores = torch.matmul(d_block, value[before].transpose(-1, -2))
+            d_scores = torch._softmax_backward_data(d_scores, probabilities, -1, query.dtype).mul_(ctx.scaling)
+            d_query[block] = torch.matmul(d_scores, key[before])
+            d_key[before] += torch.matmul(d_scores.transpose(-1, -2), query[block]).sum(2, keepdim=True)
+            d_value[before] += torch.matmul(probabilities.transpose(-1, -2), d_block).sum(2, keepdim=True)
+        return d_query, d_key.to(key.dtype), d_value.to(value.dtype), None, None
 
 
-def _probabilities(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling: float) -> torch.Tensor:
-    scores = torch.matmul(query, key.transpose(-1, -2)).mul_(scaling).add_(mask)
-    return scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+def _blocks(query: torch.Tensor) -> list[tuple[int, int]]:
+    """The first query of each block, and the one after its last."""
+    tokens, step = query.shape[-2], BLOCK // query.element_size()
+    return [(begin, min(begin + step, tokens)) for begin in range(0, tokens, step)]
+
+
+def _probabilities(
+    query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling: float, begin: int, end: int
+) -> torch.Tensor:
+    """Of a block of queries, for the keys up to its end."""
+    scores = torch.matmul(query[..., begin:end, :], key[..., :end, :].transpose(-1, -2))
+    return torch.add(mask[..., begin:end, :end], scores, alpha=scaling, out=scores).softmax(-1)
 
 
 def attention(
@@ -71,7 +93,7 @@ def attention(
         query: (rows, heads, tokens, width); keys and values may have fewer heads.
         key: Of the same tokens.
         value: Of the same tokens.
-        attention_mask: Is added to the scores: (rows, 1, tokens, tokens).
+        attention_mask: Is added to the scores, and hides later tokens: (rows, 1, tokens, tokens).
         scaling: Of the products of queries and keys.
 
     Returns:
