@@ -37,10 +37,11 @@ if TYPE_CHECKING:
 __all__ = ["Lora", "Material", "TrainSettings", "TrainingStopped", "Tuned", "merge", "prepare", "read_tuned", "train"]
 
 # Seconds that a row of 256 tokens takes, as it is and compiled, with all weights and with adapters, most of whose own
-# products are too small to gain; compiling keeps the padding of rows, and takes `COMPILING`: 25 where nothing was ever
-# compiled, then 13, and 5 for layers that torch has in its cache on disk. Only the length of a training decides, never
-# the cache, so that the same training computes alike wherever and whenever it is made.
-ALL_WEIGHTS, ADAPTERS, COMPILING = (0.95, 0.66), (0.84, 0.76), 15
+# products are too small to gain (benchmarks/step.py, two cores of 949 GFLOP/s in bfloat16); compiling keeps the padding
+# of rows, and takes `COMPILING`: 25 where nothing was ever compiled, then 13, and 5 for layers that torch has in its
+# cache on disk. Only the length of a training decides, never the cache or the machine, so that the same training
+# computes alike wherever and whenever it is made.
+ALL_WEIGHTS, ADAPTERS, COMPILING = (0.49, 0.41), (0.35, 0.31), 15
 LOGS, VALIDATIONS = 50, 10  # how often a training tells of its loss, and at most of its validation loss
 APART = 10  # steps at least between two validations
 

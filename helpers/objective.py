@@ -1,7 +1,7 @@
 """What a training step computes: the loss of packed rows, without ever holding all logits, and its optimizer.
 
-Three things make a step on a CPU fast: logits only where there is a label, and in slices; attention as plain matrix
-products (the fused kernel's backward pass is slow there); and decoder layers compiled one by one.
+What makes a step on a CPU fast: logits only where there is a label, and in slices; attention as plain matrix products
+(the fused kernel's backward pass is slow there); adapters that add in place; and decoder layers compiled one by one.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ class SlicedCrossEntropy(torch.autograd.Function):
         d_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         for start in range(0, len(labels), SLICE):
             part, wanted = hidden[start : start + SLICE], labels[start : start + SLICE]
-            logits = (part @ weight.t()).float()
-            log_sum = logits.logsumexp(-1)
-            total += (log_sum - logits.gather(1, wanted[:, None]).squeeze(1)).sum()
-            error = logits.sub_(log_sum[:, None]).exp_()
-            error[torch.arange(len(wanted), device=wanted.device), wanted] -= 1
+            at_label = torch.arange(len(wanted), device=wanted.device), wanted
+            logits = part @ weight.t()
+            error = logits.softmax(-1, dtype=torch.float32)
+            log_sum = logits.amax(-1).float() - error.amax(-1).log()  # the largest logit less its log probability
+            total += (log_sum - logits[at_label].float()).sum()
+            error[at_label] -= 1
             error = error.to(hidden.dtype)
             d_hidden[start : start + SLICE] = error @ weight
             if d_weight is not None:

@@ -13,6 +13,8 @@ from .records import KitError
 from .tuned import check_lora, read_tuned
 
 if TYPE_CHECKING:
+    from peft import PeftModel
+
     from .material import TrainSettings
 
 
@@ -37,7 +39,8 @@ def trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: s
     if begun and not begun.whole:
         fm.check_adapter(begun.folder)
         check_lora(begun, settings)
-        return PeftModel.from_pretrained(model, str(begun.folder), is_trainable=True, autocast_adapter_dtype=False)
+        folder = str(begun.folder)
+        return _lean(PeftModel.from_pretrained(model, folder, is_trainable=True, autocast_adapter_dtype=False))
     if settings.lora is None:
         model.requires_grad_(True)
         if not settings.embeddings:
@@ -51,7 +54,16 @@ def trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: s
         r=settings.lora.rank, lora_alpha=settings.lora.alpha, task_type="CAUSAL_LM",
         target_modules=modules if isinstance(modules, str) else list(modules),
     )  # fmt: skip
-    return get_peft_model(model, config, autocast_adapter_dtype=False)
+    return _lean(get_peft_model(model, config, autocast_adapter_dtype=False))
+
+
+def _lean(model: PeftModel) -> PeftModel:
+    """The same adapters; on a CPU they are computed in fewer steps."""
+    from . import lean_lora
+
+    if model.device.type == "cpu":
+        lean_lora.prepare(model)
+    return model
 
 
 def _check_window(model: nn.Module, settings: TrainSettings) -> None:
