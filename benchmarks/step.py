@@ -1,15 +1,15 @@
-"""A training step of the kit: as it is, with compiled layers, and what its matrix products alone would take.
+"""A training step of the kit: as it is, with compiled layers, and the least that it could take.
 
     python benchmarks/step.py --json
     python benchmarks/step.py --quick
 
-No training can be faster than its matrix products, and those of these small shapes do not reach the machine's limit. So
-`products_s` is how long a step would take if everything else cost nothing, and `of_products` the share of a compiled
-step that they make up. `ratio` is the seconds of a plain step over those of a compiled one; `compiling_s` is what the
-first step, loading included, took longer for it: the more, the less of it torch had in its cache. By such figures
-helpers/finetune.py decides how long a training must be to be compiled; its own are of an earlier machine. Exit code 1:
-the losses of the first step, when all weights are the same, lie more than 1 % apart. Afterwards rounding goes its own
-way; `mean_loss_difference` tells how far.
+No training can be faster than its matrix products, its attention and its loss, each timed by itself (see floor.py): so
+`floor_s` is how long a step would take if everything else cost nothing, `floor` its parts, and `of_floor` the share of
+a compiled step that they make up. `ratio` is the seconds of a plain step over those of a compiled one; `compiling_s` is
+what the first step, loading included, took longer for it: the more, the less of it torch had in its cache. By such
+figures helpers/finetune.py decides how long a training must be to be compiled. Exit code 1: the losses of the first
+step, when all weights are the same, lie more than 1 % apart. Afterwards rounding goes its own way;
+`mean_loss_difference` tells how far.
 
 The trainings are `answers` (pairs), `domain` (text) and `domain+pairs` (all weights), on their own first batches.
 """
@@ -21,13 +21,13 @@ import json
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from statistics import mean, median
 from typing import Any
 
+from floor import floor
 from measuring import DATASET, finish, in_own_process, matrix_peak, options, ratio, repeats_of, take_turns
 
 from helpers import data, models, trainings
@@ -40,10 +40,7 @@ from helpers.trainer import Listener
 KINDS = {"pairs": "answers", "text": "domain", "all_weights": "domain+pairs"}
 SEED = 7
 STEPS, QUICK_STEPS, WARM_UP = 12, 3, 4  # timed steps, and those before them, in which memory is still taken
-TIMES = 20  # how often a product is timed
 TOLERANCE = 0.01  # how far the first losses of plain and compiled steps may lie apart
-
-Shape = tuple[int, int, int, bool]  # rows, inner, outer, and whether the rows are those of a transposed matrix
 
 
 def work(kind: str, model: str, dtype: str, steps: int, compiled: bool) -> dict[str, Any]:
@@ -51,7 +48,7 @@ def work(kind: str, model: str, dtype: str, steps: int, compiled: bool) -> dict[
 
     Returns:
         `seconds` of each timed step, `first_s` of the first one, `losses` of all, `rows` and `tokens` of a batch, and
-        `products_s` where the layers are not compiled.
+        its `floor` where the layers are not compiled.
     """
     fm = models.load_model(model, device="cpu", dtype=dtype)
     told = material_of(kind)
@@ -68,9 +65,7 @@ def work(kind: str, model: str, dtype: str, steps: int, compiled: bool) -> dict[
     made = {"seconds": seconds[WARM_UP:], "first_s": seconds[0], "losses": losses, "rows": size}
     made["tokens"] = size * settings.max_length
     if not compiled:
-        labelled = sum(label >= 0 for row in prepare(fm, told, settings)[0][:size] for label in row.labels)
-        tuned = trainable(fm, settings, None, dtype)
-        made["products_s"] = products(shapes(tuned, made["tokens"], labelled), dtype)
+        made["floor"] = floor(trainable(fm, settings, None, dtype), [prepare(fm, told, settings)[0][:size]])
     return made
 
 
@@ -78,40 +73,6 @@ def material_of(kind: str) -> Material:
     """What the kit's own training of a kind learns from, with nothing to read along the way."""
     told = trainings.material(KINDS[kind], data.open_dataset(DATASET))
     return replace(told, validation_texts=(), validation_pairs=(), general_texts=())
-
-
-def shapes(model: Any, tokens: int, labelled: int) -> Iterator[Shape]:
-    """The matrix products of a step but those of attention: forward, back to the input, and to a tuned weight."""
-    from torch import nn
-
-    head = model.get_output_embeddings()
-    for layer in model.modules():
-        if not isinstance(layer, nn.Linear):
-            continue
-        outer, inner = layer.weight.shape
-        rows = labelled if layer is head else tokens
-        yield rows, inner, outer, False
-        yield rows, outer, inner, False
-        if layer.weight.requires_grad:
-            yield outer, rows, inner, True
-
-
-def products(wanted: Iterator[Shape], dtype: str) -> float:
-    """The seconds that these products take, each shape timed by itself."""
-    import torch
-
-    total = 0.0
-    for (rows, inner, outer, transposed), count in Counter(wanted).items():
-        a = torch.randn(*((inner, rows) if transposed else (rows, inner))).to(getattr(torch, dtype))
-        b = torch.randn(inner, outer).to(getattr(torch, dtype))
-        a = a.t() if transposed else a
-        spent = []
-        for _ in range(TIMES):
-            begun = time.perf_counter()
-            torch.mm(a, b)
-            spent.append(time.perf_counter() - begun)
-        total += count * median(spent)
-    return total
 
 
 def side(told: dict[str, Any]) -> Callable[[], dict[str, Any]]:
@@ -124,12 +85,12 @@ def figures(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     seconds = {name: [median(run["seconds"]) for run in made] for name, made in runs.items()}
     plain, compiled = runs["plain"][0], runs["compiled"][0]
     step = {name: median(each) for name, each in seconds.items()}
-    products_s = median(run["products_s"] for run in runs["plain"])
+    least = {part: median(run["floor"][part] for run in runs["plain"]) for part in plain["floor"]}
     first = abs(compiled["losses"][0] / plain["losses"][0] - 1)
     apart = abs(mean(compiled["losses"]) / mean(plain["losses"]) - 1)
     return ratio(seconds["compiled"], seconds["plain"]) | {
-        "plain_s": step["plain"], "compiled_s": step["compiled"], "products_s": products_s,
-        "of_products": products_s / step["compiled"], "tokens": plain["tokens"], "rows": plain["rows"],
+        "plain_s": step["plain"], "compiled_s": step["compiled"], "floor_s": sum(least.values()), "floor": least,
+        "of_floor": sum(least.values()) / step["compiled"], "tokens": plain["tokens"], "rows": plain["rows"],
         "compiling_s": [run["first_s"] - plain["first_s"] for run in runs["compiled"]],
         "first_loss_difference": first, "mean_loss_difference": apart, "agree": first <= TOLERANCE,
     }  # fmt: skip

@@ -20,6 +20,10 @@ Each run is a process of its own, and kit and peers take turns. Its seconds go f
 on disk, compilation included. The first round is not timed: it reads the validation loss along the way. All final
 losses come from one plain function that reloads the adapter and computes every logit. `seconds_to_loss` are the seconds
 to the highest final loss of all sides, which each of them therefore reaches.
+
+`at_most` is how many times as fast as a peer the kit would be if its run took nothing but its matrix products, its
+attention and its loss, each timed by itself (floor.py): more cannot be reached with these libraries, and that much
+neither, because a step also normalizes, activates, adds, and reads its weights.
 """
 
 from __future__ import annotations
@@ -121,8 +125,10 @@ def summary(runs: dict[str, dict[str, Any]], peak: float) -> dict[str, Any]:
     for name in PEERS:
         found[f"against_{name}"] = ratio(seconds["kit"], seconds[name]) | {
             "ratio_to_loss": found[name]["seconds_to_loss"] / max(found["kit"]["seconds_to_loss"], 1e-9),
+            "at_most": median(seconds[name]) / runs["kit"]["validated"]["floor_s"],
             "loss_difference": losses[name] / losses["kit"] - 1,
         }
+    found["kit"]["floor_s"] = runs["kit"]["validated"]["floor_s"]
     found["agree"] = all(near(losses[name], losses["kit"]) for name in PEERS)
     return found
 

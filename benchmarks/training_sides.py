@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from floor import floor
 from measuring import DATASET, FOUNDATION_MODEL
 
 from helpers import data, models, trainings
@@ -23,6 +24,7 @@ from helpers.effort import measure
 from helpers.material import Material, TrainSettings, prepare
 from helpers.packing import IGNORED, Row
 from helpers.profiles import get_profile
+from helpers.trainable import trainable
 
 TRAININGS = {"pairs": "answers", "text": "domain"}
 BATCHES = ("padded", "grouped", "flat")
@@ -64,7 +66,8 @@ class Run:
     """How a run went. Losses are nats a token; seconds count from the weights on disk to the adapter on disk.
 
     `tokens` and `labelled` are those of the examples; `computed` counts once what packing computes once for several.
-    `clock` says when each step ended, `curve` the validation loss after a step; both are (step, value).
+    `floor_s` is the least that the kit's validated run could have taken. `clock` says when each step ended, `curve` the
+    validation loss after a step; both are (step, value).
     """
 
     seconds: float = 0.0
@@ -75,6 +78,7 @@ class Run:
     steps: int = 0
     first_loss: float = 0.0
     final_loss: float = 0.0
+    floor_s: float = 0.0
     weights: dict[str, int] = field(default_factory=dict)
     clock: list[tuple[int, float]] = field(default_factory=list)
     curve: list[tuple[int, float]] = field(default_factory=list)
@@ -92,6 +96,9 @@ def run(job: Job) -> dict[str, Any]:
     if job.side == "kit":
         train_kit(job, fm, material, settings, made)
         made.computed = sum(row.tokens for row in rows)
+        if job.validate:
+            steps = [rows[start : start + size] for start in range(0, size * made.steps, size)]
+            made.floor_s = sum(floor(trainable(fm, settings, None, fm.dtype), steps).values())
     else:
         tokenizer, folder, dtype = fm.tokenizer, fm.model.name_or_path, fm.dtype
         del fm

@@ -143,12 +143,12 @@ def test_batches_grouped_by_length_give_way_where_they_reach_another_loss(loss, 
 
 
 @pytest.mark.parametrize("kind", ["pairs", "all_weights"])
-def test_a_step_is_timed_beside_its_matrix_products(kind, tiny_llama):
+def test_a_step_is_timed_beside_the_least_that_it_could_take(kind, tiny_llama):
     step = script("step")
     made = step.work(kind, tiny_llama, "float32", 2, compiled=False)
     assert len(made["losses"]) == len(made["seconds"]) + step.WARM_UP and min(made["seconds"]) > 0
     assert len(made["seconds"]) in (1, 2, 3), "about two: rows come in whole passes"
-    assert 0 < made["products_s"] and made["tokens"] == made["rows"] * 256
+    assert min(made["floor"].values()) > 0 and len(made["floor"]) == 3 and made["tokens"] == made["rows"] * 256
     compiled = made | {
         "losses": [loss * 1.005 for loss in made["losses"]],
         "seconds": [each / 2 for each in made["seconds"]],
@@ -164,13 +164,30 @@ def test_the_products_of_a_step_are_those_of_all_layers():
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
-            self.body, self.head = nn.Linear(4, 6).requires_grad_(False), nn.Linear(6, 9)
+            self.body, self.tuned = nn.Linear(4, 6).requires_grad_(False), nn.Linear(6, 5)
+            self.head, self.config = nn.Linear(5, 9), None
 
         def get_output_embeddings(self):
             return self.head
 
-    forward_and_back = [(10, 4, 6, False), (10, 6, 4, False), (3, 6, 9, False), (3, 9, 6, False)]
-    assert list(script("step").shapes(Model(), 10, 3)) == [*forward_and_back, (9, 3, 6, True)]
+    frozen, tuned = [(10, 4, 6, False), (10, 6, 4, False)], [(10, 6, 5, False), (10, 5, 6, False), (5, 10, 6, True)]
+    assert list(script("floor").shapes(Model(), 10)) == frozen + tuned
+
+
+def test_batches_of_one_length_need_what_as_many_of_the_first_need(tiny, monkeypatch):
+    floors = script("floor")
+    asked = []
+    monkeypatch.setattr(floors, "products", lambda shapes, dtype: asked.append(next(shapes)[0]) or 1.0)
+    monkeypatch.setattr(floors, "attention", lambda causal, segments: asked.append(tuple(segments.shape)) or 0.1)
+    monkeypatch.setattr(floors, "loss", lambda causal, labelled: asked.append(labelled) or 10.0)
+    rows = [
+        floors.Row([5] * 96, [5] * (n - 1) + [-100] * (97 - n), [0] * 96, [0] * n + [-1] * (96 - n))
+        for n in (64, 60, 90)
+    ]
+    layers = tiny.model.config.num_hidden_layers
+    found = floors.floor(tiny.model, [rows[:1], rows[1:2], rows[2:]])
+    assert found == pytest.approx({"products": 3, "attention": 0.3 * layers, "loss": 30})
+    assert asked == [64, (1, 64), 63, 96, (1, 96), 89]
 
 
 @needs_trl

@@ -1,0 +1,109 @@
+"""The least time that a training step could take: its matrix products, its attention and its loss, and nothing else.
+
+Each is timed by itself, in the kit's own implementation, on weights and keys that lie in the processor's cache where
+they fit. A real step also normalizes, activates, rotates, adds and reads its weights from memory; it can come near to
+this floor, but never under it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+
+from helpers.devices import keep_freed_memory, release_freed_memory
+from helpers.lean_attention import LeanAttention
+from helpers.objective import Objective, SlicedCrossEntropy, decoder_layers
+from helpers.packing import IGNORED, Row, collate_short, visible
+
+TIMES = 9  # how often a part is timed
+
+Shape = tuple[int, int, int, bool]  # rows, inner, outer, and whether the rows are those of a transposed matrix
+
+
+def floor(model: nn.Module, batches: Sequence[Sequence[Row]]) -> dict[str, float]:
+    """The least seconds of a training on these batches, forward and back: its `products`, its `attention`, its `loss`.
+
+    Batches of the same length, without padding at their end, are taken to need the same as the first of them.
+
+    Args:
+        model: As `helpers.trainable` gives it.
+        batches: Packed rows.
+    """
+    keep_freed_memory()  # as a training does
+    causal = Objective(model).causal
+    alike: dict[int, list[dict[str, torch.Tensor]]] = {}
+    for batch in map(collate_short, batches):
+        alike.setdefault(batch["input_ids"].shape[1], []).append(batch)
+    total = {"products": 0.0, "attention": 0.0, "loss": 0.0}
+    for (first, *_), count in ((each, len(each)) for each in alike.values()):
+        total["products"] += count * products(shapes(model, first["input_ids"].numel()), causal.dtype)
+        total["attention"] += count * len(decoder_layers(causal)) * attention(causal, first["segments"])
+        total["loss"] += count * loss(causal, int((first["shift_labels"] != IGNORED).sum()))
+    release_freed_memory()
+    return total
+
+
+def shapes(model: Any, tokens: int) -> Iterator[Shape]:
+    """The matrix products of all layers but attention and head: forward, back to the input, and to a tuned weight."""
+    head = Objective(model).causal.get_output_embeddings()
+    for layer in model.modules():
+        if not isinstance(layer, nn.Linear) or layer is head:
+            continue
+        outer, inner = layer.weight.shape
+        yield tokens, inner, outer, False
+        yield tokens, outer, inner, False
+        if layer.weight.requires_grad:
+            yield outer, tokens, inner, True
+
+
+def products(wanted: Iterator[Shape], dtype: torch.dtype) -> float:
+    """The seconds that these products take, each shape timed by itself."""
+    total = 0.0
+    for (rows, inner, outer, transposed), count in Counter(wanted).items():
+        a = torch.randn(*((inner, rows) if transposed else (rows, inner))).to(dtype)
+        b = torch.randn(inner, outer).to(dtype)
+        a = a.t() if transposed else a
+        total += count * _seconds(lambda a=a, b=b: torch.mm(a, b))
+    return total
+
+
+def attention(causal: Any, segments: torch.Tensor) -> float:
+    """The seconds of one layer's attention, forward and back, on rows with these segments."""
+    config, (rows, tokens) = causal.config, segments.shape
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    keys = config.num_key_value_heads
+    query = torch.randn(rows, keys, config.num_attention_heads // keys, tokens, width)
+    key, value = torch.randn(2, rows, keys, 1, tokens, width)
+    query, key, value = (each.to(causal.dtype).requires_grad_() for each in (query, key, value))
+    hidden = ~visible(segments)[:, None, None]
+    mask = torch.zeros(hidden.shape, dtype=causal.dtype).masked_fill(hidden, torch.finfo(causal.dtype).min)
+    given = torch.randn_like(query)
+    inputs = (query, key, value)
+    return _seconds(
+        lambda: torch.autograd.grad(LeanAttention.apply(*inputs, mask, width**-0.5), inputs, grad_outputs=given)
+    )
+
+
+def loss(causal: Any, labelled: int) -> float:
+    """The seconds of head, cross entropy and their gradient for so many tokens."""
+    weight = causal.get_output_embeddings().weight
+    hidden = torch.randn(labelled, weight.shape[1]).to(weight.dtype).requires_grad_()
+    labels = torch.randint(len(weight), (labelled,))
+    return _seconds(lambda: SlicedCrossEntropy.apply(hidden, weight, labels))
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    """The median of several times, after one that is not timed."""
+    work()
+    spent = []
+    for _ in range(TIMES):
+        begun = time.perf_counter()
+        work()
+        spent.append(time.perf_counter() - begun)
+    return median(spent)
