@@ -1,8 +1,7 @@
-"""LoRA for training on a CPU: its low-rank product is added in place, and nothing is scaled or rounded on the way.
+"""LoRA for training on a CPU: the low-rank product is added to the other one in place, forward and back.
 
-PEFT writes y = W x + s B A x as six steps, each of which reads and writes the whole output and leaves autograd another
-one for the way back. Here the last product adds to the first one's result, and so does its gradient. Formula: Hu et al.
-2021 (2106.09685), section 4.1.
+PEFT makes y = W x + s B A x in steps each of which reads and writes the whole output, and autograd as many on the way
+back. Formula: Hu et al. 2021 (2106.09685), section 4.1.
 """
 
 from __future__ import annotations
