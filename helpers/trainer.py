@@ -168,7 +168,8 @@ class KitTrainer(Trainer):
         Raises:
             KitError: One of them is not a number; the last checkpoint stays.
         """
-        bad = [name for name, weight in self.model.named_parameters() if not torch.isfinite(weight).all()]
+        tuned = self.masters.named.items()
+        bad = [name for name, weight in tuned if not torch.isfinite(weight).all()]
         if bad:
             raise KitError(
                 f"step {self.state.global_step} left weights that are not numbers ({bad[0]}): the training has come "
