@@ -226,6 +226,7 @@ def _make_trainer(
     import torch
     from transformers import TrainingArguments
 
+    from . import lean_norm
     from .objective import Objective, compile_layers
     from .packing import collate, collate_short
     from .sharding import shard
@@ -239,6 +240,8 @@ def _make_trainer(
     objective = Objective(model)
     if decisions["compile"]:
         compile_layers(objective.causal)
+    elif fm.device == "cpu":
+        lean_norm.prepare(model)  # what is compiled does so by itself
     size = min(settings.batch_size, len(rows))
     processes, steps = int(os.environ.get("WORLD_SIZE", "1")), len(rows) // size
     share, rest = divmod(size, processes * settings.accumulation)

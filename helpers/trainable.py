@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from . import lean_attention, lean_norm
+from . import lean_attention
 from .models import FoundationModel, load_model
 from .records import KitError
 from .tuned import check_lora, read_tuned
@@ -32,7 +32,6 @@ def trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: s
     model = loaded.model
     if fm.device == "cpu":
         lean_attention.prepare(model)
-        lean_norm.prepare(model)
     _check_window(model, settings)
     _without_dropout(model)
     # PEFT asks transformers by a name that this one warns of; the warning is for PEFT's authors, not for a learner.

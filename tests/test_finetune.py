@@ -17,7 +17,7 @@ import pytest
 import torch
 from conftest import ROOT, disk_with_room_for, make_tiny
 
-from helpers import finetune, trainer
+from helpers import finetune, lean_norm, objective, trainer
 from helpers.assistant import Assistant
 from helpers.finetune import Lora, Material, TrainingStopped, TrainSettings, merge, prepare, read_tuned, train
 from helpers.models import load_model
@@ -48,6 +48,15 @@ def test_the_loss_falls(tiny, tmp_path, material, lora):
         "model.safetensors" if lora is None else "adapter_model.safetensors"
     ]
     assert not list((tmp_path / "run").rglob("*.bin")) and not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_layers_that_are_compiled_keep_norms_that_a_compiler_can_fuse(tiny, tmp_path, monkeypatch, compiled):
+    leaned, layers = [], []
+    monkeypatch.setattr(lean_norm, "prepare", leaned.append)
+    monkeypatch.setattr(objective, "compile_layers", layers.append)
+    train(tiny, PAIRS_ONLY, replace(SETTINGS, epochs=1, compile=compiled), tmp_path / "run")
+    assert (len(layers), len(leaned)) == ((1, 0) if compiled else (0, 1))
 
 
 def test_scattered_free_memory_is_given_back_when_it_has_grown(monkeypatch):
