@@ -1,7 +1,8 @@
 """RMSNorm for training on a CPU: its way back in a few passes, from what it made instead of what it was given.
 
-transformers' layers leave autograd five tensors, two of them float32, and as many passes over each. Here the normalized
-rows alone are kept. The forward pass rounds as those layers do. Formula: Zhang & Sennrich 2019 (1910.07467), section 4.
+transformers' layers leave autograd the rows twice in float32, and many passes over them. Here the normalized rows alone
+are kept, once and in the model's dtype. The forward pass rounds as those layers do. Formula: Zhang & Sennrich 2019
+(1910.07467), section 4.
 """
 
 from __future__ import annotations

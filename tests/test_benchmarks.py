@@ -199,6 +199,9 @@ def test_training_compares_all_sides_and_prints_its_figures(tiny_llama, tmp_path
     shown = printed(capsys)
     assert shown.keys() >= ABOUT and abs(shown["pairs"]["against_sft"]["loss_difference"]) < 1e-3
     assert set(shown["pairs"]["trainer_variant"]["seconds_a_token"]) == set(sides.VARIANTS)
+    for peer in ("sft", "trainer"):
+        most = shown["pairs"][peer]["seconds"] / shown["pairs"]["kit"]["floor_s"]
+        assert shown["pairs"][f"against_{peer}"]["at_most"] == pytest.approx(most) and most > 0
     for side in ("kit", "sft", "trainer"):
         figures = shown["pairs"][side]
         assert figures["tokens_per_s"] == pytest.approx(figures["tokens"] / figures["seconds"])
