@@ -1,12 +1,14 @@
-"""Runs all benchmarks and keeps their figures in benchmarks/latest.json, which the README's table is made from.
+"""Runs all benchmarks and keeps their figures in benchmarks/latest.json, which a table in the README is made from.
 
     python benchmarks/latest.py --quick       # what `make bench` does
     python benchmarks/latest.py               # the sizes that count; takes hours
     python benchmarks/latest.py --only indexing --repeats 5
-    python benchmarks/latest.py --only        # none: only write the README's table anew
+    python benchmarks/latest.py --only        # none: only write the README's tables anew
+    python benchmarks/latest.py --record benchmarks/float32.json
 
-The file is written whole, after each benchmark, whose earlier figures it replaces; one that fails is named instead.
-Options that are not this script's own go to every benchmark.
+The last line keeps figures of a machine without fast 16-bit products, which make a table of their own. The file is
+written whole, after each benchmark, whose earlier figures it replaces; one that fails is named instead. Options that
+are not this script's own go to every benchmark.
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ from helpers.devices import describe
 from helpers.records import KitError
 
 HERE = Path(__file__).resolve().parent
-LATEST = HERE / "latest.json"
+LATEST, FLOAT32 = HERE / "latest.json", HERE / "float32.json"
 README = ROOT / "README.md"
 BENCHMARKS = ("training", "step", "answering", "indexing", "retrieval_scale", "startup", "processes")
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+TABLES = {"benchmarks": LATEST, "benchmarks without fast 16-bit products": FLOAT32}  # by the name in their markers
 NOTHING = "No figures have been recorded yet; `make bench` measures them and writes this table."
 GB = 10**9
 
@@ -56,8 +58,11 @@ ROWS = (
 FIGURES = (
     ("training packed text: share of the machine's limit", "training", ("text", "kit", "share_of_limit"), "{:.0%}",
      "at least 30%"),
+    ("training packed text: share that SFTTrainer reaches", "training", ("text", "sft", "share_of_limit"), "{:.0%}", ""),
+    ("training packed text: share that the Trainer reaches", "training", ("text", "trainer", "share_of_limit"), "{:.0%}",
+     ""),
     ("training step of packed text, compiled (s)", "step", ("text", "compiled_s"), "{:.2f}", ""),
-    ("training step of packed text: its matrix products, attention and loss alone (s)", "step", ("text", "floor_s"),
+    ("training step of packed text: what it cannot do without (s)", "step", ("text", "floor_s"),
      "{:.2f}", ""),
     ("training packed text: times as fast as SFTTrainer, if it took nothing else", "training",
      ("text", "against_sft", "at_most"), "{:.2f}", ""),
@@ -168,17 +173,25 @@ def _machine(figures: dict[str, Any]) -> str:
     return f"{describe(machine)}, with {versions}"
 
 
-def with_table(readme: str, record: dict[str, Any] | None) -> str:
-    """The README's text with the table of a record between its markers, or with a sentence where there is none.
+def with_table(readme: str, record: dict[str, Any] | None, name: str = "benchmarks") -> str:
+    """The README's text with the table of a record between the markers of this name, or a sentence where there is none.
 
     Raises:
         KitError: The markers are missing.
     """
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first, last = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, begin, rest = readme.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise KitError(f"{README} lacks the markers {BEGIN} and {END}: put them where the table belongs")
-    return f"{before}{BEGIN}\n{table(record) if record else NOTHING}\n{END}{after}"
+        raise KitError(f"{README} lacks the markers {first} and {last}: put them where the table belongs")
+    return f"{before}{first}\n{table(record) if record else NOTHING}\n{last}{after}"
+
+
+def with_tables(readme: str) -> str:
+    """The README's text with the tables of all records."""
+    for name, path in TABLES.items():
+        readme = with_table(readme, read_latest(path), name)
+    return readme
 
 
 def read_latest(path: Path = LATEST) -> dict[str, Any] | None:
@@ -187,15 +200,16 @@ def read_latest(path: Path = LATEST) -> dict[str, Any] | None:
 
 
 def main() -> int:
-    """Runs the benchmarks and writes the README's table; exit code 1 where one failed or did not agree."""
+    """Runs the benchmarks and writes the README's tables; exit code 1 where one failed or did not agree."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"The peers: {INSTALL}"
     )
     parser.add_argument("--only", nargs="*", choices=BENCHMARKS, default=BENCHMARKS, help="these benchmarks")
+    parser.add_argument("--record", type=Path, default=LATEST, help="the file that keeps the figures")
     arguments, others = parser.parse_known_args()
-    run_all(arguments.only, others)
-    record = read_latest()
-    results.write_text(README, with_table(README.read_text(encoding="utf-8"), record))
+    run_all(arguments.only, others, arguments.record)
+    record = read_latest(arguments.record)
+    results.write_text(README, with_tables(README.read_text(encoding="utf-8")))
     if record is None:
         return 0
     return int(bool(record["failed"]) or not all(each["agree"] for each in record["benchmarks"].values()))

@@ -21,9 +21,9 @@ on disk, compilation included. The first round is not timed: it reads the valida
 losses come from one plain function that reloads the adapter and computes every logit. `seconds_to_loss` are the seconds
 to the highest final loss of all sides, which each of them therefore reaches.
 
-`at_most` is how many times as fast as a peer the kit would be if its run took nothing but its matrix products, its
-attention and its loss, each timed by itself (floor.py). It is as noisy as they are, about 10 %, and a real step also
-normalizes, activates, adds, steps the optimizer and reads its weights.
+`at_most` is how many times as fast as a peer the kit would be if its run took nothing but its matrix products,
+attention, loss and the updates of its weights, each timed by itself (floor.py). It is as noisy as they are, and a real
+run also normalizes, activates, adds, reads its weights from memory, and loads and writes them.
 """
 
 from __future__ import annotations

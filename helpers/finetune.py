@@ -40,7 +40,8 @@ __all__ = ["Lora", "Material", "TrainSettings", "TrainingStopped", "Tuned", "mer
 # products are too small to gain (benchmarks/step.py, two cores of 949 GFLOP/s in bfloat16); compiling keeps the padding
 # of rows, and takes `COMPILING`: 25 where nothing was ever compiled, then 13, and 5 for layers that torch has in its
 # cache on disk. Only the length of a training decides, never the cache or the machine, so that the same training
-# computes alike wherever and whenever it is made.
+# computes alike wherever and whenever it is made. Without fast 16-bit products a row takes four times as long, but what
+# compiling saves of it is no more (0.07 and 0.14 s, 144 GFLOP/s in float32): it is products that all sides need.
 ALL_WEIGHTS, ADAPTERS, COMPILING = (0.49, 0.41), (0.35, 0.31), 15
 LOGS, VALIDATIONS = 50, 10  # how often a training tells of its loss, and at most of its validation loss
 APART = 10  # steps at least between two validations
@@ -212,11 +213,22 @@ def _decide(fm: FoundationModel, settings: TrainSettings, report: dict[str, Any]
 
     wanted = settings.compile
     if wanted is None:
-        plain, compiled = ALL_WEIGHTS if settings.lora is None else ADAPTERS
-        full = report["rows"] * settings.max_length / 256
-        saved = report["tokens"] / 256 * plain - full * compiled
-        wanted = fm.device == "cpu" and saved > COMPILING and can_compile()
+        padded = report["rows"] * settings.max_length
+        pays = compiling_pays(settings.lora is None, report["tokens"], padded)
+        wanted = fm.device == "cpu" and pays and can_compile()
     return {"identity": identity, "dtype": fm.dtype, "threads": torch.get_num_threads(), "compile": wanted}
+
+
+def compiling_pays(whole: bool, tokens: int, padded: int) -> bool:
+    """Whether a training is so long that compiled layers save more time than compiling takes.
+
+    Args:
+        whole: Whether all weights are tuned.
+        tokens: Those of all rows, which is what plain layers compute.
+        padded: The same with the padding that compiled layers compute.
+    """
+    plain, compiled = ALL_WEIGHTS if whole else ADAPTERS
+    return tokens / 256 * plain - padded / 256 * compiled > COMPILING
 
 
 def _make_trainer(
@@ -226,7 +238,7 @@ def _make_trainer(
     import torch
     from transformers import TrainingArguments
 
-    from . import lean_norm
+    from . import lean_gate, lean_norm
     from .objective import Objective, compile_layers
     from .packing import collate, collate_short
     from .sharding import shard
@@ -242,6 +254,8 @@ def _make_trainer(
         compile_layers(objective.causal)
     elif fm.device == "cpu":
         lean_norm.prepare(model)  # what is compiled does so by itself
+        if decisions["dtype"] == "float32":
+            lean_gate.prepare(model)  # in 16 bits there is less to save than time to lose
     size = min(settings.batch_size, len(rows))
     processes, steps = int(os.environ.get("WORLD_SIZE", "1")), len(rows) // size
     share, rest = divmod(size, processes * settings.accumulation)

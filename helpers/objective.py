@@ -52,6 +52,7 @@ class SlicedCrossEntropy(torch.autograd.Function):
             d_hidden[start : start + SLICE] = error @ weight
             if d_weight is not None:
                 d_weight += error.t() @ part
+            del logits, error  # before the next slice's are made
         ctx.save_for_backward(d_hidden, None if d_weight is None else d_weight.to(weight.dtype))
         return total
 

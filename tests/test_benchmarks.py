@@ -148,7 +148,7 @@ def test_a_step_is_timed_beside_the_least_that_it_could_take(kind, tiny_llama):
     made = step.work(kind, tiny_llama, "float32", 2, compiled=False)
     assert len(made["losses"]) == len(made["seconds"]) + step.WARM_UP and min(made["seconds"]) > 0
     assert len(made["seconds"]) in (1, 2, 3), "about two: rows come in whole passes"
-    assert min(made["floor"].values()) > 0 and len(made["floor"]) == 3 and made["tokens"] == made["rows"] * 256
+    assert min(made["floor"].values()) > 0 and len(made["floor"]) == 4 and made["tokens"] == made["rows"] * 256
     compiled = made | {
         "losses": [loss * 1.005 for loss in made["losses"]],
         "seconds": [each / 2 for each in made["seconds"]],
@@ -180,14 +180,24 @@ def test_batches_of_one_length_need_what_as_many_of_the_first_need(tiny, monkeyp
     monkeypatch.setattr(floors, "products", lambda shapes, dtype: asked.append(next(shapes)[0]) or 1.0)
     monkeypatch.setattr(floors, "attention", lambda causal, segments: asked.append(tuple(segments.shape)) or 0.1)
     monkeypatch.setattr(floors, "loss", lambda causal, labelled: asked.append(labelled) or 10.0)
+    monkeypatch.setattr(floors, "update", lambda model: 100.0)
     rows = [
         floors.Row([5] * 96, [5] * (n - 1) + [-100] * (97 - n), [0] * 96, [0] * n + [-1] * (96 - n))
         for n in (64, 60, 90)
     ]
     layers = tiny.model.config.num_hidden_layers
     found = floors.floor(tiny.model, [rows[:1], rows[1:2], rows[2:]])
-    assert found == pytest.approx({"products": 3, "attention": 0.3 * layers, "loss": 30})
+    assert found == pytest.approx({"products": 3, "attention": 0.3 * layers, "loss": 30, "update": 300})
     assert asked == [64, (1, 64), 63, 96, (1, 96), 89]
+
+
+def test_the_update_is_timed_on_weights_that_stay_as_they_are():
+    import torch
+
+    model = torch.nn.Linear(3, 2).bfloat16()
+    before = model.weight.clone()
+    assert script("floor").update(model) > 0
+    assert torch.equal(model.weight, before) and model.weight.grad is None
 
 
 @needs_trl
@@ -394,10 +404,10 @@ def test_the_table_shows_each_ratio_and_what_did_not_agree():
     assert "did not do the same work in: indexing" in text and "Failed: startup." in text
 
 
-def test_the_readmes_table_is_the_one_of_the_record():
+def test_the_readmes_tables_are_those_of_the_records():
     latest = script("latest")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert latest.with_table(readme, latest.read_latest()) == readme
+    assert latest.with_tables(readme) == readme
     changed = latest.with_table(readme, {"benchmarks": {"indexing": figures(4.0)}, "failed": {}})
     assert "| indexing |" in changed and latest.NOTHING not in changed
     assert latest.with_table(changed, latest.read_latest()) == readme

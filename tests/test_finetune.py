@@ -17,7 +17,7 @@ import pytest
 import torch
 from conftest import ROOT, disk_with_room_for, make_tiny
 
-from helpers import finetune, lean_norm, objective, trainer
+from helpers import finetune, lean_gate, lean_norm, objective, trainer
 from helpers.assistant import Assistant
 from helpers.finetune import Lora, Material, TrainingStopped, TrainSettings, merge, prepare, read_tuned, train
 from helpers.models import load_model
@@ -50,13 +50,28 @@ def test_the_loss_falls(tiny, tmp_path, material, lora):
     assert not list((tmp_path / "run").rglob("*.bin")) and not (tmp_path / "run" / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_layers_that_are_compiled_keep_norms_that_a_compiler_can_fuse(tiny, tmp_path, monkeypatch, compiled):
-    leaned, layers = [], []
-    monkeypatch.setattr(lean_norm, "prepare", leaned.append)
+@pytest.mark.parametrize(
+    ("compiled", "dtype", "lean"), [(True, "float32", (0, 0)), (False, "float32", (1, 1)), (False, "bfloat16", (1, 0))]
+)
+def test_layers_that_are_compiled_keep_norms_that_a_compiler_can_fuse(
+    tiny_folder, tmp_path, monkeypatch, compiled, dtype, lean
+):
+    norms, gates, layers = [], [], []
+    monkeypatch.setattr(lean_norm, "prepare", norms.append)
+    monkeypatch.setattr(lean_gate, "prepare", gates.append)
     monkeypatch.setattr(objective, "compile_layers", layers.append)
-    train(tiny, PAIRS_ONLY, replace(SETTINGS, epochs=1, compile=compiled), tmp_path / "run")
-    assert (len(layers), len(leaned)) == ((1, 0) if compiled else (0, 1))
+    fm = load_model(str(tiny_folder), device="cpu", dtype=dtype)
+    train(fm, PAIRS_ONLY, replace(SETTINGS, epochs=1, compile=compiled), tmp_path / "run")
+    assert len(layers) == compiled and (len(norms), len(gates)) == lean
+
+
+def test_compiling_pays_where_a_training_is_long_and_little_of_it_is_padding():
+    pays = finetune.compiling_pays
+    assert pays(True, 256 * 200, 256 * 200)
+    assert not pays(True, 256 * 100, 256 * 100), "it is too short"
+    assert not pays(True, 256 * 200, 256 * 240), "compiled layers compute the padding"
+    assert not pays(False, 256 * 200, 256 * 200), "adapters gain less"
+    assert pays(False, 256 * 400, 256 * 400)
 
 
 def test_scattered_free_memory_is_given_back_when_it_has_grown(monkeypatch):
