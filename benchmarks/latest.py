@@ -58,8 +58,8 @@ ROWS = (
 FIGURES = (
     ("training packed text: share of the machine's limit", "training", ("text", "kit", "share_of_limit"), "{:.0%}",
      "at least 30%"),
-    ("training packed text: share that SFTTrainer reaches", "training", ("text", "sft", "share_of_limit"), "{:.0%}", ""),
-    ("training packed text: share that the Trainer reaches", "training", ("text", "trainer", "share_of_limit"), "{:.0%}",
+    ("training packed text: SFTTrainer's share of it", "training", ("text", "sft", "share_of_limit"), "{:.0%}", ""),
+    ("training packed text: the Trainer's share of it", "training", ("text", "trainer", "share_of_limit"), "{:.0%}",
      ""),
     ("training step of packed text, compiled (s)", "step", ("text", "compiled_s"), "{:.2f}", ""),
     ("training step of packed text: what it cannot do without (s)", "step", ("text", "floor_s"),
