@@ -130,17 +130,19 @@ def table(record: dict[str, Any]) -> str:
     """The record as a Markdown table, with machine and date, and with what failed or did not agree."""
     found = record["benchmarks"]
     lines = [
-        "| work | compared with | times as fast | in the rounds | wanted | sizes, dtype, day |",
+        "| work | compared with | times as fast | lowest to highest | wanted | sizes, dtype, day |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for work, name, place, peer, wanted in ROWS:
         whole, figures = found.get(name), _at(found.get(name), place)
         if figures:
-            rounds = f"{figures['ratio_low']:.2f} to {figures['ratio_high']:.2f}"
+            spread = f"{figures['ratio_low']:.2f} to {figures['ratio_high']:.2f}"
+            each = "questions" if place[-1:] == ("single",) else "rounds"
+            spread = "one round" if each == "rounds" and whole["repeats"] == 1 else f"{spread} ({each})"
             sizes = "quick" if whole["quick"] else "full"
             when = ", ".join(filter(None, (sizes, whole.get("dtype"), whole["created"][:10])))
             least = wanted and f"at least {wanted}"
-            lines.append(f"| {work} | {peer} | {figures['ratio']:.2f} | {rounds} | {least} | {when} |")
+            lines.append(f"| {work} | {peer} | {figures['ratio']:.2f} | {spread} | {least} | {when} |")
     others = [
         f"| {what} | {form.format(value / GB if what.endswith('(GB)') else value)} | {wanted} |"
         for what, name, place, form, wanted in FIGURES

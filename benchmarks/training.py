@@ -11,15 +11,17 @@ batches, so all make the same steps. Packed text comes to the peers as the same 
 for each pair or window that it stands in, padding never: so all sides learn from the same number of tokens, although
 the kit computes what the pairs of a row have in common only once.
 
-SFTTrainer runs as its users start it: bfloat16, gradient checkpointing off. The stock Trainer gets the fastest of its
-settings by a short trial: padded batches, batches grouped by length, or padding-free, each with both attentions. Those
-grouped by length hold other examples and may reach another loss. Where they do, that was other work: `trials` tells of
-it under `other_work`, and the fastest setting that keeps the batches takes its place.
+SFTTrainer runs as its users start it, in the dtype of all, gradient checkpointing off. The stock Trainer gets the
+fastest of its settings by a short trial: padded batches, batches grouped by length where lengths differ, or padding
+free, each with both attentions. `torch_compile` is not among them: to compile the whole model as one graph takes
+minutes, as much as these runs. Batches grouped by length hold other examples and may reach another loss. Where they do,
+that was other work: `trials` tells of it under `other_work`, and the fastest setting that keeps the batches takes its
+place.
 
 Each run is a process of its own, and kit and peers take turns. Its seconds go from the weights on disk to the adapter
-on disk, compilation included. The first round is not timed: it reads the validation loss along the way. All final
-losses come from one plain function that reloads the adapter and computes every logit. `seconds_to_loss` are the seconds
-to the highest final loss of all sides, which each of them therefore reaches.
+on disk, compilation included, the import of libraries not. The first round is not timed: it reads the validation loss
+along the way. All final losses come from one plain function that reloads the adapter and computes every logit.
+`seconds_to_loss` are the seconds to the highest final loss of all sides, which each of them therefore reaches.
 
 `at_most` is how many times as fast as a peer the kit would be if its run took nothing but its matrix products,
 attention, loss and the updates of its weights, each timed by itself (floor.py). It is as noisy as they are, and a real
@@ -44,7 +46,7 @@ from helpers.devices import choose_dtype
 
 PEERS = ("sft", "trainer")
 # Over pairs no more passes than rounding alone leaves together: after six, the kit's own runs, plain, compiled or
-# padded to other lengths, end 12 % apart, after two 1.3 %.
+# padded to other lengths, end 12 % apart, after two 1.5 %.
 PASSES = {"pairs": 2.0, "text": 2.0}
 QUICK_PASSES = {"pairs": 1.0, "text": 1.0}
 QUICK_EXAMPLES = {"pairs": None, "text": 108}

@@ -12,7 +12,10 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from floor import floor
@@ -104,7 +107,7 @@ def run(job: Job) -> dict[str, Any]:
         del fm
         load = {"folder": folder, "dtype": dtype, "tokenizer": tokenizer, "settings": settings}
         if job.side == "trials":
-            return {variant: trial(replace(job, variant=variant), batches, load) for variant in VARIANTS}
+            return {variant: trial(replace(job, variant=variant), batches, load) for variant in variants(batches)}
         train_peer(job, batches, check if job.validate else [], load, made)
     examples = [example for batch in batches for example in batch]
     made.tokens = sum(len(example.ids) for example in examples)
@@ -181,6 +184,7 @@ def train_peer(job: Job, batches: list[list[Example]], check: list[Example], loa
     """The run of a peer; `check` is read along the way."""
     from helpers.finetune import APART, VALIDATIONS
 
+    load_libraries(job.side)
     batches = planned(job, batches)
     made.steps, every = len(batches), max(APART, len(batches) // VALIDATIONS)
 
@@ -198,13 +202,30 @@ def train_peer(job: Job, batches: list[list[Example]], check: list[Example], loa
     made.seconds, made.peak_memory_bytes = effort.wall_s, effort.peak_memory_bytes
 
 
+def load_libraries(side: str) -> None:
+    """Imports what a peer needs before its clock starts: the kit's own libraries are there by then, too."""
+    wanted = {"transformers": ("Trainer", "TrainingArguments", "DataCollatorForSeq2Seq", "DataCollatorWithFlattening")}
+    if side == "sft":
+        wanted |= {"trl": ("SFTConfig", "SFTTrainer"), "datasets": ("Dataset",)}
+    for library, names in wanted.items():
+        for name in names:
+            getattr(import_module(library), name)  # loaded when it is first asked for
+
+
+def variants(batches: list[list[Example]]) -> list[str]:
+    """What the stock Trainer offers for these batches: examples of one length cannot be grouped by it."""
+    alike = len({len(example.ids) for batch in batches for example in batch}) == 1
+    return [variant for variant in VARIANTS if not (alike and variant.startswith("grouped"))]
+
+
 def trial(job: Job, batches: list[list[Example]], load: dict[str, Any]) -> float:
-    """Seconds a token of a variant, over batches from all parts of the training; the first step is not counted."""
+    """Seconds a token of a variant: the median of steps from all parts of the training, the first one not counted."""
     plan = planned(job, batches)
     some = (plan[:: max(1, len(plan) // TRIAL_STEPS)] * 2)[: TRIAL_STEPS + 1]
     clock: list[float] = []
     peer_trainer(job, some, load, lambda step, model: clock.append(time.perf_counter())).train()
-    return (clock[-1] - clock[0]) / sum(len(example.ids) for batch in some[1:] for example in batch)
+    tokens = [sum(len(example.ids) for example in batch) for batch in some[1:]]
+    return median((end - begun) / each for (begun, end), each in zip(pairwise(clock), tokens, strict=True))
 
 
 def planned(job: Job, batches: list[list[Example]]) -> list[list[Example]]:

@@ -39,9 +39,10 @@ __all__ = ["Lora", "Material", "TrainSettings", "TrainingStopped", "Tuned", "mer
 # Seconds that a row of 256 tokens takes, as it is and compiled, with all weights and with adapters, most of whose own
 # products are too small to gain (benchmarks/step.py, two cores of 949 GFLOP/s in bfloat16); compiling keeps the padding
 # of rows, and takes `COMPILING`: 25 where nothing was ever compiled, then 13, and 5 for layers that torch has in its
-# cache on disk. Only the length of a training decides, never the cache or the machine, so that the same training
-# computes alike wherever and whenever it is made. Without fast 16-bit products a row takes four times as long, but what
-# compiling saves of it is no more (0.07 and 0.14 s, 144 GFLOP/s in float32): it is products that all sides need.
+# cache on disk. Where there is a compiler, only the length of a training decides, never the cache or the speed of the
+# machine, so that the same training computes alike wherever and whenever it is made. In float32, on two cores of 144
+# GFLOP/s, compiling saved 0.07 and 0.14 of 1.2 and 1.7 seconds and took 9 to 44: none of the kit's own trainings would
+# be decided otherwise.
 ALL_WEIGHTS, ADAPTERS, COMPILING = (0.49, 0.41), (0.35, 0.31), 15
 LOGS, VALIDATIONS = 50, 10  # how often a training tells of its loss, and at most of its validation loss
 APART = 10  # steps at least between two validations
@@ -77,6 +78,8 @@ def train(
         KitError: The loss became NaN, the disk is full, `out` or `start` holds something else, or there is no second
             process to share with. Nothing is lost.
     """
+    import torch
+
     from .sharding import check_processes
     from .trainer import Listener
 
@@ -100,17 +103,21 @@ def train(
             f"{out} holds an unfinished training of other data, settings or model: delete {work} to begin anew, or "
             "give another folder"
         )
-    trainer = _trained(fm, rows, held, watched, settings, work, start, listener, decisions, fsdp)
-    whole = not hasattr(trainer.model.model, "get_base_model")
-    before = read_tuned(start) if start else None
-    made = Tuned(
-        out, _effort(trainer, material), listener.history, asdict(settings), report, whole=whole, identity=identity,
-        base_hash=before.hash if before and before.whole and not whole else fm.hash,
-        data_hash=_data_hash(rows), decisions=decisions, first=trainer.first,
-    )  # fmt: skip
-    _keep(made, fm, trainer.model.model)
-    del trainer
-    release_freed_memory()
+    threads = torch.get_num_threads()
+    try:
+        trainer = _trained(fm, rows, held, watched, settings, work, start, listener, decisions, fsdp)
+        whole = not hasattr(trainer.model.model, "get_base_model")
+        before = read_tuned(start) if start else None
+        made = Tuned(
+            out, _effort(trainer, material), listener.history, asdict(settings), report, whole=whole, identity=identity,
+            base_hash=before.hash if before and before.whole and not whole else fm.hash,
+            data_hash=_data_hash(rows), decisions=decisions, first=trainer.first,
+        )  # fmt: skip
+        _keep(made, fm, trainer.model.model)
+        del trainer
+    finally:  # the process goes on: it answers with as many threads as before
+        torch.set_num_threads(threads)
+        release_freed_memory()
     return read_tuned(out)
 
 
@@ -224,7 +231,7 @@ def compiling_pays(whole: bool, tokens: int, padded: int) -> bool:
 
     Args:
         whole: Whether all weights are tuned.
-        tokens: Those of all rows, which is what plain layers compute.
+        tokens: Those of all rows; plain layers compute them, and hardly any padding.
         padded: The same with the padding that compiled layers compute.
     """
     plain, compiled = ALL_WEIGHTS if whole else ADAPTERS

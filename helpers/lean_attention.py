@@ -1,10 +1,12 @@
-"""Attention for training on a CPU: half of the matrix of scores, and one matrix a layer kept for the way back, or none.
+"""Attention for training on a CPU: no scores of later keys, and one matrix a layer kept for the way back, or none.
 
-A token never sees a later one, so a block of queries meets only the keys up to its last one. And where
+A token never sees a later one, so a block of queries meets only the keys up to its last one: of a long row, little more
+than half of the scores; of one that fits a block, all. And where
 transformers' eager attention lets autograd keep the scores as float32, as 16-bit probabilities, and the keys and values
 repeated for each query head, the probabilities alone are kept, once and in the model's dtype, and heads that share
 keys are computed as one product; where they are large, they are computed again on the way back instead. The forward
-pass rounds as eager attention does, so its loss is the same number.
+pass rounds as eager attention does where the scaling is a power of two, so its loss is the same number, as with heads
+64 wide; elsewhere it rounds the scores once in 16 bits where eager attention does so twice.
 
 Formulas of the backward pass: Dao et al. 2022 (FlashAttention, 2205.14135), appendix B.2, in blocks of queries alone.
 """
@@ -24,6 +26,7 @@ NAME = "lean"  # transformers' name of this attention
 BLOCK = 512  # bytes of a score for each query of a block: 256 queries in 16 bits, 128 in float32, each the fastest
 KEPT = 10 * 2**20  # bytes of a layer's probabilities above which they are not kept: 768 tokens in float32
 MORE = ("attn_logit_softcapping", "attention_dropout")  # config fields of an attention that does more
+ASKED = ("softcap", "s_aux", "position_bias")  # how a layer asks for more
 
 
 class LeanAttention(torch.autograd.Function):
@@ -37,7 +40,7 @@ class LeanAttention(torch.autograd.Function):
 
         `mask` is added to the scores, and hides from each token those after it: (rows, 1, 1, tokens, tokens).
         """
-        out, saved = torch.empty_like(query), []
+        out, saved = query.new_empty(*query.shape[:-1], value.shape[-1]), []
         kept = sum((end - begin) * end for begin, end in _blocks(query)) * query[..., 0, 0].nbytes <= KEPT
         for begin, end in _blocks(query):
             probabilities = _probabilities(query, key, mask, scaling, begin, end)
@@ -84,7 +87,7 @@ def _probabilities(
 
 def attention(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor,
-    scaling: float, **_: Any,
+    scaling: float, **more: Any,
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
     """Attention as transformers calls it.
 
@@ -95,14 +98,21 @@ def attention(
         value: Of the same tokens.
         attention_mask: Is added to the scores, and hides later tokens: (rows, 1, tokens, tokens).
         scaling: Of the products of queries and keys.
+        more: What transformers tells as well, none of which may change the scores.
 
     Returns:
-        (rows, tokens, heads, width).
+        (rows, tokens, heads, width of a value).
+
+    Raises:
+        ValueError: The layer asks for more than this attention does; `prepare` did not know it.
     """
+    unknown = [name for name in ASKED if more.get(name) is not None]
+    if unknown:
+        raise ValueError(f"{type(module).__name__} asks for {', '.join(unknown)}, which this attention does not do")
     rows, heads, tokens, width = query.shape
     grouped = query.reshape(rows, key.shape[1], -1, tokens, width)
     out = LeanAttention.apply(grouped, key[:, :, None], value[:, :, None], attention_mask[:, :, None], scaling)
-    return out.reshape(rows, heads, tokens, width).transpose(1, 2).contiguous(), None
+    return out.reshape(rows, heads, tokens, -1).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(NAME, attention)

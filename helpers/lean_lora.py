@@ -22,22 +22,22 @@ class LeanLora(torch.autograd.Function):
         scaling: float,
     ) -> torch.Tensor:  # fmt: skip
         """x (..., inner), weight (outer, inner), bias (outer,) or None, a (rank, inner) and b (outer, rank)."""
-        rows = x.reshape(-1, x.shape[-1])
+        rows = x.reshape(-1, weight.shape[1])
         low = rows @ a.t()
         out = nn.functional.linear(rows, weight, bias).addmm_(low, b.t(), alpha=scaling)
         ctx.save_for_backward(rows, weight, a, b, low)
         ctx.scaling = scaling
-        return out.view(*x.shape[:-1], -1)
+        return out.view(*x.shape[:-1], weight.shape[0])
 
     @staticmethod
     def backward(ctx: Any, d_out: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """dB = s dy (A x)'; dA = s B' dy x'; dx = W' dy + s A' B' dy."""
         rows, weight, a, b, low = ctx.saved_tensors
-        d_rows = d_out.reshape(-1, d_out.shape[-1])
+        d_rows = d_out.reshape(-1, weight.shape[0])
         d_low = (d_rows @ b).mul_(ctx.scaling)
         d_x = None
         if ctx.needs_input_grad[0]:
-            d_x = (d_rows @ weight).addmm_(d_low, a).view(*d_out.shape[:-1], -1)
+            d_x = (d_rows @ weight).addmm_(d_low, a).view(*d_out.shape[:-1], weight.shape[1])
         return d_x, None, None, d_low.t() @ rows, (d_rows.t() @ low).mul_(ctx.scaling), None
 
 

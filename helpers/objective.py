@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 20_000_000  # weights whose float32 gradients are held at one time
 SLICE = 256  # rows of hidden states whose logits are held at one time
-HEAD_CHANGES = (
-    "final_logit_softcapping",
-    "logits_scaling",
-    "logit_scale",
-)  # config fields: logits are not head(hidden)
+TRIED = 4  # tokens on which a head is tried
 
 
 class SlicedCrossEntropy(torch.autograd.Function):
@@ -73,7 +69,7 @@ class Objective(nn.Module):
         """Wraps the model that is trained."""
         super().__init__()
         self.model = model
-        self.plain_head = not any(getattr(self.causal.config, name, None) for name in HEAD_CHANGES)
+        self.plain_head = self._has_plain_head()
 
     @property
     def causal(self) -> PreTrainedModel:
@@ -97,30 +93,30 @@ class Objective(nn.Module):
         hidden_ones = ~visible(segments)
         mask = torch.zeros(hidden_ones.shape, dtype=dtype, device=input_ids.device)
         mask = mask.masked_fill(hidden_ones, torch.finfo(dtype).min)[:, None]
-        output = self.causal.base_model(
-            input_ids=input_ids, attention_mask=mask, position_ids=positions, use_cache=False
-        ).last_hidden_state
         told = shift_labels != IGNORED
-        hidden, labels = output[told], shift_labels[told]
-        head = self.causal.get_output_embeddings()
-        if self.plain_head and type(head) is nn.Linear and head.bias is None:
-            loss = SlicedCrossEntropy.apply(hidden, head.weight, labels)
+        rows = {"input_ids": input_ids, "attention_mask": mask, "position_ids": positions, "use_cache": False}
+        if self.plain_head:
+            hidden = self.causal.base_model(**rows).last_hidden_state[told]
+            loss = SlicedCrossEntropy.apply(hidden, self.causal.get_output_embeddings().weight, shift_labels[told])
         else:
-            logits = self._logits(hidden)
-            loss = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+            kept = told.any(0).nonzero().flatten()
+            logits = self.causal(**rows, logits_to_keep=kept).logits
+            logits = logits if logits.shape[1] == len(kept) else logits[:, kept]  # some models give them all
+            loss = nn.functional.cross_entropy(logits[told[:, kept]].float(), shift_labels[told], reduction="sum")
         return {"loss": loss / (num_items_in_batch if num_items_in_batch is not None else told.sum())}
 
-    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The logits of a head that does more than a matrix product: its scaling and capping, as its config says."""
-        config = self.causal.config
-        logits = self.causal.get_output_embeddings()(hidden)
-        if getattr(config, "logits_scaling", None):
-            logits = logits / config.logits_scaling
-        if getattr(config, "logit_scale", None):
-            logits = logits * config.logit_scale
-        if getattr(config, "final_logit_softcapping", None):
-            logits = torch.tanh(logits / config.final_logit_softcapping) * config.final_logit_softcapping
-        return logits
+    @torch.no_grad()
+    def _has_plain_head(self) -> bool:
+        """Whether logits are one matrix product and nothing more, no scaling or capping: tried on a few tokens."""
+        head = self.causal.get_output_embeddings()
+        if type(head) is not nn.Linear or head.bias is not None:
+            return False
+        places = torch.arange(TRIED, device=head.weight.device)[None]
+        later = places[0] > places[0][:, None]
+        mask = torch.zeros(later.shape, dtype=self.causal.dtype, device=later.device)
+        mask = mask.masked_fill(later, torch.finfo(mask.dtype).min)[None, None]
+        rows = {"input_ids": places, "attention_mask": mask, "position_ids": places, "use_cache": False}
+        return torch.equal(self.causal(**rows).logits, head(self.causal.base_model(**rows).last_hidden_state))
 
 
 class MasterAdamW(torch.optim.AdamW):

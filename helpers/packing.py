@@ -154,7 +154,8 @@ def text_rows(texts: Sequence[Sequence[int]], length: int, end: int, random: Ran
 
     Args:
         texts: Token ids of each text.
-        length: Tokens of a window. What is left over after the last full window is padded, not dropped.
+        length: Tokens of a window. What is left over after the last full window is padded, not dropped; an end token
+            alone, with nothing after it to learn, makes no window.
         end: The token that separates texts.
         random: Shuffles the texts; None keeps the order.
     """
@@ -163,7 +164,7 @@ def text_rows(texts: Sequence[Sequence[int]], length: int, end: int, random: Ran
         random.shuffle(texts)
     stream = [token for text in texts for token in (*text, end)]
     rows = []
-    for start in range(0, len(stream), length):
+    for start in range(0, len(stream) - 1, length):
         ids = stream[start : start + length]
         empty = length - len(ids)
         labels = ids[1:] + [IGNORED] * (empty + 1)

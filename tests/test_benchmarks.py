@@ -383,17 +383,27 @@ def test_a_process_that_fails_is_told_of(tmp_path):
 
 def figures(ratio: float, **told) -> dict:
     one = {"ratio": ratio, "ratio_low": ratio - 1, "ratio_high": ratio + 1}
-    about = {"agree": True, "quick": True, "created": "2026-01-02T03:04:05+00:00", "machine": "A machine", "cores": 2}
+    about = {
+        "agree": True,
+        "quick": True,
+        "repeats": 3,
+        "created": "2026-01-02T03:04:05+00:00",
+        "machine": "A machine",
+        "cores": 2,
+    }
     return one | about | {"memory_bytes": 8 * 2**30, "versions": {"torch": "1.2"}} | told
 
 
 def test_the_table_shows_each_ratio_and_what_did_not_agree():
     latest = script("latest")
     pairs = {"against_sft": figures(3.25), "against_trainer": figures(2.5), "kit": {"peak_memory_bytes": 1_870_000_000}}
-    found = {"training": figures(3.25, pairs=pairs), "indexing": figures(4.0, agree=False, quick=False)}
+    found = {"training": figures(3.25, pairs=pairs), "indexing": figures(4.0, agree=False, quick=False, repeats=1)}
     text = latest.table({"benchmarks": found, "failed": {"startup": "it broke"}})
-    assert "| training, labelled pairs | trl's SFTTrainer | 3.25 | 2.25 to 4.25 | at least 3 | quick, 2026" in text
-    assert "| indexing | LlamaIndex's stock pipeline | 4.00 | 3.00 to 5.00 | at least 2.5 | full, 2026-01-02 |" in text
+    assert (
+        "| training, labelled pairs | trl's SFTTrainer | 3.25 | 2.25 to 4.25 (rounds) | at least 3 | quick, 2026"
+        in text
+    )
+    assert "| indexing | LlamaIndex's stock pipeline | 4.00 | one round | at least 2.5 | full, 2026-01-02 |" in text
     assert "packed text" not in text and "scoring" not in text
     assert "| training pairs: peak memory (GB) | 1.9 | at most 2.5 |" in text and "recall@5" not in text
     assert text.count("A machine, 2 cores, 8 GiB of memory, no accelerator, with torch 1.2") == 1

@@ -15,11 +15,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import transformers
 from conftest import ROOT, disk_with_room_for, make_tiny
+from peft.tuners.lora import Linear as LoraLinear
 
-from helpers import finetune, lean_gate, lean_norm, objective, trainer
+from helpers import finetune, lean_gate, lean_norm, objective, trainable, trainer
 from helpers.assistant import Assistant
 from helpers.finetune import Lora, Material, TrainingStopped, TrainSettings, merge, prepare, read_tuned, train
+from helpers.lean_lora import LeanLinear
 from helpers.models import load_model
 from helpers.records import DataError, Example, KitError, Question
 from helpers.trainer import Listener
@@ -92,6 +95,35 @@ def test_a_training_gives_back_what_it_freed(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(finetune, "release_freed_memory", lambda: calls.append("release"))
     train(tiny, PAIRS_ONLY, replace(SETTINGS, epochs=1), tmp_path / "run")
     assert calls == ["release", "keep", "release"]
+
+
+def test_a_training_that_is_stopped_leaves_the_process_as_it_was(tiny, tmp_path, monkeypatch):
+    calls, before = [], torch.get_num_threads()
+    monkeypatch.setattr(finetune, "keep_freed_memory", lambda: calls.append("keep"))
+    monkeypatch.setattr(finetune, "release_freed_memory", lambda: calls.append("release"))
+    decide = finetune._decide
+    monkeypatch.setattr(finetune, "_decide", lambda *told: decide(*told) | {"threads": before + 1})
+    with pytest.raises(TrainingStopped):
+        train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run", listener=Listener(should_stop=lambda: True))
+    assert torch.get_num_threads() == before and calls == ["release", "keep", "release"]
+
+
+def test_adapters_train_with_what_is_lean_on_a_cpu(tiny):
+    model = trainable.trainable(tiny, SETTINGS, None, "float32")
+    kinds = {type(module) for module in model.modules() if isinstance(module, LoraLinear)}
+    assert kinds == {LeanLinear} and model.config._attn_implementation == "lean"
+
+
+def test_nothing_is_drawn_at_random_in_a_training():
+    config = transformers.OPTConfig(
+        vocab_size=40, hidden_size=16, ffn_dim=24, num_hidden_layers=2, num_attention_heads=2, word_embed_proj_dim=16,
+        dropout=0.5, attention_dropout=0.5, layerdrop=0.5,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model, ids = transformers.OPTForCausalLM(config).train(), torch.arange(20)[None]
+    assert not torch.equal(model(ids).logits, model(ids).logits)
+    trainable._without_dropout(model)
+    assert torch.equal(model(ids).logits, model(ids).logits)
 
 
 def test_embeddings_stay_where_that_is_asked_for(tiny, tmp_path):

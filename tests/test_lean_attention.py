@@ -18,9 +18,10 @@ class Layer(torch.nn.Module):
 
 
 def inputs(dtype: torch.dtype, keys: int = 3) -> tuple[torch.Tensor, ...]:
-    """Queries of 9 heads, keys and values, 2 rows of 24 tokens of which the last 5 of a row are hidden."""
+    """Queries of 9 heads, keys and narrower values, 2 rows of 24 tokens of which the last 5 of a row are hidden."""
     torch.manual_seed(1)
-    made = [torch.randn(2, heads, 24, 16).to(dtype).requires_grad_() for heads in (9, keys, keys)]
+    sizes = ((9, 16), (keys, 16), (keys, 10))
+    made = [torch.randn(2, heads, 24, width).to(dtype).requires_grad_() for heads, width in sizes]
     mask = torch.zeros(2, 1, 24, 24, dtype=dtype)
     hidden = torch.ones(24, 24, dtype=torch.bool).triu(1)
     mask[:, :, hidden] = torch.finfo(dtype).min
@@ -95,11 +96,20 @@ def test_an_attention_with_sinks_stays_eager(tiny):
         tiny.model.set_attn_implementation(chosen)
 
 
+@pytest.mark.parametrize("asked", lean_attention.ASKED)
+def test_a_layer_that_asks_for_more_is_refused(asked):
+    query, key, value, mask = inputs(torch.float32)
+    with pytest.raises(ValueError, match=f"Layer asks for {asked}"):
+        lean_attention.attention(Layer(3), query, key, value, mask, scaling=0.25, **{asked: 30.0})
+    out, _ = lean_attention.attention(Layer(3), query, key, value, mask, scaling=0.25, **{asked: None})
+    assert out.shape == (2, 24, 9, 10)
+
+
 def test_blocks_keep_only_scores_of_keys_that_were_read(monkeypatch):
     sizes: list[int] = []
 
     def keep(tensor):
-        sizes.append(tensor.numel() if tensor.shape[-1] != 16 else 0)  # 16: queries, keys and values
+        sizes.append(tensor.numel() if tensor.shape[-1] not in (16, 10) else 0)  # queries, keys, values
         return tensor
 
     for block in (48, 24):

@@ -63,6 +63,15 @@ def test_outputs_and_gradients_are_those_of_peft(dtype, apart, alpha):
         assert (one.float() - other.float()).norm() <= apart * one.float().norm()
 
 
+def test_no_rows_at_all_pass_through_it():
+    model = adapted()
+    lean_lora.prepare(model)
+    x = torch.randn(0, 24).requires_grad_()
+    out = model(x)
+    out.sum().backward()
+    assert out.shape == (0, 16) and x.grad.shape == (0, 24)
+
+
 def test_frozen_weights_get_no_gradient_and_an_input_without_one_asks_for_none():
     model = adapted()
     lean_lora.prepare(model)

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 import torch
+import transformers
 from torch.nn.functional import cross_entropy
 
 from helpers import lean_attention, objective, packing
@@ -76,6 +77,42 @@ def test_windows_of_text_have_the_loss_of_the_model_itself(tiny):
             count += ids.shape[1] - 1
     found = Objective(tiny.model)(**packing.collate(rows))["loss"]
     assert found.item() == pytest.approx(total / count, rel=1e-5)
+
+
+@pytest.mark.parametrize(("left", "rows"), [(0, 2), (1, 2), (2, 3)])
+def test_an_end_token_alone_makes_no_window(left, rows):
+    found = packing.text_rows([list(range(10, 25)), list(range(30, 45 + left))], 16, 2)
+    assert len(found) == rows and all(any(label != packing.IGNORED for label in row.labels) for row in found)
+    assert not packing.text_rows([[]], 16, 2)
+
+
+HEADS = {
+    "Llama": {}, "Granite": {"logits_scaling": 3.0}, "HyperCLOVAX": {"logits_scaling": 3.0},
+    "Cohere": {"logit_scale": 3.0}, "Gemma2": {"final_logit_softcapping": 2.0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("architecture", HEADS)
+def test_the_loss_is_the_models_own_whatever_its_head_does(architecture):
+    config = getattr(transformers, f"{architecture}Config")(
+        vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=8, initializer_range=0.5, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        attn_implementation="eager", **HEADS[architecture],
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{architecture}ForCausalLM")(config)
+    objective = Objective(model)
+    assert objective.plain_head == (architecture == "Llama")
+    rows = packing.text_rows([list(range(5, 20)), list(range(20, 29))], 16, 2)
+    assert len(rows) == 2 and rows[1].tokens == 10
+    found, wanted = objective(**packing.collate(rows))["loss"], 0.0
+    for row in rows:
+        ids = torch.tensor([row.ids[: row.tokens]])
+        wanted = wanted + model(input_ids=ids, labels=ids, use_cache=False).loss * (row.tokens - 1)
+    wanted = wanted / sum(row.tokens - 1 for row in rows)
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-4)
+    gradients = [torch.autograd.grad(loss, model.model.layers[0].mlp.down_proj.weight)[0] for loss in (found, wanted)]
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
 
 
 def test_every_pair_is_in_a_row_once_and_whole(tiny):
