@@ -12,11 +12,10 @@ for each pair or window that it stands in, padding never: so all sides learn fro
 the kit computes what the pairs of a row have in common only once.
 
 SFTTrainer runs as its users start it, in the dtype of all, gradient checkpointing off. The stock Trainer gets the
-fastest of its settings by a short trial: padded batches, batches grouped by length where lengths differ, or padding
-free, each with both attentions. `torch_compile` is not among them: to compile the whole model as one graph takes
-minutes, as much as these runs. Batches grouped by length hold other examples and may reach another loss. Where they do,
-that was other work: `trials` tells of it under `other_work`, and the fastest setting that keeps the batches takes its
-place.
+fastest of its settings by a short trial: padded batches, batches grouped by length, or padding-free, each with both
+attentions. `torch_compile` is not among them: to compile the whole model as one graph takes minutes, as much as these
+runs. Batches grouped by length hold other examples and may reach another loss. Where they do, that was other work:
+`trials` tells of it under `other_work`, and the fastest setting that keeps the batches takes its place.
 
 Each run is a process of its own, and kit and peers take turns. Its seconds go from the weights on disk to the adapter
 on disk, compilation included, the import of libraries not. The first round is not timed: it reads the validation loss

@@ -107,7 +107,7 @@ def run(job: Job) -> dict[str, Any]:
         del fm
         load = {"folder": folder, "dtype": dtype, "tokenizer": tokenizer, "settings": settings}
         if job.side == "trials":
-            return {variant: trial(replace(job, variant=variant), batches, load) for variant in variants(batches)}
+            return {variant: trial(replace(job, variant=variant), batches, load) for variant in VARIANTS}
         train_peer(job, batches, check if job.validate else [], load, made)
     examples = [example for batch in batches for example in batch]
     made.tokens = sum(len(example.ids) for example in examples)
@@ -210,12 +210,6 @@ def load_libraries(side: str) -> None:
     for library, names in wanted.items():
         for name in names:
             getattr(import_module(library), name)  # loaded when it is first asked for
-
-
-def variants(batches: list[list[Example]]) -> list[str]:
-    """What the stock Trainer offers for these batches: examples of one length cannot be grouped by it."""
-    alike = len({len(example.ids) for batch in batches for example in batch}) == 1
-    return [variant for variant in VARIANTS if not (alike and variant.startswith("grouped"))]
 
 
 def trial(job: Job, batches: list[list[Example]], load: dict[str, Any]) -> float:

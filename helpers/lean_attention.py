@@ -1,12 +1,12 @@
 """Attention for training on a CPU: no scores of later keys, and one matrix a layer kept for the way back, or none.
 
 A token never sees a later one, so a block of queries meets only the keys up to its last one: of a long row, little more
-than half of the scores; of one that fits a block, all. And where
-transformers' eager attention lets autograd keep the scores as float32, as 16-bit probabilities, and the keys and values
-repeated for each query head, the probabilities alone are kept, once and in the model's dtype, and heads that share
-keys are computed as one product; where they are large, they are computed again on the way back instead. The forward
-pass rounds as eager attention does where the scaling is a power of two, so its loss is the same number, as with heads
-64 wide; elsewhere it rounds the scores once in 16 bits where eager attention does so twice.
+than half of the scores; of one that fits a block, all. And where transformers' eager attention lets autograd keep the
+scores as float32, as 16-bit probabilities, and the keys and values repeated for each query head, the probabilities
+alone are kept, once and in the model's dtype, and heads that share keys are computed as one product; where they are
+large, they are computed again on the way back instead. Where the scaling is a power of two, as with heads 64 wide, the
+forward pass rounds as eager attention does, so its loss is the same number; elsewhere it rounds the scores once in 16
+bits where eager attention does so twice.
 
 Formulas of the backward pass: Dao et al. 2022 (FlashAttention, 2205.14135), appendix B.2, in blocks of queries alone.
 """

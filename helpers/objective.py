@@ -89,12 +89,7 @@ class Objective(nn.Module):
         Returns:
             `loss`: summed over labelled tokens and divided by `num_items_in_batch`, or by their number when it is None.
         """
-        dtype = self.causal.dtype
-        hidden_ones = ~visible(segments)
-        mask = torch.zeros(hidden_ones.shape, dtype=dtype, device=input_ids.device)
-        mask = mask.masked_fill(hidden_ones, torch.finfo(dtype).min)[:, None]
-        told = shift_labels != IGNORED
-        rows = {"input_ids": input_ids, "attention_mask": mask, "position_ids": positions, "use_cache": False}
+        told, rows = shift_labels != IGNORED, self._inputs(input_ids, positions, segments)
         if self.plain_head:
             hidden = self.causal.base_model(**rows).last_hidden_state[told]
             loss = SlicedCrossEntropy.apply(hidden, self.causal.get_output_embeddings().weight, shift_labels[told])
@@ -105,6 +100,12 @@ class Objective(nn.Module):
             loss = nn.functional.cross_entropy(logits[told[:, kept]].float(), shift_labels[told], reduction="sum")
         return {"loss": loss / (num_items_in_batch if num_items_in_batch is not None else told.sum())}
 
+    def _inputs(self, ids: torch.Tensor, positions: torch.Tensor, segments: torch.Tensor) -> dict[str, Any]:
+        """What the model is called with: a mask is added to its scores."""
+        hidden, dtype = ~visible(segments), self.causal.dtype
+        mask = torch.zeros(hidden.shape, dtype=dtype, device=ids.device).masked_fill(hidden, torch.finfo(dtype).min)
+        return {"input_ids": ids, "attention_mask": mask[:, None], "position_ids": positions, "use_cache": False}
+
     @torch.no_grad()
     def _has_plain_head(self) -> bool:
         """Whether logits are one matrix product and nothing more, no scaling or capping: tried on a few tokens."""
@@ -112,10 +113,7 @@ class Objective(nn.Module):
         if type(head) is not nn.Linear or head.bias is not None:
             return False
         places = torch.arange(TRIED, device=head.weight.device)[None]
-        later = places[0] > places[0][:, None]
-        mask = torch.zeros(later.shape, dtype=self.causal.dtype, device=later.device)
-        mask = mask.masked_fill(later, torch.finfo(mask.dtype).min)[None, None]
-        rows = {"input_ids": places, "attention_mask": mask, "position_ids": places, "use_cache": False}
+        rows = self._inputs(places, places, torch.zeros_like(places))
         return torch.equal(self.causal(**rows).logits, head(self.causal.base_model(**rows).last_hidden_state))
 
 

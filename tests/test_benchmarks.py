@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -249,6 +250,20 @@ def test_answering_has_the_same_answers_on_both_sides(tiny_folder, embedder, cap
     for part in ("without_context", "with_passages"):
         assert shown[part]["same_texts"] == shown[part]["questions"] == 6
         assert shown[part]["kit"]["new_tokens_per_s"] > 0 and shown[part]["single"]["peer"]["first_token_s"] > 0
+
+
+@pytest.mark.parametrize(("dtype", "agree"), [("float32", False), ("bfloat16", True)])
+def test_other_texts_are_other_work_in_float32_even_if_as_many_are_right(monkeypatch, dtype, agree):
+    answering = script("answering")
+    monkeypatch.setattr(answering, "right_answers", lambda questions, texts, dataset: 1)
+
+    def side(texts: list[str]) -> SimpleNamespace:
+        told = [answering.Told(text, 0.1, 0.2, 3) for text in texts]
+        return SimpleNamespace(ask_all=lambda questions: told[: len(questions)], model=SimpleNamespace(dtype=dtype))
+
+    whole, empty = side(["yes"] * 20), side(["yes"] * 18 + [""] * 2)
+    assert answering.scoring(empty, whole, range(20), None, 1)["agree"] == agree
+    assert answering.scoring(whole, whole, range(20), None, 1)["agree"]
 
 
 @needs_llm
