@@ -79,7 +79,7 @@ def attention(causal: Any, segments: torch.Tensor) -> float:
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     keys = config.num_key_value_heads
     query = torch.randn(rows, keys, config.num_attention_heads // keys, tokens, width)
-    key, value = torch.randn(2, rows, keys, 1, tokens, width)
+    key, value = torch.randn(2, rows, keys, tokens, width)
     query, key, value = (each.to(causal.dtype).requires_grad_() for each in (query, key, value))
     hidden = ~visible(segments)[:, None, None]
     mask = torch.zeros(hidden.shape, dtype=causal.dtype).masked_fill(hidden, torch.finfo(causal.dtype).min)
@@ -106,7 +106,7 @@ def update(model: nn.Module) -> float:
         weight.grad = torch.randn_like(weight)
 
     def step() -> None:
-        nn.utils.clip_grad_norm_(tuned.values(), 1.0)
+        optimizer.clip(1.0)
         optimizer.step()
 
     spent = _seconds(step)

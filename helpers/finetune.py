@@ -245,7 +245,7 @@ def _make_trainer(
     import torch
     from transformers import TrainingArguments
 
-    from . import lean_gate, lean_norm
+    from . import lean_layers, lean_norm
     from .objective import Objective, compile_layers
     from .packing import collate, collate_short
     from .sharding import shard
@@ -257,12 +257,12 @@ def _make_trainer(
     torch.manual_seed(settings.seed)
     model = trainable(fm, settings, start, decisions["dtype"])
     objective = Objective(model)
+    if fm.device == "cpu" and not fsdp:  # shards are of single weights
+        lean_layers.prepare(model)
     if decisions["compile"]:
         compile_layers(objective.causal)
     elif fm.device == "cpu":
         lean_norm.prepare(model)  # what is compiled does so by itself
-        if decisions["dtype"] == "float32":
-            lean_gate.prepare(model)  # in 16 bits there is less to save than time to lose
     size = min(settings.batch_size, len(rows))
     processes, steps = int(os.environ.get("WORLD_SIZE", "1")), len(rows) // size
     share, rest = divmod(size, processes * settings.accumulation)

@@ -36,7 +36,7 @@ class LeanAttention(torch.autograd.Function):
     def forward(
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, scaling: float
     ) -> torch.Tensor:
-        """Query (rows, key heads, heads that share a key, tokens, width), key and value with 1 in the third place.
+        """Query (rows, key heads, heads that share a key, tokens, width), key and value without the third.
 
         `mask` is added to the scores, and hides from each token those after it: (rows, 1, 1, tokens, tokens).
         """
@@ -44,7 +44,8 @@ class LeanAttention(torch.autograd.Function):
         kept = sum((end - begin) * end for begin, end in _blocks(query)) * query[..., 0, 0].nbytes <= KEPT
         for begin, end in _blocks(query):
             probabilities = _probabilities(query, key, mask, scaling, begin, end)
-            out[..., begin:end, :] = torch.matmul(probabilities, value[..., :end, :])
+            found = torch.matmul(probabilities.flatten(2, 3), value[..., :end, :])
+            out[..., begin:end, :] = found.view(*out.shape[:3], end - begin, -1)
             saved += [probabilities] if kept else []
         ctx.save_for_backward(query, key, value, *(saved if kept else [mask]))
         ctx.scaling, ctx.kept = scaling, kept
@@ -54,20 +55,21 @@ class LeanAttention(torch.autograd.Function):
     def backward(ctx: Any, d_out: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]:
         """dV = P' dO; dS = P * (dP - rowsum(P * dP)) with dP = dO V'; dQ = dS K; dK = dS' Q."""
         query, key, value, *saved = ctx.saved_tensors
-        d_query = torch.empty_like(query)
+        d_query, scaling = torch.empty_like(query), ctx.scaling
         d_key, d_value = (torch.zeros_like(each, dtype=torch.float32) for each in (key, value))
         for number, (begin, end) in enumerate(_blocks(query)):
-            block, before = (..., slice(begin, end), slice(None)), (..., slice(end), slice(None))
             if ctx.kept:
                 probabilities = saved[number]
             else:
-                probabilities = _probabilities(query, key, saved[0], ctx.scaling, begin, end)
-            d_block = d_out[block]
-            d_scores = torch.matmul(d_block, value[before].transpose(-1, -2))
-            d_scores = torch._softmax_backward_data(d_scores, probabilities, -1, query.dtype).mul_(ctx.scaling)
-            d_query[block] = torch.matmul(d_scores, key[before])
-            d_key[before] += torch.matmul(d_scores.transpose(-1, -2), query[block]).sum(2, keepdim=True)
-            d_value[before] += torch.matmul(probabilities.transpose(-1, -2), d_block).sum(2, keepdim=True)
+                probabilities = _probabilities(query, key, saved[0], scaling, begin, end)
+            d_block = d_out[..., begin:end, :].flatten(2, 3)
+            d_scores = torch.matmul(d_block, value[..., :end, :].transpose(-1, -2)).view_as(probabilities)
+            d_scores = torch._softmax_backward_data(d_scores, probabilities, -1, query.dtype).flatten(2, 3)
+            d_part = torch.matmul(d_scores, key[..., :end, :]).mul_(scaling)
+            d_query[..., begin:end, :] = d_part.view_as(query[..., begin:end, :])
+            of_keys = torch.matmul(d_scores.transpose(-1, -2), query[..., begin:end, :].flatten(2, 3))
+            d_key[..., :end, :].add_(of_keys, alpha=scaling)
+            d_value[..., :end, :] += torch.matmul(probabilities.flatten(2, 3).transpose(-1, -2), d_block)
         return d_query, d_key.to(key.dtype), d_value.to(value.dtype), None, None
 
 
@@ -81,7 +83,8 @@ def _probabilities(
     query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling: float, begin: int, end: int
 ) -> torch.Tensor:
     """Of a block of queries, for the keys up to its end."""
-    scores = torch.matmul(query[..., begin:end, :], key[..., :end, :].transpose(-1, -2))
+    block = query[..., begin:end, :]
+    scores = torch.matmul(block.flatten(2, 3), key[..., :end, :].transpose(-1, -2)).view(*block.shape[:-1], end)
     return torch.add(mask[..., begin:end, :end], scores, alpha=scaling, out=scores).softmax(-1)
 
 
@@ -111,7 +114,7 @@ def attention(
         raise ValueError(f"{type(module).__name__} asks for {', '.join(unknown)}, which this attention does not do")
     rows, heads, tokens, width = query.shape
     grouped = query.reshape(rows, key.shape[1], -1, tokens, width)
-    out = LeanAttention.apply(grouped, key[:, :, None], value[:, :, None], attention_mask[:, :, None], scaling)
+    out = LeanAttention.apply(grouped, key, value, attention_mask[:, :, None], scaling)
     return out.reshape(rows, heads, tokens, -1).transpose(1, 2).contiguous(), None
 
 

@@ -1,11 +1,13 @@
 """LoRA for training on a CPU: the low-rank product is added to the other one in place, forward and back.
 
 PEFT makes y = W x + s B A x in steps each of which reads and writes the whole output, and autograd as many on the way
-back. Formula: Hu et al. 2021 (2106.09685), section 4.1.
+back. Layers that read the same rows, such as those of queries, keys and values, share the product with their A's, which
+lie below each other, and one gradient of the rows. Formula: Hu et al. 2021 (2106.09685), section 4.1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,31 +16,56 @@ from torch import nn
 
 
 class LeanLora(torch.autograd.Function):
-    """W x + bias + scaling * B A x for a frozen W, with gradients for x, A and B."""
+    """W x + bias + scaling * B A x for each of some layers with a frozen W; gradients for x and every A and B."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, a: torch.Tensor, b: torch.Tensor,
-        scaling: float,
-    ) -> torch.Tensor:  # fmt: skip
-        """x (..., inner), weight (outer, inner), bias (outer,) or None, a (rank, inner) and b (outer, rank)."""
-        rows = x.reshape(-1, weight.shape[1])
-        low = rows @ a.t()
-        out = nn.functional.linear(rows, weight, bias).addmm_(low, b.t(), alpha=scaling)
-        ctx.save_for_backward(rows, weight, a, b, low)
+        ctx: Any, x: torch.Tensor, below: torch.Tensor | None, scaling: float, *layers: torch.Tensor | None
+    ) -> tuple[torch.Tensor, ...]:
+        """The output of each layer: (..., outer).
+
+        Args:
+            ctx: Of torch.
+            x: (..., inner).
+            below: The layers' A's below each other, (ranks together, inner); None for one layer.
+            scaling: The same for all.
+            layers: Of each layer its weight (outer, inner), bias (outer,) or None, A (rank, inner) and B (outer, rank).
+        """
+        rows, below = x.reshape(-1, x.shape[-1]), layers[2] if below is None else below
+        low = rows @ below.t()
+        lows, outs = _by_layer(low, layers), []
+        for part, weight, bias, b in zip(lows, layers[::4], layers[1::4], layers[3::4], strict=True):
+            out = nn.functional.linear(rows, weight, bias).addmm_(part, b.t(), alpha=scaling)
+            outs.append(out.view(*x.shape[:-1], len(weight)))
+        ctx.save_for_backward(rows, below, low, *layers)
         ctx.scaling = scaling
-        return out.view(*x.shape[:-1], weight.shape[0])
+        return tuple(outs)
 
     @staticmethod
-    def backward(ctx: Any, d_out: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, *d_outs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """dB = s dy (A x)'; dA = s B' dy x'; dx = W' dy + s A' B' dy."""
-        rows, weight, a, b, low = ctx.saved_tensors
-        d_rows = d_out.reshape(-1, weight.shape[0])
-        d_low = (d_rows @ b).mul_(ctx.scaling)
-        d_x = None
-        if ctx.needs_input_grad[0]:
-            d_x = (d_rows @ weight).addmm_(d_low, a).view(*d_out.shape[:-1], weight.shape[1])
-        return d_x, None, None, d_low.t() @ rows, (d_rows.t() @ low).mul_(ctx.scaling), None
+        rows, below, low, *layers = ctx.saved_tensors
+        d_x, d_lows, d_b = None, [], []
+        for part, weight, b, d_out in zip(_by_layer(low, layers), layers[::4], layers[3::4], d_outs, strict=True):
+            d_rows = d_out.reshape(-1, len(weight))
+            d_lows.append(_scaled(d_rows, b, ctx.scaling))
+            d_b.append(_scaled(d_rows.t(), part, ctx.scaling))
+            if ctx.needs_input_grad[0]:
+                d_x = d_rows @ weight if d_x is None else d_x.addmm_(d_rows, weight)
+        d_low = torch.cat(d_lows, -1) if len(d_lows) > 1 else d_lows[0]
+        d_x = None if d_x is None else d_x.addmm_(d_low, below).view(*d_outs[0].shape[:-1], below.shape[1])
+        d_a = (d_low.t() @ rows).split([len(a) for a in layers[2::4]])
+        return d_x, None, None, *(each for pair in zip(d_a, d_b, strict=True) for each in (None, None, *pair))
+
+
+def _by_layer(low: torch.Tensor, layers: Sequence[torch.Tensor | None]) -> tuple[torch.Tensor, ...]:
+    """A x of each layer."""
+    return low.split([len(a) for a in layers[2::4]], -1)
+
+
+def _scaled(left: torch.Tensor, right: torch.Tensor, scaling: float) -> torch.Tensor:
+    """scaling * left @ right, in one pass."""
+    return torch.addmm(right.new_empty(()), left, right, beta=0, alpha=scaling)
 
 
 class LeanLinear(Linear):
@@ -48,9 +75,31 @@ class LeanLinear(Linear):
         """As PEFT's own layer."""
         if self.disable_adapters or self.merged:
             return super().forward(x, *args, **kwargs)
-        name = self.active_adapters[0]
-        base, a, b = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight
-        return LeanLora.apply(x, base.weight, base.bias, a, b, self.scaling[name])
+        return LeanLora.apply(x, None, self.scale, *self.tensors())[0]
+
+    def tensors(self) -> tuple[torch.Tensor | None, ...]:
+        """Weight, bias, A and B."""
+        base, name = self.base_layer, self.active_adapters[0]
+        return base.weight, base.bias, self.lora_A[name].weight, self.lora_B[name].weight
+
+    @property
+    def scale(self) -> float:
+        """What the low-rank product is multiplied with."""
+        return self.scaling[self.active_adapters[0]]
+
+
+def lay_below(layers: Sequence[LeanLinear]) -> torch.Tensor:
+    """The A's of layers that read the same rows, below each other; from now on the layers' own are views of this."""
+    own = [layer.tensors()[2] for layer in layers]
+    below = torch.cat([a.detach() for a in own])
+    for a, part in zip(own, below.split([len(a) for a in own]), strict=True):
+        a.data = part
+    return below
+
+
+def apply_all(x: torch.Tensor, below: torch.Tensor, layers: Sequence[LeanLinear]) -> tuple[torch.Tensor, ...]:
+    """The output of each of these layers."""
+    return LeanLora.apply(x, below, layers[0].scale, *(each for layer in layers for each in layer.tensors()))
 
 
 def prepare(model: nn.Module) -> None:

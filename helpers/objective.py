@@ -18,8 +18,9 @@ from .packing import IGNORED, visible
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-AT_ONCE = 20_000_000  # weights whose float32 gradients are held at one time
+AT_ONCE = 2_000_000  # weights whose float32 gradients are held at one time: so few stay in a processor's cache
 SLICE = 256  # rows of hidden states whose logits are held at one time
+ROWS = 16  # of those, how many are in float32 at one time: so few stay in a processor's cache
 TRIED = 4  # tokens on which a head is tried
 
 
@@ -36,19 +37,19 @@ class SlicedCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         d_hidden = torch.empty_like(hidden)
         d_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
-        for start in range(0, len(labels), SLICE):
-            part, wanted = hidden[start : start + SLICE], labels[start : start + SLICE]
-            at_label = torch.arange(len(wanted), device=wanted.device), wanted
-            logits = part @ weight.t()
-            error = logits.softmax(-1, dtype=torch.float32)
-            log_sum = logits.amax(-1).float() - error.amax(-1).log()  # the largest logit less its log probability
-            total += (log_sum - logits[at_label].float()).sum()
-            error[at_label] -= 1
-            error = error.to(hidden.dtype)
-            d_hidden[start : start + SLICE] = error @ weight
+        for part, wanted, d_part in zip(*(each.split(SLICE) for each in (hidden, labels, d_hidden)), strict=True):
+            error = part @ weight.t()  # the logits, until their error takes their place
+            for few, label in zip(error.split(ROWS), wanted.split(ROWS), strict=True):
+                at_label = torch.arange(len(label), device=label.device), label
+                log_probability = few.log_softmax(-1, dtype=torch.float32)
+                total -= log_probability[at_label].sum()
+                difference = log_probability.exp_()
+                difference[at_label] -= 1
+                few.copy_(difference)
+            torch.mm(error, weight, out=d_part)
             if d_weight is not None:
                 d_weight += error.t() @ part
-            del logits, error  # before the next slice's are made
+            del error  # before the next slice's is made
         ctx.save_for_backward(d_hidden, None if d_weight is None else d_weight.to(weight.dtype))
         return total
 
@@ -130,7 +131,7 @@ class MasterAdamW(torch.optim.AdamW):
             named: The trainable parameters by name; their order is that of the state.
             options: As for `torch.optim.AdamW`.
         """
-        self.named = named
+        self.named, self.share = named, 1.0  # how much of each gradient the next step takes
         masters = [parameter.detach().float() for parameter in named.values()]
         super().__init__(masters, fused=True, **options)
 
@@ -138,6 +139,12 @@ class MasterAdamW(torch.optim.AdamW):
     def masters(self) -> dict[str, torch.Tensor]:
         """The float32 weights by name."""
         return dict(zip(self.named, self.param_groups[0]["params"], strict=True))
+
+    def clip(self, most: float) -> torch.Tensor:
+        """The norm of all gradients; the next step takes them as if it were at most so much, without one more pass."""
+        norm = nn.utils.get_total_norm([weight.grad for weight in self.named.values() if weight.grad is not None])
+        self.share = min(1.0, most / (float(norm) + 1e-6))  # as torch.nn.utils.clip_grad_norm_ does
+        return norm
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:
@@ -151,10 +158,14 @@ class MasterAdamW(torch.optim.AdamW):
                 self._step(waiting)
                 size = 0
         self._step(waiting)
+        self.share = 1.0
         self.copy_back()
 
     def _step(self, waiting: list[torch.Tensor]) -> None:
         """Steps the weights that have a gradient, and drops these: those of all weights would fill memory."""
+        gradients = [master.grad for master in waiting if master.grad is not None]
+        if self.share < 1 and gradients:
+            torch._foreach_mul_(gradients, self.share)
         super().step()
         for master in waiting:
             master.grad = None
@@ -163,8 +174,7 @@ class MasterAdamW(torch.optim.AdamW):
     @torch.no_grad()
     def copy_back(self) -> None:
         """Writes the float32 weights into the model, rounded to its dtype."""
-        for name, master in self.masters.items():
-            self.named[name].copy_(master)
+        torch._foreach_copy_(list(self.named.values()), self.param_groups[0]["params"])
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clears the gradients of the model's own weights."""
@@ -184,7 +194,7 @@ def compile_layers(model: PreTrainedModel) -> int:
     """
     layers = decoder_layers(model)
     for layer in layers:
-        layer.compile()
+        layer.compile(options={"size_asserts": False})  # checks of its own work, at each of some hundred small steps
     return len(layers)
 
 

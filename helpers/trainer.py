@@ -137,6 +137,11 @@ class KitTrainer(Trainer):
         self.tokens += int(real)
         return labelled
 
+    def _clip_grad_norm(self, model: Any) -> torch.Tensor:
+        if self.args.world_size > 1:  # gradients may lie in shards
+            return super()._clip_grad_norm(model)
+        return self.masters.clip(self.args.max_grad_norm)
+
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Takes and logs the validation loss, and that of general text where some is watched."""
         found = self.losses()

@@ -164,6 +164,24 @@ def test_float32_masters_step_as_adamw_does_whatever_is_held_at_once(monkeypatch
     assert all(int(kit.state[master]["step"]) == 5 for master in kit.masters.values())
 
 
+@pytest.mark.parametrize("most", [0.5, 1e9])
+def test_gradients_are_clipped_as_torch_clips_them(most):
+    torch.manual_seed(0)
+    named = {name: torch.nn.Parameter(torch.randn(9)) for name in ("a", "b")}
+    twins = [torch.nn.Parameter(weight.detach().clone()) for weight in named.values()]
+    kit, plain = MasterAdamW(named, lr=0.1, eps=1.0), torch.optim.AdamW(twins, lr=0.1, eps=1.0, weight_decay=0.01)
+    for clipped in (True, False):
+        for weight, twin in zip(named.values(), twins, strict=True):
+            weight.grad = torch.randn(9)
+            twin.grad = weight.grad.clone()
+        if clipped:
+            assert kit.clip(most) == torch.nn.utils.clip_grad_norm_(twins, most)
+        kit.step()
+        plain.step()
+        for weight, twin in zip(named.values(), twins, strict=True):
+            torch.testing.assert_close(weight, twin)
+
+
 def test_steps_too_small_for_16_bits_add_up():
     parameter = torch.nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
     kit = MasterAdamW({"w": parameter}, lr=1e-3, weight_decay=0.0)
