@@ -41,7 +41,8 @@ class LeanAttention(torch.autograd.Function):
         `mask` is added to the scores, and hides from each token those after it: (rows, 1, 1, tokens, tokens).
         """
         out, saved = query.new_empty(*query.shape[:-1], value.shape[-1]), []
-        kept = sum((end - begin) * end for begin, end in _blocks(query)) * query[..., 0, 0].nbytes <= KEPT
+        kept = sum((end - begin) * end for begin, end in _blocks(query)) * len(query) * query.shape[1] * query.shape[2]
+        kept = kept * query.element_size() <= KEPT
         for begin, end in _blocks(query):
             probabilities = _probabilities(query, key, mask, scaling, begin, end)
             found = torch.matmul(probabilities.flatten(2, 3), value[..., :end, :])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from inspect import signature
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -20,8 +20,6 @@ from .lean_lora import LeanLinear, apply_all, lay_below
 
 READING = ("q_proj", "k_proj", "v_proj")  # as transformers names them
 OPENING = ("gate_proj", "up_proj")
-APART = 4  # how many roundings a layer's output may lie apart from that of the plain one: products sum in another order
-TRIED = 4  # tokens on which that is tried
 
 
 class LeanTurn(torch.autograd.Function):
@@ -77,9 +75,9 @@ class LeanAttentionLayer:
         past_key_values: Any = None, **more: Any,
     ) -> tuple[torch.Tensor, None]:  # fmt: skip
         """As transformers' own layer."""
-        cos, sin = position_embeddings
-        if past_key_values is not None or cos.shape[-1] != self.head_dim:
+        if past_key_values is not None:
             return super().forward(hidden_states, position_embeddings, attention_mask, past_key_values, **more)
+        cos, sin = position_embeddings
         parts = apply_all(hidden_states, self.below, [getattr(self, name) for name in READING])
         query, key, value = (part.unflatten(-1, (-1, self.head_dim)) for part in parts)
         query, key = (LeanTurn.apply(part, cos[:, :, None], sin[:, :, None]) for part in (query, key))
@@ -89,7 +87,7 @@ class LeanAttentionLayer:
 
 
 class LeanFeedForward:
-    """A feed-forward layer of transformers that computes gate and up together."""
+    """A feed-forward layer of transformers that computes gate and up together, where both have adapters."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """As transformers' own layer."""
@@ -98,48 +96,58 @@ class LeanFeedForward:
 
 
 def prepare(model: nn.Module) -> None:
-    """Lets a model train with them, where its layers compute the same: tried on rows made at random."""
+    """Lets a model train with them, where its layers are computed by the very code that they stand for.
+
+    Feed-forward layers without adapters gain memory alone, and in float32 alone.
+    """
     for module in list(model.modules()):
-        if _takes(module, ("hidden_states", "position_embeddings", "attention_mask")):
-            plain = getattr(module.config, "_attn_implementation", None) == lean_attention.NAME
-            _try(module, LeanAttentionLayer, READING if plain and hasattr(module, "head_dim") else ())
-        elif _takes(module, ("x",)):
-            _try(module, LeanFeedForward, OPENING)
+        if _attends(module) and (layers := _together(module, READING)):
+            module.below, module.__class__ = lay_below(layers), _kind(LeanAttentionLayer, type(module))
+        elif _opens(module):
+            layers = _together(module, OPENING)
+            if layers or next(module.parameters()).element_size() == 4:
+                module.below = lay_below(layers) if layers else None
+                module.__class__ = _kind(LeanFeedForward, type(module))
 
 
-def _takes(module: nn.Module, names: Sequence[str]) -> bool:
-    """Whether its forward pass begins with arguments of these names."""
-    return list(signature(type(module).forward).parameters)[1 : len(names) + 1] == list(names)
+def _attends(module: nn.Module) -> bool:
+    """Whether it is an attention layer with the code of Llama's, which many models share, and turns as they do."""
+    from transformers.models.llama import modeling_llama as llama
+    from transformers.models.mistral.modeling_mistral import MistralAttention
+    from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
+
+    forward = type(module).forward
+    known = [_code(kind.forward) for kind in (llama.LlamaAttention, MistralAttention, Qwen2Attention)]
+    if _code(forward) not in known or module.config._attn_implementation != lean_attention.NAME:
+        return False
+    parts = ("apply_rotary_pos_emb", "rotate_half")
+    return all(_code(forward.__globals__.get(name)) == _code(getattr(llama, name)) for name in parts)
 
 
-def _try(module: nn.Module, lean: type, names: Sequence[str]) -> None:
-    """Makes a layer lean; it stays as it is where its parts are others, or it computes something else."""
-    layers = [getattr(module, name, None) for name in names]
-    if not layers or not all(type(layer) is LeanLinear for layer in layers):
-        return
-    if len({layer.scale for layer in layers}) > 1:
-        return
-    plain, wanted = type(module), _tried(module, layers[0])
-    module.below, module.__class__ = lay_below(layers), _kind(lean, plain)
-    roundings = (_tried(module, layers[0]) - wanted).abs().max() / wanted.abs().max() / torch.finfo(wanted.dtype).eps
-    if not roundings <= APART:
-        module.__class__ = plain
-        del module.below
+def _opens(module: nn.Module) -> bool:
+    """Whether it is a feed-forward layer with the code of Llama's and silu as its gate."""
+    from transformers.activations import ACT2FN
+    from transformers.models.llama.modeling_llama import LlamaMLP
+
+    return _code(type(module).forward) == _code(LlamaMLP.forward) and type(module.act_fn) is type(ACT2FN["silu"])
+
+
+def _code(function: Any) -> tuple[Any, ...] | None:
+    """What a function does, whatever its module and its docstring; None of what is no Python function."""
+    code = getattr(unwrap(function), "__code__", None)
+    if code is None:
+        return None
+    return code.co_code, code.co_names, [each for each in code.co_consts if not isinstance(each, str)]
+
+
+def _together(module: nn.Module, names: Sequence[str]) -> list[LeanLinear]:
+    """The layers of these names, where all have plain adapters of one scale; else none."""
+    layers = [getattr(module, name) for name in names]
+    lean = all(type(layer) is LeanLinear for layer in layers)
+    return layers if lean and len({layer.scale for layer in layers}) == 1 else []
 
 
 @cache
 def _kind(lean: type, plain: type) -> type:
     """The class of a lean layer of this kind; one for all of them, so that they are compiled once."""
     return type(f"Lean{plain.__name__}", (lean, plain), {})
-
-
-@torch.no_grad()
-def _tried(module: Any, layer: nn.Linear) -> torch.Tensor:
-    """What a layer makes of a few rows."""
-    made, like = torch.Generator().manual_seed(0), layer.base_layer.weight
-    rows = torch.randn(1, TRIED, layer.in_features, generator=made).to(like)
-    if not hasattr(module, "head_dim"):
-        return module(rows)
-    places = tuple(torch.randn(1, TRIED, module.head_dim, generator=made).to(like) for _ in range(2))
-    mask = torch.full((TRIED, TRIED), torch.finfo(like.dtype).min).triu(1).to(like)[None, None]
-    return module(rows, position_embeddings=places, attention_mask=mask)[0]

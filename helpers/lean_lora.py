@@ -35,8 +35,8 @@ class LeanLora(torch.autograd.Function):
         low = rows @ below.t()
         lows, outs = _by_layer(low, layers), []
         for part, weight, bias, b in zip(lows, layers[::4], layers[1::4], layers[3::4], strict=True):
-            out = nn.functional.linear(rows, weight, bias).addmm_(part, b.t(), alpha=scaling)
-            outs.append(out.view(*x.shape[:-1], len(weight)))
+            outs.append(nn.functional.linear(x, weight, bias))  # no view: some models change it in place
+            outs[-1].view(-1, len(weight)).addmm_(part, b.t(), alpha=scaling)
         ctx.save_for_backward(rows, below, low, *layers)
         ctx.scaling = scaling
         return tuple(outs)
@@ -73,9 +73,14 @@ class LeanLinear(Linear):
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """As PEFT's own layer."""
-        if self.disable_adapters or self.merged:
+        if not self.in_use:
             return super().forward(x, *args, **kwargs)
         return LeanLora.apply(x, None, self.scale, *self.tensors())[0]
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the adapter is neither switched off nor merged into the weight."""
+        return not (self.disable_adapters or self.merged)
 
     def tensors(self) -> tuple[torch.Tensor | None, ...]:
         """Weight, bias, A and B."""
@@ -97,8 +102,10 @@ def lay_below(layers: Sequence[LeanLinear]) -> torch.Tensor:
     return below
 
 
-def apply_all(x: torch.Tensor, below: torch.Tensor, layers: Sequence[LeanLinear]) -> tuple[torch.Tensor, ...]:
-    """The output of each of these layers."""
+def apply_all(x: torch.Tensor, below: torch.Tensor | None, layers: Sequence[nn.Module]) -> tuple[torch.Tensor, ...]:
+    """The output of each of these layers; one by one where no A's lie below each other, or an adapter is not in use."""
+    if below is None or not all(type(layer) is LeanLinear and layer.in_use for layer in layers):
+        return tuple(layer(x) for layer in layers)
     return LeanLora.apply(x, below, layers[0].scale, *(each for layer in layers for each in layer.tensors()))
 
 

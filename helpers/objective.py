@@ -141,9 +141,12 @@ class MasterAdamW(torch.optim.AdamW):
         return dict(zip(self.named, self.param_groups[0]["params"], strict=True))
 
     def clip(self, most: float) -> torch.Tensor:
-        """The norm of all gradients; the next step takes them as if it were at most so much, without one more pass."""
+        """The norm of all gradients; the next step takes them as if it were at most so much, as it reads them.
+
+        torch.nn.utils.clip_grad_norm_ reads and writes all of them once more for it.
+        """
         norm = nn.utils.get_total_norm([weight.grad for weight in self.named.values() if weight.grad is not None])
-        self.share = min(1.0, most / (float(norm) + 1e-6))  # as torch.nn.utils.clip_grad_norm_ does
+        self.share = min(1.0, most / (float(norm) + 1e-6))
         return norm
 
     @torch.no_grad()
@@ -174,7 +177,8 @@ class MasterAdamW(torch.optim.AdamW):
     @torch.no_grad()
     def copy_back(self) -> None:
         """Writes the float32 weights into the model, rounded to its dtype."""
-        torch._foreach_copy_(list(self.named.values()), self.param_groups[0]["params"])
+        for name, master in self.masters.items():
+            self.named[name].copy_(master)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clears the gradients of the model's own weights."""
@@ -190,11 +194,14 @@ def can_compile() -> bool:
 def compile_layers(model: PreTrainedModel) -> int:
     """Compiles each decoder layer by itself (one compilation serves all); returns how many there are.
 
-    The whole model as one graph takes several minutes to compile; a layer takes 13 to 25 seconds on two cores.
+    The whole model as one graph takes several minutes to compile; a layer takes 13 to 25 seconds on two cores. What
+    earlier trainings of this process compiled is dropped: torch keeps a few versions of a layer and leaves the next one
+    uncompiled without a word.
     """
+    torch.compiler.reset()
     layers = decoder_layers(model)
-    for layer in layers:
-        layer.compile(options={"size_asserts": False})  # checks of its own work, at each of some hundred small steps
+    for layer in layers:  # without checks of its own work, at each of some hundred small steps
+        layer.compile(dynamic=False, options={"size_asserts": False})
     return len(layers)
 
 

@@ -164,8 +164,10 @@ def test_float32_masters_step_as_adamw_does_whatever_is_held_at_once(monkeypatch
     assert all(int(kit.state[master]["step"]) == 5 for master in kit.masters.values())
 
 
+@pytest.mark.parametrize("at_once", [1, 12, 10**9])
 @pytest.mark.parametrize("most", [0.5, 1e9])
-def test_gradients_are_clipped_as_torch_clips_them(most):
+def test_gradients_are_clipped_as_torch_clips_them(monkeypatch, most, at_once):
+    monkeypatch.setattr(objective, "AT_ONCE", at_once)
     torch.manual_seed(0)
     named = {name: torch.nn.Parameter(torch.randn(9)) for name in ("a", "b")}
     twins = [torch.nn.Parameter(weight.detach().clone()) for weight in named.values()]
