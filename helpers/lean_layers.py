@@ -2,7 +2,7 @@
 
 Queries, keys and values share what `lean_lora` says, and so do gate and up. Between the products stand two functions
 with short ways back: positions are turned into queries and keys (RoPE, Su et al. 2021, 2104.09864, section 3.4.2), and
-the gate opens (SwiGLU, Shazeer 2020, 2002.05202, section 2). Every number is rounded as transformers' layers round it.
+the gate opens (SwiGLU, Shazeer 2020, 2002.05202, section 2). The forward pass rounds as transformers' layers do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from . import lean_attention
-from .lean_lora import LeanLinear, apply_all, lay_below
+from .lean_lora import LeanLinear, together
 
 READING = ("q_proj", "k_proj", "v_proj")  # as transformers names them
 OPENING = ("gate_proj", "up_proj")
@@ -78,7 +78,7 @@ class LeanAttentionLayer:
         if past_key_values is not None:
             return super().forward(hidden_states, position_embeddings, attention_mask, past_key_values, **more)
         cos, sin = position_embeddings
-        parts = apply_all(hidden_states, self.below, [getattr(self, name) for name in READING])
+        parts = together(hidden_states, [getattr(self, name) for name in READING])
         query, key, value = (part.unflatten(-1, (-1, self.head_dim)) for part in parts)
         query, key = (LeanTurn.apply(part, cos[:, :, None], sin[:, :, None]) for part in (query, key))
         heads = (part.transpose(1, 2) for part in (query, key, value))
@@ -91,7 +91,7 @@ class LeanFeedForward:
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """As transformers' own layer."""
-        gate, up = apply_all(x, self.below, [getattr(self, name) for name in OPENING])
+        gate, up = together(x, [getattr(self, name) for name in OPENING])
         return self.down_proj(LeanGate.apply(gate, up))
 
 
@@ -101,13 +101,10 @@ def prepare(model: nn.Module) -> None:
     Feed-forward layers without adapters gain memory alone, and in float32 alone.
     """
     for module in list(model.modules()):
-        if _attends(module) and (layers := _together(module, READING)):
-            module.below, module.__class__ = lay_below(layers), _kind(LeanAttentionLayer, type(module))
-        elif _opens(module):
-            layers = _together(module, OPENING)
-            if layers or next(module.parameters()).element_size() == 4:
-                module.below = lay_below(layers) if layers else None
-                module.__class__ = _kind(LeanFeedForward, type(module))
+        if _attends(module) and _adapted(module, READING):
+            module.__class__ = _kind(LeanAttentionLayer, type(module))
+        elif _opens(module) and (_adapted(module, OPENING) or next(module.parameters()).element_size() == 4):
+            module.__class__ = _kind(LeanFeedForward, type(module))
 
 
 def _attends(module: nn.Module) -> bool:
@@ -140,11 +137,9 @@ def _code(function: Any) -> tuple[Any, ...] | None:
     return code.co_code, code.co_names, [each for each in code.co_consts if not isinstance(each, str)]
 
 
-def _together(module: nn.Module, names: Sequence[str]) -> list[LeanLinear]:
-    """The layers of these names, where all have plain adapters of one scale; else none."""
-    layers = [getattr(module, name) for name in names]
-    lean = all(type(layer) is LeanLinear for layer in layers)
-    return layers if lean and len({layer.scale for layer in layers}) == 1 else []
+def _adapted(module: nn.Module, names: Sequence[str]) -> bool:
+    """Whether all layers of these names have plain adapters."""
+    return all(type(getattr(module, name)) is LeanLinear for name in names)
 
 
 @cache

@@ -1,8 +1,8 @@
 """LoRA for training on a CPU: the low-rank product is added to the other one in place, forward and back.
 
 PEFT makes y = W x + s B A x in steps each of which reads and writes the whole output, and autograd as many on the way
-back. Layers that read the same rows, such as those of queries, keys and values, share the product with their A's, which
-lie below each other, and one gradient of the rows. Formula: Hu et al. 2021 (2106.09685), section 4.1.
+back. Layers that read the same rows, such as those of queries, keys and values, share one product with their A's below
+each other, and one gradient of the rows. Formula: Hu et al. 2021 (2106.09685), section 4.1.
 """
 
 from __future__ import annotations
@@ -19,19 +19,16 @@ class LeanLora(torch.autograd.Function):
     """W x + bias + scaling * B A x for each of some layers with a frozen W; gradients for x and every A and B."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: torch.Tensor, below: torch.Tensor | None, scaling: float, *layers: torch.Tensor | None
-    ) -> tuple[torch.Tensor, ...]:
+    def forward(ctx: Any, x: torch.Tensor, scaling: float, *layers: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         """The output of each layer: (..., outer).
 
         Args:
             ctx: Of torch.
             x: (..., inner).
-            below: The layers' A's below each other, (ranks together, inner); None for one layer.
             scaling: The same for all.
             layers: Of each layer its weight (outer, inner), bias (outer,) or None, A (rank, inner) and B (outer, rank).
         """
-        rows, below = x.reshape(-1, x.shape[-1]), layers[2] if below is None else below
+        rows, below = x.reshape(-1, x.shape[-1]), layers[2] if len(layers) == 4 else torch.cat(layers[2::4])
         low = rows @ below.t()
         lows, outs = _by_layer(low, layers), []
         for part, weight, bias, b in zip(lows, layers[::4], layers[1::4], layers[3::4], strict=True):
@@ -55,7 +52,7 @@ class LeanLora(torch.autograd.Function):
         d_low = torch.cat(d_lows, -1) if len(d_lows) > 1 else d_lows[0]
         d_x = None if d_x is None else d_x.addmm_(d_low, below).view(*d_outs[0].shape[:-1], below.shape[1])
         d_a = (d_low.t() @ rows).split([len(a) for a in layers[2::4]])
-        return d_x, None, None, *(each for pair in zip(d_a, d_b, strict=True) for each in (None, None, *pair))
+        return d_x, None, *(each for pair in zip(d_a, d_b, strict=True) for each in (None, None, *pair))
 
 
 def _by_layer(low: torch.Tensor, layers: Sequence[torch.Tensor | None]) -> tuple[torch.Tensor, ...]:
@@ -75,7 +72,7 @@ class LeanLinear(Linear):
         """As PEFT's own layer."""
         if not self.in_use:
             return super().forward(x, *args, **kwargs)
-        return LeanLora.apply(x, None, self.scale, *self.tensors())[0]
+        return LeanLora.apply(x, self.scale, *self.tensors())[0]
 
     @property
     def in_use(self) -> bool:
@@ -93,20 +90,12 @@ class LeanLinear(Linear):
         return self.scaling[self.active_adapters[0]]
 
 
-def lay_below(layers: Sequence[LeanLinear]) -> torch.Tensor:
-    """The A's of layers that read the same rows, below each other; from now on the layers' own are views of this."""
-    own = [layer.tensors()[2] for layer in layers]
-    below = torch.cat([a.detach() for a in own])
-    for a, part in zip(own, below.split([len(a) for a in own]), strict=True):
-        a.data = part
-    return below
-
-
-def apply_all(x: torch.Tensor, below: torch.Tensor | None, layers: Sequence[nn.Module]) -> tuple[torch.Tensor, ...]:
-    """The output of each of these layers; one by one where no A's lie below each other, or an adapter is not in use."""
-    if below is None or not all(type(layer) is LeanLinear and layer.in_use for layer in layers):
+def together(x: torch.Tensor, layers: Sequence[nn.Module]) -> tuple[torch.Tensor, ...]:
+    """The output of each of these layers; one by one where one has no adapter in use, or they scale it differently."""
+    lean = all(type(layer) is LeanLinear and layer.in_use for layer in layers)
+    if not lean or any(layer.scale != layers[0].scale for layer in layers):
         return tuple(layer(x) for layer in layers)
-    return LeanLora.apply(x, below, layers[0].scale, *(each for layer in layers for each in layer.tensors()))
+    return LeanLora.apply(x, layers[0].scale, *(each for layer in layers for each in layer.tensors()))
 
 
 def prepare(model: nn.Module) -> None:
