@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 2_000_000  # weights whose float32 gradients are held at one time: so few stay in a processor's cache
 SLICE = 256  # rows of hidden states whose logits are held at one time
-ROWS = 16  # of those, how many are in float32 at one time: so few stay in a processor's cache
+ROWS = 16  # of those, how many are in float32 at one time on a CPU: so few stay in its cache
 TRIED = 4  # tokens on which a head is tried
 
 
@@ -37,9 +37,10 @@ class SlicedCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         d_hidden = torch.empty_like(hidden)
         d_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
+        at_once = ROWS if hidden.device.type == "cpu" else SLICE
         for part, wanted, d_part in zip(*(each.split(SLICE) for each in (hidden, labels, d_hidden)), strict=True):
             error = part @ weight.t()  # the logits, until their error takes their place
-            for few, label in zip(error.split(ROWS), wanted.split(ROWS), strict=True):
+            for few, label in zip(error.split(at_once), wanted.split(at_once), strict=True):
                 at_label = torch.arange(len(label), device=label.device), label
                 log_probability = few.log_softmax(-1, dtype=torch.float32)
                 total -= log_probability[at_label].sum()
@@ -194,7 +195,7 @@ def can_compile() -> bool:
 def compile_layers(model: PreTrainedModel) -> int:
     """Compiles each decoder layer by itself (one compilation serves all); returns how many there are.
 
-    The whole model as one graph takes several minutes to compile; a layer takes 13 to 25 seconds on two cores. What
+    The whole model as one graph takes several minutes to compile; a layer takes 11 to 35 seconds on two cores. What
     earlier trainings of this process compiled is dropped: torch keeps a few versions of a layer and leaves the next one
     uncompiled without a word.
     """

@@ -211,6 +211,18 @@ def test_compiled_lean_layers_are_one_graph_and_have_the_loss_and_gradients_of_p
     assert 0 < made <= 1.1 * exact
 
 
+@pytest.mark.skipif(not objective.can_compile(), reason="there is no C++ compiler here")
+def test_each_training_of_a_process_is_compiled_whatever_came_before(monkeypatch):
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)  # a first layer's input needs no gradient
+    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
+    for length in (16, 24):
+        plain, compiled = Objective(adapted()), Objective(adapted())
+        objective.compile_layers(compiled.causal)
+        rows = collate(text_rows([list(range(3, 40))], length, 2))
+        losses = [each(**rows)["loss"].item() for each in (plain, compiled)]
+        assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
 def test_adapters_of_different_scale_are_computed_one_by_one():
     losses = []
     for lean in (False, True):
