@@ -105,6 +105,18 @@ def prepare(model: nn.Module) -> None:
             module.__class__ = _kind(LeanAttentionLayer, type(module))
         elif _opens(module) and (_adapted(module, OPENING) or next(module.parameters()).element_size() == 4):
             module.__class__ = _kind(LeanFeedForward, type(module))
+            if _adapted(module, OPENING):
+                for name in OPENING:
+                    _lay_by_inputs(getattr(module, name).base_layer.weight)
+
+
+def _lay_by_inputs(weight: nn.Parameter) -> None:
+    """Lays a frozen weight, mostly of more outputs than inputs, column by column in memory; its shape stays.
+
+    On two cores in bfloat16 the product with it took 0.55 ms forward instead of 0.78, and the one back as long as
+    before; in float32 both took as long as before. A weight that is trained would get its gradient copied.
+    """
+    weight.data = weight.data.t().contiguous().t()
 
 
 def _attends(module: nn.Module) -> bool:

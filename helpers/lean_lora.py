@@ -2,7 +2,8 @@
 
 PEFT makes y = W x + s B A x in steps each of which reads and writes the whole output, and autograd as many on the way
 back. Layers that read the same rows, such as those of queries, keys and values, share one product with their A's below
-each other, and one gradient of the rows. Formula: Hu et al. 2021 (2106.09685), section 4.1.
+each other, and one gradient of the rows. Where layers are compiled, products stay apart, and the pass that reads them
+adds them, before it rounds to 16 bits. Formula: Hu et al. 2021 (2106.09685), section 4.1.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class LeanLora(torch.autograd.Function):
         low = rows @ below.t()
         lows, outs = _by_layer(low, layers), []
         for part, weight, bias, b in zip(lows, layers[::4], layers[1::4], layers[3::4], strict=True):
-            outs.append(nn.functional.linear(x, weight, bias))  # no view: some models change it in place
-            outs[-1].view(-1, len(weight)).addmm_(part, b.t(), alpha=scaling)
+            out = nn.functional.linear(x, weight, bias)  # no view: some models change it in place
+            outs.append(_add_product(out, part, b.t(), out.shape, scaling))
         ctx.save_for_backward(rows, below, low, *layers)
         ctx.scaling = scaling
         return tuple(outs)
@@ -43,14 +44,15 @@ class LeanLora(torch.autograd.Function):
         """dB = s dy (A x)'; dA = s B' dy x'; dx = W' dy + s A' B' dy."""
         rows, below, low, *layers = ctx.saved_tensors
         d_x, d_lows, d_b = None, [], []
+        shape = *d_outs[0].shape[:-1], below.shape[1]
         for part, weight, b, d_out in zip(_by_layer(low, layers), layers[::4], layers[3::4], d_outs, strict=True):
             d_rows = d_out.reshape(-1, len(weight))
             d_lows.append(_scaled(d_rows, b, ctx.scaling))
             d_b.append(_scaled(d_rows.t(), part, ctx.scaling))
             if ctx.needs_input_grad[0]:
-                d_x = d_rows @ weight if d_x is None else d_x.addmm_(d_rows, weight)
+                d_x = _add_product(d_x, d_rows, weight, shape)
         d_low = torch.cat(d_lows, -1) if len(d_lows) > 1 else d_lows[0]
-        d_x = None if d_x is None else d_x.addmm_(d_low, below).view(*d_outs[0].shape[:-1], below.shape[1])
+        d_x = None if d_x is None else _add_product(d_x, d_low, below, shape)
         d_a = (d_low.t() @ rows).split([len(a) for a in layers[2::4]])
         return d_x, None, *(each for pair in zip(d_a, d_b, strict=True) for each in (None, None, *pair))
 
@@ -58,6 +60,18 @@ class LeanLora(torch.autograd.Function):
 def _by_layer(low: torch.Tensor, layers: Sequence[torch.Tensor | None]) -> tuple[torch.Tensor, ...]:
     """A x of each layer."""
     return low.split([len(a) for a in layers[2::4]], -1)
+
+
+def _add_product(
+    total: torch.Tensor | None, left: torch.Tensor, right: torch.Tensor, shape: Sequence[int], scaling: float = 1.0
+) -> torch.Tensor:
+    """total + scaling * left @ right, of this shape; total itself is changed, unless it is compiled."""
+    if total is None:
+        return (left @ right).view(shape)
+    if torch.compiler.is_compiling():  # a product added to another one would be a copy and a pass over both
+        return total + (left @ right).view(shape) * scaling
+    total.view(len(left), right.shape[1]).addmm_(left, right, alpha=scaling)
+    return total
 
 
 def _scaled(left: torch.Tensor, right: torch.Tensor, scaling: float) -> torch.Tensor:

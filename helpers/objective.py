@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch._functorch import config as functorch
 
 from .packing import IGNORED, visible
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 AT_ONCE = 2_000_000  # weights whose float32 gradients are held at one time: so few stay in a processor's cache
-SLICE = 256  # rows of hidden states whose logits are held at one time
+SLICE = 512  # rows of hidden states whose logits are held at one time
+BACK = 256  # of those, how many are led back at one time: all at once took twice as long on two cores in bfloat16
 ROWS = 16  # of those, how many are in float32 at one time on a CPU: so few stay in its cache
 TRIED = 4  # tokens on which a head is tried
 
@@ -47,7 +49,8 @@ class SlicedCrossEntropy(torch.autograd.Function):
                 difference = log_probability.exp_()
                 difference[at_label] -= 1
                 few.copy_(difference)
-            torch.mm(error, weight, out=d_part)
+            for few, d_few in zip(error.split(BACK), d_part.split(BACK), strict=True):
+                torch.mm(few, weight, out=d_few)
             if d_weight is not None:
                 d_weight += error.t() @ part
             del error  # before the next slice's is made
@@ -70,13 +73,20 @@ class Objective(nn.Module):
     def __init__(self, model: nn.Module):
         """Wraps the model that is trained."""
         super().__init__()
-        self.model = model
+        self.model, self.mode = model, None
         self.plain_head = self._has_plain_head()
 
     @property
     def causal(self) -> PreTrainedModel:
         """The transformers model under the adapter."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    def train(self, mode: bool = True) -> Objective:
+        """Sets the mode of all modules, some thousand, where it was not set before: a Trainer does so at each step."""
+        if mode != self.mode:
+            self.mode = mode
+            super().train(mode)
+        return self
 
     def forward(
         self,
@@ -200,6 +210,8 @@ def compile_layers(model: PreTrainedModel) -> int:
     uncompiled without a word.
     """
     torch.compiler.reset()
+    functorch.autograd_cache_allow_custom_autograd_functions = True
+    model.enable_input_require_grads()  # otherwise the first layer is compiled once more, without its rows' gradient
     layers = decoder_layers(model)
     for layer in layers:  # without checks of its own work, at each of some hundred small steps
         layer.compile(dynamic=False, options={"size_asserts": False})

@@ -110,6 +110,13 @@ def test_adapters_train_with_what_is_lean_on_a_cpu(tiny):
     assert kinds == {LeanLinear} and model.config._attn_implementation == "lean"
 
 
+def test_the_mode_of_all_modules_is_set_where_it_is_another_one(tiny):
+    ours = objective.Objective(trainable.trainable(tiny, SETTINGS, None, "float32"))
+    for wanted in (True, True, False, False, True):
+        assert ours.train(wanted) is ours
+        assert {module.training for module in ours.modules()} == {wanted}
+
+
 def test_nothing_is_drawn_at_random_in_a_training():
     config = transformers.OPTConfig(
         vocab_size=40, hidden_size=16, ffn_dim=24, num_hidden_layers=2, num_attention_heads=2, word_embed_proj_dim=16,
