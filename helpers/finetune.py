@@ -38,11 +38,11 @@ __all__ = ["Lora", "Material", "TrainSettings", "TrainingStopped", "Tuned", "mer
 
 # Seconds that a row of 256 tokens takes, as it is and compiled, with all weights and with adapters, most of whose own
 # products are too small to gain (benchmarks/step.py, two cores of 1,827 GFLOP/s in bfloat16); compiling keeps the
-# padding of rows, and takes `COMPILING`, the mean of 35 where nothing was ever compiled, 17 after that, and 11 for
-# layers that torch has in its cache on disk. Where there is a compiler, only the length of a training decides, never
-# the cache or the speed of the machine, so that the same training computes alike wherever and whenever it is made. In
-# float32, on two cores of 144 GFLOP/s, compiling saved 0.07 and 0.14 of 1.2 and 1.7 seconds and took 9 to 44.
-ALL_WEIGHTS, ADAPTERS, COMPILING = (0.71, 0.60), (0.44, 0.35), 21
+# padding of rows, and takes `COMPILING`, the mean of 26 where nothing was ever compiled and 4 for layers that torch has
+# in its cache on disk. Where there is a compiler, only the length of a training decides, never the cache or the speed
+# of the machine, so that the same training computes alike wherever and whenever it is made. In float32, on two cores of
+# 144 GFLOP/s, compiling saved 0.07 and 0.14 of 1.2 and 1.7 seconds.
+ALL_WEIGHTS, ADAPTERS, COMPILING = (0.75, 0.59), (0.44, 0.33), 15
 LOGS, VALIDATIONS = 50, 10  # how often a training tells of its loss, and at most of its validation loss
 APART = 10  # steps at least between two validations
 

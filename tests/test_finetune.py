@@ -66,11 +66,11 @@ def test_layers_that_are_compiled_keep_norms_that_a_compiler_can_fuse(tiny, tmp_
 
 def test_compiling_pays_where_a_training_is_long_and_little_of_it_is_padding():
     pays = finetune.compiling_pays
-    assert pays(True, 256 * 200, 256 * 200)
-    assert not pays(True, 256 * 100, 256 * 100), "it is too short"
-    assert not pays(True, 256 * 200, 256 * 240), "compiled layers compute the padding"
-    assert not pays(False, 256 * 200, 256 * 200), "adapters gain less"
-    assert pays(False, 256 * 400, 256 * 400)
+    assert pays(True, 256 * 120, 256 * 120)
+    assert not pays(True, 256 * 60, 256 * 60), "it is too short"
+    assert not pays(True, 256 * 120, 256 * 140), "compiled layers compute the padding"
+    assert not pays(False, 256 * 120, 256 * 120), "adapters gain less"
+    assert pays(False, 256 * 200, 256 * 200)
 
 
 def test_scattered_free_memory_is_given_back_when_it_has_grown(monkeypatch):
