@@ -171,7 +171,6 @@ def train_kit(job: Job, fm: models.FoundationModel, material: Material, settings
 
     if not job.validate:
         material = replace(material, validation_texts=(), validation_pairs=())
-    load_libraries(job.side)
     release_freed_memory()
     begun = time.perf_counter()
     with measure() as effort:
@@ -204,7 +203,7 @@ def train_peer(job: Job, batches: list[list[Example]], check: list[Example], loa
 
 
 def load_libraries(side: str) -> None:
-    """Imports what a side needs before its clock starts; what compiles, the kit imports after that."""
+    """Imports what a peer needs before its clock starts: the kit's own libraries are there by then, too."""
     wanted = {"transformers": ("Trainer", "TrainingArguments", "DataCollatorForSeq2Seq", "DataCollatorWithFlattening")}
     if side == "sft":
         wanted |= {"trl": ("SFTConfig", "SFTTrainer"), "datasets": ("Dataset",)}

@@ -32,7 +32,7 @@ class LengthSortedEmbedding(HuggingFaceEmbedding):
         """One vector a text, in the order of the texts."""
         wide = next(self._model.parameters()).element_size()
         vectors = self._model.encode(
-            inputs, batch_size=CPU_ROWS[wide] if self._device == "cpu" else ROWS, prompt_name=prompt_name,
+            inputs, batch_size=CPU_ROWS.get(wide, ROWS) if self._device == "cpu" else ROWS, prompt_name=prompt_name,
             normalize_embeddings=self.normalize, show_progress_bar=self.show_progress_bar,
         )  # fmt: skip
         return vectors.tolist()

@@ -3,7 +3,7 @@
 PEFT makes y = W x + s B A x in steps each of which reads and writes the whole output, and autograd as many on the way
 back. Layers that read the same rows, such as those of queries, keys and values, share one product with their A's below
 each other, and one gradient of the rows. Where layers are compiled, products stay apart, and the pass that reads them
-adds them, before it rounds to 16 bits. Formula: Hu et al. 2021 (2106.09685), section 4.1.
+adds them, so that their sum is never rounded to 16 bits. Formula: Hu et al. 2021 (2106.09685), section 4.1.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def _by_layer(low: torch.Tensor, layers: Sequence[torch.Tensor | None]) -> tuple
 def _add_product(
     total: torch.Tensor | None, left: torch.Tensor, right: torch.Tensor, shape: Sequence[int], scaling: float = 1.0
 ) -> torch.Tensor:
-    """total + scaling * left @ right, of this shape; total itself is changed, unless it is compiled."""
+    """total, or nothing yet, + scaling * left @ right, of this shape; total is changed, unless this is compiled."""
     if total is None:
-        return (left @ right).view(shape)
+        return (left @ right).view(shape) if scaling == 1 else (left @ right).view(shape) * scaling
     if torch.compiler.is_compiling():  # a product added to another one would be a copy and a pass over both
         return total + (left @ right).view(shape) * scaling
     total.view(len(left), right.shape[1]).addmm_(left, right, alpha=scaling)

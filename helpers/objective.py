@@ -1,7 +1,7 @@
 """What a training step computes: the loss of packed rows, without ever holding all logits, and its optimizer.
 
 What makes a step on a CPU fast: logits only where there is a label, and in slices; attention as plain matrix products
-(the fused kernel's backward pass is slow there); adapters that add in place; and decoder layers compiled one by one.
+(the fused kernel's backward pass is slow there); adapters that read and write less; and compiled decoder layers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch._dynamo import config as dynamo
 from torch._functorch import config as functorch
 
 from .packing import IGNORED, visible
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 2_000_000  # weights whose float32 gradients are held at one time: so few stay in a processor's cache
 SLICE = 512  # rows of hidden states whose logits are held at one time
-BACK = 256  # of those, how many are led back at one time: all at once took twice as long on two cores in bfloat16
-ROWS = 16  # of those, how many are in float32 at one time on a CPU: so few stay in its cache
+BACK = 256  # of these, how many are led back at one time: all at once took twice as long on two cores in bfloat16
+ROWS = 16  # how many of them are in float32 at one time on a CPU: so few stay in its cache
 TRIED = 4  # tokens on which a head is tried
 
 
@@ -39,7 +40,7 @@ class SlicedCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         d_hidden = torch.empty_like(hidden)
         d_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
-        at_once = ROWS if hidden.device.type == "cpu" else SLICE
+        at_once = ROWS if hidden.device.type == "cpu" else BACK
         for part, wanted, d_part in zip(*(each.split(SLICE) for each in (hidden, labels, d_hidden)), strict=True):
             error = part @ weight.t()  # the logits, until their error takes their place
             for few, label in zip(error.split(at_once), wanted.split(at_once), strict=True):
@@ -205,12 +206,13 @@ def can_compile() -> bool:
 def compile_layers(model: PreTrainedModel) -> int:
     """Compiles each decoder layer by itself (one compilation serves all); returns how many there are.
 
-    The whole model as one graph takes several minutes to compile; a layer takes some 26 seconds on two cores, and 4 in
-    every later process, which finds it in torch's cache on disk. What earlier trainings of this process compiled is
-    dropped: torch keeps a few versions of a layer and leaves the next one uncompiled without a word.
+    The whole model as one graph takes several minutes to compile; a layer takes some 26 seconds on two cores, and 4
+    where an earlier process left one of the same sizes in torch's cache on disk. What earlier trainings of this process
+    compiled is dropped: torch keeps a few versions of a layer and leaves the next one uncompiled without a word.
     """
     torch.compiler.reset()
     functorch.autograd_cache_allow_custom_autograd_functions = True
+    dynamo.optimize_ddp = False  # it would cut a layer's graph into parts of a megabyte of weights
     model.enable_input_require_grads()  # otherwise the first layer is compiled once more, without its rows' gradient
     layers = decoder_layers(model)
     for layer in layers:  # without checks of its own work, at each of some hundred small steps

@@ -29,7 +29,7 @@ from .store import Store, check_record, embedder_name, known_documents, open_sto
 
 __all__ = ["Index", "IndexReport", "RagSettings", "Retriever", "build_index", "open_index", "open_store"]
 
-DOCUMENTS_A_BATCH = 64
+DOCUMENTS_A_BATCH = 64  # an interruption loses at most so many; of 32, chunks of like length are fewer
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class KitTrainer(Trainer):
                 betas=(self.args.adam_beta1, self.args.adam_beta2),
                 weight_decay=self.args.weight_decay,
             )
-            self.model.zero_grad = self.masters.zero_grad  # not by a search of all modules for their weights
+            self.model.zero_grad = self.masters.zero_grad  # one process: no search of all modules for weights
         return self.optimizer
 
     def get_train_dataloader(self) -> DataLoader:

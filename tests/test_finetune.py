@@ -34,6 +34,7 @@ TEXTS = tuple(f"Machine {i} stands at berth {i * 7 % 10} and turns when the tide
 SETTINGS = TrainSettings(
     Lora(4, 8), learning_rate=0.03, epochs=8, batch_size=2, max_length=128, checkpoint_steps=3, compile=False
 )
+NEEDS_COMPILER = pytest.mark.skipif(not objective.can_compile(), reason="there is no C++ compiler here")
 PAIRS_ONLY, TEXTS_ONLY = Material(pairs=PAIRS), Material(texts=TEXTS)
 
 
@@ -115,6 +116,10 @@ def test_the_mode_of_all_modules_is_set_where_it_is_another_one(tiny):
     for wanted in (True, True, False, False, True):
         assert ours.train(wanted) is ours
         assert {module.training for module in ours.modules()} == {wanted}
+    told, ours.model.train = [], lambda mode: told.append(mode)
+    for wanted in (True, True, False, False):
+        ours.train(wanted)
+    assert told == [False], "nothing is told what it was told before"
 
 
 def test_nothing_is_drawn_at_random_in_a_training():
@@ -298,16 +303,19 @@ def test_ctrl_c_loses_no_more_than_the_last_interval(tiny, tmp_path):
     assert resumed.data_hash == whole.data_hash != train(tiny, TEXTS_ONLY, SETTINGS, tmp_path / "other").data_hash
 
 
-def test_a_stopped_training_goes_on_to_the_same_weights(tiny, tmp_path):
-    whole = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "whole")
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=NEEDS_COMPILER)])
+def test_a_stopped_training_goes_on_to_the_same_weights(tiny, tmp_path, compiled):
+    settings = replace(SETTINGS, compile=compiled)
+    whole = train(tiny, PAIRS_ONLY, settings, tmp_path / "whole")
     steps = []
     listener = Listener(steps.append, should_stop=lambda: len(steps) == 5)
     with pytest.raises(TrainingStopped, match="after 6 of"):
-        train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run", listener=listener)
+        train(tiny, PAIRS_ONLY, settings, tmp_path / "run", listener=listener)
     with pytest.raises(KitError, match="unfinished training"):
-        train(tiny, TEXTS_ONLY, SETTINGS, tmp_path / "run")
-    resumed = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run")
+        train(tiny, TEXTS_ONLY, settings, tmp_path / "run")
+    resumed = train(tiny, PAIRS_ONLY, settings, tmp_path / "run")
     assert resumed.hash == whole.hash
+    assert resumed.decisions["compile"] == compiled
     assert [m.loss for m in resumed.history] == pytest.approx([m.loss for m in whole.history])
     assert resumed.effort.tokens_seen == whole.effort.tokens_seen
     assert resumed.effort.peak_memory_bytes > 50e6

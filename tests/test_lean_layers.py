@@ -212,21 +212,21 @@ def test_compiled_lean_layers_are_one_graph_and_have_the_loss_and_gradients_of_p
 
 
 @pytest.mark.skipif(not objective.can_compile(), reason="there is no C++ compiler here")
-@torch._dynamo.config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True)
 def test_each_training_of_a_process_is_compiled_whatever_came_before():
     for length in (16, 24):
         plain, compiled = Objective(adapted()), Objective(adapted())
         objective.compile_layers(compiled.causal)
         rows = collate(text_rows([list(range(3, 40))], length, 2))
-        losses = [each(**rows)["loss"].item() for each in (plain, compiled)]
+        with torch._dynamo.config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
+            losses = [each(**rows)["loss"].item() for each in (plain, compiled)]
         assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 @pytest.mark.skipif(not objective.can_compile(), reason="there is no C++ compiler here")
-def test_one_compilation_serves_all_layers_and_the_next_process(monkeypatch, tmp_path):
+def test_one_compilation_serves_all_layers_and_later_trainings(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     counted = torch._dynamo.utils.counters
-    for told in ("autograd_cache_miss", "autograd_cache_hit"):  # the second time as another process finds it
+    for told in ("autograd_cache_miss", "autograd_cache_hit"):  # nothing in memory is kept between them
         counted.clear()
         ours = Objective(adapted())
         objective.compile_layers(ours.causal)
@@ -236,15 +236,13 @@ def test_one_compilation_serves_all_layers_and_the_next_process(monkeypatch, tmp
 
 
 def test_weights_that_open_a_layer_lie_column_by_column_where_they_are_frozen_and_stay_what_they_are():
-    plain, lean = adapted(lean=False), adapted()
+    plain, lean = adapted(torch.bfloat16, lean=False), adapted(torch.bfloat16)
     for before, after in zip(plain.base_model.model.model.layers, lean.base_model.model.model.layers, strict=True):
         for name in ("gate_proj", "up_proj", "down_proj"):
             old, new = (getattr(layer.mlp, name).base_layer.weight for layer in (before, after))
             assert torch.equal(old, new)
             assert new.t().is_contiguous() == (name != "down_proj")
-    whole = transformers.LlamaForCausalLM(transformers.LlamaConfig(**CONFIG))
-    lean_layers.prepare(whole)
-    assert kinds(whole) == [0, 2] and all(weight.is_contiguous() for weight in whole.parameters())
+    assert all(weight.is_contiguous() for weight in adapted(torch.float32).parameters())
 
 
 def test_adapters_of_different_scale_are_computed_one_by_one():

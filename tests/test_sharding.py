@@ -15,6 +15,7 @@ from test_finetune import PAIRS_ONLY, SETTINGS, TEXTS_ONLY
 
 from helpers.finetune import Material, read_tuned, train
 from helpers.models import load_model
+from helpers.objective import can_compile
 from helpers.records import Example, KitError
 from helpers.trainer import Listener
 
@@ -35,6 +36,8 @@ CASES = {  # settings, whether in shards, and what is learned from
     "frozen": (FROZEN, True, PAIRS_ONLY),
     "watched": (WHOLE, True, WATCHED),
 }
+if can_compile():
+    CASES |= {"compiled": (replace(SETTINGS, compile=True), False, PAIRS_ONLY)}
 SCRIPT = """
 import sys
 sys.path[:0] = [{root!r}, {tests!r}]
