@@ -15,7 +15,7 @@ import torch
 from conftest import interrupted_at, make_tiny
 from test_rag import words_embedding
 
-from helpers import compare, metrics, profiles, results
+from helpers import compare, metrics, profiles, rag, results
 from helpers.arms import FEW_SHOT, solved_examples
 from helpers.data import open_dataset
 from helpers.indexing import dataset_index
@@ -103,7 +103,8 @@ def test_of_a_profile_only_what_answers_depend_on_makes_another_experiment(study
     assert (changed.experiment != study().experiment) == another
 
 
-def test_what_an_interrupted_index_took_counts(small_world, tmp_path):
+def test_what_an_interrupted_index_took_counts(small_world, tmp_path, monkeypatch):
+    monkeypatch.setattr(rag, "DOCUMENTS_A_BATCH", 32)  # so that one batch is there, and one not, when it stops
     dataset = open_dataset(small_world)
     wanted = (tmp_path, dataset, words_embedding(), RagSettings(), False, False)
     documents = len(read_documents(dataset.documents_folder))
