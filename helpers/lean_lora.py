@@ -3,7 +3,7 @@
 PEFT makes y = W x + s B A x in steps each of which reads and writes the whole output, and autograd as many on the way
 back. Layers that read the same rows, such as those of queries, keys and values, share one product with their A's below
 each other, and one gradient of the rows. Where layers are compiled, products stay apart, and the pass that reads them
-adds them, so that their sum is never rounded to 16 bits. Formula: Hu et al. 2021 (2106.09685), section 4.1.
+adds them, before their sum is rounded to 16 bits. Formula: Hu et al. 2021 (2106.09685), section 4.1.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LeanLora(torch.autograd.Function):
         lows, outs = _by_layer(low, layers), []
         for part, weight, bias, b in zip(lows, layers[::4], layers[1::4], layers[3::4], strict=True):
             out = nn.functional.linear(x, weight, bias)  # no view: some models change it in place
-            outs.append(_add_product(out, part, b.t(), out.shape, scaling))
+            outs.append(_add_product(out, part, b.t(), scaling))
         ctx.save_for_backward(rows, below, low, *layers)
         ctx.scaling = scaling
         return tuple(outs)
@@ -50,9 +50,9 @@ class LeanLora(torch.autograd.Function):
             d_lows.append(_scaled(d_rows, b, ctx.scaling))
             d_b.append(_scaled(d_rows.t(), part, ctx.scaling))
             if ctx.needs_input_grad[0]:
-                d_x = _add_product(d_x, d_rows, weight, shape)
+                d_x = (d_rows @ weight).view(shape) if d_x is None else _add_product(d_x, d_rows, weight)
         d_low = torch.cat(d_lows, -1) if len(d_lows) > 1 else d_lows[0]
-        d_x = None if d_x is None else _add_product(d_x, d_low, below, shape)
+        d_x = None if d_x is None else _add_product(d_x, d_low, below)
         d_a = (d_low.t() @ rows).split([len(a) for a in layers[2::4]])
         return d_x, None, *(each for pair in zip(d_a, d_b, strict=True) for each in (None, None, *pair))
 
@@ -62,14 +62,10 @@ def _by_layer(low: torch.Tensor, layers: Sequence[torch.Tensor | None]) -> tuple
     return low.split([len(a) for a in layers[2::4]], -1)
 
 
-def _add_product(
-    total: torch.Tensor | None, left: torch.Tensor, right: torch.Tensor, shape: Sequence[int], scaling: float = 1.0
-) -> torch.Tensor:
-    """total, or nothing yet, + scaling * left @ right, of this shape; total is changed, unless this is compiled."""
-    if total is None:
-        return (left @ right).view(shape) if scaling == 1 else (left @ right).view(shape) * scaling
+def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor, scaling: float = 1.0) -> torch.Tensor:
+    """total + scaling * left @ right, of total's shape; total is changed, unless this is compiled."""
     if torch.compiler.is_compiling():  # a product added to another one would be a copy and a pass over both
-        return total + (left @ right).view(shape) * scaling
+        return total + (left @ right).view(total.shape) * scaling
     total.view(len(left), right.shape[1]).addmm_(left, right, alpha=scaling)
     return total
 
