@@ -171,6 +171,7 @@ def train_kit(job: Job, fm: models.FoundationModel, material: Material, settings
 
     if not job.validate:
         material = replace(material, validation_texts=(), validation_pairs=())
+    load_libraries(job.side)
     release_freed_memory()
     begun = time.perf_counter()
     with measure() as effort:
@@ -203,8 +204,10 @@ def train_peer(job: Job, batches: list[list[Example]], check: list[Example], loa
 
 
 def load_libraries(side: str) -> None:
-    """Imports what a peer needs before its clock starts: the kit's own libraries are there by then, too."""
+    """Imports what a side needs before its clock starts, for the kit what compiles its layers."""
     wanted = {"transformers": ("Trainer", "TrainingArguments", "DataCollatorForSeq2Seq", "DataCollatorWithFlattening")}
+    if side == "kit":
+        wanted |= {"torch._inductor.compile_fx": ("compile_fx",), "torch._dynamo.repro.after_dynamo": ()}
     if side == "sft":
         wanted |= {"trl": ("SFTConfig", "SFTTrainer"), "datasets": ("Dataset",)}
     for library, names in wanted.items():

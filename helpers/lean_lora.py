@@ -1,9 +1,10 @@
-"""LoRA for training on a CPU: the low-rank product is added to the other one in place, forward and back.
+"""LoRA for training on a CPU: no pass over memory for the sum of its two products.
 
 PEFT makes y = W x + s B A x in steps each of which reads and writes the whole output, and autograd as many on the way
-back. Layers that read the same rows, such as those of queries, keys and values, share one product with their A's below
-each other, and one gradient of the rows. Where layers are compiled, products stay apart, and the pass that reads them
-adds them, before their sum is rounded to 16 bits. Formula: Hu et al. 2021 (2106.09685), section 4.1.
+back. Layers that read the same rows, such as those of queries, keys and values, share the product with their A's, and
+the gradient of the rows. In float32 the low-rank product is added to the other one in place, or, where layers are
+compiled, by the pass that reads both. In 16 bits the two are one product, with weights that lie side by side in memory:
+it is rounded once, where the sum of two is rounded twice. Formula: Hu et al. 2021 (2106.09685), section 4.1.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 import torch
 from peft.tuners.lora import Linear
 from torch import nn
+
+LONGEST = 2048  # values that a product of rows back to their layer's input sums over: more take longer than in two
 
 
 class LeanLora(torch.autograd.Function):
@@ -75,14 +78,68 @@ def _scaled(left: torch.Tensor, right: torch.Tensor, scaling: float) -> torch.Te
     return torch.addmm(right.new_empty(()), left, right, beta=0, alpha=scaling)
 
 
+class JoinedLora(torch.autograd.Function):
+    """`LeanLora` from one matrix, [W B; A 0], as `join` lays it: a row x gives [x, s A x] [W B]'.
+
+    The W's of several layers lie below each other, and so do their A's; each B has columns of its own beside its W.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, scaling: float, joint: torch.Tensor, bias: torch.Tensor | None, *adapters: Any
+    ) -> tuple[torch.Tensor, ...]:
+        """The output of each layer: (..., outer).
+
+        Args:
+            ctx: Of torch.
+            x: (..., inner).
+            scaling: The same for all.
+            joint: (outer + rank, inner + rank), outer and rank being the sums over all layers.
+            bias: (outer,) or None.
+            adapters: Of each layer A (rank, inner) and B (outer, rank), both of them parts of `joint`.
+        """
+        ranks, outers = [len(a) for a in adapters[::2]], [len(b) for b in adapters[1::2]]
+        inner, outer = x.shape[-1], sum(outers)
+        wide = torch.cat([x, (x @ joint[outer:, :inner].t()) * scaling], -1)
+        out = nn.functional.linear(wide, joint[:outer], bias)
+        ctx.save_for_backward(wide, joint, *adapters[1::2])
+        ctx.scaling, ctx.ranks = scaling, ranks
+        return out.split(outers, -1) if len(outers) > 1 else (out,)  # not a view: some models change it in place
+
+    @staticmethod
+    def backward(ctx: Any, *d_outs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """dB = dy (s A x)'; dA = s B' dy x'; dx = [dy, s B' dy] [W; A]."""
+        wide, joint, *bs = ctx.saved_tensors
+        inner = wide.shape[-1] - sum(ctx.ranks)
+        rows, *lows = wide.reshape(-1, wide.shape[-1]).split([inner, *ctx.ranks], -1)
+        d_rows = [d_out.reshape(-1, len(b)) for d_out, b in zip(d_outs, bs, strict=True)]
+        d_low = torch.cat([each @ b for each, b in zip(d_rows, bs, strict=True)], -1) * ctx.scaling
+        d_x = None
+        if ctx.needs_input_grad[0]:
+            d_x = _back(d_rows, d_low, joint[:, :inner]).view(*d_outs[0].shape[:-1], inner)
+        d_b = [each.t() @ low for each, low in zip(d_rows, lows, strict=True)]
+        d_a = (d_low.t() @ rows).split(ctx.ranks)
+        return d_x, None, None, None, *(each for pair in zip(d_a, d_b, strict=True) for each in pair)
+
+
+def _back(d_rows: Sequence[torch.Tensor], d_low: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """[dy, s B' dy] [W; A]: one product, or, where that would sum over too many values, one for each layer."""
+    alone = [] if sum(each.shape[1] for each in d_rows) <= LONGEST else d_rows[:-1]
+    *parts, last = weights.split([*(each.shape[1] for each in alone), len(weights) - sum(e.shape[1] for e in alone)])
+    d_x = torch.cat([*d_rows[len(alone) :], d_low], -1) @ last
+    for each, weight in zip(alone, parts, strict=True):
+        d_x = _add_product(d_x, each, weight)
+    return d_x
+
+
 class LeanLinear(Linear):
-    """PEFT's layer with one plain adapter, computed by `LeanLora`."""
+    """PEFT's layer with one plain adapter, computed by `LeanLora`, or by `JoinedLora` where it was joined."""
+
+    joint: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """As PEFT's own layer."""
-        if not self.in_use:
-            return super().forward(x, *args, **kwargs)
-        return LeanLora.apply(x, self.scale, *self.tensors())[0]
+        return together(x, [self], self.joint)[0] if self.in_use else super().forward(x, *args, **kwargs)
 
     @property
     def in_use(self) -> bool:
@@ -100,12 +157,52 @@ class LeanLinear(Linear):
         return self.scaling[self.active_adapters[0]]
 
 
-def together(x: torch.Tensor, layers: Sequence[nn.Module]) -> tuple[torch.Tensor, ...]:
-    """The output of each of these layers; one by one where one has no adapter in use, or they scale it differently."""
+def together(
+    x: torch.Tensor, layers: Sequence[nn.Module], joint: torch.Tensor | None = None
+) -> tuple[torch.Tensor, ...]:
+    """The output of each of these layers; one by one where one has no adapter in use, or they scale it differently.
+
+    Args:
+        x: What all of them read: (..., inner).
+        layers: Linear layers, with adapters or not.
+        joint: The matrix that they were joined into, if they were.
+    """
     lean = all(type(layer) is LeanLinear and layer.in_use for layer in layers)
     if not lean or any(layer.scale != layers[0].scale for layer in layers):
         return tuple(layer(x) for layer in layers)
-    return LeanLora.apply(x, layers[0].scale, *(each for layer in layers for each in layer.tensors()))
+    parts = [layer.tensors() for layer in layers]
+    if joint is None:
+        return LeanLora.apply(x, layers[0].scale, *(each for part in parts for each in part))
+    bias = parts[0][1] if len(parts) == 1 or parts[0][1] is None else torch.cat([part[1] for part in parts])
+    return JoinedLora.apply(x, layers[0].scale, joint, bias, *(each for part in parts for each in part[2:]))
+
+
+def join(owner: nn.Module, layers: Sequence[LeanLinear]) -> None:
+    """Lays the weights of layers that read the same rows into one matrix, `owner.joint`, and their adapters with them.
+
+    Each weight becomes a view of it, so that what an optimizer changes is changed there.
+    """
+    parts = [layer.tensors() for layer in layers]
+    first, rank, outer = parts[0][0], sum(len(part[2]) for part in parts), sum(len(part[0]) for part in parts)
+    inner = first.shape[1]
+    owner.joint = joint = first.new_zeros(outer + rank, inner + rank)
+    row, below, column = 0, outer, inner
+    for weight, _, a, b in parts:
+        places = joint[row : row + len(b), :inner], joint[below:, :inner], joint[row:, column:]
+        row, below, column = row + len(b), below + len(a), column + len(a)
+        for each, place in zip((weight, a, b), places, strict=True):
+            place = place[: len(each), : each.shape[1]]
+            place.copy_(each.detach())
+            each.data = place
+
+
+def joinable(layers: Sequence[nn.Module]) -> bool:
+    """Whether these layers can be joined: in 16 bits, all adapted, all or none with a bias, none joined before."""
+    if any(type(layer) is not LeanLinear for layer in layers):
+        return False
+    parts = [layer.tensors() for layer in layers]
+    own = all(part[0].element_size() == 2 and part[0].is_contiguous() for part in parts)
+    return own and len({part[1] is None for part in parts}) == 1
 
 
 def prepare(model: nn.Module) -> None:

@@ -144,7 +144,7 @@ class MasterAdamW(torch.optim.AdamW):
             options: As for `torch.optim.AdamW`.
         """
         self.named, self.share = named, 1.0  # how much of each gradient the next step takes
-        masters = [parameter.detach().float() for parameter in named.values()]
+        masters = [parameter.detach().float().contiguous() for parameter in named.values()]
         super().__init__(masters, fused=True, **options)
 
     @property
@@ -166,7 +166,7 @@ class MasterAdamW(torch.optim.AdamW):
         """One step on the float32 weights, copied back into the model."""
         waiting, size = [], 0
         for parameter, master in zip(self.named.values(), self.param_groups[0]["params"], strict=True):
-            master.grad = None if parameter.grad is None else parameter.grad.float()
+            master.grad = None if parameter.grad is None else parameter.grad.float().contiguous()
             waiting.append(master)
             size += master.numel()
             if size >= AT_ONCE:
@@ -215,8 +215,8 @@ def compile_layers(model: PreTrainedModel) -> int:
     dynamo.optimize_ddp = False  # it would cut a layer's graph into parts of a megabyte of weights
     model.enable_input_require_grads()  # otherwise the first layer is compiled once more, without its rows' gradient
     layers = decoder_layers(model)
-    for layer in layers:  # without checks of its own work, at each of some hundred small steps
-        layer.compile(dynamic=False, options={"size_asserts": False})
+    for layer in layers:  # called from C++, and without checks of its own work, at each of some hundred small steps
+        layer.compile(dynamic=False, options={"size_asserts": False, "cpp_wrapper": True})
     return len(layers)
 
 

@@ -78,6 +78,7 @@ class KitTrainer(Trainer):
             options: As for `transformers.Trainer`.
         """
         super().__init__(objective, **options)
+        self.accelerator.device_placement = not self.args.use_cpu
         self.listener, self.decisions, self.effort, self.watched = listener, decisions, effort, watched
         self.first: dict[str, float] = {}
         self.remove_callback(PrinterCallback)
@@ -108,6 +109,11 @@ class KitTrainer(Trainer):
             )
             self.model.zero_grad = self.masters.zero_grad  # one process: no search of all modules for weights
         return self.optimizer
+
+    def _move_model_to_device(self, model: torch.nn.Module, device: torch.device) -> None:
+        """On CPUs it stays: several processes have devices of other names, to which all weights would be copied."""
+        if not self.args.use_cpu:
+            super()._move_model_to_device(model, device)
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches in the order of the rows; several processes take turns."""

@@ -235,14 +235,34 @@ def test_one_compilation_serves_all_layers_and_later_trainings(monkeypatch, tmp_
         assert counted["aot_autograd"][told] == 1
 
 
-def test_weights_that_open_a_layer_lie_column_by_column_where_they_are_frozen_and_stay_what_they_are():
+def test_in_16_bits_weights_lie_in_one_matrix_with_their_adapters_and_stay_what_they_are():
     plain, lean = adapted(torch.bfloat16, lean=False), adapted(torch.bfloat16)
-    for before, after in zip(plain.base_model.model.model.layers, lean.base_model.model.model.layers, strict=True):
-        for name in ("gate_proj", "up_proj", "down_proj"):
-            old, new = (getattr(layer.mlp, name).base_layer.weight for layer in (before, after))
-            assert torch.equal(old, new)
-            assert new.t().is_contiguous() == (name != "down_proj")
+    for (name, old), (other, new) in zip(plain.named_parameters(), lean.named_parameters(), strict=True):
+        assert name == other and torch.equal(old, new) and new.is_contiguous() == ("_proj" not in name), name
+    for layer in lean.base_model.model.model.layers:
+        groups = [(layer.self_attn, "q_proj k_proj v_proj"), (layer.mlp, "gate_proj up_proj")]
+        groups += [(single, "") for single in (layer.self_attn.o_proj, layer.mlp.down_proj)]
+        for owner, names in groups:
+            for each in [getattr(owner, name) for name in names.split()] or [owner]:
+                assert {t.untyped_storage().data_ptr() for t in each.tensors() if t is not None} == {
+                    owner.joint.untyped_storage().data_ptr()
+                }
     assert all(weight.is_contiguous() for weight in adapted(torch.float32).parameters())
+
+
+def test_what_an_optimizer_changes_of_joined_weights_is_what_the_next_step_computes_with():
+    plain, lean = (adapted(torch.bfloat16, lean=each) for each in (False, True))
+    before = loss_of(lean).item()
+    for model in (plain, lean):
+        tuned = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        optimizer = objective.MasterAdamW(tuned, lr=0.3, weight_decay=0.0)
+        for number, weight in enumerate(tuned.values()):
+            weight.grad = torch.arange(weight.numel()).view_as(weight).add(number).sin().to(weight.dtype)
+        optimizer.step()
+    for one, other in zip(plain.parameters(), lean.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert loss_of(lean).item() == pytest.approx(loss_of(plain).item(), rel=0.01)
+    assert loss_of(lean).item() != pytest.approx(before, rel=0.05)
 
 
 def test_adapters_of_different_scale_are_computed_one_by_one():

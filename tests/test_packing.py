@@ -184,6 +184,26 @@ def test_gradients_are_clipped_as_torch_clips_them(monkeypatch, most, at_once):
             torch.testing.assert_close(weight, twin)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_step_alike_however_they_lie_in_memory(dtype):
+    torch.manual_seed(0)
+    start, given = torch.randn(2, 6, 4).to(dtype)
+    part, turned = torch.zeros(9, 7, dtype=dtype)[:6, 2:6], torch.zeros(7, 9, dtype=dtype).t()[1:7, 1:5]
+    laid = {"rows": start.clone(), "columns": start.t().contiguous().t(), "part": part, "turned": turned}
+    for name in ("part", "turned"):
+        laid[name].copy_(start)
+    named = {name: torch.nn.Parameter(weight) for name, weight in laid.items()}
+    optimizer = MasterAdamW(named, lr=0.1, weight_decay=0.1)
+    for _ in range(3):
+        for weight in named.values():
+            (weight * given).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert not torch.equal(named["rows"], start)
+    for name, weight in named.items():
+        assert torch.equal(weight, named["rows"]), name
+
+
 def test_steps_too_small_for_16_bits_add_up():
     parameter = torch.nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
     kit = MasterAdamW({"w": parameter}, lr=1e-3, weight_decay=0.0)

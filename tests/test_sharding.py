@@ -43,12 +43,13 @@ import sys
 sys.path[:0] = [{root!r}, {tests!r}]
 import torch
 torch.set_num_threads(1)
-from test_sharding import CASES, PAIRS_ONLY, WHOLE, stopping, train
+from test_sharding import CASES, PAIRS_ONLY, SETTINGS, WHOLE, stopping, train
 from helpers.finetune import TrainingStopped
 from helpers.models import load_model
 fm = load_model({model!r}, "cpu", "float32")
 for name, (settings, fsdp, material) in CASES.items():
     train(fm, material, settings, {out!r} + "/" + name, fsdp=fsdp)
+train(load_model({model!r}, "cpu", "bfloat16"), PAIRS_ONLY, SETTINGS, {out!r} + "/half")
 for name in ("resumed", "handed"):
     try:
         train(fm, PAIRS_ONLY, WHOLE, {out!r} + "/" + name, listener=stopping(5), fsdp=True)
@@ -120,6 +121,16 @@ def test_two_processes_make_the_weights_of_one(two, model, tmp_path, name):
     assert tuned.whole == (settings.lora is None)
     assert tuned.effort.trainable_parameters == made.effort.trainable_parameters
     assert tuned.effort.tokens_seen == made.effort.tokens_seen
+
+
+def test_in_16_bits_two_processes_make_the_weights_of_one_but_for_rounding(two, model, tmp_path):
+    made = train(load_model(model, "cpu", "bfloat16"), PAIRS_ONLY, SETTINGS, tmp_path / "one")
+    losses = [[moment.loss for moment in read_tuned(folder).history] for folder in (two / "half", made.folder)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.005)
+    ours, theirs = weights(two / "half"), weights(made.folder)
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert (tensor - theirs[name]).norm() <= 0.1 * theirs[name].norm(), name
 
 
 def test_parts_of_a_batch_weigh_as_many_labels_as_they_hold(model, tmp_path):
