@@ -1,10 +1,10 @@
 """What a training step takes for its matrix products, attention, loss and update of the weights, and nothing else.
 
-Each is timed by itself, in the kit's own implementation (adapters that read the same rows one by one), the shortest of
-several times, on weights and keys that lie in the processor's cache where they fit. A real step also normalizes,
-activates, rotates, adds and reads its weights from memory. It is a measurement, not a proof: the first layer's way back
-to its input, less than 1 % of the products, is counted although only compiled layers make it, and a faster library's
-floor is lower.
+Each is timed by itself, in the kit's own implementation (each product of an adapter apart, though in 16 bits it shares
+that of its weights), the shortest of several times, on weights and keys that lie in the processor's cache where they
+fit. A real step also normalizes, activates, rotates, adds and reads its weights from memory. It is a measurement, not a
+proof: the first layer's way back to its input, less than 1 % of the products, is counted although only compiled layers
+make it, and a faster library's floor is lower.
 """
 
 from __future__ import annotations

@@ -207,7 +207,8 @@ def load_libraries(side: str) -> None:
     """Imports what a side needs before its clock starts, for the kit what compiles its layers."""
     wanted = {"transformers": ("Trainer", "TrainingArguments", "DataCollatorForSeq2Seq", "DataCollatorWithFlattening")}
     if side == "kit":
-        wanted |= {"torch._inductor.compile_fx": ("compile_fx",), "torch._dynamo.repro.after_dynamo": ()}
+        wanted |= {"torch._dynamo.repro.after_dynamo": ("wrap_backend_debug",)}
+        wanted |= {"torch._inductor.compile_fx": ("compile_fx",)}
     if side == "sft":
         wanted |= {"trl": ("SFTConfig", "SFTTrainer"), "datasets": ("Dataset",)}
     for library, names in wanted.items():

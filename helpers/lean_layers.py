@@ -83,7 +83,7 @@ class LeanAttentionLayer:
         parts = together(hidden_states, [getattr(self, name) for name in READING], self.joint)
         query, key, value = (part.unflatten(-1, (-1, self.head_dim)) for part in parts)
         query, key = (LeanTurn.apply(part, cos[:, :, None], sin[:, :, None]) for part in (query, key))
-        heads = (part.transpose(1, 2) for part in (query, key, value))
+        heads = (part.transpose(1, 2) for part in (query, key, value.contiguous()))  # kept: without queries and keys
         out, _ = lean_attention.attention(self, *heads, attention_mask, self.scaling)
         return self.o_proj(out.flatten(2)), None
 

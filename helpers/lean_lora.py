@@ -98,27 +98,27 @@ class JoinedLora(torch.autograd.Function):
             bias: (outer,) or None.
             adapters: Of each layer A (rank, inner) and B (outer, rank), both of them parts of `joint`.
         """
-        ranks, outers = [len(a) for a in adapters[::2]], [len(b) for b in adapters[1::2]]
-        inner, outer = x.shape[-1], sum(outers)
-        wide = torch.cat([x, (x @ joint[outer:, :inner].t()) * scaling], -1)
-        out = nn.functional.linear(wide, joint[:outer], bias)
-        ctx.save_for_backward(wide, joint, *adapters[1::2])
-        ctx.scaling, ctx.ranks = scaling, ranks
+        inner, outers = x.shape[-1], [len(b) for b in adapters[1::2]]
+        outer = sum(outers)
+        low = (x @ joint[outer:, :inner].t()) * scaling
+        out = nn.functional.linear(torch.cat([x, low], -1), joint[:outer], bias)
+        ctx.save_for_backward(x, low, joint, *adapters[1::2])
+        ctx.scaling = scaling
         return out.split(outers, -1) if len(outers) > 1 else (out,)  # not a view: some models change it in place
 
     @staticmethod
     def backward(ctx: Any, *d_outs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """dB = dy (s A x)'; dA = s B' dy x'; dx = [dy, s B' dy] [W; A]."""
-        wide, joint, *bs = ctx.saved_tensors
-        inner = wide.shape[-1] - sum(ctx.ranks)
-        rows, *lows = wide.reshape(-1, wide.shape[-1]).split([inner, *ctx.ranks], -1)
+        x, low, joint, *bs = ctx.saved_tensors
+        ranks = [b.shape[1] for b in bs]
+        lows = low.reshape(-1, sum(ranks)).split(ranks, -1)
         d_rows = [d_out.reshape(-1, len(b)) for d_out, b in zip(d_outs, bs, strict=True)]
         d_low = torch.cat([each @ b for each, b in zip(d_rows, bs, strict=True)], -1) * ctx.scaling
         d_x = None
         if ctx.needs_input_grad[0]:
-            d_x = _back(d_rows, d_low, joint[:, :inner]).view(*d_outs[0].shape[:-1], inner)
-        d_b = [each.t() @ low for each, low in zip(d_rows, lows, strict=True)]
-        d_a = (d_low.t() @ rows).split(ctx.ranks)
+            d_x = _back(d_rows, d_low, joint[:, : x.shape[-1]]).view(x.shape)
+        d_b = [each.t() @ part for each, part in zip(d_rows, lows, strict=True)]
+        d_a = (d_low.t() @ x.reshape(-1, x.shape[-1])).split(ranks)
         return d_x, None, None, None, *(each for pair in zip(d_a, d_b, strict=True) for each in pair)
 
 
@@ -180,7 +180,8 @@ def together(
 def join(owner: nn.Module, layers: Sequence[LeanLinear]) -> None:
     """Lays the weights of layers that read the same rows into one matrix, `owner.joint`, and their adapters with them.
 
-    Each weight becomes a view of it, so that what an optimizer changes is changed there.
+    Each weight becomes a view of it, so that what an optimizer changes is changed there. Nothing may give a weight
+    other memory afterwards, as `.to` another device does: what is computed with were no longer what is trained.
     """
     parts = [layer.tensors() for layer in layers]
     first, rank, outer = parts[0][0], sum(len(part[2]) for part in parts), sum(len(part[0]) for part in parts)
@@ -188,21 +189,20 @@ def join(owner: nn.Module, layers: Sequence[LeanLinear]) -> None:
     owner.joint = joint = first.new_zeros(outer + rank, inner + rank)
     row, below, column = 0, outer, inner
     for weight, _, a, b in parts:
-        places = joint[row : row + len(b), :inner], joint[below:, :inner], joint[row:, column:]
-        row, below, column = row + len(b), below + len(a), column + len(a)
-        for each, place in zip((weight, a, b), places, strict=True):
-            place = place[: len(each), : each.shape[1]]
+        rows, columns, bottom = slice(row, row + len(b)), slice(column, column + len(a)), slice(below, below + len(a))
+        for each, place in ((weight, joint[rows, :inner]), (a, joint[bottom, :inner]), (b, joint[rows, columns])):
             place.copy_(each.detach())
             each.data = place
+        row, column, below = rows.stop, columns.stop, bottom.stop
 
 
 def joinable(layers: Sequence[nn.Module]) -> bool:
-    """Whether these layers can be joined: in 16 bits, all adapted, all or none with a bias, none joined before."""
+    """Whether these layers can be joined: in 16 bits, all adapted alike, all or none with a bias, none joined yet."""
     if any(type(layer) is not LeanLinear for layer in layers):
         return False
     parts = [layer.tensors() for layer in layers]
     own = all(part[0].element_size() == 2 and part[0].is_contiguous() for part in parts)
-    return own and len({part[1] is None for part in parts}) == 1
+    return own and len({(part[1] is None, layer.scale) for part, layer in zip(parts, layers, strict=True)}) == 1
 
 
 def prepare(model: nn.Module) -> None:

@@ -133,6 +133,8 @@ class Objective(nn.Module):
 class MasterAdamW(torch.optim.AdamW):
     """AdamW on float32 copies of 16-bit weights, so that small steps are not rounded away; on float32 ones themselves.
 
+    Copies, and their gradients, lie row by row, however the weights do: the fused step goes through memory as it is.
+
     AdamW: Loshchilov & Hutter 2019 (1711.05101); float32 master weights: Micikevicius et al. 2018 (1710.03740).
     """
 
@@ -215,8 +217,11 @@ def compile_layers(model: PreTrainedModel) -> int:
     dynamo.optimize_ddp = False  # it would cut a layer's graph into parts of a megabyte of weights
     model.enable_input_require_grads()  # otherwise the first layer is compiled once more, without its rows' gradient
     layers = decoder_layers(model)
-    for layer in layers:  # called from C++, and without checks of its own work, at each of some hundred small steps
-        layer.compile(dynamic=False, options={"size_asserts": False, "cpp_wrapper": True})
+    options = {"size_asserts": False}  # checks of its own work, at each of some hundred small steps
+    if sys.platform == "linux" and model.device.type == "cpu":
+        options["cpp_wrapper"] = True  # these steps are called from C++
+    for layer in layers:
+        layer.compile(dynamic=False, options=options)
     return len(layers)
 
 

@@ -78,7 +78,7 @@ class KitTrainer(Trainer):
             options: As for `transformers.Trainer`.
         """
         super().__init__(objective, **options)
-        self.accelerator.device_placement = not self.args.use_cpu
+        self.accelerator.device_placement = not self.args.use_cpu  # see `_move_model_to_device`
         self.listener, self.decisions, self.effort, self.watched = listener, decisions, effort, watched
         self.first: dict[str, float] = {}
         self.remove_callback(PrinterCallback)
@@ -111,7 +111,7 @@ class KitTrainer(Trainer):
         return self.optimizer
 
     def _move_model_to_device(self, model: torch.nn.Module, device: torch.device) -> None:
-        """On CPUs it stays: several processes have devices of other names, to which all weights would be copied."""
+        """On CPUs it stays: several processes have devices of other names, and copies there would not be joined."""
         if not self.args.use_cpu:
             super()._move_model_to_device(model, device)
 

@@ -212,7 +212,9 @@ def test_validation_loss_is_reported(tiny, tmp_path):
     assert seen[-1] == tuned.history[-1]
 
 
-def test_a_second_training_goes_on_from_the_first(tiny, tmp_path):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_second_training_goes_on_from_the_first(tiny_folder, tmp_path, dtype):
+    tiny = load_model(tiny_folder, "cpu", dtype)
     first = train(tiny, TEXTS_ONLY, SETTINGS, tmp_path / "first")
     second = train(tiny, TEXTS_ONLY, replace(SETTINGS, learning_rate=0.01), tmp_path / "second", start=first.folder)
     assert second.history[0].loss < 0.8 * first.history[0].loss
@@ -303,8 +305,10 @@ def test_ctrl_c_loses_no_more_than_the_last_interval(tiny, tmp_path):
     assert resumed.data_hash == whole.data_hash != train(tiny, TEXTS_ONLY, SETTINGS, tmp_path / "other").data_hash
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=NEEDS_COMPILER)])
-def test_a_stopped_training_goes_on_to_the_same_weights(tiny, tmp_path, compiled):
+def test_a_stopped_training_goes_on_to_the_same_weights(tiny_folder, tmp_path, compiled, dtype):
+    tiny = load_model(tiny_folder, "cpu", dtype)
     settings = replace(SETTINGS, compile=compiled)
     whole = train(tiny, PAIRS_ONLY, settings, tmp_path / "whole")
     steps = []

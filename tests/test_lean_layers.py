@@ -212,23 +212,25 @@ def test_compiled_lean_layers_are_one_graph_and_have_the_loss_and_gradients_of_p
 
 
 @pytest.mark.skipif(not objective.can_compile(), reason="there is no C++ compiler here")
-def test_each_training_of_a_process_is_compiled_whatever_came_before():
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-3)])
+def test_each_training_of_a_process_is_compiled_whatever_came_before(dtype, near):
     for length in (16, 24):
-        plain, compiled = Objective(adapted()), Objective(adapted())
+        plain, compiled = Objective(adapted(dtype)), Objective(adapted(dtype))
         objective.compile_layers(compiled.causal)
         rows = collate(text_rows([list(range(3, 40))], length, 2))
         with torch._dynamo.config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
             losses = [each(**rows)["loss"].item() for each in (plain, compiled)]
-        assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+        assert losses[1] == pytest.approx(losses[0], rel=near)
 
 
 @pytest.mark.skipif(not objective.can_compile(), reason="there is no C++ compiler here")
-def test_one_compilation_serves_all_layers_and_later_trainings(monkeypatch, tmp_path):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_compilation_serves_all_layers_and_later_trainings(monkeypatch, tmp_path, dtype):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     counted = torch._dynamo.utils.counters
     for told in ("autograd_cache_miss", "autograd_cache_hit"):  # nothing in memory is kept between them
         counted.clear()
-        ours = Objective(adapted())
+        ours = Objective(adapted(dtype))
         objective.compile_layers(ours.causal)
         ours(**collate(text_rows([list(range(3, 40))], 24, 2)))["loss"].backward()
         assert counted["stats"]["unique_graphs"] == 1
@@ -274,6 +276,15 @@ def test_adapters_of_different_scale_are_computed_one_by_one():
         losses.append(loss_of(model).item())
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
     assert losses[0] != pytest.approx(loss_of(adapted()).item(), rel=1e-4)
+
+
+def test_adapters_on_some_of_the_layers_alone_are_joined_one_by_one():
+    modules = ("q_proj", "v_proj")
+    model, plain = (adapted(torch.bfloat16, lean=lean, modules=modules) for lean in (True, False))
+    layers = [module for module in model.modules() if type(module) is lean_lora.LeanLinear]
+    assert kinds(model) == [0, 0] and len(layers) == 4
+    assert all(layer.joint.shape == (len(layer.base_layer.weight) + 4, 48 + 4) for layer in layers)
+    assert loss_of(model).item() == pytest.approx(loss_of(plain).item(), rel=0.005)
 
 
 def test_one_kind_of_layer_has_one_class_so_that_it_is_compiled_once():
