@@ -208,7 +208,7 @@ def can_compile() -> bool:
 def compile_layers(model: PreTrainedModel) -> int:
     """Compiles each decoder layer by itself (one compilation serves all); returns how many there are.
 
-    The whole model as one graph takes several minutes to compile; a layer takes some 26 seconds on two cores, and 4
+    The whole model as one graph takes several minutes to compile; a layer 17 to 26 seconds on two cores, and 3 or 4
     where an earlier process left one of the same sizes in torch's cache on disk. What earlier trainings of this process
     compiled is dropped: torch keeps a few versions of a layer and leaves the next one uncompiled without a word.
     """
