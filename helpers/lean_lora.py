@@ -3,8 +3,9 @@
 PEFT makes y = W x + s B A x in steps each of which reads and writes the whole output, and autograd as many on the way
 back. Layers that read the same rows, such as those of queries, keys and values, share the product with their A's, and
 the gradient of the rows. In float32 the low-rank product is added to the other one in place, or, where layers are
-compiled, by the pass that reads both. In 16 bits the two are one product, with weights that lie side by side in memory:
-it is rounded once, where the sum of two is rounded twice. Formula: Hu et al. 2021 (2106.09685), section 4.1.
+compiled, by the pass that reads both. In 16 bits, unless processes share the weights, the two are one product, with
+weights that lie side by side in memory: it is rounded once, where the sum of two is rounded twice. Formula: Hu et al.
+2021 (2106.09685), section 4.1.
 """
 
 from __future__ import annotations
