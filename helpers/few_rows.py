@@ -4,7 +4,8 @@ A matrix product on a CPU is made for many rows: in 16 bits one row takes about 
 for twice the bytes. fbgemm, which comes with torch, keeps weights packed in float16 and multiplies them with float32
 rows as fast as memory brings them. So a prompt is read by the layers as they are, and each token after the first goes
 through packed weights: decoding then need not round to 16 bits at all, and hardly an answer depends on the size of its
-batch. The logits are float32 always: rounded to 16 bits, the likeliest tokens often tie.
+batch. Weights that read the same rows are packed as one, in layers that `lean_decoding` knows. The logits are float32
+always: rounded to 16 bits, the likeliest tokens often tie.
 
 Packing loses nothing of a bfloat16 weight but what lies below 2^-25, and most float32 models were shipped with such
 weights; tuned float32 weights keep 11 of their 24 bits. benchmarks/answering.py measures the gain.
@@ -12,18 +13,21 @@ weights; tuned float32 weights keep 11 of their 24 bits. benchmarks/answering.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
+from . import lean_decoding
+
 FEW = 48  # rows; packed weights were measured twice as fast for 1 row, as fast for 32, and half as fast for 1,000
 LARGEST = torch.finfo(torch.float16).max
 MOST = 500_000_000  # parameters; the packed copy of a larger model would take more than a gigabyte
 
-Forward = Callable[[torch.Tensor], torch.Tensor]
+Forward = Callable[..., Any]
+State = tuple[tuple[int, int], ...]
 
 
 class Model(Protocol):
@@ -46,13 +50,13 @@ def few_rows(fm: Model, decoding: bool = True) -> Iterator[None]:
     """
     with fm.busy:  # one thread at a time: the layers are the model's own
         changed = _forwards(fm) if decoding or fm.model.dtype != torch.float32 else {}
-        for layer, forward in changed.items():
-            layer.forward = forward
+        for module, forward in changed.items():
+            module.forward = forward
         try:
             yield
         finally:
-            for layer in changed:
-                del layer.forward
+            for module in changed:
+                del module.forward
 
 
 def make_ready(fm: Model) -> None:
@@ -60,9 +64,13 @@ def make_ready(fm: Model) -> None:
     packed = packs(fm)
     if fm.model.dtype == torch.float32 and not packed:
         return
-    for name, layer in _linear_layers(fm).items():
-        if packed or layer is fm.model.get_output_embeddings():
-            _kept(fm, name, layer)
+    head = fm.model.get_output_embeddings()
+    joints = lean_decoding.joints(fm.model) if packed else {}
+    joined = {layer for layers in joints.values() for layer in layers}
+    alone = {name: (layer,) for name, layer in _linear_layers(fm).items() if layer not in joined}
+    for name, layers in (joints | alone).items():
+        if packed or layers == (head,):
+            _kept(fm, name, layers)
 
 
 def step(fm: Model, ids: torch.Tensor, cache: Any) -> dict[str, torch.Tensor]:
@@ -71,10 +79,13 @@ def step(fm: Model, ids: torch.Tensor, cache: Any) -> dict[str, torch.Tensor]:
     In float32 where weights are packed; the cache's keys and values are then held in float32 from here on.
     """
     layers = getattr(cache, "layers", [])
-    if fm.model.dtype == torch.float32 or not packs(fm) or not all(hasattr(layer, "keys") for layer in layers):
+    if fm.model.dtype == torch.float32 or not all(hasattr(layer, "keys") for layer in layers):
         return {"input_ids": ids}
-    for layer in layers:
-        layer.keys, layer.values = layer.keys.float(), layer.values.float()
+    if any(layer.keys.dtype != torch.float32 for layer in layers):  # the first one
+        if not packs(fm):
+            return {"input_ids": ids}
+        for layer in layers:
+            layer.keys, layer.values = layer.keys.float(), layer.values.float()
     return {"inputs_embeds": fm.model.get_input_embeddings()(ids).float()}
 
 
@@ -84,9 +95,10 @@ def valid(fm: Model) -> dict[str, Any]:
     return {name: packed for name, (state, packed) in fm.exact.items() if state == now[name]}
 
 
-def states(fm: Model) -> dict[str, tuple[int, int]]:
-    """Which weights are in the model now: what is equal later was not written in between."""
-    return {name: _state(layer) for name, layer in _linear_layers(fm).items()}
+def states(fm: Model) -> dict[str, State]:
+    """Which weights are in the model now, by layer: what is equal later was not written in between."""
+    alone = {name: (layer,) for name, layer in _linear_layers(fm).items()}
+    return {name: _state(layers) for name, layers in (alone | lean_decoding.joints(fm.model)).items()}
 
 
 def put_back(fm: Model, packed: dict[str, Any]) -> None:
@@ -109,7 +121,7 @@ def _linear_layers(fm: Model) -> dict[str, nn.Linear]:
     return {name: layer for name, layer in fm.model.named_modules() if type(layer) is nn.Linear}
 
 
-def _forwards(fm: Model) -> dict[nn.Linear, Forward]:
+def _forwards(fm: Model) -> dict[nn.Module, Forward]:
     """What each layer computes instead of its own `forward`; a float32 model that is not packed is left alone."""
     head, changed, packed = fm.model.get_output_embeddings(), {}, packs(fm)
     if fm.model.dtype == torch.float32 and not packed:
@@ -119,53 +131,77 @@ def _forwards(fm: Model) -> dict[nn.Linear, Forward]:
             changed[layer] = _logits(fm, name, layer)
         elif packed:
             changed[layer] = _few(fm, name, layer)
+    if packed:
+        for name, layers in lean_decoding.joints(fm.model).items():
+            module = fm.model.get_submodule(name)
+            changed[module] = lean_decoding.forward(module, _decoded, _product(fm, name, layers))
+        changed |= lean_decoding.norms(fm.model, _decoded)
     return changed
+
+
+def _decoded(rows: torch.Tensor) -> bool:
+    """Whether these are new tokens, (rows, 1, width): as few as packed weights are made for."""
+    return rows.dtype == torch.float32 and rows.shape[-2] == 1 and rows.numel() <= FEW * rows.shape[-1]
 
 
 def _few(fm: Model, name: str, layer: nn.Linear) -> Forward:
     coarse = layer.weight.dtype != torch.float32  # its prompts are 16-bit rows; those of a float32 model are not
+    product = _product(fm, name, (layer,))
 
     def forward(rows: torch.Tensor) -> torch.Tensor:
         decoded = rows.dtype == torch.float32 and (coarse or rows.shape[-2] == 1)
         if decoded and rows.numel() <= FEW * layer.in_features:
-            return _product(rows, _kept(fm, name, layer), layer)
+            return product(rows)
         return nn.functional.linear(rows.to(layer.weight.dtype), layer.weight, layer.bias).to(rows.dtype)
 
     return forward
 
 
 def _logits(fm: Model, name: str, layer: nn.Linear) -> Forward:
+    product = _product(fm, name, (layer,))
+
     def forward(rows: torch.Tensor) -> torch.Tensor:
         if layer.weight.dtype == torch.float32 and rows.numel() > FEW * layer.in_features:
             return nn.functional.linear(rows, layer.weight, layer.bias)
-        return _product(rows, _kept(fm, name, layer), layer)
+        return product(rows.float())
 
     return forward
 
 
-def _product(rows: torch.Tensor, weight: Any, layer: nn.Linear) -> torch.Tensor:
-    """Rows times the weight, packed or plain float32, in float32."""
-    if isinstance(weight, torch.Tensor):
-        return nn.functional.linear(rows.float(), weight, None if layer.bias is None else layer.bias.float())
-    return torch.ops.quantized.linear_dynamic_fp16(rows.float(), weight)
+def _product(fm: Model, name: str, layers: Sequence[nn.Linear]) -> Forward:
+    """Float32 rows times the layers' weights, packed or plain, in float32; one layer's numbers beside the other's."""
+
+    def product(rows: torch.Tensor) -> torch.Tensor:
+        weight = _kept(fm, name, layers)
+        if isinstance(weight, torch.Tensor):
+            return nn.functional.linear(rows, weight, _bias(layers))
+        return torch.ops.quantized.linear_dynamic_fp16(rows, weight)
+
+    return product
 
 
-def _kept(fm: Model, name: str, layer: nn.Linear) -> Any:
-    """The layer's weight, packed (bias included) or in float32; kept until the weight is written again."""
-    state = _state(layer)
+def _kept(fm: Model, name: str, layers: Sequence[nn.Linear]) -> Any:
+    """The layers' weights as one, packed (biases included) or in float32; kept until one of them is written again."""
+    state = _state(layers)
     if name not in fm.exact or fm.exact[name][0] != state:
-        fm.exact[name] = state, _exact(fm, layer)
+        fm.exact[name] = state, _exact(fm, layers)
     return fm.exact[name][1]
 
 
-def _state(layer: nn.Linear) -> tuple[int, int]:
-    """Where the weight lies and how often it was written: other numbers, perhaps other weights."""
-    return layer.weight.data_ptr(), layer.weight._version
+def _state(layers: Sequence[nn.Linear]) -> State:
+    """Where the weights lie and how often they were written: other numbers, perhaps other weights."""
+    return tuple((layer.weight.data_ptr(), layer.weight._version) for layer in layers)
 
 
-def _exact(fm: Model, layer: nn.Linear) -> Any:
-    weight = layer.weight.detach().float()
+def _exact(fm: Model, layers: Sequence[nn.Linear]) -> Any:
+    weight = torch.cat([layer.weight.detach().float() for layer in layers])
     if not packs(fm) or weight.abs().max() > LARGEST:
         return weight
-    bias = None if layer.bias is None else layer.bias.detach().float()
-    return torch.ops.quantized.linear_prepack_fp16(weight, bias)
+    return torch.ops.quantized.linear_prepack_fp16(weight, _bias(layers))
+
+
+def _bias(layers: Sequence[nn.Linear]) -> torch.Tensor | None:
+    if all(layer.bias is None for layer in layers):
+        return None
+    parts = [layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias for layer in layers]
+    return torch.cat(parts).detach().float()

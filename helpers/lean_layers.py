@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from inspect import unwrap
 from typing import Any
 
 import torch
 from torch import nn
 
 from . import lean_attention
+from .known_layers import OPENING, READING, attends, opens
 from .lean_lora import LeanLinear, join, joinable, together
-
-READING = ("q_proj", "k_proj", "v_proj")  # as transformers names them
-OPENING = ("gate_proj", "up_proj")
 
 
 class LeanTurn(torch.autograd.Function):
@@ -109,7 +106,7 @@ def prepare(model: nn.Module) -> None:
         if _attends(module) and _adapted(module, READING):
             module.__class__ = _kind(LeanAttentionLayer, type(module))
             _join(module, READING)
-        elif _opens(module) and (_adapted(module, OPENING) or next(module.parameters()).element_size() == 4):
+        elif opens(module) and (_adapted(module, OPENING) or next(module.parameters()).element_size() == 4):
             module.__class__ = _kind(LeanFeedForward, type(module))
             _join(module, OPENING)
     for module in list(model.modules()):
@@ -125,33 +122,7 @@ def _join(module: nn.Module, names: Sequence[str]) -> None:
 
 
 def _attends(module: nn.Module) -> bool:
-    """Whether it is an attention layer with the code of Llama's, which many models share, and turns as they do."""
-    from transformers.models.llama import modeling_llama as llama
-    from transformers.models.mistral.modeling_mistral import MistralAttention
-    from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
-
-    forward = type(module).forward
-    known = [_code(kind.forward) for kind in (llama.LlamaAttention, MistralAttention, Qwen2Attention)]
-    if _code(forward) not in known or module.config._attn_implementation != lean_attention.NAME:
-        return False
-    parts = ("apply_rotary_pos_emb", "rotate_half")
-    return all(_code(forward.__globals__.get(name)) == _code(getattr(llama, name)) for name in parts)
-
-
-def _opens(module: nn.Module) -> bool:
-    """Whether it is a feed-forward layer with the code of Llama's and silu as its gate."""
-    from transformers.activations import ACT2FN
-    from transformers.models.llama.modeling_llama import LlamaMLP
-
-    return _code(type(module).forward) == _code(LlamaMLP.forward) and type(module.act_fn) is type(ACT2FN["silu"])
-
-
-def _code(function: Any) -> tuple[Any, ...] | None:
-    """What a function does, whatever its module and its docstring; None of what is no Python function."""
-    code = getattr(unwrap(function), "__code__", None)
-    if code is None:
-        return None
-    return code.co_code, code.co_names, [each for each in code.co_consts if not isinstance(each, str)]
+    return attends(module) and module.config._attn_implementation == lean_attention.NAME
 
 
 def _adapted(module: nn.Module, names: Sequence[str]) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from conftest import make_tiny
+from transformers import DynamicCache
 
-from helpers import few_rows, generation
+from helpers import few_rows, generation, lean_decoding
+from helpers.batches import Beginning
 from helpers.finetune import Material, TrainSettings, train
 from helpers.models import load_model
 from helpers.records import Example
@@ -171,3 +173,84 @@ def test_packed_float32_weights_of_16_bits_lose_nothing(coarse, tmp_path):
                 rtol=1e-5,
                 atol=1e-5,
             )
+
+
+def one_step(fm, rows, lengths, seed=0):
+    """Logits (rows, vocabulary) of one new token for each of padded rows, and the keys of the last layer after it."""
+    made = torch.Generator().manual_seed(seed)
+    ids = torch.randint(5, 50, (rows, max(lengths) + 1), generator=made)
+    mask = torch.stack([(torch.arange(max(lengths) + 1) >= max(lengths) - each).long() for each in lengths])
+    places = (mask.cumsum(-1) - 1).clamp(min=0)
+    cache = DynamicCache(config=fm.model.config)
+    with torch.inference_mode():
+        fm.model(ids[:, :-1], attention_mask=mask[:, :-1], position_ids=places[:, :-1], past_key_values=cache)
+        with few_rows.few_rows(fm):
+            given = few_rows.step(fm, ids[:, -1:], cache)
+            told = fm.model(**given, attention_mask=mask, position_ids=places[:, -1:], past_key_values=cache)
+    return told.logits[:, -1], cache.layers[-1].keys
+
+
+@needs_fbgemm
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("rows", [1, 3, few_rows.FEW + 1])
+def test_a_token_is_what_the_plain_layers_make_of_it(coarse, dtype, rows, monkeypatch):
+    fm = coarse if dtype == "bfloat16" else load_model(coarse.name, device="cpu", dtype=dtype)
+    with torch.no_grad():
+        for layer in layers(fm).values():
+            layer.weight.copy_(layer.weight.bfloat16())
+            if layer.bias is not None:
+                layer.bias.normal_(0, 0.5, generator=torch.Generator().manual_seed(1)).copy_(layer.bias.bfloat16())
+    lengths = [4 + row % 3 for row in range(rows)]
+    logits, keys = one_step(fm, rows, lengths)
+    joined = {name for name in fm.exact if name.endswith(("self_attn", "mlp"))}
+    parts = {name for name in fm.exact if name.endswith(("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"))}
+    assert not parts, "weights that are read together are kept once"
+    assert len(joined) == (2 * fm.model.config.num_hidden_layers if rows <= few_rows.FEW else 0)
+    few_rows.make_ready(fm)
+    assert not {name for name in fm.exact if name.endswith("q_proj")}
+    fm.forget_exact()
+    if dtype == "bfloat16" and rows > few_rows.FEW:
+        return  # computed in 16 bits: there is nothing that it must equal to the last digits
+    monkeypatch.setattr(lean_decoding, "joints", lambda model: {})
+    monkeypatch.setattr(lean_decoding, "norms", lambda model, few: {})
+    plain, its_keys = one_step(fm, rows, lengths)
+    assert "model.layers.0.self_attn.q_proj" in fm.exact or rows > few_rows.FEW
+    assert logits.dtype == plain.dtype == keys.dtype == torch.float32
+    assert torch.allclose(logits, plain, rtol=1e-4, atol=1e-4 * float(plain.abs().max()))
+    assert torch.allclose(keys, its_keys, rtol=1e-4, atol=1e-4)
+    fm.forget_exact()
+
+
+@needs_fbgemm
+def test_layers_with_other_code_decode_as_they_are(coarse):
+    module = coarse.model.get_submodule("model.layers.0.self_attn")
+    kind = type(module)
+
+    class Other(kind):
+        def forward(self, *args, **options):
+            return super().forward(*args, **options)
+
+    before = set(lean_decoding.joints(coarse.model))
+    module.__class__ = Other
+    try:
+        assert before - set(lean_decoding.joints(coarse.model)) == {"model.layers.0.self_attn"}
+        logits, _ = one_step(coarse, 2, [3, 5])
+    finally:
+        module.__class__ = kind
+    assert "model.layers.0.self_attn.q_proj" in coarse.exact and "model.layers.1.self_attn" in coarse.exact
+    coarse.forget_exact()
+    assert torch.allclose(logits, one_step(coarse, 2, [3, 5])[0], rtol=1e-4, atol=1e-4)
+    coarse.forget_exact()
+
+
+@needs_fbgemm
+def test_a_prompt_of_one_token_more_is_read_after_its_beginning(tiny):
+    same = list(range(5, 45)) * 2
+    with torch.inference_mode():
+        beginning = Beginning(tiny, [[*same, 8], [*same, 9]])
+        assert beginning.tokens == same
+        with few_rows.few_rows(tiny):
+            logits, _, _ = beginning.read([[*same, 8]])
+        wanted = tiny.model(torch.tensor([[*same, 8]])).logits[:, -1]
+    assert torch.allclose(logits, wanted, rtol=1e-2, atol=1e-2 * float(wanted.abs().max()))
+    tiny.forget_exact()
