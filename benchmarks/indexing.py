@@ -83,7 +83,7 @@ def measure(documents: Sequence[Document], asked: Sequence[Question], dtype: str
         "stock": lambda: timed(lambda: build_stock(documents, stock)),
         "same_settings": lambda: timed(lambda: build_stock(documents, alike)),
     }
-    first = list(documents[:WARM_UP])  # the first chunks of a process wait for what cuts sentences
+    first = list(documents[:WARM_UP])  # a process waits once for what cuts sentences, and for Chroma
     build_kit(first, embedder)
     for one in (stock, alike):
         build_stock(first, one)

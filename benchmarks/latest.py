@@ -6,9 +6,10 @@
     python benchmarks/latest.py --only        # none: only write the README's tables anew
     python benchmarks/latest.py --record benchmarks/float32.json
 
-The last line keeps figures of a machine without fast 16-bit products, which make a table of their own. The file is
-written whole, after each benchmark, whose earlier figures it replaces; one that fails is named instead. Options that
-are not this script's own go to every benchmark.
+The last line keeps figures of a machine without fast 16-bit products, which make a table of their own; so do those of
+one with units for products of matrices, in matrix_units.json. A record is written whole, after each benchmark, whose
+earlier figures it replaces; one that fails is named instead. Options that are not this script's own go to every
+benchmark.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ from helpers.devices import describe
 from helpers.records import KitError
 
 HERE = Path(__file__).resolve().parent
-LATEST, FLOAT32 = HERE / "latest.json", HERE / "float32.json"
+LATEST = HERE / "latest.json"
 README = ROOT / "README.md"
 BENCHMARKS = ("training", "step", "answering", "indexing", "retrieval_scale", "startup", "processes")
-TABLES = {"benchmarks": LATEST, "benchmarks without fast 16-bit products": FLOAT32}  # by the name in their markers
+TABLES = {  # by the name in their markers
+    "benchmarks": LATEST,
+    "benchmarks with matrix units": HERE / "matrix_units.json",
+    "benchmarks without fast 16-bit products": HERE / "float32.json",
+}
 NOTHING = "No figures have been recorded yet; `make bench` measures them and writes this table."
 GB = 10**9
 

@@ -2,10 +2,10 @@
 
 A matrix product on a CPU is made for many rows: in 16 bits one row takes about as long as eight, in float32 it waits
 for twice the bytes. fbgemm, which comes with torch, keeps weights packed in float16 and multiplies them with float32
-rows as fast as memory brings them. So a prompt is read by the layers as they are, and each token after the first goes
-through packed weights: decoding then need not round to 16 bits at all, and hardly an answer depends on the size of its
-batch. Weights that read the same rows are packed as one, in layers that `lean_decoding` knows. The logits are float32
-always: rounded to 16 bits, the likeliest tokens often tie.
+rows as fast as memory brings them. So a prompt is read by the layers as they are, and each token after it goes through
+packed weights: decoding then need not round to 16 bits at all, and hardly an answer depends on the size of its batch.
+Weights that read the same rows are packed as one, in layers that `lean_decoding` knows. The logits are float32 always:
+rounded to 16 bits, the likeliest tokens often tie.
 
 Packing loses nothing of a bfloat16 weight but what lies below 2^-25, and most float32 models were shipped with such
 weights; tuned float32 weights keep 11 of their 24 bits. benchmarks/answering.py measures the gain.
@@ -66,8 +66,8 @@ def make_ready(fm: Model) -> None:
         return
     head = fm.model.get_output_embeddings()
     joints = lean_decoding.joints(fm.model) if packed else {}
-    joined = {layer for layers in joints.values() for layer in layers}
-    alone = {name: (layer,) for name, layer in _linear_layers(fm).items() if layer not in joined}
+    parts = _parts(joints)
+    alone = {name: (layer,) for name, layer in _linear_layers(fm).items() if layer not in parts}
     for name, layers in (joints | alone).items():
         if packed or layers == (head,):
             _kept(fm, name, layers)
@@ -92,7 +92,7 @@ def step(fm: Model, ids: torch.Tensor, cache: Any) -> dict[str, torch.Tensor]:
 def valid(fm: Model) -> dict[str, Any]:
     """The packed weights, by layer, of the weights that are in the model now."""
     now = states(fm)
-    return {name: packed for name, (state, packed) in fm.exact.items() if state == now[name]}
+    return {name: packed for name, (state, packed) in fm.exact.items() if state == now.get(name)}
 
 
 def states(fm: Model) -> dict[str, State]:
@@ -104,7 +104,7 @@ def states(fm: Model) -> dict[str, State]:
 def put_back(fm: Model, packed: dict[str, Any]) -> None:
     """Says that these belong to the weights that are in the model now: they were there before, bit for bit."""
     now = states(fm)
-    fm.exact |= {name: (now[name], weight) for name, weight in packed.items()}
+    fm.exact |= {name: (now[name], weight) for name, weight in packed.items() if name in now}
 
 
 def packs(fm: Model) -> bool:
@@ -126,31 +126,36 @@ def _forwards(fm: Model) -> dict[nn.Module, Forward]:
     head, changed, packed = fm.model.get_output_embeddings(), {}, packs(fm)
     if fm.model.dtype == torch.float32 and not packed:
         return {}
+    joints = lean_decoding.joints(fm.model) if packed else {}
+    parts = _parts(joints)
     for name, layer in _linear_layers(fm).items():
         if layer is head:
             changed[layer] = _logits(fm, name, layer)
         elif packed:
-            changed[layer] = _few(fm, name, layer)
-    if packed:
-        for name, layers in lean_decoding.joints(fm.model).items():
-            module = fm.model.get_submodule(name)
-            changed[module] = lean_decoding.forward(module, _decoded, _product(fm, name, layers))
-        changed |= lean_decoding.norms(fm.model, _decoded)
-    return changed
+            changed[layer] = _few(fm, name, layer, joined=layer in parts)
+    for name, layers in joints.items():
+        module = fm.model.get_submodule(name)
+        changed[module] = lean_decoding.forward(module, _decoded, _product(fm, name, layers))
+    return changed | (lean_decoding.norms(fm.model, _decoded) if packed else {})
+
+
+def _parts(joints: dict[str, tuple[nn.Linear, ...]]) -> set[nn.Linear]:
+    return {layer for layers in joints.values() for layer in layers}
 
 
 def _decoded(rows: torch.Tensor) -> bool:
-    """Whether these are new tokens, (rows, 1, width): as few as packed weights are made for."""
+    """Whether these are one token a row, (rows, 1, width), and as few as packed weights are made for."""
     return rows.dtype == torch.float32 and rows.shape[-2] == 1 and rows.numel() <= FEW * rows.shape[-1]
 
 
-def _few(fm: Model, name: str, layer: nn.Linear) -> Forward:
+def _few(fm: Model, name: str, layer: nn.Linear, joined: bool) -> Forward:
+    """What a layer computes; one that is packed with others is not packed a second time for itself."""
     coarse = layer.weight.dtype != torch.float32  # its prompts are 16-bit rows; those of a float32 model are not
     product = _product(fm, name, (layer,))
 
     def forward(rows: torch.Tensor) -> torch.Tensor:
         decoded = rows.dtype == torch.float32 and (coarse or rows.shape[-2] == 1)
-        if decoded and rows.numel() <= FEW * layer.in_features:
+        if decoded and not joined and rows.numel() <= FEW * layer.in_features:
             return product(rows)
         return nn.functional.linear(rows.to(layer.weight.dtype), layer.weight, layer.bias).to(rows.dtype)
 
@@ -194,7 +199,8 @@ def _state(layers: Sequence[nn.Linear]) -> State:
 
 
 def _exact(fm: Model, layers: Sequence[nn.Linear]) -> Any:
-    weight = torch.cat([layer.weight.detach().float() for layer in layers])
+    parts = [layer.weight.detach().float() for layer in layers]
+    weight = torch.cat(parts) if len(parts) > 1 else parts[0]
     if not packs(fm) or weight.abs().max() > LARGEST:
         return weight
     return torch.ops.quantized.linear_prepack_fp16(weight, _bias(layers))

@@ -1,7 +1,8 @@
 """Which layers of a model are computed by code that the kit knows, whatever model they stand in.
 
-Many models of transformers share Llama's attention, feed-forward layers and norms line by line. What the kit computes
-in another way, in training or in decoding, it does for layers with this very code, and leaves all others alone.
+Many models of transformers share Llama's attention, feed-forward layers and norms line by line. Where the kit computes
+such a layer in another way, in training (`lean_layers`) or in decoding (`lean_decoding`), it does so for this very code
+alone.
 """
 
 from __future__ import annotations

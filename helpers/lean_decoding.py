@@ -3,7 +3,8 @@
 A small model's token costs a CPU as much in calls as in arithmetic: a layer of Llama's makes some fifty, most of them
 on a few hundred numbers. Here queries, keys and values are one product, and so are gate and up; queries and keys are
 turned together (RoPE, Su et al. 2021, 2104.09864, section 3.4.2), and a norm takes five calls (RMSNorm, Zhang and
-Sennrich 2019, 1910.07467, section 4). All is float32, and equals transformers' own layers but for the order of sums.
+Sennrich 2019, 1910.07467, section 4). All is float32, and with the same packed weights transformers' own layers compute
+the same but for the order of sums.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def joints(model: nn.Module) -> dict[str, tuple[nn.Linear, ...]]:
     for name, module in model.named_modules():
         names = READING if _attends(module) else OPENING if opens(module) else ()
         layers = tuple(getattr(module, each) for each in names)
-        if layers and all(type(layer) is nn.Linear for layer in layers):
+        if layers and _free(module) and all(type(layer) is nn.Linear and _free(layer) for layer in layers):
             found[name] = layers
     return found
 
@@ -46,7 +47,12 @@ def forward(module: nn.Module, few: Callable[[torch.Tensor], bool], product: For
 
 def norms(model: nn.Module, few: Callable[[torch.Tensor], bool]) -> dict[nn.Module, Forward]:
     """What norms compute instead of their own `forward`, where their code is known."""
-    return {module: _norm(module, few) for module in model.modules() if normalizes(module)}
+    return {module: _norm(module, few) for module in model.modules() if normalizes(module) and _free(module)}
+
+
+def _free(module: nn.Module) -> bool:
+    """Whether nobody else changes what it computes or waits for its call."""
+    return not ("forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks)
 
 
 def _attends(module: nn.Module) -> bool:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,26 +62,30 @@ def embedder():
     return made
 
 
-def make_tiny(architecture: str, folder: Path, seed: int = 0) -> Path:
-    """Saves a two-layer model with random weights, and the default FM's tokenizer, as a folder of safetensors."""
+def make_tiny(architecture: str, folder: Path, seed: int = 0, **settings: Any) -> Path:
+    """Saves a two-layer model with random weights, and the default FM's tokenizer, as a folder of safetensors.
+
+    Settings replace those of its config.
+    """
     import torch
     import transformers
 
     from helpers.fetch import FOUNDATION_MODEL, model_folder
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder(FOUNDATION_MODEL))
-    config = getattr(transformers, f"{architecture}Config")(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        initializer_range=0.2,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
+    sizes = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 1024,
+        "initializer_range": 0.2,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    config = getattr(transformers, f"{architecture}Config")(**sizes | settings)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         getattr(transformers, f"{architecture}ForCausalLM")(config).save_pretrained(folder)

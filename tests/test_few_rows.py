@@ -28,6 +28,17 @@ def layers(fm):
     return {name: m for name, m in fm.model.named_modules() if isinstance(m, torch.nn.Linear)}
 
 
+def packed_alone(fm):
+    """The layers that are packed by themselves; the others are packed with those that read the same rows."""
+    together = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
+    return {name for name in layers(fm) if not name.endswith(together)}
+
+
+def changed(fm):
+    """The modules whose `forward` is not that of their class."""
+    return {name for name, module in fm.model.named_modules() if "forward" in vars(module)}
+
+
 needs_fbgemm = pytest.mark.skipif(
     "fbgemm" not in torch.backends.quantized.supported_engines, reason="torch has no fbgemm on this processor"
 )
@@ -43,7 +54,7 @@ def test_packed_weights_compute_what_the_layers_compute(coarse, rows, dtype):
     with few_rows.few_rows(coarse):
         inside = {name: m(given[name]) for name, m in layers(coarse).items()}
     packed = set(coarse.exact)
-    assert packed == (set(layers(coarse)) if rows <= few_rows.FEW and dtype == torch.float32 else {"lm_head"})
+    assert packed == (packed_alone(coarse) if rows <= few_rows.FEW and dtype == torch.float32 else {"lm_head"})
     for name, layer in layers(coarse).items():
         bias = None if layer.bias is None else layer.bias.float()
         wanted = torch.nn.functional.linear(given[name].float(), layer.weight.float(), bias)
@@ -117,9 +128,13 @@ def test_where_weights_cannot_be_packed_the_layers_answer_as_they_are(coarse, mo
         monkeypatch.setattr(few_rows, "LARGEST", 0.0)
     with few_rows.few_rows(coarse):
         logits = coarse.model.get_output_embeddings()(rows)
-        changed = [name for name, layer in layers(coarse).items() if "forward" in vars(layer)]
+        inside = changed(coarse)
+    assert not changed(coarse)
     assert logits.dtype == torch.float32 and isinstance(coarse.exact["lm_head"][1], torch.Tensor)
-    assert changed == (["lm_head"] if why != "a weight beyond float16" else list(layers(coarse)))
+    if why == "a weight beyond float16":
+        assert set(layers(coarse)) < inside
+    else:
+        assert inside == {"lm_head"}
     coarse.exact.clear()
 
 
@@ -136,7 +151,7 @@ def test_a_float32_model_that_is_not_packed_is_left_alone(tiny, monkeypatch):
     monkeypatch.setattr(few_rows, "packs", lambda fm: False)
     tiny.forget_exact()
     with few_rows.few_rows(tiny):
-        assert not any("forward" in vars(layer) for layer in layers(tiny).values())
+        assert not changed(tiny)
     few_rows.make_ready(tiny)
     assert not tiny.exact
 
@@ -153,7 +168,7 @@ def test_a_float32_model_reads_prompts_as_it_is_and_decodes_through_packed_weigh
             assert torch.allclose(layer(token), plain[1], rtol=2**-9, atol=2**-9 * float(plain[1].abs().max()))
             many = torch.randn(few_rows.FEW + 1, 1, layer.in_features)
             assert torch.equal(layer(many), torch.nn.functional.linear(many, layer.weight, layer.bias))
-    assert set(tiny.exact) == set(layers(tiny))
+    assert set(tiny.exact) == packed_alone(tiny)
     tiny.forget_exact()
 
 
@@ -190,35 +205,106 @@ def one_step(fm, rows, lengths, seed=0):
     return told.logits[:, -1], cache.layers[-1].keys
 
 
+def drawn(fm, seed=1):
+    """Biases, and the weights of norms, which are ones in a new model, as numbers that 16 bits hold."""
+    made = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in fm.model.named_parameters():
+            if name.endswith(("bias", "norm.weight")):
+                weight.copy_(torch.randn(weight.shape, generator=made).bfloat16() / 2 + name.endswith("weight"))
+            else:
+                weight.copy_(weight.bfloat16())
+    return fm
+
+
+@pytest.fixture(scope="module", params=[("Llama", {}), ("Qwen2", {"num_key_value_heads": 4}), ("Granite", {})])
+def told(request, tmp_path_factory):
+    """The folder of a tiny model; one has as many heads of keys as of queries, one a scaling of its own."""
+    architecture, settings = request.param
+    settings = settings | ({"attention_multiplier": 0.3} if architecture == "Granite" else {})
+    return make_tiny(architecture, tmp_path_factory.mktemp("told"), **settings)
+
+
 @needs_fbgemm
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("rows", [1, 3, few_rows.FEW + 1])
-def test_a_token_is_what_the_plain_layers_make_of_it(coarse, dtype, rows, monkeypatch):
-    fm = coarse if dtype == "bfloat16" else load_model(coarse.name, device="cpu", dtype=dtype)
-    with torch.no_grad():
-        for layer in layers(fm).values():
-            layer.weight.copy_(layer.weight.bfloat16())
-            if layer.bias is not None:
-                layer.bias.normal_(0, 0.5, generator=torch.Generator().manual_seed(1)).copy_(layer.bias.bfloat16())
+@pytest.mark.parametrize("largest", [few_rows.LARGEST, 0.0])
+def test_a_token_is_what_the_plain_layers_make_of_it(told, dtype, rows, largest, monkeypatch):
+    monkeypatch.setattr(few_rows, "LARGEST", largest)
+    fm = drawn(load_model(told, device="cpu", dtype=dtype))
+    count, few = fm.model.config.num_hidden_layers, rows <= few_rows.FEW
     lengths = [4 + row % 3 for row in range(rows)]
     logits, keys = one_step(fm, rows, lengths)
-    joined = {name for name in fm.exact if name.endswith(("self_attn", "mlp"))}
-    parts = {name for name in fm.exact if name.endswith(("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"))}
-    assert not parts, "weights that are read together are kept once"
-    assert len(joined) == (2 * fm.model.config.num_hidden_layers if rows <= few_rows.FEW else 0)
+    assert len(lean_decoding.norms(fm.model, few_rows._decoded)) == 2 * count + 1
+    assert len(lean_decoding.joints(fm.model)) == 2 * count
+    alone = packed_alone(fm) if few else {"lm_head"} if dtype == "bfloat16" else set()
+    assert set(fm.exact) == alone | (set(lean_decoding.joints(fm.model)) if few else set()), "each weight is kept once"
     few_rows.make_ready(fm)
-    assert not {name for name in fm.exact if name.endswith("q_proj")}
-    fm.forget_exact()
-    if dtype == "bfloat16" and rows > few_rows.FEW:
+    assert set(fm.exact) == packed_alone(fm) | set(lean_decoding.joints(fm.model))
+    if dtype == "bfloat16" and not few:
         return  # computed in 16 bits: there is nothing that it must equal to the last digits
+    fm.forget_exact()
     monkeypatch.setattr(lean_decoding, "joints", lambda model: {})
     monkeypatch.setattr(lean_decoding, "norms", lambda model, few: {})
     plain, its_keys = one_step(fm, rows, lengths)
-    assert "model.layers.0.self_attn.q_proj" in fm.exact or rows > few_rows.FEW
+    assert "model.layers.0.self_attn.q_proj" in fm.exact or not few
     assert logits.dtype == plain.dtype == keys.dtype == torch.float32
     assert torch.allclose(logits, plain, rtol=1e-4, atol=1e-4 * float(plain.abs().max()))
     assert torch.allclose(keys, its_keys, rtol=1e-4, atol=1e-4)
-    fm.forget_exact()
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-3])
+def test_a_norm_of_few_calls_is_the_norm(coarse, size):
+    norms = lean_decoding.norms(coarse.model, few_rows._decoded)
+    for module, norm in norms.items():
+        weight = torch.randn(len(module.weight), generator=torch.Generator().manual_seed(0)).bfloat16()
+        rows = size * torch.randn(3, 1, len(weight), generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            before = module.weight.clone()
+            module.weight.copy_(weight)
+            made = lean_decoding.norms(coarse.model, few_rows._decoded)[module](rows)
+            assert torch.allclose(made, type(module).forward(module, rows), rtol=1e-5, atol=0)
+            module.weight.copy_(before)
+        many = torch.randn(2, 5, len(weight))
+        assert torch.equal(norm(many), type(module).forward(module, many)), "a prompt's rows are left alone"
+
+
+@needs_fbgemm
+@pytest.mark.parametrize("part", ["q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"])
+def test_weights_are_packed_again_when_one_of_those_beside_each_other_is_written(coarse, part):
+    before, _ = one_step(coarse, 2, [3, 5])
+    layer = next(layer for name, layer in layers(coarse).items() if name.endswith(part))
+    with torch.no_grad():
+        layer.weight.neg_()
+    after, _ = one_step(coarse, 2, [3, 5])
+    coarse.forget_exact()
+    assert torch.equal(after, one_step(coarse, 2, [3, 5])[0]) and not torch.allclose(after, before, atol=1e-4)
+    with torch.no_grad():
+        layer.weight.neg_()
+    coarse.forget_exact()
+
+
+@needs_fbgemm
+def test_another_attention_forgets_what_was_packed_for_this_one(coarse, tmp_path):
+    tuned = train(coarse, Material(pairs=PAIRS), TrainSettings(epochs=1, batch_size=2, compile=False), tmp_path / "t")
+    one_step(coarse, 2, [3, 5])
+    own = coarse.model.config._attn_implementation
+    coarse.model.set_attn_implementation("eager")
+    try:
+        with coarse.using(tuned.folder):
+            assert not any(name.endswith("self_attn") for name in lean_decoding.joints(coarse.model))
+        assert not any(name.endswith("self_attn") for name in few_rows.valid(coarse))
+    finally:
+        coarse.model.set_attn_implementation(own)
+    coarse.forget_exact()
+
+
+def test_layers_that_somebody_watches_decode_as_they_are(coarse):
+    before = set(lean_decoding.joints(coarse.model))
+    watched = coarse.model.get_submodule("model.layers.0.self_attn.v_proj").register_forward_hook(lambda *_: None)
+    assert before - set(lean_decoding.joints(coarse.model)) == {"model.layers.0.self_attn"}
+    watched.remove()
+    assert before == set(lean_decoding.joints(coarse.model))
 
 
 @needs_fbgemm
