@@ -70,7 +70,7 @@ def products(wanted: Iterator[Shape], dtype: torch.dtype) -> float:
         a = torch.randn(*((inner, rows) if transposed else (rows, inner))).to(dtype)
         b = torch.randn(inner, outer).to(dtype)
         a = a.t() if transposed else a
-        total += count * _seconds(lambda a=a, b=b: torch.mm(a, b))
+        total += count * shortest(lambda a=a, b=b: torch.mm(a, b))
     return total
 
 
@@ -86,7 +86,7 @@ def attention(causal: Any, segments: torch.Tensor) -> float:
     mask = torch.zeros(hidden.shape, dtype=causal.dtype).masked_fill(hidden, torch.finfo(causal.dtype).min)
     given = torch.randn_like(query)
     inputs = (query, key, value)
-    return _seconds(
+    return shortest(
         lambda: torch.autograd.grad(LeanAttention.apply(*inputs, mask, width**-0.5), inputs, grad_outputs=given)
     )
 
@@ -96,7 +96,7 @@ def loss(causal: Any, labelled: int) -> float:
     weight = causal.get_output_embeddings().weight
     hidden = torch.randn(labelled, weight.shape[1]).to(weight.dtype).requires_grad_()
     labels = torch.randint(len(weight), (labelled,))
-    return _seconds(lambda: SlicedCrossEntropy.apply(hidden, weight, labels))
+    return shortest(lambda: SlicedCrossEntropy.apply(hidden, weight, labels))
 
 
 def update(model: nn.Module) -> float:
@@ -111,12 +111,12 @@ def update(model: nn.Module) -> float:
         optimizer.share = 0.5  # whatever the norm is: a step that clips
         optimizer.step()
 
-    spent = _seconds(step)
+    spent = shortest(step)
     optimizer.zero_grad()
     return spent
 
 
-def _seconds(work: Callable[[], Any]) -> float:
+def shortest(work: Callable[[], Any]) -> float:
     """The shortest of several times, after one that is not timed."""
     work()
     spent = []

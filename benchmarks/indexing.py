@@ -8,7 +8,11 @@ from the same folder. The stock peer is what LlamaIndex gives without further se
 vectors kept in memory, while the kit also writes them to disk. `same_settings` is that peer with the kit's dtype and
 batches of 32. The hit rates of vector search over both indexes must agree: by at most one question in a hundred.
 
-The limit is the machine's matrix product; a chunk needs two operations a token and weight, attention left out.
+The limit is the machine's matrix product; a chunk needs two operations a token and weight, attention left out. `floor`
+is what the kit's side cannot do without, each part timed by itself as floor.py does: the `products` of the embedder's
+layers and its `attention`, by whichever way is the fastest, without padding; and `rest`, the kit's index of the same
+documents with an embedder that knows every vector. `at_most` is how many times as fast as the stock peer the kit would
+be if it took nothing else.
 """
 
 from __future__ import annotations
@@ -16,14 +20,17 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
+import torch
+from floor import products, shortest
 from measuring import DATASET, finish, matrix_peak, options, ratio, repeats_of, take_turns, timed
 
 from helpers import data, models
 from helpers.chunking import RagSettings, to_llama_index, transformations
 from helpers.devices import choose_dtype
+from helpers.embedding import CPU_ROWS, ROWS, LengthSortedEmbedding
 from helpers.rag import build_index, open_store
 from helpers.readers import read_documents
 from helpers.records import Document, Question
@@ -57,6 +64,41 @@ def build_stock(documents: Sequence[Document], embedder: Any) -> Any:
     parsers = transformations(RagSettings(), embedder)[:-1]
     return VectorStoreIndex.from_documents(
         [to_llama_index(document) for document in documents], transformations=parsers, embed_model=embedder
+    )
+
+
+class Knowing(LengthSortedEmbedding):
+    """The kit's embedder, if no vector had to be computed: it gives unit vectors that lie anywhere."""
+
+    def _embed(self, inputs: list[Any], prompt_name: str | None = None) -> list[list[float]]:
+        width = self._model.get_embedding_dimension()
+        return torch.nn.functional.normalize(torch.randn(len(inputs), width), dim=-1).tolist()
+
+
+def floor(documents: Sequence[Document], embedder: Any, lengths: Sequence[int]) -> dict[str, float]:
+    """The least seconds of the kit's index of these documents, by part; `lengths` are the chunks', in tokens."""
+    model = next(module for module in embedder._model.modules() if hasattr(module, "config"))
+    weights = [p for name, p in model.named_parameters() if ".layer." in name and p.ndim == 2]
+    dtype, ordered, config = weights[0].dtype, sorted(lengths), model.config
+    size = CPU_ROWS.get(weights[0].element_size(), ROWS)
+    batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
+    with torch.inference_mode():
+        shapes = ((sum(batch), weight.shape[1], weight.shape[0], False) for batch in batches for weight in weights)
+        parts = {"products": products(shapes, dtype)}
+        each = [attention(config, len(batch), round(mean(batch)), dtype) for batch in batches]
+        parts["attention"] = config.num_hidden_layers * sum(each)
+    knowing = Knowing(model_name=embedder.model_name, device="cpu")
+    return parts | {"rest": shortest(lambda: build_kit(documents, knowing))}
+
+
+def attention(config: Any, rows: int, tokens: int, dtype: torch.dtype) -> float:
+    """The seconds of one layer's attention over rows of so many tokens: fused or as products, the faster one."""
+    heads = config.num_attention_heads
+    query, key, value = torch.randn(3, rows * heads, tokens, config.hidden_size // heads).to(dtype)
+    fused = torch.nn.functional.scaled_dot_product_attention
+    return min(
+        shortest(lambda: fused(query[:, None], key[:, None], value[:, None])),
+        shortest(lambda: torch.bmm(torch.bmm(query, key.transpose(1, 2)).softmax(-1), value)),
     )
 
 
@@ -98,19 +140,22 @@ def measure(documents: Sequence[Document], asked: Sequence[Question], dtype: str
         scored = {name: hits(_ids(retriever), expected, asked) for name, retriever in retrievers.items()}
     model = embedder._model
     dtype_name = str(next(model.parameters()).dtype).removeprefix("torch.")
-    tokens = sum(len(model.tokenizer(node.get_content("embed"))["input_ids"]) for node in made["kit"].nodes)
+    lengths = [len(model.tokenizer(node.get_content("embed"))["input_ids"]) for node in made["kit"].nodes]
+    least = floor(documents, embedder, lengths)
     layers = sum(p.numel() for name, p in model.named_parameters() if ".layer." in name and p.ndim == 2)
     peak, chunks = matrix_peak(dtype_name), len(made["kit"].nodes)
     record: dict[str, Any] = ratio(seconds["kit"], seconds["stock"])
     for name in sides:
         spent = median(seconds[name])
         record[name] = {"seconds": spent, "chunks_per_s": chunks / spent} | scored[name]
-        record[name]["share_of_limit"] = 2 * layers * tokens / spent / peak
+        record[name]["share_of_limit"] = 2 * layers * sum(lengths) / spent / peak
     apart = max(abs(scored["kit"][key] - scored[n][key]) for key in scored["kit"] for n in scored)
+    at_most = record["stock"]["seconds"] / sum(least.values())
     return record | {
-        "against_same_settings": ratio(seconds["kit"], seconds["same_settings"]), "chunks": chunks, "tokens": tokens,
-        "questions": len(asked), "agree": apart <= max(1, APART * len(asked)), "dtype": dtype_name,
-        "limit": {"what": f"{dtype_name} matrix product", "flop_per_s": peak},
+        "floor_s": sum(least.values()), "floor": least, "at_most": at_most,
+        "against_same_settings": ratio(seconds["kit"], seconds["same_settings"]), "chunks": chunks,
+        "tokens": sum(lengths), "questions": len(asked), "agree": apart <= max(1, APART * len(asked)),
+        "dtype": dtype_name, "limit": {"what": f"{dtype_name} matrix product", "flop_per_s": peak},
     }  # fmt: skip
 
 

@@ -291,6 +291,8 @@ def test_indexing_finds_the_same_on_all_sides(embedder, capsys):
     shown = printed(capsys)
     assert shown.keys() >= ABOUT and shown["questions"] == len(asked) > 0
     assert 0 < shown["kit"]["hits_1"] <= shown["kit"]["hits_5"] == shown["stock"]["hits_5"]
+    assert shown["floor"].keys() == {"products", "attention", "rest"} and min(shown["floor"].values()) > 0
+    assert shown["at_most"] == pytest.approx(shown["stock"]["seconds"] / sum(shown["floor"].values()))
 
 
 def test_made_vectors_are_the_real_ones_first_and_their_neighbours_after():
