@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from floor import products, shortest
 from measuring import DATASET, finish, matrix_peak, options, ratio, repeats_of, take_turns, timed
+from transformers import PreTrainedModel
 
 from helpers import data, models
 from helpers.chunking import RagSettings, to_llama_index, transformations
@@ -77,9 +78,9 @@ class Knowing(LengthSortedEmbedding):
 
 def floor(documents: Sequence[Document], embedder: Any, lengths: Sequence[int]) -> dict[str, float]:
     """The least seconds of the kit's index of these documents, by part; `lengths` are the chunks', in tokens."""
-    model = next(module for module in embedder._model.modules() if hasattr(module, "config"))
-    weights = [p for name, p in model.named_parameters() if ".layer." in name and p.ndim == 2]
-    dtype, ordered, config = weights[0].dtype, sorted(lengths), model.config
+    weights, ordered = layer_weights(embedder._model), sorted(lengths)
+    dtype = weights[0].dtype
+    config = next(module.config for module in embedder._model.modules() if isinstance(module, PreTrainedModel))
     size = CPU_ROWS.get(weights[0].element_size(), ROWS)
     batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
     with torch.inference_mode():
@@ -89,6 +90,11 @@ def floor(documents: Sequence[Document], embedder: Any, lengths: Sequence[int]) 
         parts["attention"] = config.num_hidden_layers * sum(each)
     knowing = Knowing(model_name=embedder.model_name, device="cpu")
     return parts | {"rest": shortest(lambda: build_kit(documents, knowing))}
+
+
+def layer_weights(model: Any) -> list[torch.Tensor]:
+    """The matrices of an embedding model's layers."""
+    return [weight for name, weight in model.named_parameters() if ".layer." in name and weight.ndim == 2]
 
 
 def attention(config: Any, rows: int, tokens: int, dtype: torch.dtype) -> float:
@@ -142,7 +148,7 @@ def measure(documents: Sequence[Document], asked: Sequence[Question], dtype: str
     dtype_name = str(next(model.parameters()).dtype).removeprefix("torch.")
     lengths = [len(model.tokenizer(node.get_content("embed"))["input_ids"]) for node in made["kit"].nodes]
     least = floor(documents, embedder, lengths)
-    layers = sum(p.numel() for name, p in model.named_parameters() if ".layer." in name and p.ndim == 2)
+    layers = sum(weight.numel() for weight in layer_weights(model))
     peak, chunks = matrix_peak(dtype_name), len(made["kit"].nodes)
     record: dict[str, Any] = ratio(seconds["kit"], seconds["stock"])
     for name in sides:

@@ -60,6 +60,8 @@ def _attends(module: nn.Module) -> bool:
 
 
 def _attention(module: nn.Module, few: Callable[[torch.Tensor], bool], product: Forward) -> Forward:
+    from transformers.models.llama.modeling_llama import rotate_half
+
     own, width = type(module).forward, module.head_dim
     asked, kept = module.q_proj.out_features // width, module.k_proj.out_features // width
 
@@ -72,8 +74,7 @@ def _attention(module: nn.Module, few: Callable[[torch.Tensor], bool], product: 
         heads = product(hidden_states).unflatten(-1, (-1, width)).transpose(1, 2)
         turned, value = heads.split([asked + kept, kept], dim=1)
         cos, sin = (each[:, None] for each in position_embeddings)
-        first, second = turned.chunk(2, dim=-1)
-        query, key = (turned * cos + torch.cat([-second, first], dim=-1) * sin).split([asked, kept], dim=1)
+        query, key = (turned * cos + rotate_half(turned) * sin).split([asked, kept], dim=1)
         key, value = past_key_values.update(key, value, module.layer_idx)
         out = nn.functional.scaled_dot_product_attention(
             query, key, value, attention_mask, scale=module.scaling, enable_gqa=asked != kept

@@ -295,6 +295,28 @@ def test_indexing_finds_the_same_on_all_sides(embedder, capsys):
     assert shown["at_most"] == pytest.approx(shown["stock"]["seconds"] / sum(shown["floor"].values()))
 
 
+def test_the_floor_of_indexing_counts_every_weight_for_every_token_and_every_chunk_once(embedder, monkeypatch):
+    indexing = script("indexing")
+    documents = read_documents(data.open_dataset(ROOT / "datasets" / "tidewater").documents_folder)[:2]
+    seen = {"products": [], "attention": [], "built": []}
+    monkeypatch.setattr(indexing, "products", lambda shapes, dtype: seen["products"].extend(shapes) or 1.0)
+    monkeypatch.setattr(indexing, "attention", lambda config, *told: seen["attention"].append(told) or 1.0)
+    monkeypatch.setattr(indexing, "build_kit", lambda *told: seen["built"].append(told))
+    lengths = list(range(1, 71))
+    found = indexing.floor(documents, embedder, lengths)
+    weights = [p for name, p in embedder._model.named_parameters() if ".layer." in name and p.ndim == 2]
+    layers = embedder._model[0].model.config.num_hidden_layers
+    assert len(weights) == 6 * layers, "queries, keys, values, their output, up and down"
+    done = sum(rows * inner * outer for rows, inner, outer, _ in seen["products"])
+    assert done == sum(lengths) * sum(weight.numel() for weight in weights)
+    assert sum(rows for rows, _, _ in seen["attention"]) == len(lengths)
+    assert found["products"] == 1 and found["attention"] == layers * len(seen["attention"])
+    vectors = np.array(seen["built"][0][1].get_text_embedding_batch(["a", "b"]))
+    assert vectors.shape == (2, len(embedder.get_text_embedding("a"))) and np.allclose(
+        np.linalg.norm(vectors, axis=1), 1
+    )
+
+
 def test_made_vectors_are_the_real_ones_first_and_their_neighbours_after():
     scale = script("retrieval_scale")
     real = np.linalg.qr(np.random.default_rng(1).normal(size=(384, 20)))[0].T
