@@ -31,7 +31,7 @@ from transformers import PreTrainedModel
 from helpers import data, models
 from helpers.chunking import RagSettings, to_llama_index, transformations
 from helpers.devices import choose_dtype
-from helpers.embedding import CPU_ROWS, ROWS, LengthSortedEmbedding
+from helpers.embedding import CPU_ROWS, UnpaddedEmbedding
 from helpers.rag import build_index, open_store
 from helpers.readers import read_documents
 from helpers.records import Document, Question
@@ -68,7 +68,7 @@ def build_stock(documents: Sequence[Document], embedder: Any) -> Any:
     )
 
 
-class Knowing(LengthSortedEmbedding):
+class Knowing(UnpaddedEmbedding):
     """The kit's embedder, if no vector had to be computed: it gives unit vectors that lie anywhere."""
 
     def _embed(self, inputs: list[Any], prompt_name: str | None = None) -> list[list[float]]:
@@ -81,8 +81,7 @@ def floor(documents: Sequence[Document], embedder: Any, lengths: Sequence[int]) 
     weights, ordered = layer_weights(embedder._model), sorted(lengths)
     dtype = weights[0].dtype
     config = next(module.config for module in embedder._model.modules() if isinstance(module, PreTrainedModel))
-    size = CPU_ROWS.get(weights[0].element_size(), ROWS)
-    batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
+    batches = [ordered[start : start + CPU_ROWS] for start in range(0, len(ordered), CPU_ROWS)]
     with torch.inference_mode():
         shapes = ((sum(batch), weight.shape[1], weight.shape[0], False) for batch in batches for weight in weights)
         parts = {"products": products(shapes, dtype)}

@@ -258,12 +258,12 @@ def load_model(
 
 def load_embedder(device: str | None = None, dtype: str | None = None) -> HuggingFaceEmbedding:
     """The default embedding model as LlamaIndex takes it: `embed_model=load_embedder()`."""
-    from .embedding import LengthSortedEmbedding
+    from .embedding import UnpaddedEmbedding
 
     folder = _find(EMBEDDING_MODEL)
     device = choose_device(device)
     with progress_bars(False):
-        return LengthSortedEmbedding(
+        return UnpaddedEmbedding(
             model_name=str(folder),
             device=device,
             model_kwargs={"dtype": dtype or choose_dtype(device)[0], "use_safetensors": True},

@@ -1,0 +1,92 @@
+"""The embedder: the vectors of LlamaIndex's own, computed without padding where that gives the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
+
+from helpers import models, unpadded
+from helpers.embedding import CPU_ROWS, UnpaddedEmbedding, read_without_padding
+
+TEXTS = [
+    "Spring tides.",
+    "The pump leaks oil, and nobody has written it down.",
+    "word " * 300,
+    "a",
+    "Low water at six.",
+]
+APART = {"float32": 1e-5, "bfloat16": 1e-3}  # one minus the cosine of the vectors of two ways
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+
+
+def encoder_of(kind, config, folder):
+    """An encoder with random weights, which cuts words as the kit's embedder does."""
+    plain = models.load_embedder(device="cpu", dtype="float32")
+    torch.manual_seed(0)
+    kind(config(vocab_size=len(plain._model.tokenizer), max_position_embeddings=300, **SIZES)).save_pretrained(folder)
+    plain._model.tokenizer.save_pretrained(folder)
+    transformer = Transformer(str(folder))
+    return SentenceTransformer(modules=[transformer, Pooling(SIZES["hidden_size"])], device="cpu")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_vectors_are_those_of_llama_index_and_no_padding_is_computed(dtype, monkeypatch):
+    kit = models.load_embedder(device="cpu", dtype=dtype)
+    stock = HuggingFaceEmbedding(kit.model_name, device="cpu", model_kwargs={"dtype": dtype})
+    lengths = [len(row) for row in kit._model.tokenizer(TEXTS, truncation=True, max_length=256)["input_ids"]]
+    layer, seen = kit._model[0].auto_model.encoder.layer[0], []
+    layer.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[:2])))
+    found, wanted = (torch.tensor(one.get_text_embedding_batch(TEXTS)) for one in (kit, stock))
+    assert seen == [(1, sum(lengths))] and max(lengths) == 256, "one row of all tokens, and nothing else"
+    assert (1 - torch.cosine_similarity(found, wanted)).max() < APART[dtype]
+    alone = torch.tensor([kit.get_text_embedding(text) for text in TEXTS])
+    assert (1 - torch.cosine_similarity(found, alone)).max() < APART[dtype]
+    assert (1 - torch.cosine_similarity(found, wanted.roll(1, 0))).min() > 0.1, "or this proves nothing"
+
+
+def test_more_texts_than_a_batch_keep_their_order(embedder):
+    texts = [f"Gate {number} opens" + " again" * (number % 7) for number in range(2 * CPU_ROWS + 3)]
+    found = torch.tensor(embedder.get_text_embedding_batch(texts))
+    alone = torch.tensor([embedder.get_text_embedding(text) for text in texts])
+    assert torch.allclose(found, alone, atol=1e-5) and len({tuple(row) for row in found.tolist()}) == len(texts)
+
+
+def test_the_prompt_of_an_embedder_stands_before_each_text(embedder):
+    prompted = UnpaddedEmbedding(model_name=embedder.model_name, device="cpu", text_instruction="passage: ")
+    plain = embedder.get_text_embedding_batch([f"passage: {text}" for text in TEXTS[:2]])
+    assert torch.allclose(torch.tensor(prompted.get_text_embedding_batch(TEXTS[:2])), torch.tensor(plain), atol=1e-3)
+
+
+def test_a_long_text_takes_the_fused_kernel_and_the_same_vector(monkeypatch):
+    states = torch.randn(3, 1, 2, 50, 8).bfloat16()
+    products = unpadded._both_ways(*states, (20, 30), None)
+    monkeypatch.setattr(unpadded, "SHORT", 25)
+    mixed = unpadded._both_ways(*states, (20, 30), None)
+    assert torch.equal(products[:, :, :20], mixed[:, :, :20]) and not torch.equal(products, mixed)
+    exact = unpadded._both_ways(*states.float(), (20, 30), None)
+    for found in (products, mixed):
+        assert (found - exact).abs().max() < 0.03
+    assert (exact[:, :, 20:] - unpadded._both_ways(*states[..., 20:, :].float(), (30,), None)).abs().max() < 1e-6
+
+
+def test_an_embedder_that_counts_its_positions_otherwise_is_left_alone(tmp_path):
+    other = encoder_of(RobertaModel, RobertaConfig, tmp_path)
+    before = other.encode(TEXTS)
+    assert not read_without_padding(other)
+    assert not unpadded.reads(other[0].auto_model) and "preprocess" not in vars(other[0])
+    assert torch.equal(torch.tensor(other.encode(TEXTS)), torch.tensor(before))
+
+
+def test_an_embedder_of_bert_with_other_weights_is_read_without_padding(tmp_path):
+    own = encoder_of(BertModel, BertConfig, tmp_path)
+    before = torch.tensor(own.encode(TEXTS))
+    assert read_without_padding(own) and unpadded.reads(own[0].auto_model)
+    assert torch.allclose(torch.tensor(own.encode(TEXTS)), before, atol=1e-5)
+
+
+def test_an_embedder_without_a_transformer_is_left_alone():
+    assert not read_without_padding(torch.nn.Sequential(torch.nn.Linear(2, 2)))
