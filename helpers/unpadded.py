@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NAME = "prompts_side_by_side"  # transformers' name of this attention
-SHORT = 512  # tokens; the scores of a longer text take more memory than they save time
 
 
 @dataclass(frozen=True)
@@ -74,34 +73,15 @@ def attention(
     """
     if prompts is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
-    if not module.is_causal:
-        return _both_ways(query, key, value, prompts.lengths, scaling).transpose(1, 2).contiguous(), None
     grouped, parts = query.shape[1] != key.shape[1], []
     split = (states.split(prompts.lengths, dim=2) for states in (query, key, value))
     for q, k, v in zip(*split, strict=True):
         if prompts.before:
             keys, values = prompts.before[module.layer_idx]
             k, v = torch.cat([keys, k], dim=2), torch.cat([values, v], dim=2)
-        mask = prompts.mask(q.shape[2], q.device)
+        mask = prompts.mask(q.shape[2], q.device) if module.is_causal else None
         parts.append(scaled_dot_product_attention(q, k, v, mask, scale=scaling, enable_gqa=grouped))
     return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
-
-
-def _both_ways(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: Sequence[int], scaling: float | None
-) -> torch.Tensor:
-    """Attention text by text, where each token sees all of its text, as an embedder's do: (1, heads, tokens, width).
-
-    In 16 bits as two plain products, which a processor has instructions for; the fused kernel took three times as long.
-    """
-    grouped, parts = query.shape[1] != key.shape[1], []
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    for q, k, v in zip(*(states.split(list(lengths), dim=2) for states in (query, key, value)), strict=True):
-        if grouped or q.dtype == torch.float32 or q.shape[2] > SHORT:
-            parts.append(scaled_dot_product_attention(q, k, v, scale=scale, enable_gqa=grouped))
-        else:
-            parts.append(torch.bmm(torch.bmm(q[0] * scale, k[0].transpose(1, 2)).softmax(-1), v[0])[None])
-    return torch.cat(parts, dim=2)
 
 
 AttentionInterface.register(NAME, attention)

@@ -61,18 +61,6 @@ def test_the_prompt_of_an_embedder_stands_before_each_text(embedder):
     assert torch.allclose(torch.tensor(prompted.get_text_embedding_batch(TEXTS[:2])), torch.tensor(plain), atol=1e-3)
 
 
-def test_a_long_text_takes_the_fused_kernel_and_the_same_vector(monkeypatch):
-    states = torch.randn(3, 1, 2, 50, 8).bfloat16()
-    products = unpadded._both_ways(*states, (20, 30), None)
-    monkeypatch.setattr(unpadded, "SHORT", 25)
-    mixed = unpadded._both_ways(*states, (20, 30), None)
-    assert torch.equal(products[:, :, :20], mixed[:, :, :20]) and not torch.equal(products, mixed)
-    exact = unpadded._both_ways(*states.float(), (20, 30), None)
-    for found in (products, mixed):
-        assert (found - exact).abs().max() < 0.03
-    assert (exact[:, :, 20:] - unpadded._both_ways(*states[..., 20:, :].float(), (30,), None)).abs().max() < 1e-6
-
-
 def test_an_embedder_that_counts_its_positions_otherwise_is_left_alone(tmp_path):
     other = encoder_of(RobertaModel, RobertaConfig, tmp_path)
     before = other.encode(TEXTS)
