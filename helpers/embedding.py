@@ -9,6 +9,7 @@ ends (`unpadded`). benchmarks/indexing.py measures what that brings beside Llama
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,12 +58,13 @@ def read_without_padding(encoder: Any) -> bool:
     model = getattr(first, "auto_model", None)
     if not isinstance(model, PreTrainedModel):
         return False
-    before, implementation = encoder.encode(TRIAL), model.config._attn_implementation
+    vectors = partial(encoder.encode, TRIAL, convert_to_tensor=True, show_progress_bar=False)
+    before, implementation = vectors(), model.config._attn_implementation
     unpadded.prepare(model)
     if not unpadded.reads(model):
         return False
     first.preprocess = _side_by_side(first.preprocess)
-    cosines = torch.cosine_similarity(torch.tensor(before), torch.tensor(encoder.encode(TRIAL)))
+    cosines = torch.cosine_similarity(before.float(), vectors().float())
     if cosines.min() >= ALIKE:
         return True
     del first.preprocess
