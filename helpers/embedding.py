@@ -21,7 +21,7 @@ from . import unpadded
 HANDED_OVER = 512  # texts that LlamaIndex hands over at one time
 ROWS, CPU_ROWS = 64, 32  # texts that go through the model together; on a CPU 8 to 64 were as fast but for a tenth
 TRIAL = ["The tide turns.", "A text that is longer than the first one, so that one of the two would be padded."]
-ALIKE = 0.999  # cosine of a text's vectors with and without padding; in 16 bits MiniLM's is 0.9998 and more
+ALIKE = 0.999  # cosine of a text's vectors with and without padding; in 16 bits MiniLM's is 0.9999 and more
 
 
 class UnpaddedEmbedding(HuggingFaceEmbedding):
@@ -63,7 +63,7 @@ def read_without_padding(encoder: Any) -> bool:
     unpadded.prepare(model)
     if not unpadded.reads(model):
         return False
-    first.preprocess = _side_by_side(first.preprocess)
+    first.preprocess = partial(_in_one_row, first.preprocess)
     cosines = torch.cosine_similarity(before.float(), vectors().float())
     if cosines.min() >= ALIKE:
         return True
@@ -72,27 +72,23 @@ def read_without_padding(encoder: Any) -> bool:
     return False
 
 
-def _side_by_side(preprocess: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """sentence-transformers' preprocessing, whose tokens then stand in one row, (1, tokens), if there are more texts.
+def _in_one_row(preprocess: Callable[..., dict[str, Any]], inputs: Any, *arguments: Any, **options: Any) -> dict:
+    """What sentence-transformers' preprocessing gives, with the tokens of all texts in one row, (1, tokens).
 
     `cu_seq_lens_q` tells its pooling where texts end: that is the name which flash attention gave it.
     """
-
-    def in_one_row(inputs: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
-        features = preprocess(inputs, *arguments, **options)
-        mask = features.get("attention_mask")
-        if mask is None or mask.ndim != 2 or len(mask) == 1:
-            return features
-        lengths, there = mask.sum(dim=1), mask.bool()
-        flat = {
-            name: value[there][None] if isinstance(value, torch.Tensor) and value.shape == mask.shape else value
-            for name, value in features.items()
-        }
-        return flat | {
-            "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
-            "attention_mask": torch.zeros(1, 1, 1, 1),  # has four dimensions, so transformers makes no other
-            "cu_seq_lens_q": torch.nn.functional.pad(lengths.cumsum(0), (1, 0)),
-            "prompts": unpadded.Prompts(tuple(lengths.tolist())),
-        }
-
-    return in_one_row
+    features = preprocess(inputs, *arguments, **options)
+    mask = features.get("attention_mask")
+    if mask is None or mask.ndim != 2 or len(mask) == 1:
+        return features
+    lengths, there = mask.sum(dim=1), mask.bool()
+    flat = {
+        name: value[there][None] if isinstance(value, torch.Tensor) and value.shape == mask.shape else value
+        for name, value in features.items()
+    }
+    return flat | {
+        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
+        "attention_mask": torch.zeros(1, 1, 1, 1),  # has four dimensions, so transformers makes no other
+        "cu_seq_lens_q": torch.nn.functional.pad(lengths.cumsum(0), (1, 0)),
+        "prompts": unpadded.Prompts(tuple(lengths.tolist())),
+    }

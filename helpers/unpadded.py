@@ -73,13 +73,14 @@ def attention(
     """
     if prompts is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+    causal = getattr(module, "is_causal", True)  # as in transformers' own; an embedder's tokens see all of their text
     grouped, parts = query.shape[1] != key.shape[1], []
     split = (states.split(prompts.lengths, dim=2) for states in (query, key, value))
     for q, k, v in zip(*split, strict=True):
         if prompts.before:
             keys, values = prompts.before[module.layer_idx]
             k, v = torch.cat([keys, k], dim=2), torch.cat([values, v], dim=2)
-        mask = prompts.mask(q.shape[2], q.device) if module.is_causal else None
+        mask = prompts.mask(q.shape[2], q.device) if causal else None
         parts.append(scaled_dot_product_attention(q, k, v, mask, scale=scaling, enable_gqa=grouped))
     return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
 

@@ -34,7 +34,7 @@ def encoder_of(kind, config, folder):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_vectors_are_those_of_llama_index_and_no_padding_is_computed(dtype, monkeypatch):
+def test_vectors_are_those_of_llama_index_and_no_padding_is_computed(dtype):
     kit = models.load_embedder(device="cpu", dtype=dtype)
     stock = HuggingFaceEmbedding(kit.model_name, device="cpu", model_kwargs={"dtype": dtype})
     lengths = [len(row) for row in kit._model.tokenizer(TEXTS, truncation=True, max_length=256)["input_ids"]]
@@ -74,6 +74,18 @@ def test_an_embedder_of_bert_with_other_weights_is_read_without_padding(tmp_path
     before = torch.tensor(own.encode(TEXTS))
     assert read_without_padding(own) and unpadded.reads(own[0].auto_model)
     assert torch.allclose(torch.tensor(own.encode(TEXTS)), before, atol=1e-5)
+
+
+def test_the_trial_sees_attention_that_does_not_end_with_a_text(embedder, monkeypatch):
+    encoder = SentenceTransformer(embedder.model_name, device="cpu")
+    before = torch.tensor(encoder.encode(TEXTS))
+    bounded = unpadded.Prompts
+    with monkeypatch.context() as patched:
+        patched.setattr(unpadded, "Prompts", lambda lengths: bounded((sum(lengths),)))
+        assert not read_without_padding(encoder)
+    assert torch.equal(torch.tensor(encoder.encode(TEXTS)), before)
+    assert read_without_padding(encoder)
+    assert torch.allclose(torch.tensor(encoder.encode(TEXTS)), before, atol=1e-5)
 
 
 def test_an_embedder_without_a_transformer_is_left_alone():
