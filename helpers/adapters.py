@@ -90,6 +90,7 @@ def tuned_weights(folder: Path, parameters: dict[str, nn.Parameter]) -> Iterator
 
     Formula: W + scale * B A (Hu et al. 2021, arXiv:2106.09685, section 4.1).
     """
+    import torch
     from safetensors import safe_open
 
     if not (folder / ADAPTER).is_file():
@@ -109,10 +110,10 @@ def tuned_weights(folder: Path, parameters: dict[str, nn.Parameter]) -> Iterator
                 raise KitError(f"the adapter in {folder} changes {name!r}, which this model does not have")
             weight = parameters[name]
             down, up = file.get_tensor(key), file.get_tensor(key.removesuffix(DOWN) + UP)
-            change = up.to(weight.device).float() @ down.to(weight.device).float()
-            if change.shape != weight.shape:
+            if (len(up), down.shape[-1]) != weight.shape:
                 raise KitError(f"the adapter in {folder} was made for a model of another size (at {name!r})")
-            yield name, weight.float() + scale * change
+            up, down = up.to(weight.device).float(), down.to(weight.device).float()
+            yield name, torch.addmm(weight.float(), up, down, alpha=scale)
 
 
 def _scale(folder: Path) -> float:

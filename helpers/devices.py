@@ -54,6 +54,14 @@ def synchronise(device: str) -> None:
         torch.mps.synchronize()
 
 
+@cache
+def leave_libraries_alone() -> None:
+    """Takes what is loaded by the first call out of later searches for garbage: each took a third of a second."""
+    import gc
+
+    gc.freeze()
+
+
 def keep_freed_memory() -> None:
     """Lets the process keep large blocks of memory that it frees, until `release_freed_memory`, where glibc is used.
 

@@ -14,6 +14,7 @@ weights; tuned float32 weights keep 11 of their 24 bits. benchmarks/answering.py
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ MOST = 500_000_000  # parameters; the packed copy of a larger model would take m
 
 Forward = Callable[..., Any]
 State = tuple[tuple[int, int], ...]
+Groups = dict[str, tuple[nn.Linear, ...]]
 
 
 class Model(Protocol):
@@ -64,13 +66,8 @@ def make_ready(fm: Model) -> None:
     packed = packs(fm)
     if fm.model.dtype == torch.float32 and not packed:
         return
-    head = fm.model.get_output_embeddings()
-    joints = lean_decoding.joints(fm.model) if packed else {}
-    parts = _parts(joints)
-    alone = {name: (layer,) for name, layer in _linear_layers(fm).items() if layer not in parts}
-    for name, layers in (joints | alone).items():
-        if packed or layers == (head,):
-            _kept(fm, name, layers)
+    _, head, others = _groups(fm, packed)
+    _keep(fm, head | others, packed)
 
 
 def step(fm: Model, ids: torch.Tensor, cache: Any) -> dict[str, torch.Tensor]:
@@ -123,24 +120,29 @@ def _linear_layers(fm: Model) -> dict[str, nn.Linear]:
 
 def _forwards(fm: Model) -> dict[nn.Module, Forward]:
     """What each layer computes instead of its own `forward`; a float32 model that is not packed is left alone."""
-    head, changed, packed = fm.model.get_output_embeddings(), {}, packs(fm)
+    packed = packs(fm)
     if fm.model.dtype == torch.float32 and not packed:
         return {}
-    joints = lean_decoding.joints(fm.model) if packed else {}
-    parts = _parts(joints)
-    for name, layer in _linear_layers(fm).items():
-        if layer is head:
-            changed[layer] = _logits(fm, name, layer)
-        elif packed:
-            changed[layer] = _few(fm, name, layer, joined=layer in parts)
-    for name, layers in joints.items():
-        module = fm.model.get_submodule(name)
-        changed[module] = lean_decoding.forward(module, _decoded, _product(fm, name, layers))
+    joints, head, others = _groups(fm, packed)
+    changed: dict[nn.Module, Forward] = {layer: _few(layer) for layers in joints.values() for layer in layers}
+    for name, (layer,) in head.items():
+        changed[layer] = _logits(layer, _product(fm, name, head, packed))
+    for name, layers in others.items():
+        module, product = fm.model.get_submodule(name), _product(fm, name, others, packed)
+        joint = name in joints
+        changed[module] = lean_decoding.forward(module, _decoded, product) if joint else _few(layers[0], product)
     return changed | (lean_decoding.norms(fm.model, _decoded) if packed else {})
 
 
-def _parts(joints: dict[str, tuple[nn.Linear, ...]]) -> set[nn.Linear]:
-    return {layer for layers in joints.values() for layer in layers}
+def _groups(fm: Model, packed: bool) -> tuple[Groups, Groups, Groups]:
+    """Layers whose weights are kept as one, by name: those of several layers, the head's, and all but the head's."""
+    output = fm.model.get_output_embeddings()
+    joints = lean_decoding.joints(fm.model) if packed else {}
+    parts = {layer for layers in joints.values() for layer in layers}
+    alone = {name: (layer,) for name, layer in _linear_layers(fm).items() if layer not in parts}
+    head = {name: layers for name, layers in alone.items() if layers == (output,)}
+    others = {name: layers for name, layers in (joints | alone).items() if packed and name not in head}
+    return joints, head, others
 
 
 def _decoded(rows: torch.Tensor) -> bool:
@@ -148,23 +150,20 @@ def _decoded(rows: torch.Tensor) -> bool:
     return rows.dtype == torch.float32 and rows.shape[-2] == 1 and rows.numel() <= FEW * rows.shape[-1]
 
 
-def _few(fm: Model, name: str, layer: nn.Linear, joined: bool) -> Forward:
-    """What a layer computes; one that is packed with others is not packed a second time for itself."""
+def _few(layer: nn.Linear, product: Forward | None = None) -> Forward:
+    """What a layer computes; one that is packed with others has no product of its own."""
     coarse = layer.weight.dtype != torch.float32  # its prompts are 16-bit rows; those of a float32 model are not
-    product = _product(fm, name, (layer,))
 
     def forward(rows: torch.Tensor) -> torch.Tensor:
         decoded = rows.dtype == torch.float32 and (coarse or rows.shape[-2] == 1)
-        if decoded and not joined and rows.numel() <= FEW * layer.in_features:
+        if product and decoded and rows.numel() <= FEW * layer.in_features:
             return product(rows)
         return nn.functional.linear(rows.to(layer.weight.dtype), layer.weight, layer.bias).to(rows.dtype)
 
     return forward
 
 
-def _logits(fm: Model, name: str, layer: nn.Linear) -> Forward:
-    product = _product(fm, name, (layer,))
-
+def _logits(layer: nn.Linear, product: Forward) -> Forward:
     def forward(rows: torch.Tensor) -> torch.Tensor:
         if layer.weight.dtype == torch.float32 and rows.numel() > FEW * layer.in_features:
             return nn.functional.linear(rows, layer.weight, layer.bias)
@@ -173,11 +172,17 @@ def _logits(fm: Model, name: str, layer: nn.Linear) -> Forward:
     return forward
 
 
-def _product(fm: Model, name: str, layers: Sequence[nn.Linear]) -> Forward:
-    """Float32 rows times the layers' weights, packed or plain, in float32; one layer's numbers beside the other's."""
+def _product(fm: Model, name: str, groups: Groups, packed: bool) -> Forward:
+    """Float32 rows times a group's weights, packed or plain, in float32; one layer's numbers beside the other's.
+
+    The first product that lacks its weights has those of all `groups` made.
+    """
+    layers = groups[name]
 
     def product(rows: torch.Tensor) -> torch.Tensor:
-        weight = _kept(fm, name, layers)
+        if not _fits(fm, name, layers):
+            _keep(fm, groups, packed)
+        weight = fm.exact[name][1]
         if isinstance(weight, torch.Tensor):
             return nn.functional.linear(rows, weight, _bias(layers))
         return torch.ops.quantized.linear_dynamic_fp16(rows, weight)
@@ -185,12 +190,22 @@ def _product(fm: Model, name: str, layers: Sequence[nn.Linear]) -> Forward:
     return product
 
 
-def _kept(fm: Model, name: str, layers: Sequence[nn.Linear]) -> Any:
-    """The layers' weights as one, packed (biases included) or in float32; kept until one of them is written again."""
-    state = _state(layers)
-    if name not in fm.exact or fm.exact[name][0] != state:
-        fm.exact[name] = state, _exact(fm, layers)
-    return fm.exact[name][1]
+def _fits(fm: Model, name: str, layers: Sequence[nn.Linear]) -> bool:
+    """Whether what is kept was made of the weights that the layers have now."""
+    return name in fm.exact and fm.exact[name][0] == _state(layers)
+
+
+def _keep(fm: Model, groups: Groups, packed: bool) -> None:
+    """Keeps each group's weights as one, packed (biases included) or in float32, until one of them is written again.
+
+    torch packs a weight with one thread; a thread for each core takes half as long on two cores.
+    """
+    missing = {name: layers for name, layers in groups.items() if not _fits(fm, name, layers)}
+    largest_first = sorted(missing, key=lambda name: -sum(layer.weight.numel() for layer in missing[name]))
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        made = pool.map(lambda name: _exact(missing[name], packed), largest_first)
+        for name, weight in zip(largest_first, made, strict=True):
+            fm.exact[name] = _state(missing[name]), weight
 
 
 def _state(layers: Sequence[nn.Linear]) -> State:
@@ -198,12 +213,14 @@ def _state(layers: Sequence[nn.Linear]) -> State:
     return tuple((layer.weight.data_ptr(), layer.weight._version) for layer in layers)
 
 
-def _exact(fm: Model, layers: Sequence[nn.Linear]) -> Any:
+def _exact(layers: Sequence[nn.Linear], packed: bool) -> Any:
     parts = [layer.weight.detach().float() for layer in layers]
     weight = torch.cat(parts) if len(parts) > 1 else parts[0]
-    if not packs(fm) or weight.abs().max() > LARGEST:
-        return weight
-    return torch.ops.quantized.linear_prepack_fp16(weight, _bias(layers))
+    if packed:
+        low, high = weight.aminmax()
+        if max(-low, high) <= LARGEST:
+            return torch.ops.quantized.linear_prepack_fp16(weight, _bias(layers))
+    return weight
 
 
 def _bias(layers: Sequence[nn.Linear]) -> torch.Tensor | None:

@@ -112,7 +112,12 @@ def train(
             base_hash=before.hash if before and before.whole and not whole else fm.hash,
             data_hash=_data_hash(rows), decisions=decisions, first=trainer.first,
         )  # fmt: skip
-        _keep(made, fm, trainer.model.model)
+        try:
+            _keep(made, fm, trainer.model.model)
+        except BaseException:  # the disk is full, say, or Ctrl-C: after the last step there was no checkpoint
+            if trainer.args.world_size == 1:
+                trainer.save()
+            raise
         del trainer
     finally:  # the process goes on: it answers with as many threads as before
         torch.set_num_threads(threads)

@@ -61,7 +61,7 @@ def time_arms(
     """Asks every arm every question, one at a time; the arms take turns, a few questions each, in drawn order.
 
     Args:
-        assistants: The arms by name; each is warmed up with the first question.
+        assistants: The arms by name; each is warmed up with the first question when its first turn comes.
         questions: Questions that are answered in words.
         repeats: How often each arm is asked each question.
         seed: Seeds the order of the arms.
@@ -78,14 +78,14 @@ def time_arms(
     if any(question.choices for question in questions):
         raise DataError("questions with choices are scored, not answered, and cannot be timed: take another set")
     order = random.Random(seed)
-    for assistant in assistants.values():
-        assistant.ask(questions[0], max_new_tokens=WARM_UP)
     timings: list[Timing] = []
     total = repeats * len(questions) * len(assistants)
     with tqdm(total=total, desc="timing", unit="answer", disable=not progress) as bar:
         for turn in range(repeats):
             for start in range(0, len(questions), IN_A_ROW):
                 for arm in order.sample(list(assistants), len(assistants)):
+                    if turn == start == 0:  # not before: other weights in between would have to be packed once more
+                        assistants[arm].ask(questions[0], max_new_tokens=WARM_UP)
                     for question in questions[start : start + IN_A_ROW]:
                         timings.append(_time(arm, assistants[arm], question, turn))
                         bar.update()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import adapters
-from .devices import choose_device, choose_dtype, trim_heap
+from .devices import choose_device, choose_dtype, leave_libraries_alone, trim_heap
 from .fetch import (
     EMBEDDING_MODEL,
     FOUNDATION_MODEL,
@@ -226,6 +226,7 @@ def load_model(
 
     from . import unpadded
 
+    leave_libraries_alone()  # before there is a model, so that one that is no longer wanted can be found
     folder = _find(str(name))
     device = choose_device(device)
     dtype = dtype or choose_dtype(device)[0]

@@ -189,6 +189,12 @@ class KitTrainer(Trainer):
             )
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """After the last step the tuned weights themselves are written; several processes wait for their first one."""
+        if self.state.global_step < self.state.max_steps or self.args.world_size > 1:
+            self.save()
+
+    def save(self) -> None:
+        """Writes a checkpoint of the training as it is now."""
         self.check_weights()
         state = {
             "decisions": self.decisions,

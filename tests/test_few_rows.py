@@ -34,6 +34,11 @@ def packed_alone(fm):
     return {name for name in layers(fm) if not name.endswith(together)}
 
 
+def all_packed(fm):
+    """What is packed when one layer needs it: the layers that are alone, and those that are packed together."""
+    return packed_alone(fm) | set(lean_decoding.joints(fm.model))
+
+
 def changed(fm):
     """The modules whose `forward` is not that of their class."""
     return {name for name, module in fm.model.named_modules() if "forward" in vars(module)}
@@ -54,7 +59,7 @@ def test_packed_weights_compute_what_the_layers_compute(coarse, rows, dtype):
     with few_rows.few_rows(coarse):
         inside = {name: m(given[name]) for name, m in layers(coarse).items()}
     packed = set(coarse.exact)
-    assert packed == (packed_alone(coarse) if rows <= few_rows.FEW and dtype == torch.float32 else {"lm_head"})
+    assert packed == (all_packed(coarse) if rows <= few_rows.FEW and dtype == torch.float32 else {"lm_head"})
     for name, layer in layers(coarse).items():
         bias = None if layer.bias is None else layer.bias.float()
         wanted = torch.nn.functional.linear(given[name].float(), layer.weight.float(), bias)
@@ -168,7 +173,7 @@ def test_a_float32_model_reads_prompts_as_it_is_and_decodes_through_packed_weigh
             assert torch.allclose(layer(token), plain[1], rtol=2**-9, atol=2**-9 * float(plain[1].abs().max()))
             many = torch.randn(few_rows.FEW + 1, 1, layer.in_features)
             assert torch.equal(layer(many), torch.nn.functional.linear(many, layer.weight, layer.bias))
-    assert set(tiny.exact) == packed_alone(tiny)
+    assert set(tiny.exact) == all_packed(tiny)
     tiny.forget_exact()
 
 
@@ -237,10 +242,10 @@ def test_a_token_is_what_the_plain_layers_make_of_it(told, dtype, rows, largest,
     logits, keys = one_step(fm, rows, lengths)
     assert len(lean_decoding.norms(fm.model, few_rows._decoded)) == 2 * count + 1
     assert len(lean_decoding.joints(fm.model)) == 2 * count
-    alone = packed_alone(fm) if few else {"lm_head"} if dtype == "bfloat16" else set()
-    assert set(fm.exact) == alone | (set(lean_decoding.joints(fm.model)) if few else set()), "each weight is kept once"
+    needed = all_packed(fm) if few else {"lm_head"} if dtype == "bfloat16" else set()
+    assert set(fm.exact) == needed, "each weight is kept once"
     few_rows.make_ready(fm)
-    assert set(fm.exact) == packed_alone(fm) | set(lean_decoding.joints(fm.model))
+    assert set(fm.exact) == all_packed(fm)
     if dtype == "bfloat16" and not few:
         return  # computed in 16 bits: there is nothing that it must equal to the last digits
     fm.forget_exact()

@@ -133,16 +133,17 @@ def test_no_answer_pays_for_the_weights_of_another(tmp_path):
     pairs = tuple(Example(f"p{i}", "answers", f"Which is number {i}?", f"{i}") for i in range(4))
     settings = TrainSettings(None, epochs=1, batch_size=2, max_length=96, compile=False)
     whole = train(fm, Material(pairs=pairs), settings, tmp_path / "whole").folder
-    copies = []
+    warm, timed = [], []
 
     class Watched(Assistant):
         def ask(self, question, max_new_tokens=None):
             before = {name: state for name, (state, _) in fm.exact.items()}
             answer = super().ask(question, max_new_tokens)
-            copies.append(before != {name: state for name, (state, _) in fm.exact.items()})
+            after = {name: state for name, (state, _) in fm.exact.items()}
+            (timed if max_new_tokens is None else warm).append(before != after)
             return answer
 
     arms = {"base": Watched(fm), "whole": Watched(fm, adapter=whole)}
     time_arms(arms, QUESTIONS, repeats=2)
-    assert copies[:2] == [True, True], "the warm-up pays, or this proves nothing"
-    assert len(copies) == 2 + 2 * 2 * len(QUESTIONS) and not any(copies[2:])
+    assert warm == [True, True], "the warm-up pays, or this proves nothing"
+    assert timed == [False] * (2 * 2 * len(QUESTIONS))
