@@ -1,10 +1,10 @@
-"""What a training step takes for its matrix products, attention, loss and update of the weights, and nothing else.
+"""What a training step takes for products, attention, norms, activations, loss and update, and nothing else.
 
 Each is timed by itself, in the kit's own implementation (each product of an adapter apart, though in 16 bits it shares
 that of its weights), the shortest of several times, on weights and keys that lie in the processor's cache where they
-fit. A real step also normalizes, activates, rotates, adds and reads its weights from memory. It is a measurement, not a
-proof: the first layer's way back to its input, less than 1 % of the products, is counted although only compiled layers
-make it, and a faster library's floor is lower.
+fit. Norms and activations are compiled where that is possible, each by itself. A real step also rotates, adds and reads
+its weights from memory. It is a measurement, not a proof: the first layer's way back to its input, less than 1 % of the
+products, is counted although only compiled layers make it, and a faster library's floor is lower.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import nn
 
 from helpers.devices import keep_freed_memory, release_freed_memory
 from helpers.lean_attention import LeanAttention
-from helpers.objective import MasterAdamW, Objective, SlicedCrossEntropy, decoder_layers
+from helpers.objective import MasterAdamW, Objective, SlicedCrossEntropy, can_compile, decoder_layers
 from helpers.packing import IGNORED, Row, collate_short, visible
 
 TIMES = 9  # how often a part is timed
@@ -28,7 +28,9 @@ Shape = tuple[int, int, int, bool]  # rows, inner, outer, and whether the rows a
 
 
 def floor(model: nn.Module, batches: Sequence[Sequence[Row]]) -> dict[str, float]:
-    """The least seconds of a training on these batches, by part: `products`, `attention`, `loss` and `update`.
+    """The least seconds of a training on these batches, by part.
+
+    The parts are `products`, `attention`, `between` (norms and activations), `loss` and `update`.
 
     Batches of the same length, without padding at their end, are taken to need the same as the first of them.
 
@@ -41,10 +43,12 @@ def floor(model: nn.Module, batches: Sequence[Sequence[Row]]) -> dict[str, float
     alike: dict[int, list[dict[str, torch.Tensor]]] = {}
     for batch in map(collate_short, batches):
         alike.setdefault(batch["input_ids"].shape[1], []).append(batch)
-    total = {"products": 0.0, "attention": 0.0, "loss": 0.0, "update": len(batches) * update(model)}
+    total = {"products": 0.0, "attention": 0.0, "between": 0.0, "loss": 0.0, "update": len(batches) * update(model)}
     for (first, *_), count in ((each, len(each)) for each in alike.values()):
-        total["products"] += count * products(shapes(model, first["input_ids"].numel()), causal.dtype)
-        total["attention"] += count * len(decoder_layers(causal)) * attention(causal, first["segments"])
+        layers, tokens = count * len(decoder_layers(causal)), first["input_ids"].numel()
+        total["products"] += count * products(shapes(model, tokens), causal.dtype)
+        total["attention"] += layers * attention(causal, first["segments"])
+        total["between"] += layers * between(causal, tokens)
         total["loss"] += count * loss(causal, int((first["shift_labels"] != IGNORED).sum()))
     release_freed_memory()
     return total
@@ -91,6 +95,29 @@ def attention(causal: Any, segments: torch.Tensor) -> float:
     )
 
 
+def between(causal: Any, tokens: int) -> float:
+    """The seconds of one layer's two norms and its gated activation, forward and back, for so many tokens."""
+    config, dtype = causal.config, causal.dtype
+    weight = torch.ones(config.hidden_size, dtype=dtype)
+    states = torch.randn(tokens, config.hidden_size).to(dtype).requires_grad_()
+    gate, up = (torch.randn(tokens, config.intermediate_size).to(dtype).requires_grad_() for _ in range(2))
+
+    def norm(states: torch.Tensor) -> torch.Tensor:
+        return nn.functional.rms_norm(states, weight.shape, weight, 1e-5)
+
+    def activation(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        return nn.functional.silu(gate) * up
+
+    return 2 * _both_ways(norm, states) + _both_ways(activation, gate, up)
+
+
+def _both_ways(compute: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> float:
+    """The seconds of a function and of its gradient by all inputs, plain or compiled, whichever is faster."""
+    given = torch.randn_like(inputs[0])
+    ways = [compute, torch.compile(compute, dynamic=True)] if can_compile() else [compute]
+    return min(shortest(lambda way=way: torch.autograd.grad(way(*inputs), inputs, grad_outputs=given)) for way in ways)
+
+
 def loss(causal: Any, labelled: int) -> float:
     """The seconds of head, cross entropy and their gradient for so many tokens."""
     weight = causal.get_output_embeddings().weight
@@ -116,11 +143,11 @@ def update(model: nn.Module) -> float:
     return spent
 
 
-def shortest(work: Callable[[], Any]) -> float:
+def shortest(work: Callable[[], Any], times: int = TIMES) -> float:
     """The shortest of several times, after one that is not timed."""
     work()
     spent = []
-    for _ in range(TIMES):
+    for _ in range(times):
         begun = time.perf_counter()
         work()
         spent.append(time.perf_counter() - begun)

@@ -10,20 +10,24 @@ batches of 32. The hit rates of vector search over both indexes must agree: by a
 
 The limit is the machine's matrix product; a chunk needs two operations a token and weight, attention left out. `floor`
 is what the kit's side cannot do without, each part timed by itself as floor.py does: the `products` of the embedder's
-layers and its `attention`, by whichever way is the fastest, without padding; and `rest`, the kit's index of the same
-documents with an embedder that knows every vector. `at_most` is how many times as fast as the stock peer the kit would
-be if it took nothing else.
+layers; its `attention`, of texts of one length together and of each length in its fastest way; `between`, its norms and
+activations; and `rest`, the kit's index of the same documents with an embedder that knows every vector. `at_most` is
+how many times as fast as the stock peer the kit would be if it took nothing else. Parts that are timed alone find their
+numbers in the cache; so `by_hand` embeds the same chunks by layers that are written out for this kind of processor
+(by_hand.py), and its `at_most` is what the kit could be with them, whose other work is `rest`.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
 import torch
+from by_hand import ByHand
 from floor import products, shortest
 from measuring import DATASET, finish, matrix_peak, options, ratio, repeats_of, take_turns, timed
 from transformers import PreTrainedModel
@@ -85,8 +89,9 @@ def floor(documents: Sequence[Document], embedder: Any, lengths: Sequence[int]) 
     with torch.inference_mode():
         shapes = ((sum(batch), weight.shape[1], weight.shape[0], False) for batch in batches for weight in weights)
         parts = {"products": products(shapes, dtype)}
-        each = [attention(config, len(batch), round(mean(batch)), dtype) for batch in batches]
+        each = [attention(config, rows, n, dtype) for batch in batches for n, rows in Counter(batch).items()]
         parts["attention"] = config.num_hidden_layers * sum(each)
+        parts["between"] = config.num_hidden_layers * sum(between(config, sum(batch), dtype) for batch in batches)
     knowing = Knowing(model_name=embedder.model_name, device="cpu")
     return parts | {"rest": shortest(lambda: build_kit(documents, knowing))}
 
@@ -105,6 +110,26 @@ def attention(config: Any, rows: int, tokens: int, dtype: torch.dtype) -> float:
         shortest(lambda: fused(query[:, None], key[:, None], value[:, None])),
         shortest(lambda: torch.bmm(torch.bmm(query, key.transpose(1, 2)).softmax(-1), value)),
     )
+
+
+def between(config: Any, tokens: int, dtype: torch.dtype) -> float:
+    """The seconds of one layer's two norms and its activation, for so many tokens."""
+    states, inner = (torch.randn(tokens, n).to(dtype) for n in (config.hidden_size, config.intermediate_size))
+    weight, bias = torch.ones(2, config.hidden_size, dtype=dtype)
+    norm = shortest(lambda: torch.nn.functional.layer_norm(states, weight.shape, weight, bias))
+    return 2 * norm + shortest(lambda: torch.nn.functional.gelu(inner))
+
+
+def by_hand(encoder: Any, texts: Sequence[str], rest: float, stock: float) -> dict[str, float] | None:
+    """How long embedding takes by hand, and how near its vectors are; None for other layers, or without oneDNN."""
+    try:
+        embedder = ByHand(encoder)
+        embedding = shortest(lambda: embedder.embed(texts), times=3)
+    except (AttributeError, RuntimeError, ValueError):
+        return None
+    wanted = encoder.encode(list(texts), convert_to_tensor=True, show_progress_bar=False).float()
+    cosine = float(torch.cosine_similarity(embedder.embed(texts), wanted).min())
+    return {"embedding_s": embedding, "lowest_cosine": cosine, "at_most": stock / (embedding + rest)}
 
 
 def hits(retrieve: Callable[[str], Sequence[str]], expected: Mapping[str, Sequence[str]], asked: Sequence[Question]):
@@ -145,7 +170,8 @@ def measure(documents: Sequence[Document], asked: Sequence[Question], dtype: str
         scored = {name: hits(_ids(retriever), expected, asked) for name, retriever in retrievers.items()}
     model = embedder._model
     dtype_name = str(next(model.parameters()).dtype).removeprefix("torch.")
-    lengths = [len(model.tokenizer(node.get_content("embed"))["input_ids"]) for node in made["kit"].nodes]
+    texts = [node.get_content("embed") for node in made["kit"].nodes]
+    lengths = [len(model.tokenizer(text)["input_ids"]) for text in texts]
     least = floor(documents, embedder, lengths)
     layers = sum(weight.numel() for weight in layer_weights(model))
     peak, chunks = matrix_peak(dtype_name), len(made["kit"].nodes)
@@ -155,9 +181,10 @@ def measure(documents: Sequence[Document], asked: Sequence[Question], dtype: str
         record[name] = {"seconds": spent, "chunks_per_s": chunks / spent} | scored[name]
         record[name]["share_of_limit"] = 2 * layers * sum(lengths) / spent / peak
     apart = max(abs(scored["kit"][key] - scored[n][key]) for key in scored["kit"] for n in scored)
-    at_most = record["stock"]["seconds"] / sum(least.values())
+    stock_s = record["stock"]["seconds"]
     return record | {
-        "floor_s": sum(least.values()), "floor": least, "at_most": at_most,
+        "floor_s": sum(least.values()), "floor": least, "at_most": stock_s / sum(least.values()),
+        "by_hand": by_hand(model, texts, least["rest"], stock_s),
         "against_same_settings": ratio(seconds["kit"], seconds["same_settings"]), "chunks": chunks,
         "tokens": sum(lengths), "questions": len(asked), "agree": apart <= max(1, APART * len(asked)),
         "dtype": dtype_name, "limit": {"what": f"{dtype_name} matrix product", "flop_per_s": peak},

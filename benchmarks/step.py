@@ -3,13 +3,13 @@
     python benchmarks/step.py --json
     python benchmarks/step.py --quick
 
-A training needs its matrix products, attention, loss and the update of its weights, each timed by itself (floor.py says
-what that is worth): `floor_s` is how long a step would take if everything else cost nothing, `floor` its parts, and
-`of_floor` the share of a compiled step that they make up. `ratio` is the seconds of a plain step over those of a
-compiled one; `compiling_s` is what the first step, loading included, took longer for it: the more, the less of it torch
-had in its cache. By such figures helpers/finetune.py decides how long a training must be to be compiled. Exit code 1:
-the losses of the first step, when all weights are the same, or the mean losses of all steps (`mean_loss_difference`),
-by which a wrong gradient would show, lie more than 1 % apart.
+A training needs its matrix products, attention, norms, activations, loss and the update of its weights, each timed by
+itself (floor.py says what that is worth): `floor_s` is how long a step would take if everything else cost nothing,
+`floor` its parts, and `of_floor` the share of a compiled step that they make up. `ratio` is the seconds of a plain step
+over those of a compiled one; `compiling_s` is what the first step, loading included, took longer for it: the more, the
+less of it torch had in its cache. By such figures helpers/finetune.py decides how long a training must be to be
+compiled. Exit code 1: the losses of the first step, when all weights are the same, or the mean losses of all steps
+(`mean_loss_difference`), by which a wrong gradient would show, lie more than 1 % apart.
 
 The trainings are `answers` (pairs), `domain` (text) and `domain+pairs` (all weights), on their own first batches.
 """

@@ -23,8 +23,8 @@ along the way. All final losses come from one plain function that reloads the ad
 `seconds_to_loss` are the seconds to the highest final loss of all sides, which each of them therefore reaches.
 
 `at_most` is how many times as fast as a peer the kit would be if its run took nothing but its matrix products,
-attention, loss and the updates of its weights, each timed by itself (floor.py). It is as noisy as they are, and a real
-run also normalizes, activates, adds, reads its weights from memory, and loads and writes them.
+attention, norms, activations, loss and the updates of its weights, each timed by itself (floor.py). It is as noisy as
+they are, and a real run also rotates, adds, reads its weights from memory, and loads and writes them.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def test_a_step_is_timed_beside_the_least_that_it_could_take(kind, tiny_llama):
     made = step.work(kind, tiny_llama, "float32", 2, compiled=False)
     assert len(made["losses"]) == len(made["seconds"]) + step.WARM_UP and min(made["seconds"]) > 0
     assert len(made["seconds"]) in (1, 2, 3), "about two: rows come in whole passes"
-    assert min(made["floor"].values()) > 0 and len(made["floor"]) == 4 and made["tokens"] == made["rows"] * 256
+    assert min(made["floor"].values()) > 0 and len(made["floor"]) == 5 and made["tokens"] == made["rows"] * 256
     compiled = made | {
         "losses": [loss * 1.005 for loss in made["losses"]],
         "seconds": [each / 2 for each in made["seconds"]],
@@ -180,6 +180,7 @@ def test_batches_of_one_length_need_what_as_many_of_the_first_need(tiny, monkeyp
     asked = []
     monkeypatch.setattr(floors, "products", lambda shapes, dtype: asked.append(next(shapes)[0]) or 1.0)
     monkeypatch.setattr(floors, "attention", lambda causal, segments: asked.append(tuple(segments.shape)) or 0.1)
+    monkeypatch.setattr(floors, "between", lambda causal, tokens: asked.append(tokens) or 0.01)
     monkeypatch.setattr(floors, "loss", lambda causal, labelled: asked.append(labelled) or 10.0)
     monkeypatch.setattr(floors, "update", lambda model: 100.0)
     rows = [
@@ -188,8 +189,11 @@ def test_batches_of_one_length_need_what_as_many_of_the_first_need(tiny, monkeyp
     ]
     layers = tiny.model.config.num_hidden_layers
     found = floors.floor(tiny.model, [rows[:1], rows[1:2], rows[2:]])
-    assert found == pytest.approx({"products": 3, "attention": 0.3 * layers, "loss": 30, "update": 300})
-    assert asked == [64, (1, 64), 63, 96, (1, 96), 89]
+    between = 0.03 * layers
+    assert found == pytest.approx(
+        {"products": 3, "attention": 0.3 * layers, "between": between, "loss": 30, "update": 300}
+    )
+    assert asked == [64, (1, 64), 64, 63, 96, (1, 96), 96, 89]
 
 
 def test_the_update_is_timed_on_weights_that_stay_as_they_are():
@@ -291,8 +295,13 @@ def test_indexing_finds_the_same_on_all_sides(embedder, capsys):
     shown = printed(capsys)
     assert shown.keys() >= ABOUT and shown["questions"] == len(asked) > 0
     assert 0 < shown["kit"]["hits_1"] <= shown["kit"]["hits_5"] == shown["stock"]["hits_5"]
-    assert shown["floor"].keys() == {"products", "attention", "rest"} and min(shown["floor"].values()) > 0
-    assert shown["at_most"] == pytest.approx(shown["stock"]["seconds"] / sum(shown["floor"].values()))
+    assert shown["floor"].keys() == {"products", "attention", "between", "rest"} and min(shown["floor"].values()) > 0
+    stock = shown["stock"]["seconds"]
+    assert shown["at_most"] == pytest.approx(stock / sum(shown["floor"].values()))
+    if hand := shown["by_hand"]:
+        assert hand["lowest_cosine"] > 0.999 and hand["at_most"] == pytest.approx(
+            stock / (hand["embedding_s"] + shown["floor"]["rest"])
+        )
 
 
 def test_the_floor_of_indexing_counts_every_weight_for_every_token_and_every_chunk_once(embedder, monkeypatch):
@@ -302,7 +311,8 @@ def test_the_floor_of_indexing_counts_every_weight_for_every_token_and_every_chu
     monkeypatch.setattr(indexing, "products", lambda shapes, dtype: seen["products"].extend(shapes) or 1.0)
     monkeypatch.setattr(indexing, "attention", lambda config, *told: seen["attention"].append(told) or 1.0)
     monkeypatch.setattr(indexing, "build_kit", lambda *told: seen["built"].append(told))
-    lengths = list(range(1, 71))
+    monkeypatch.setattr(indexing, "between", lambda config, tokens, dtype: tokens)
+    lengths = [*range(1, 71), 5, 5]
     found = indexing.floor(documents, embedder, lengths)
     weights = [p for name, p in embedder._model.named_parameters() if ".layer." in name and p.ndim == 2]
     layers = embedder._model[0].model.config.num_hidden_layers
@@ -310,11 +320,25 @@ def test_the_floor_of_indexing_counts_every_weight_for_every_token_and_every_chu
     done = sum(rows * inner * outer for rows, inner, outer, _ in seen["products"])
     assert done == sum(lengths) * sum(weight.numel() for weight in weights)
     assert sum(rows for rows, _, _ in seen["attention"]) == len(lengths)
+    assert (3, 5) in [told[:2] for told in seen["attention"]], "texts of one length, in one batch"
     assert found["products"] == 1 and found["attention"] == layers * len(seen["attention"])
+    assert found["between"] == layers * sum(lengths)
     vectors = np.array(seen["built"][0][1].get_text_embedding_batch(["a", "b"]))
     assert vectors.shape == (2, len(embedder.get_text_embedding("a"))) and np.allclose(
         np.linalg.norm(vectors, axis=1), 1
     )
+
+
+def test_an_embedder_by_hand_gives_the_same_vectors_or_says_that_it_cannot(embedder):
+    import torch
+
+    by_hand, indexing = script("by_hand"), script("indexing")
+    assert indexing.by_hand([torch.nn.Linear(2, 2)], ["a"], 1.0, 2.0) is None, "a layer that is not known"
+    if not indexing.by_hand(embedder._model, ["a"], 1.0, 2.0):
+        pytest.skip("torch has no oneDNN on this processor")
+    texts = [" ".join(["tide"] * (1 + i % 40)) + f" {i}" for i in range(2 * by_hand.ROWS + 3)]
+    made = by_hand.ByHand(embedder._model).embed(texts)
+    assert np.allclose(made, embedder.get_text_embedding_batch(texts), atol=1e-4)
 
 
 def test_made_vectors_are_the_real_ones_first_and_their_neighbours_after():
