@@ -2,9 +2,10 @@
 
 Each is timed by itself, in the kit's own implementation (each product of an adapter apart, though in 16 bits it shares
 that of its weights), the shortest of several times, on weights and keys that lie in the processor's cache where they
-fit. Norms and activations are compiled where that is possible, each by itself. A real step also rotates, adds and reads
-its weights from memory. It is a measurement, not a proof: the first layer's way back to its input, less than 1 % of the
-products, is counted although only compiled layers make it, and a faster library's floor is lower.
+fit. Norms and activations are torch's own instead, plain or compiled, each by itself; a real step is compiled with the
+sums around them. It also rotates, adds and reads its weights from memory. It is a measurement, not a proof: the first
+layer's way back to its input, less than 1 % of the products, is counted although only compiled layers make it, and a
+faster library's floor is lower.
 """
 
 from __future__ import annotations

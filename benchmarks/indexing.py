@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from by_hand import ByHand
+from by_hand import ByHand, can_be_laid_out
 from floor import products, shortest
 from measuring import DATASET, finish, matrix_peak, options, ratio, repeats_of, take_turns, timed
 from transformers import PreTrainedModel
@@ -122,11 +122,10 @@ def between(config: Any, tokens: int, dtype: torch.dtype) -> float:
 
 def by_hand(encoder: Any, texts: Sequence[str], rest: float, stock: float) -> dict[str, float] | None:
     """How long embedding takes by hand, and how near its vectors are; None for other layers, or without oneDNN."""
-    try:
-        embedder = ByHand(encoder)
-        embedding = shortest(lambda: embedder.embed(texts), times=3)
-    except (AttributeError, RuntimeError, ValueError):
+    if not can_be_laid_out(encoder):
         return None
+    embedder = ByHand(encoder)
+    embedding = shortest(lambda: embedder.embed(texts), times=3)
     wanted = encoder.encode(list(texts), convert_to_tensor=True, show_progress_bar=False).float()
     cosine = float(torch.cosine_similarity(embedder.embed(texts), wanted).min())
     return {"embedding_s": embedding, "lowest_cosine": cosine, "at_most": stock / (embedding + rest)}

@@ -56,7 +56,11 @@ def synchronise(device: str) -> None:
 
 @cache
 def leave_libraries_alone() -> None:
-    """Takes what is loaded by the first call out of later searches for garbage: each took a third of a second."""
+    """Takes what is loaded by the first call out of later searches for garbage.
+
+    Each took a third of a second, and the one at the end of the process a whole one. It is called before there is a
+    model, so that one that is no longer wanted can be found.
+    """
     import gc
 
     gc.freeze()

@@ -25,6 +25,7 @@ from . import lean_decoding
 
 FEW = 48  # rows; packed weights were measured twice as fast for 1 row, as fast for 32, and half as fast for 1,000
 LARGEST = torch.finfo(torch.float16).max
+PACKERS = 4  # threads at most: torch packs a weight with one, and two on two cores take half as long as one
 MOST = 500_000_000  # parameters; the packed copy of a larger model would take more than a gigabyte
 
 Forward = Callable[..., Any]
@@ -180,9 +181,8 @@ def _product(fm: Model, name: str, groups: Groups, packed: bool) -> Forward:
     layers = groups[name]
 
     def product(rows: torch.Tensor) -> torch.Tensor:
-        if not _fits(fm, name, layers):
-            _keep(fm, groups, packed)
-        weight = fm.exact[name][1]
+        kept = fm.exact.get(name)
+        weight = kept[1] if kept and kept[0] == _state(layers) else _keep(fm, groups, packed)[name]
         if isinstance(weight, torch.Tensor):
             return nn.functional.linear(rows, weight, _bias(layers))
         return torch.ops.quantized.linear_dynamic_fp16(rows, weight)
@@ -190,22 +190,16 @@ def _product(fm: Model, name: str, groups: Groups, packed: bool) -> Forward:
     return product
 
 
-def _fits(fm: Model, name: str, layers: Sequence[nn.Linear]) -> bool:
-    """Whether what is kept was made of the weights that the layers have now."""
-    return name in fm.exact and fm.exact[name][0] == _state(layers)
-
-
-def _keep(fm: Model, groups: Groups, packed: bool) -> None:
-    """Keeps each group's weights as one, packed (biases included) or in float32, until one of them is written again.
-
-    torch packs a weight with one thread; a thread for each core takes half as long on two cores.
-    """
-    missing = {name: layers for name, layers in groups.items() if not _fits(fm, name, layers)}
-    largest_first = sorted(missing, key=lambda name: -sum(layer.weight.numel() for layer in missing[name]))
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        made = pool.map(lambda name: _exact(missing[name], packed), largest_first)
-        for name, weight in zip(largest_first, made, strict=True):
-            fm.exact[name] = _state(missing[name]), weight
+def _keep(fm: Model, groups: Groups, packed: bool) -> dict[str, Any]:
+    """Each group's weights as one, packed (biases included) or in float32; kept until one of them is written again."""
+    now = {name: _state(layers) for name, layers in groups.items()}  # before they are read
+    kept = {name: weight for name, (state, weight) in list(fm.exact.items()) if state == now.get(name)}
+    missing = sorted(groups.keys() - kept.keys(), key=lambda name: -sum(each.weight.numel() for each in groups[name]))
+    with ThreadPoolExecutor(min(PACKERS, torch.get_num_threads())) as pool:
+        for name, weight in zip(missing, pool.map(lambda name: _exact(groups[name], packed), missing), strict=True):
+            fm.exact[name] = now[name], weight
+            kept[name] = weight
+    return kept
 
 
 def _state(layers: Sequence[nn.Linear]) -> State:

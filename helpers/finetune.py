@@ -75,7 +75,8 @@ def train(
     Raises:
         DataError: There is nothing to learn from.
         KitError: The loss became NaN, the disk is full, `out` or `start` holds something else, or there is no second
-            process to share with. Nothing is lost.
+            process to share with. What was done is kept, but for the steps after the last checkpoint where the disk
+            has no room for another one.
     """
     import torch
 
@@ -105,18 +106,18 @@ def train(
     threads = torch.get_num_threads()
     try:
         trainer = _trained(fm, rows, held, watched, settings, work, start, listener, decisions, fsdp)
-        whole = not hasattr(trainer.model.model, "get_base_model")
-        before = read_tuned(start) if start else None
-        made = Tuned(
-            out, _effort(trainer, material), listener.history, asdict(settings), report, whole=whole, identity=identity,
-            base_hash=before.hash if before and before.whole and not whole else fm.hash,
-            data_hash=_data_hash(rows), decisions=decisions, first=trainer.first,
-        )  # fmt: skip
         try:
+            whole = not hasattr(trainer.model.model, "get_base_model")
+            before = read_tuned(start) if start else None
+            made = Tuned(
+                out, _effort(trainer, material), listener.history, asdict(settings), report, whole=whole,
+                identity=identity, base_hash=before.hash if before and before.whole and not whole else fm.hash,
+                data_hash=_data_hash(rows), decisions=decisions, first=trainer.first,
+            )  # fmt: skip
             _keep(made, fm, trainer.model.model)
-        except BaseException:  # the disk is full, say, or Ctrl-C: after the last step there was no checkpoint
-            if trainer.args.world_size == 1:
-                trainer.save()
+        except BaseException as error:  # Ctrl-C, say: after the last step there was no checkpoint
+            if trainer.args.world_size == 1 and not (out / RECORD).is_file():
+                _save_the_last_steps(trainer, error)
             raise
         del trainer
     finally:  # the process goes on: it answers with as many threads as before
@@ -156,6 +157,14 @@ def _keep(made: Tuned, fm: FoundationModel, model: nn.Module) -> None:
     if is_first_process():
         write_tuned(made.folder, fm, model, made, state)
     wait_for_processes()
+
+
+def _save_the_last_steps(trainer: KitTrainer, error: BaseException) -> None:
+    """Writes a checkpoint after the last step; where that fails too, the error that led here says so and goes on."""
+    try:
+        trainer.save()
+    except KitError as failure:
+        error.add_note(str(failure))
 
 
 def _tell_too_long(what: str, ids: Sequence[str], limit: int) -> None:

@@ -38,7 +38,8 @@ class TrainSettings:
     of those of the pairs. With `embeddings` False, training all weights leaves the token embeddings as they are: less
     memory, and less is forgotten. With `sentences`, the sentences of all domain texts are shuffled anew for each pass,
     so that a fact cannot be learned by heart from what stands around it (Allen-Zhu & Li 2023, 2309.14316, find that
-    permuted sentences help). A checkpoint is written every `checkpoint_steps` steps. `compile` None compiles where a
+    permuted sentences help). A checkpoint is written every `checkpoint_steps` steps, but
+    not after the last one, when the weights themselves are. `compile` None compiles where a
     C++ compiler is there and the run is long.
     """
 

@@ -226,7 +226,7 @@ def load_model(
 
     from . import unpadded
 
-    leave_libraries_alone()  # before there is a model, so that one that is no longer wanted can be found
+    leave_libraries_alone()
     folder = _find(str(name))
     device = choose_device(device)
     dtype = dtype or choose_dtype(device)[0]
@@ -261,6 +261,7 @@ def load_embedder(device: str | None = None, dtype: str | None = None) -> Huggin
     """The default embedding model as LlamaIndex takes it: `embed_model=load_embedder()`."""
     from .embedding import UnpaddedEmbedding
 
+    leave_libraries_alone()
     folder = _find(EMBEDDING_MODEL)
     device = choose_device(device)
     with progress_bars(False):

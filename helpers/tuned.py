@@ -81,8 +81,8 @@ def write_tuned(out: Path, fm: FoundationModel, model: nn.Module, made: Tuned, s
     except Exception as error:  # safetensors has an error of its own for a full disk
         shutil.rmtree(beside, ignore_errors=True)
         raise KitError(
-            f"could not write the tuned weights into {out} ({error}). Free some space and call it again: the training "
-            f"is kept in {out / 'checkpoints'} and only the writing is done anew."
+            f"could not write the tuned weights into {out} ({error}). Free some space and call it again: it goes on "
+            f"from the last checkpoint in {out / 'checkpoints'}."
         ) from error
     (out / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
     made.hash = weights_hash(out)

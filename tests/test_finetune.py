@@ -20,7 +20,7 @@ import transformers
 from conftest import ROOT, disk_with_room_for, make_tiny
 from peft.tuners.lora import Linear as LoraLinear
 
-from helpers import finetune, lean_layers, lean_norm, objective, trainable, trainer
+from helpers import checkpoints, finetune, lean_layers, lean_norm, objective, trainable, trainer
 from helpers.assistant import Assistant
 from helpers.finetune import Lora, Material, TrainingStopped, TrainSettings, merge, prepare, read_tuned, train
 from helpers.lean_lora import LeanLinear
@@ -382,6 +382,25 @@ def test_a_full_disk_loses_nothing(tiny, tmp_path):
         train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run")
     resumed = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run")
     assert resumed.hash == train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "whole").hash
+
+
+@pytest.mark.parametrize("failure", [KitError("no room"), KeyboardInterrupt()])
+def test_weights_that_could_not_be_written_are_not_trained_for_again(failure, tiny, tmp_path, monkeypatch):
+    places, steps, write = [], [], checkpoints.write
+    monkeypatch.setattr(checkpoints, "write", lambda folder, *told: places.append(told[0]) or write(folder, *told))
+    whole = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "whole")
+    last = whole.history[-1].steps
+    assert places and last not in places, "after the last step the weights themselves are written"
+
+    def fails(*_):
+        raise failure
+
+    with monkeypatch.context() as broken, pytest.raises(type(failure)):
+        broken.setattr(finetune, "write_tuned", fails)
+        train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run")
+    assert places[-1] == last
+    again = train(tiny, PAIRS_ONLY, SETTINGS, tmp_path / "run", listener=Listener(lambda m: steps.append(m.step)))
+    assert again.hash == whole.hash and steps == [] and not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_a_loss_that_is_no_number_stops_with_a_remedy(tiny, tmp_path):

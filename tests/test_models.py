@@ -388,3 +388,16 @@ def _with_states():
     from transformers import Lfm2Config
 
     return Lfm2Config(num_hidden_layers=2, layer_types=["conv", "full_attention"])
+
+
+def test_a_model_that_is_no_longer_wanted_is_freed(tmp_path):
+    import gc
+    import weakref
+
+    folder = make_tiny("Llama", tmp_path / "tiny")
+    kept = [models.load_model(folder, "cpu", "float32"), models.load_embedder("cpu", "float32")]
+    assert generation.generate(kept[0], ["Hi"], 2, 1) and gc.get_freeze_count() > 0
+    watched = [weakref.ref(kept[0].model), weakref.ref(kept[1]._model)]
+    kept.clear()
+    gc.collect()
+    assert [each() for each in watched] == [None, None]

@@ -273,3 +273,9 @@ def test_importing_the_kit_loads_none_of_the_heavy_libraries():
     heavy = "{'torch', 'transformers', 'peft', 'llama_index', 'chromadb', 'matplotlib', 'pandas', 'scipy'}"
     run = run_python("-c", f"import helpers, sys; print(sorted({heavy} & set(sys.modules)))")
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(("before", "after"), [("", 100), ("gc.set_threshold(700, 10, 3000); ", 3000)])
+def test_importing_the_kit_makes_searches_of_everything_for_garbage_rare(before, after):
+    run = run_python("-c", f"import gc; {before}import helpers; print(gc.get_threshold()[2])")
+    assert run.stdout.strip() == str(after), run.stdout + run.stderr
