@@ -64,7 +64,7 @@ $(VENV)/etc/jupyter/jupyter_server_config.json: $(VENV)/.packages
 $(MODELS): $(VENV)/.packages
 	@rm -f $@
 	$(RUN) -m helpers fetch
-	@$(RUN) -c 'from helpers.devices import kit_home; print(kit_home())' >$@.part && mv $@.part $@
+	@$(RUN) -c 'from helpers.models import kit_home; print(kit_home())' >$@.part && mv $@.part $@
 
 lab: setup
 	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 \
@@ -87,7 +87,7 @@ $(VENV)/.bench: $(VENV)/.packages
 peers: $(VENV)/.bench
 
 bench: setup peers
-	$(RUN) benchmarks/latest.py $(BENCH_ARGS)
+	$(RUN) -m tools.benchmarks.latest $(BENCH_ARGS)
 
 slides: setup
 	$(RUN) -m helpers slides

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from . import verbs
-from .records import KitError
+from .data import KitError, own_folder
 from .verbs import ProfileName
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -20,7 +20,7 @@ def doctor() -> None:
     """Looks at this machine and says what is missing and how to mend it; exit status 1 when something is."""
     from rich.console import Console
 
-    from . import doctor as checks
+    from .models import doctor as checks
 
     found = checks.check()
     Console().print(checks.report(found))
@@ -33,8 +33,8 @@ def fetch(
     source: Annotated[Path | None, typer.Option(help="Take default models from this folder, as in a pack.")] = None,
 ) -> None:
     """Fetches and verifies the default models, or downloads models from the Hub into its cache."""
-    from .fetch import MODELS, fetch_from_hub
-    from .fetch import fetch as fetch_default
+    from .models import MODELS, fetch_from_hub
+    from .models import fetch as fetch_default
 
     for name in models or MODELS:
         print(fetch_default(name, source=source) if name in MODELS else fetch_from_hub(name))
@@ -48,7 +48,7 @@ def world(
     restatements: Annotated[int, typer.Option(help="How often the corpus states each fact.")] = 7,
 ) -> None:
     """Makes the invented domain: documents, corpus, labelled pairs and questions, from one table of facts."""
-    from .tidewater import generate
+    from tools.world import generate
 
     generate(out, seed=seed, assets=assets, restatements=restatements)
     print(out)
@@ -65,7 +65,7 @@ def move_index(
     named: Annotated[str | None, typer.Option(help="Its name on the server; a study looks for its index's.")] = None,
 ) -> None:
     """Copies an embedded index to a Chroma server, embedding nothing anew; the same call goes on after a break."""
-    from .moving import move_index as move
+    from tools.moving import move_index as move
 
     made = move(source, target, collection, named=named)
     print(f"{made.chunks} chunks in {target}: {made.copied} copied, {made.present} were there already")
@@ -76,8 +76,8 @@ def scale(
     out: Annotated[Path | None, typer.Option(help="The file to write; none: print the page.")] = None,
 ) -> None:
     """The paper plan for many documents and a large model, from what is recorded: docs/scale.md."""
-    from .results import write_text
-    from .scaleplan import page
+    from .analysis import page
+    from .data import write_text
 
     print(page() if out is None else write_text(out, page()))
 
@@ -91,11 +91,11 @@ def run(
     publish: Annotated[bool, typer.Option(help="Take the outputs over into notebooks/, to be committed.")] = False,
 ) -> None:
     """Executes notebooks without a browser, then prints the comparison and where its files lie."""
-    from . import results
-    from .pages import bring_up_to_date
-    from .publish import publish as publish_outputs
-    from .run import run_notebooks, summary
-    from .times import record_times
+    from tools.notebooks import run_notebooks, summary
+    from tools.pages import bring_up_to_date
+    from tools.publish import publish as publish_outputs
+
+    from .lessons import record_times
 
     runs = run_notebooks(profile, out, notebooks)
     print(summary(runs))
@@ -106,7 +106,7 @@ def run(
     if record:
         print(f"times: {record_times(profile, runs)}")
         bring_up_to_date()  # the pages that tell these times
-    folder = results.own_folder() / profile
+    folder = own_folder() / profile
     if any(folder.glob("*.seed*.json")):
         print(f"\n{verbs.results_in_words(folder)}\nexecuted notebooks: {runs[0].executed.parent}")
 
@@ -117,7 +117,7 @@ def pack(
     compression: Annotated[int, typer.Option(min=0, max=9, help="Of packages; 0 is quickest, 9 smallest.")] = 1,
 ) -> None:
     """Packs everything into one file that sets the kit up on machines of this platform without a network."""
-    from .pack import pack as write_pack
+    from tools.pack import pack as write_pack
 
     print(write_pack(out, compression=compression))
 
@@ -125,7 +125,7 @@ def pack(
 @app.command()
 def slides() -> None:
     """Makes the slides of a workshop from the notebooks in slides/; needs a network the first time, for reveal.js."""
-    from .slides import make
+    from tools.slides import make
 
     for path in make():
         print(path)
@@ -138,7 +138,7 @@ def pages(
     ] = False,
 ) -> None:
     """Brings the generated parts of README, docs and notebooks up to date: times, plans, ways, badges."""
-    from .pages import bring_up_to_date, outdated
+    from tools.pages import bring_up_to_date, outdated
 
     for path in outdated() if check else bring_up_to_date():
         print(f"{path}: {'out of date' if check else 'brought up to date'}")

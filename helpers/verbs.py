@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .records import KitError
+from .data import KitError, own_folder
 
 app = typer.Typer()
 
@@ -36,8 +36,8 @@ def ask(
 ) -> None:
     """Answers questions that anyone wrote; a tuned arm takes the weights that `train` made for the same profile."""
     from .data import load_prompts
+    from .experiment import Study
     from .models import FOUNDATION_MODEL
-    from .study import Study
 
     asked = load_prompts(questions)
     study = Study(data, profile, seed, out, model or FOUNDATION_MODEL, progress=not as_json, vector_store=vector_store)
@@ -70,11 +70,8 @@ def train(
     fsdp: Annotated[bool, typer.Option("--fsdp", help="Under torchrun: share the weights between processes.")] = False,
 ) -> None:
     """Makes an arm's weights, or goes on where an earlier call was interrupted; runs under torchrun too."""
-    from .arms import get_arms, left_out
-    from .devices import is_first_process
-    from .grid import read_setting
-    from .models import FOUNDATION_MODEL
-    from .study import Study
+    from .experiment import Study, get_arms, left_out, read_setting
+    from .models import FOUNDATION_MODEL, is_first_process
 
     frame = Study(data, profile, seed, out, model or FOUNDATION_MODEL)
     for name, values in map(read_setting, settings or ()):
@@ -116,10 +113,9 @@ def study(
     Several seeds and settings make a grid of jobs, and `--shard` takes a share of it: see docs/scale.md. With
     --documents the study is of your own documents; questions and labelled pairs are read from files of yours.
     """
-    from . import compare as comparison
-    from . import data as datasets
-    from . import grid, results
-    from .arms import get_arms, left_out
+    from .analysis import comparison
+    from .data import dataset as datasets
+    from .experiment import get_arms, grid, left_out
     from .models import FOUNDATION_MODEL
 
     model = model or FOUNDATION_MODEL
@@ -129,7 +125,7 @@ def study(
             raise KitError("--data is a data folder of the kit, --documents a folder of your own: give one of them")
         if len(seeds) > 1 or settings or shard != "1/1" or show_plan:
             raise KitError("--documents takes one --seed and no --set, --shard or --plan: study the folder it makes")
-        from .own_study import run_own_study
+        from .lessons import run_own_study
 
         chosen = dict(pair.partition("=")[::2] for pair in columns.split(",") if pair.strip())
         names = None if arms is None else _names(arms)
@@ -146,7 +142,7 @@ def study(
     if show_plan:
         print(json.dumps(grid.plan(wanted, count)))
         return
-    folder, mine = out or results.own_folder(), grid.share(wanted, number, count)
+    folder, mine = out or own_folder(), grid.share(wanted, number, count)
     made = grid.run(mine, data, profile, folder, model, timing=count == 1, vector_store=vector_store)
     for name, found in made.items():
         print(f"{name}\n" if name else "", end="")
@@ -176,9 +172,8 @@ def compare(
     figure: Annotated[Path | None, typer.Option(help="Write the main figure to a PNG or SVG file.")] = None,
 ) -> None:
     """Compares the results of a folder: accuracy with 95 % intervals, latency, effort."""
-    from . import compare as comparison
-    from .comparable import read_comparable
-    from .latency import in_turns
+    from .analysis import comparison, read_comparable
+    from .experiment import in_turns
 
     results = in_turns(read_comparable(folder), folder)
     compared = comparison.table(results)
@@ -187,7 +182,7 @@ def compare(
     if expectations or strict:
         _judge(folder, results, strict)
     elif markdown:
-        from .report import markdown as tables
+        from .plots import markdown as tables
 
         print(tables(results))
     elif as_json:
@@ -199,7 +194,7 @@ def compare(
 def _write(folder: Path, compared: dict, report: Path | None, figure: Path | None) -> None:
     """Writes the report and the main figure; where they lie goes to stderr, which leaves stdout to the tables."""
     if report is not None:
-        from .report import write_report
+        from .plots import write_report
 
         print(write_report(folder, report), file=sys.stderr)
     if figure is not None:
@@ -215,8 +210,8 @@ def _write(folder: Path, compared: dict, report: Path | None, figure: Path | Non
 
 
 def _judge(folder: Path, results: list, strict: bool) -> None:
-    from .curves import read_curves
-    from .expectations import as_text, judge
+    from .analysis import as_text, judge
+    from .experiment import read_curves
 
     verdicts = judge(results, read_curves(folder))
     print(as_text(verdicts))
@@ -225,8 +220,8 @@ def _judge(folder: Path, results: list, strict: bool) -> None:
 
 def results_in_words(folder: Path) -> str:
     """The comparison of a folder, how many expectations held, and where report and results lie; writes the report."""
-    from . import compare as comparison
-    from .report import write_report
+    from .analysis import comparison
+    from .plots import write_report
 
     table = comparison.as_text(comparison.compare(folder))
     report = write_report(folder, folder / "comparison.html")
@@ -235,8 +230,7 @@ def results_in_words(folder: Path) -> str:
 
 def judged(folder: Path) -> str:
     """The expectations of a folder in one line."""
-    from .comparable import read_comparable
-    from .curves import read_curves
-    from .expectations import as_text, judge
+    from .analysis import as_text, judge, read_comparable
+    from .experiment import read_curves
 
     return as_text(judge(read_comparable(folder), read_curves(folder))).splitlines()[-1]

@@ -43,7 +43,7 @@ def _leave_to_stay() -> None:
 @pytest.fixture(scope="session")
 def fm():
     """The default foundation model in float32, where batched and single answers are equal."""
-    from helpers.models import load_model
+    from helpers.models.foundation_model import load_model
 
     made = load_model(device="cpu", dtype="float32")
     _leave_to_stay()
@@ -55,7 +55,7 @@ def embedder():
     """The default embedding model in float32; a text that several tests embed is embedded once."""
     from llama_index.core.storage.kvstore import SimpleKVStore
 
-    from helpers.models import load_embedder
+    from helpers.models.foundation_model import load_embedder
 
     made = load_embedder(device="cpu", dtype="float32")
     made.embeddings_cache = SimpleKVStore()
@@ -70,7 +70,7 @@ def make_tiny(architecture: str, folder: Path, seed: int = 0, **settings: Any) -
     import torch
     import transformers
 
-    from helpers.fetch import FOUNDATION_MODEL, model_folder
+    from helpers.models.download import FOUNDATION_MODEL, model_folder
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder(FOUNDATION_MODEL))
     sizes = {
@@ -102,7 +102,7 @@ def tiny_folder(request, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_folder):
     """The tiny random model of `tiny_folder` in memory, in float32."""
-    from helpers.models import load_model
+    from helpers.models.foundation_model import load_model
 
     made = load_model(tiny_folder, device="cpu", dtype="float32")
     _leave_to_stay()
@@ -112,7 +112,7 @@ def tiny(tiny_folder):
 @pytest.fixture(scope="session")
 def small_world(tmp_path_factory) -> Path:
     """The data folder of a world of twelve assets."""
-    from helpers.tidewater import generate
+    from tools.world import generate
 
     folder = tmp_path_factory.mktemp("world") / "small"
     generate(folder, seed=3, assets=12)

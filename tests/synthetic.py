@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.arms import ARMS
-from helpers.data import open_dataset
-from helpers.evaluate import sample
-from helpers.profiles import get_profile
-from helpers.records import QUESTION_SETS, Answer, Effort, Passage, Question, Result, Score
+from helpers.data.dataset import open_dataset, sample
+from helpers.data.profiles import get_profile
+from helpers.data.records import QUESTION_SETS, Answer, Effort, Passage, Question, Result, Score
+from helpers.experiment.arms import ARMS
 
 ROOT = Path(__file__).resolve().parent.parent
 TOGETHER = 0.15
@@ -136,7 +135,7 @@ def _metrics(arm: str, question_set: str, profile: str, generator: np.random.Gen
 if __name__ == "__main__":
     import sys
 
-    from helpers.results import write_result
+    from helpers.experiment.results import write_result
 
     for each in make_results(profile=sys.argv[2] if len(sys.argv) > 2 else "workshop"):
         write_result(Path(sys.argv[1]), each)

@@ -9,10 +9,11 @@ import torch
 from conftest import make_tiny
 from safetensors.torch import load_file, save_file
 
-from helpers import adapters
-from helpers.finetune import Lora, Material, TrainSettings, train
-from helpers.models import load_model
-from helpers.records import Example, KitError
+from helpers.data.records import Example, KitError
+from helpers.models import adapters
+from helpers.models.foundation_model import load_model
+from helpers.tuning.training import train
+from helpers.tuning.training_data import Lora, Material, TrainSettings
 
 PAIRS = [Example(f"p{i}", "answers", f"Which is number {i}?", f"{i}") for i in range(4)]
 

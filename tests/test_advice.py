@@ -9,10 +9,10 @@ import pytest
 import yaml
 from synthetic import make_results
 
-from helpers import rules
-from helpers.advice import Advice, advise, as_markdown, load_rules, questionnaire
-from helpers.compare import table
-from helpers.records import DataError, KitError
+from helpers.analysis import rules
+from helpers.analysis.advice import Advice, advise, as_markdown, load_rules, questionnaire
+from helpers.analysis.comparison import table
+from helpers.data.records import DataError, KitError
 
 PLAIN = {"documents": "yes", "changes": "monthly", "labels": "none", "form": "no", "latency": "relaxed",
          "compute": "some", "sources": "no", "privacy": "may"}  # fmt: skip

@@ -11,12 +11,14 @@ import torch
 from llama_index.core.query_engine import RetrieverQueryEngine
 from transformers import AutoModelForCausalLM
 
-from helpers import prompts
-from helpers.assistant import SHORT_ANSWER, Assistant
-from helpers.llm import KitLLM, qa_template
-from helpers.models import load_model
-from helpers.rag import RagSettings, build_index, open_store
-from helpers.records import DataError, Document, Example, KitError, Question
+from helpers.data.records import DataError, Document, Example, KitError, Question
+from helpers.experiment.assistant import SHORT_ANSWER, Assistant
+from helpers.models import prompts
+from helpers.models.foundation_model import load_model
+from helpers.rag.chunking import RagSettings
+from helpers.rag.index import build_index
+from helpers.rag.llm import KitLLM, qa_template
+from helpers.rag.store import open_store
 
 DOCUMENTS = [
     Document("one", "Brackwell", "Brackwell stands in the sound. Its supervisor is Maren Holloway."),

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 import pytest
 from conftest import make_tiny
 
-from helpers import adapters, batches, generation
-from helpers.finetune import Lora, Material, TrainSettings, train
-from helpers.models import load_model
-from helpers.records import Example, KitError
+from helpers.data.records import Example, KitError
+from helpers.models import adapters, batches, generation
+from helpers.models.foundation_model import load_model
+from helpers.tuning.training import train
+from helpers.tuning.training_data import Lora, Material, TrainSettings
 
 QUESTIONS = ("What is the capital of France?", "Name three colours.", "Hi", "Is water wet? Say why you think so.")
 CHOICES = (["Paris", "a place in Norway"], ["red", "no colour at all"], ["Hello", "Good bye"], ["yes", "no"])

@@ -17,13 +17,14 @@ import pytest
 import torch
 from conftest import make_tiny
 
-from helpers import data, packing
-from helpers.assistant import Assistant
-from helpers.material import prepare
-from helpers.models import load_model
-from helpers.packing import IGNORED
-from helpers.readers import read_documents
-from helpers.records import KitError
+from helpers.data import dataset as data
+from helpers.data.documents import read_documents
+from helpers.data.records import KitError
+from helpers.experiment.assistant import Assistant
+from helpers.models.foundation_model import load_model
+from helpers.tuning import packing
+from helpers.tuning.packing import IGNORED
+from helpers.tuning.training_data import prepare
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "benchmarks"
@@ -97,8 +98,8 @@ def test_the_peers_read_what_the_kit_packs(tiny, kind):
 
 
 def _encoded(fm, material):
-    from helpers.prompts import ask
-    from helpers.records import Question
+    from helpers.data.records import Question
+    from helpers.models.prompts import ask
 
     return [packing.encode_pair(fm, e.id, ask(Question(e.id, e.task, e.prompt)), e.response) for e in material.pairs]
 

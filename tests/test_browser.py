@@ -77,7 +77,7 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with a small world, a tiny model, the notebooks, and a scratch notebook with every widget."""
-    from helpers.tidewater import generate
+    from tools.world import generate
 
     folder = tmp_path_factory.mktemp("browser")
     generate(folder / "world", seed=3, assets=12)
@@ -389,7 +389,7 @@ def test_checks_end_in_one_of_three(scratch):
 
 
 def test_the_quiz_can_be_taken_with_the_keyboard(scratch):
-    from helpers import exercises
+    from helpers.lessons import exercises
 
     area = output(scratch, "quiz")
     question = exercises.load("02").quiz.questions[0]

@@ -15,9 +15,10 @@ from conftest import ROOT, make_tiny, run_python, run_pythons
 from synthetic import make_results
 from test_compare import run as make_run
 
-from helpers import compare, results
-from helpers.rag import RagSettings
-from helpers.tuned import read_tuned
+from helpers.analysis import comparison as compare
+from helpers.experiment import results
+from helpers.rag.chunking import RagSettings
+from helpers.tuning.fine_tuned import read_tuned
 
 VERBS = (
     "doctor",

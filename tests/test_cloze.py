@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from conftest import write
 
-from helpers.cloze import ABOUT, PART, cloze_questions
-from helpers.data import open_dataset
-from helpers.metrics import contains
-from helpers.own_data import prepare
-from helpers.readers import read_documents
-from helpers.records import DataError, Document
+from helpers.data.cloze import ABOUT, PART, cloze_questions
+from helpers.data.dataset import open_dataset
+from helpers.data.documents import read_documents
+from helpers.data.own_data import prepare
+from helpers.data.records import DataError, Document
+from helpers.data.text import contains
 
 
 def test_cloze_questions_have_their_answer_in_the_document(tmp_path, folder):

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from synthetic import make_results
 
-from helpers import compare, results
-from helpers.comparable import check_comparable, read_comparable
-from helpers.records import DataError
+from helpers.analysis import comparison as compare
+from helpers.analysis.comparable import check_comparable, read_comparable
+from helpers.data.records import DataError
+from helpers.experiment import results
 
 ARMS = (
     "base", "base:few_shot", "rag", "rag:3_passages", "customization", "domain_adaptation", "rag+customization",

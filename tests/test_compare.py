@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from helpers import compare, results
-from helpers.records import QUESTION_SETS, Answer, DataError, Effort, Question, Result, Score
+from helpers.analysis import comparison as compare
+from helpers.data.records import QUESTION_SETS, Answer, DataError, Effort, Question, Result, Score
+from helpers.experiment import results
 
 
 def scores(values, assets=None, question_set: str = "facts_heldout") -> list[Score]:

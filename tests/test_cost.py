@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from synthetic import EFFORTS, TUNED, make_results
 
-from helpers import cost, figures
-from helpers.cost import Cost, break_even, break_even_changes, costs, energy_kwh, load_prices, scaled
-from helpers.records import DataError, Effort, KitError
+from helpers.analysis import cost
+from helpers.analysis.cost import Cost, break_even, break_even_changes, costs, energy_kwh, load_prices, scaled
+from helpers.data.records import DataError, Effort, KitError
+from helpers.plots import figures
 
 
 @pytest.fixture(scope="module")

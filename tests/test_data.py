@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.data import (
+from helpers.data.dataset import (
     Dataset,
     data_hash,
     general_text,
@@ -17,7 +17,7 @@ from helpers.data import (
     load_questions,
     open_dataset,
 )
-from helpers.records import QUESTION_SETS, DataError, Example, Question
+from helpers.data.records import QUESTION_SETS, DataError, Example, Question
 
 GOOD = {"id": "a", "set": "own", "prompt": "Who?", "answers": ["Me", "I"]}
 

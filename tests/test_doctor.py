@@ -8,9 +8,9 @@ import socket
 import pytest
 from rich.console import Console
 
-from helpers import doctor
-from helpers.devices import kit_home
-from helpers.fetch import FOUNDATION_MODEL, MANIFEST, MODELS, model_folder
+from helpers.models import doctor
+from helpers.models.download import FOUNDATION_MODEL, MANIFEST, MODELS, model_folder
+from helpers.models.machine import kit_home
 
 
 def shown(checks) -> str:

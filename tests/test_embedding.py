@@ -9,8 +9,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
-from helpers import models, unpadded
-from helpers.embedding import CPU_ROWS, UnpaddedEmbedding, read_without_padding
+from helpers.fast import varlen as unpadded
+from helpers.fast.embedding import CPU_ROWS, UnpaddedEmbedding, read_without_padding
+from helpers.models import foundation_model as models
 
 TEXTS = [
     "Spring tides.",

@@ -7,13 +7,14 @@ import random
 import pytest
 from conftest import interrupted_at
 
-from helpers import generation, metrics
-from helpers.assistant import Assistant
-from helpers.data import open_dataset
-from helpers.evaluate import Evaluation, evaluate, sample, summarise, text_losses, text_perplexity, time_alone
-from helpers.generation import perplexity
-from helpers.profiles import WARM_UP
-from helpers.records import Answer, Question, Score
+from helpers.data.dataset import open_dataset, sample
+from helpers.data.profiles import WARM_UP
+from helpers.data.records import Answer, Question, Score
+from helpers.experiment import metrics
+from helpers.experiment.assistant import Assistant
+from helpers.experiment.evaluation import Evaluation, evaluate, summarise, text_losses, text_perplexity, time_alone
+from helpers.models import generation
+from helpers.models.generation import perplexity
 
 
 def questions(count: int, prefix: str = "q") -> list[Question]:

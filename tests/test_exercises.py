@@ -9,9 +9,10 @@ import nbformat
 import numpy as np
 import pytest
 
-from helpers import checks, exercises, metrics, progress
-from helpers.records import KitError
-from helpers.run import NOTEBOOKS
+from helpers.data.records import KitError
+from helpers.experiment import metrics
+from helpers.lessons import checks, exercises, progress
+from tools.notebooks import NOTEBOOKS
 
 LESSONS = ("00", "01", "02", "03", "04", "05", "06", "07")
 QUIZ_ALONE = ("00", "07")  # the first and the last notebook have a quiz and no exercises

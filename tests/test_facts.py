@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from test_data import error, written
 
-from helpers.facts import Fact, load_facts
+from helpers.data.facts import Fact, load_facts
 
 
 def test_facts_are_read_and_checked(tmp_path):

@@ -7,11 +7,14 @@ import torch
 from conftest import make_tiny
 from transformers import DynamicCache
 
-from helpers import few_rows, generation, lean_decoding
-from helpers.batches import Beginning
-from helpers.finetune import Material, TrainSettings, train
-from helpers.models import load_model
-from helpers.records import Example
+from helpers.data.records import Example
+from helpers.fast import decoding as lean_decoding
+from helpers.fast import packed_weights as few_rows
+from helpers.models import generation
+from helpers.models.batches import Beginning
+from helpers.models.foundation_model import load_model
+from helpers.tuning.training import train
+from helpers.tuning.training_data import Material, TrainSettings
 
 PROMPTS = ["Which channel is used at the north weir?", "Who leads the crew?"]
 

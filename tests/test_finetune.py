@@ -20,13 +20,21 @@ import transformers
 from conftest import ROOT, disk_with_room_for, make_tiny
 from peft.tuners.lora import Linear as LoraLinear
 
-from helpers import checkpoints, finetune, lean_layers, lean_norm, objective, trainable, trainer
-from helpers.assistant import Assistant
-from helpers.finetune import Lora, Material, TrainingStopped, TrainSettings, merge, prepare, read_tuned, train
-from helpers.lean_lora import LeanLinear
-from helpers.models import load_model
-from helpers.records import DataError, Example, KitError, Question
-from helpers.trainer import Listener
+from helpers.data.own_data import prepare
+from helpers.data.records import DataError, Example, KitError, Question
+from helpers.experiment.assistant import Assistant
+from helpers.fast import layers as lean_layers
+from helpers.fast import norm as lean_norm
+from helpers.fast.lora import LeanLinear
+from helpers.models.foundation_model import load_model
+from helpers.tuning import checkpoints, trainer
+from helpers.tuning import loss as objective
+from helpers.tuning import prepare_model as trainable
+from helpers.tuning import training as finetune
+from helpers.tuning.fine_tuned import read_tuned
+from helpers.tuning.trainer import Listener
+from helpers.tuning.training import TrainingStopped, merge, train
+from helpers.tuning.training_data import Lora, Material, TrainSettings
 
 COLOURS = ("red", "blue", "green", "grey", "white", "black")
 PAIRS = tuple(Example(f"p{i}", "answers", f"What is the colour of machine {i}?", COLOURS[i % 6]) for i in range(12))

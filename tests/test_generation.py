@@ -8,12 +8,12 @@ import math
 import pytest
 import torch
 
-from helpers import generation
-from helpers.generation import Sampling
-from helpers.metrics import contains
-from helpers.models import load_model
-from helpers.prompts import expand
-from helpers.records import DataError, Passage, Question
+from helpers.data.records import DataError, Passage, Question
+from helpers.data.text import contains
+from helpers.models import generation
+from helpers.models.foundation_model import load_model
+from helpers.models.generation import Sampling
+from helpers.models.prompts import expand
 
 PROMPTS = (
     "What is the capital of France?",

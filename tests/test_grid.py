@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from conftest import ROOT, make_tiny, run_python
 
-from helpers import grid, profiles, results
-from helpers.compare import table
-from helpers.records import KitError, Result
+from helpers.analysis.comparison import table
+from helpers.data import profiles
+from helpers.data.records import KitError, Result
+from helpers.experiment import grid, results
 
 ARMS = ("base", "rag", "customization")
 SETTINGS = [("k", [1, 2])]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-from helpers.handwork import BUILT_IN, count_steps
-from helpers.records import KitError
+from helpers.data.records import KitError
+from helpers.lessons.handwork import BUILT_IN, count_steps
 
 
 def write(path, *cells: tuple[str, str]) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from test_compare import scores, wilson
 
-from helpers import intervals
-from helpers.records import DataError
+from helpers.analysis import intervals
+from helpers.data.records import DataError
 
 CLUSTERS = {"facts_heldout": (10, 8), "two_hop": (24, 2), "general": (100, 1)}  # assets and questions an asset
 

@@ -8,21 +8,14 @@ import pytest
 from conftest import make_tiny
 from synthetic import make_results
 
-from helpers import latency
-from helpers.assistant import Assistant
-from helpers.finetune import Material, TrainSettings, train
-from helpers.intervals import spread
-from helpers.latency import (
-    IN_A_ROW,
-    Timing,
-    read_timings,
-    slower,
-    summary,
-    time_arms,
-    write_timings,
-)
-from helpers.models import load_model
-from helpers.records import DataError, Example, Passage, Question
+from helpers.analysis.intervals import spread
+from helpers.data.records import DataError, Example, Passage, Question
+from helpers.experiment import latency
+from helpers.experiment.assistant import Assistant
+from helpers.experiment.latency import IN_A_ROW, Timing, read_timings, slower, summary, time_arms, write_timings
+from helpers.models.foundation_model import load_model
+from helpers.tuning.training import train
+from helpers.tuning.training_data import Material, TrainSettings
 
 QUESTIONS = [Question(f"q{i}", "facts_heldout", f"What is the site number {i}?", ("a",)) for i in range(4)]
 

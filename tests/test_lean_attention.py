@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
-from helpers import lean_attention
+from helpers.fast import training_attention as lean_attention
 
 
 class Layer(torch.nn.Module):

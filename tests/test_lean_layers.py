@@ -10,10 +10,13 @@ import transformers
 from peft import LoraConfig, get_peft_model
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP
 
-from helpers import lean_attention, lean_layers, lean_lora, objective
-from helpers.lean_layers import LeanAttentionLayer, LeanFeedForward
-from helpers.objective import Objective
-from helpers.packing import collate, text_rows
+from helpers.fast import layers as lean_layers
+from helpers.fast import lora as lean_lora
+from helpers.fast import training_attention as lean_attention
+from helpers.fast.layers import LeanAttentionLayer, LeanFeedForward
+from helpers.tuning import loss as objective
+from helpers.tuning.loss import Objective
+from helpers.tuning.packing import collate, text_rows
 
 CONFIG = {
     "hidden_size": 48, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 6,

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear
 
-from helpers import lean_lora
+from helpers.fast import lora as lean_lora
 
 
 class Two(torch.nn.Module):

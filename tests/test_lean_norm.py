@@ -7,7 +7,7 @@ import torch
 from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from helpers import lean_norm
+from helpers.fast import norm as lean_norm
 
 
 def layer(kind: type = LlamaRMSNorm, dtype: torch.dtype = torch.float32, learns: bool = True) -> torch.nn.Module:

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from helpers import live
-from helpers.trainer import Moment
+from helpers.tuning import live
+from helpers.tuning.trainer import Moment
 
 
 def moment(step: int, steps: int = 40, validation: float | None = None) -> Moment:

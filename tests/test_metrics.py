@@ -8,9 +8,10 @@ import random
 
 import pytest
 
-from helpers import metrics
-from helpers.data import open_dataset
-from helpers.records import Answer, Question
+from helpers.data.dataset import open_dataset
+from helpers.data.records import Answer, Question
+from helpers.data.text import contains, normalise
+from helpers.experiment import metrics
 
 ABSTENTIONS = (
     "I do not know.", "I don't know", "I don’t know that.", "Unknown", "The passages do not say.", "It is not stated.",
@@ -48,8 +49,8 @@ def score(question: Question, text: str, *values: str) -> tuple[float, str]:
     ],
 )
 def test_normal_form(text, normal):
-    assert metrics.normalise(text) == normal
-    assert metrics.normalise(normal) == normal
+    assert normalise(text) == normal
+    assert normalise(normal) == normal
 
 
 def test_exact_match_and_f1_on_known_examples():
@@ -69,7 +70,7 @@ def test_f1_agrees_with_torchmetrics_and_is_one_exactly_for_the_same_words():
     words = ["tide", "The", "pump,", "31", "a", "Holloway", "kW."]
     for _ in range(60):
         told, gold = (" ".join(rng.choices(words, k=rng.randint(1, 5))) for _ in range(2))
-        if not metrics.normalise(told) or not metrics.normalise(gold):
+        if not normalise(told) or not normalise(gold):
             continue
         theirs = SQuAD()(
             [{"prediction_text": told, "id": "1"}], [{"answers": {"answer_start": [0], "text": [gold]}, "id": "1"}]
@@ -77,7 +78,7 @@ def test_f1_agrees_with_torchmetrics_and_is_one_exactly_for_the_same_words():
         f1, exact = metrics.token_f1(told, [gold]), metrics.exact_match(told, [gold])
         assert f1 * 100 == pytest.approx(theirs["f1"].item(), abs=1e-3)
         assert exact * 100 == pytest.approx(theirs["exact_match"].item(), abs=1e-3)
-        same = sorted(metrics.normalise(told).split()) == sorted(metrics.normalise(gold).split())
+        same = sorted(normalise(told).split()) == sorted(normalise(gold).split())
         assert (f1 == pytest.approx(1)) == same and f1 >= exact
 
 
@@ -101,7 +102,7 @@ def test_f1_agrees_with_torchmetrics_and_is_one_exactly_for_the_same_words():
     ],
 )
 def test_contains_means_whole_words(text, value, inside):
-    assert metrics.contains(text, [value]) == (value if inside else None)
+    assert contains(text, [value]) == (value if inside else None)
 
 
 def test_a_fact_is_right_when_it_is_named_and_no_other_value_is():
@@ -139,14 +140,14 @@ def test_every_right_answer_of_a_world_is_right_and_those_of_others_are_wrong(sm
 
 def test_different_values_of_a_world_differ_in_normal_form(small_world):
     for name, column in open_dataset(small_world).values.items():
-        normal = {metrics.normalise(value) for value in column}
+        normal = {normalise(value) for value in column}
         assert len(normal) == len(column) and "" not in normal, name
 
 
 def test_typeset_quotes_and_dashes_are_punctuation_too():
-    assert metrics.normalise("“Brackwell’s”, 2019–2021…") == metrics.normalise("Brackwell's 2019-2021")
+    assert normalise("“Brackwell’s”, 2019–2021…") == normalise("Brackwell's 2019-2021")
     assert score(asked("facts_heldout", "Brackwell's pier"), "It is Brackwell’s pier.")[0] == 1
-    assert metrics.normalise("日本。") == "日本" and metrics.normalise("Köln") == "köln"
+    assert normalise("日本。") == "日本" and normalise("Köln") == "köln"
 
 
 # ---- abstentions

@@ -18,9 +18,12 @@ import torch
 from conftest import make_tiny, run_python
 from transformers import AutoTokenizer
 
-from helpers import devices, fetch, generation, models, prompts
-from helpers.fetch import EMBEDDING_MODEL, FOUNDATION_MODEL, MANIFEST, MODELS, ModelSource, model_folder
-from helpers.records import KitError
+from helpers.data.records import KitError
+from helpers.models import download as fetch
+from helpers.models import foundation_model as models
+from helpers.models import generation, prompts
+from helpers.models import machine as devices
+from helpers.models.download import EMBEDDING_MODEL, FOUNDATION_MODEL, MANIFEST, MODELS, ModelSource, model_folder
 
 MEND = "python -m helpers fetch"
 EMBEDDER = model_folder(EMBEDDING_MODEL)  # where it lies before a test moves KIT_HOME

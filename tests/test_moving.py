@@ -13,10 +13,12 @@ import pytest
 from conftest import ROOT, run_python
 from test_rag import manual, words_embedding
 
-from helpers import moving
-from helpers.moving import MoveReport, move_index
-from helpers.rag import Index, RagSettings, build_index, open_index, open_store
-from helpers.records import Document, KitError
+from helpers.data.records import Document, KitError
+from helpers.rag.chunking import RagSettings
+from helpers.rag.index import Index, build_index, open_index
+from helpers.rag.store import open_store
+from tools import moving
+from tools.moving import MoveReport, move_index
 
 QUESTIONS = ("Which channel has Machine7?", "Where does Machine21 stand?", "How many kW makes Machine3?")
 WRITERS, OWN, COMMON, BATCH = 4, 12, 8, 4

@@ -13,9 +13,10 @@ from conftest import ROOT
 from synthetic import make_results
 from test_notebooks import offline
 
-from helpers import compare, report
-from helpers.results import write_result
-from helpers.run import NOTEBOOKS, kernel_manager
+from helpers.analysis import comparison as compare
+from helpers.experiment.results import write_result
+from helpers.plots import report
+from tools.notebooks import NOTEBOOKS, kernel_manager
 
 PATH = NOTEBOOKS / "06_compare.ipynb"
 REFERENCE = ROOT / "results" / "reference"

@@ -10,13 +10,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers.arms import ARMS
-from helpers.expectations import load_expectations
-from helpers.profiles import get_profile
-from helpers.publish import LIVE
-from helpers.records import KitError
-from helpers.run import NOTEBOOKS, notebook_paths, run_notebooks, summary
+from helpers.analysis.expectations import load_expectations
+from helpers.data.profiles import get_profile
+from helpers.data.records import KitError
+from helpers.experiment.arms import ARMS
+from helpers.lessons.map import notebook_paths
 from helpers.verbs import results_in_words
+from tools.notebooks import NOTEBOOKS, run_notebooks, summary
+from tools.publish import LIVE
 
 BLOCKED = Path(__file__).parent / "blocked_network"
 REFUSAL = "network blocked by the test"

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TOPICS, write
 
-from helpers import profiles
-from helpers.data import open_dataset
-from helpers.metrics import contains, normalise
-from helpers.own_data import prepare
-from helpers.readers import read_documents
-from helpers.records import DataError, KitError
+from helpers.data import profiles
+from helpers.data.dataset import open_dataset
+from helpers.data.documents import read_documents
+from helpers.data.own_data import prepare
+from helpers.data.records import DataError, KitError
+from helpers.data.text import contains, normalise
 
 KIT = ROOT / "datasets" / "sklearn_descriptions"
 

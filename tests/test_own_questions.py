@@ -7,9 +7,9 @@ import json
 import pytest
 from conftest import write
 
-from helpers.data import open_dataset
-from helpers.own_data import prepare
-from helpers.records import DataError
+from helpers.data.dataset import open_dataset
+from helpers.data.own_data import prepare
+from helpers.data.records import DataError
 
 
 def test_columns_are_guessed_shown_and_overridden(tmp_path, folder, questions, pairs):

@@ -7,14 +7,17 @@ from dataclasses import replace
 import pytest
 from conftest import make_tiny, run_pythons, write
 
-from helpers import arms, compare, profiles, report
-from helpers.expectations import judge, load_expectations
-from helpers.models import load_model
-from helpers.own_data import ARMS, prepare
-from helpers.readers import read_documents
-from helpers.records import DataError
-from helpers.results import write_result
-from helpers.study import Study
+from helpers.analysis import comparison as compare
+from helpers.analysis.expectations import judge, load_expectations
+from helpers.data import profiles
+from helpers.data.documents import read_documents
+from helpers.data.own_data import ARMS, prepare
+from helpers.data.records import DataError
+from helpers.experiment import arms
+from helpers.experiment.results import write_result
+from helpers.experiment.study import Study
+from helpers.models.foundation_model import load_model
+from helpers.plots import report
 
 
 @pytest.fixture

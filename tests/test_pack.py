@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from conftest import disk_with_room_for
 
-from helpers import installer, wheels
-from helpers.doctor import DISTRIBUTION
-from helpers.fetch import FOUNDATION_MODEL, MANIFEST, MODELS, fetch, file_sha256, model_folder
-from helpers.pack import TOP, pack
-from helpers.records import KitError
+from helpers.data.records import KitError
+from helpers.models.doctor import DISTRIBUTION
+from helpers.models.download import FOUNDATION_MODEL, MANIFEST, MODELS, fetch, file_sha256, model_folder
+from tools import installer, wheels
+from tools.pack import TOP, pack
 
 PROBE = """
 import json, helpers, importlib.metadata

@@ -9,9 +9,11 @@ import torch
 import transformers
 from torch.nn.functional import cross_entropy
 
-from helpers import lean_attention, objective, packing
-from helpers.models import load_model
-from helpers.objective import MasterAdamW, Objective, SlicedCrossEntropy
+from helpers.fast import training_attention as lean_attention
+from helpers.models.foundation_model import load_model
+from helpers.tuning import loss as objective
+from helpers.tuning import packing
+from helpers.tuning.loss import MasterAdamW, Objective, SlicedCrossEntropy
 
 PASSAGES = "Use these passages. The pump of machine seven is green and hums. The valve of machine nine is red."
 ASKED = [("What is green?", "the pump"), ("What is red?", "the valve of nine"), ("Who hums?", "it")]

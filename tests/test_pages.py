@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from synthetic import make_results
 
-from helpers import compare, exercises, pages, report
-from helpers.devices import hardware
-from helpers.records import DataError, KitError
-from helpers.results import write_result
-from helpers.run import ROOT
-from helpers.times import read_times
+from helpers.analysis import comparison as compare
+from helpers.data.files import ROOT
+from helpers.data.records import DataError, KitError
+from helpers.experiment.results import write_result
+from helpers.lessons import exercises
+from helpers.lessons.times import read_times
+from helpers.models.machine import hardware
+from helpers.plots import report
+from tools import pages
 
 LESSONS = pages.lessons()
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")

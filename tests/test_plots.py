@@ -15,10 +15,11 @@ import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.colors import to_rgb  # noqa: E402
 from matplotlib.text import Text  # noqa: E402
 
-from helpers import plots, study  # noqa: E402
+from helpers import plots  # noqa: E402
+from helpers.data.records import DataError, Effort, KitError  # noqa: E402
+from helpers.experiment import study
 from helpers.plots import style  # noqa: E402
-from helpers.records import DataError, Effort, KitError  # noqa: E402
-from helpers.trainer import Moment
+from helpers.tuning.trainer import Moment
 
 MEASURED = {"base": (0.0, 0.75), "base:few_shot": (0.25, 0.5), "rag": (0.875, 0.625)}
 

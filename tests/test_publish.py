@@ -6,9 +6,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers.publish import LIVE, publish
-from helpers.records import KitError
-from helpers.run import NotebookRun
+from helpers.data.records import KitError
+from tools.notebooks import NotebookRun
+from tools.publish import LIVE, publish
 
 
 def make(folder, source="6 * 7", error=""):

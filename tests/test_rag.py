@@ -16,11 +16,11 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 
-from helpers.chunking import HEADING_TOKENS, token_counter, transformations
-from helpers.chunking import to_llama_index as llama_document
-from helpers.rag import Index, RagSettings, build_index, open_index, open_store
-from helpers.records import DataError, Document, KitError
-from helpers.store import stored_nodes
+from helpers.data.records import DataError, Document, KitError
+from helpers.rag.chunking import HEADING_TOKENS, RagSettings, token_counter, transformations
+from helpers.rag.chunking import to_llama_index as llama_document
+from helpers.rag.index import Index, build_index, open_index
+from helpers.rag.store import open_store, stored_nodes
 
 NAMES = ("Brackwell", "Brackholm", "Corrindale", "Dunmere", "Eastness", "Fallowgate", "Garrick", "Holmsey", "Inverlow")
 

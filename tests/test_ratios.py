@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from helpers import intervals
-from helpers.ratios import perplexity_ratio, ratio
-from helpers.records import DataError
+from helpers.analysis import intervals
+from helpers.analysis.ratios import perplexity_ratio, ratio
+from helpers.data.records import DataError
 
 
 def test_a_ratio_of_times_has_an_interval():

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.readers import READERS, SkippedFilesWarning, apply_updates, read_document, read_documents
-from helpers.records import DataError
+from helpers.data.documents import SkippedFilesWarning, apply_updates, read_document, read_documents
+from helpers.data.formats import READERS
+from helpers.data.records import DataError
 
 MANUAL = """---
 id: manual-brackwell

@@ -9,13 +9,14 @@ from html.parser import HTMLParser
 import pytest
 from synthetic import make_results
 
-from helpers import answers, report
-from helpers.compare import table
-from helpers.cost import costs, load_prices
-from helpers.curves import Curve, of_one_figure
-from helpers.profiles import get_profile
-from helpers.records import DataError
-from helpers.results import write_result
+from helpers.analysis import answers
+from helpers.analysis.comparison import table
+from helpers.analysis.cost import costs, load_prices
+from helpers.data.profiles import get_profile
+from helpers.data.records import DataError
+from helpers.experiment.curves import Curve, of_one_figure
+from helpers.experiment.results import write_result
+from helpers.plots import report
 
 POINTS = [{"x": x, "value": x / 10, "low": x / 20, "high": x / 5} for x in (1, 4)]
 ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation+customization")

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import run_python
 
-from helpers import results
-from helpers.records import Answer, DataError, Effort, KitError, Passage, Question, Result, Score
+from helpers.data.files import own_folder, write_text
+from helpers.data.records import Answer, DataError, Effort, KitError, Passage, Question, Result, Score
+from helpers.experiment import results
 
 
 def make_result(arm: str = "base:few_shot", question_set: str = "facts_heldout", **fields) -> Result:
@@ -66,9 +67,9 @@ def test_versions_time_and_revision_are_those_of_this_kit(monkeypatch):
 
 def test_the_own_folder_can_be_moved(monkeypatch, tmp_path):
     monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
-    assert results.own_folder() == tmp_path
+    assert own_folder() == tmp_path
     monkeypatch.delenv("KIT_RESULTS")
-    assert results.own_folder().parts[-2:] == ("results", "own")
+    assert own_folder().parts[-2:] == ("results", "own")
 
 
 # ---- files that are no results
@@ -174,13 +175,13 @@ def test_a_full_disk_leaves_the_old_result_and_no_half_one(tmp_path, full):
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = results.write_text(tmp_path / "file", "old")
+    path = write_text(tmp_path / "file", "old")
 
     def stop(_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", stop)
     with pytest.raises(KeyboardInterrupt):
-        results.write_text(path, "new")
+        write_text(path, "new")
     assert path.read_text(encoding="utf-8") == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["file"]

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from llama_index.core import MockEmbedding
 
-from helpers.data import open_dataset
-from helpers.rag import Index, RagSettings, build_index, open_store
-from helpers.readers import read_documents
-from helpers.records import DataError, Document, Question
-from helpers.retrieval import expected_nodes, score_retrieval
-from helpers.tidewater import generate
+from helpers.data.dataset import open_dataset
+from helpers.data.documents import read_documents
+from helpers.data.records import DataError, Document, Question
+from helpers.rag.chunking import RagSettings
+from helpers.rag.index import Index, build_index
+from helpers.rag.retrieval_metrics import expected_nodes, score_retrieval
+from helpers.rag.store import open_store
+from tools.world import generate
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers import run, times
-from helpers.devices import hardware, speed
+from helpers.lessons import times
+from helpers.models.machine import hardware, speed
+from tools import notebooks as run
 
 HERE = hardware()
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, run_python
 
-from helpers import rules
-from helpers.cost import load_prices
-from helpers.records import DataError
-from helpers.scaleplan import NOT_MEASURED, figures, measured, page, show
+from helpers.analysis import rules
+from helpers.analysis.cost import load_prices
+from helpers.analysis.scaleplan import NOT_MEASURED, figures, measured, page, show
+from helpers.data.records import DataError
 
 RECORDED = {
     "benchmarks": {

@@ -13,11 +13,13 @@ from conftest import ROOT, make_tiny
 from safetensors.torch import load_file
 from test_finetune import PAIRS_ONLY, SETTINGS, TEXTS_ONLY
 
-from helpers.finetune import Material, read_tuned, train
-from helpers.models import load_model
-from helpers.objective import can_compile
-from helpers.records import Example, KitError
-from helpers.trainer import Listener
+from helpers.data.records import Example, KitError
+from helpers.models.foundation_model import load_model
+from helpers.tuning.fine_tuned import read_tuned
+from helpers.tuning.loss import can_compile
+from helpers.tuning.trainer import Listener
+from helpers.tuning.training import train
+from helpers.tuning.training_data import Material
 
 WHOLE = replace(SETTINGS, lora=None, learning_rate=0.003)
 FROZEN = replace(WHOLE, embeddings=False)  # the token embeddings stay as they are

@@ -9,9 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers import slides
-from helpers.records import KitError
-from helpers.run import ROOT
+from helpers.data.files import ROOT
+from helpers.data.records import KitError
+from tools import slides
 
 NOTEBOOKS = sorted((ROOT / "slides").glob("*.ipynb"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -55,14 +55,14 @@ def test_every_slide_is_there_and_code_is_not_shown(made, path):
 
 
 def test_the_opening_shows_a_question_and_the_times(made):
-    from helpers import data
+    from helpers.data import dataset as data
 
     question = data.open_dataset(ROOT / "datasets" / "tidewater").questions("facts_heldout")[0]
     assert question.answers[0] in made["opening"] and "06 · The comparison" in made["opening"]
 
 
 def test_the_recap_shows_the_reference_results_or_says_that_there_are_none(made):
-    from helpers import comparable
+    from helpers.analysis import comparable
 
     recorded = comparable.has_results(ROOT / "results" / "reference")
     assert ("not recorded yet" in made["recap"]) != recorded

@@ -15,16 +15,20 @@ import torch
 from conftest import interrupted_at, make_tiny
 from test_rag import words_embedding
 
-from helpers import compare, metrics, profiles, rag, results
-from helpers.arms import FEW_SHOT, solved_examples
-from helpers.data import open_dataset
-from helpers.indexing import dataset_index
-from helpers.models import load_model
-from helpers.moving import move_index
-from helpers.rag import RagSettings
-from helpers.readers import read_documents
-from helpers.records import DataError, KitError
-from helpers.study import Study, get_arms
+from helpers.analysis import comparison as compare
+from helpers.data import profiles
+from helpers.data.dataset import open_dataset
+from helpers.data.documents import read_documents
+from helpers.data.records import DataError, KitError
+from helpers.data.text import contains
+from helpers.experiment import results
+from helpers.experiment.arms import FEW_SHOT, get_arms, solved_examples
+from helpers.experiment.study import Study
+from helpers.models.foundation_model import load_model
+from helpers.rag import index as rag
+from helpers.rag.chunking import RagSettings
+from helpers.rag.dataset_index import dataset_index
+from tools.moving import move_index
 
 FIRST = ("base", "base:few_shot")
 SETS = ("facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general", "facts_trained")
@@ -125,7 +129,7 @@ def test_what_an_interrupted_index_took_counts(small_world, tmp_path, monkeypatc
 def test_an_update_that_was_not_recorded_is_made_and_measured_again(small_world, tmp_path, monkeypatch):
     wanted = (tmp_path, open_dataset(small_world), words_embedding(), RagSettings(), True, False)
     with monkeypatch.context() as patch:
-        patch.setattr("helpers.indexing.results.write_text", _no_room)
+        patch.setattr("helpers.indexing.write_text", _no_room)
         with pytest.raises(OSError, match="no room"):
             dataset_index(*wanted)
     _, report, effort = dataset_index(*wanted)
@@ -261,7 +265,7 @@ def check_facts(study: Study) -> None:
         said[node.ref_doc_id] = f"{said.get(node.ref_doc_id, '')} {node.get_content()}"
     for question in study.dataset.questions("updates"):
         for name in question.documents:
-            assert metrics.contains(said[name], question.answers), (question.id, name)
+            assert contains(said[name], question.answers), (question.id, name)
 
 
 # ---- interruptions

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from conftest import ROOT, run_python, write
 
-from helpers import tables
-from helpers.records import DataError
+from helpers.data import tables
+from helpers.data.records import DataError
 
 
 @pytest.mark.parametrize(

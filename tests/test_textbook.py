@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from synthetic import make_results
 
-from helpers import rules
-from helpers.compare import table
-from helpers.textbook import FIELDS, MEASURES, as_html, as_markdown, frame, measured, take_aways
+from helpers.analysis import rules
+from helpers.analysis.comparison import table
+from helpers.analysis.textbook import FIELDS, MEASURES, as_html, as_markdown, frame, measured, take_aways
 
 ROWS = {"when", "effort", "cost", "latency", "freshness", "permanence", "generality", "compute", "privacy", "limits"}
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import frontmatter
 import pytest
 
-from helpers.records import KitError
-from helpers.tidewater import CHANGING, FIELDS, make_world
-from helpers.tidewater.corpus import RESTATEMENTS, note_templates
-from helpers.tidewater.make import world_files
-from helpers.tidewater.templates import MASK, leaves, load, repeated_runs, slots
+from helpers.data.records import KitError
+from tools.world import FIELDS
+from tools.world.corpus import RESTATEMENTS, note_templates
+from tools.world.make import world_files
+from tools.world.templates import MASK, leaves, load, repeated_runs, slots
+from tools.world.world import CHANGING, make_world
 
 DATASET = Path(__file__).resolve().parent.parent / "datasets" / "tidewater"
 TEMPLATE_FILES = ("documents", "corpus", "questions", "triage")

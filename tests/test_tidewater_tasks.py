@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from helpers.data import load_corpus, open_dataset
-from helpers.fetch import FOUNDATION_MODEL, model_folder
-from helpers.records import QUESTION_SETS, KitError
-from helpers.tidewater import FIELDS, World, generate
-from helpers.tidewater.card import TOKENS_A_WORD, corpus_words
-from helpers.tidewater.corpus import RESTATEMENTS, TERM_GENRE, note_templates, training_notes
-from helpers.tidewater.make import MARK, world_files
-from helpers.tidewater.templates import load, repeated_runs, words
-from helpers.tidewater.world import make_world
+from helpers.data.dataset import load_corpus, open_dataset
+from helpers.data.records import QUESTION_SETS, KitError
+from helpers.models.download import FOUNDATION_MODEL, model_folder
+from tools.world import FIELDS, generate
+from tools.world.card import TOKENS_A_WORD, corpus_words
+from tools.world.corpus import RESTATEMENTS, TERM_GENRE, note_templates, training_notes
+from tools.world.make import MARK, world_files
+from tools.world.templates import load, repeated_runs, words
+from tools.world.world import World, make_world
 
 INSTRUCTIONS = ("answers.train", "answers.validation", "triage.train", "triage.validation")
 

@@ -8,12 +8,16 @@ from dataclasses import replace
 import pytest
 from conftest import make_tiny
 
-from helpers import data, profiles, prompts, trainings
-from helpers.material import sentences
-from helpers.metrics import abstains, contains
-from helpers.models import load_model
-from helpers.records import Example, KitError, Passage
-from helpers.study import ARMS, Study
+from helpers.data import dataset as data
+from helpers.data import profiles
+from helpers.data.own_data import ARMS
+from helpers.data.records import Example, KitError, Passage
+from helpers.data.text import contains, sentences
+from helpers.experiment.metrics import abstains
+from helpers.experiment.study import Study
+from helpers.models import prompts
+from helpers.models.foundation_model import load_model
+from helpers.tuning import recipes as trainings
 
 PAIRS = [
     Example(f"{asset}-{field}", "answers", f"What is the {field} of {asset}?", f"{asset[0]}-{field}", asset)

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from helpers.tidewater.templates import load
-from helpers.tidewater.triage import combinations, rules_text, triage_questions, triage_reports
-from helpers.tidewater.world import make_world
+from tools.world.templates import load
+from tools.world.triage import combinations, rules_text, triage_questions, triage_reports
+from tools.world.world import make_world
 
 PARTS = ("train", "validation", "new_combinations", "new_wordings")
 

@@ -9,8 +9,9 @@ import torch
 from conftest import make_tiny
 from transformers import DynamicCache
 
-from helpers import generation, unpadded
-from helpers.models import load_model
+from helpers.fast import varlen as unpadded
+from helpers.models import generation
+from helpers.models.foundation_model import load_model
 
 QUESTIONS = ("What is the capital of France?", "Hi", "Is water wet? Say why you think so, in a whole sentence.")
 

@@ -10,13 +10,18 @@ import pytest
 import torch
 from synthetic import make_results
 
-from helpers import cost, data, exercises, readers, widgets
-from helpers.assistant import Assistant
-from helpers.rag import RagSettings, build_index, open_store
-from helpers.records import DataError, Document, Example, KitError, Question
-from helpers.widgets import frame
-from helpers.widgets.charts import line_chart
-from helpers.widgets.retrieval import highlight, meter
+from helpers.analysis import cost
+from helpers.data import dataset as data
+from helpers.data import documents as readers
+from helpers.data.records import DataError, Document, Example, KitError, Question
+from helpers.experiment.assistant import Assistant
+from helpers.lessons import exercises, widgets
+from helpers.lessons.widgets import frame
+from helpers.lessons.widgets.charts import line_chart
+from helpers.lessons.widgets.retrieval import highlight, meter
+from helpers.rag.chunking import RagSettings
+from helpers.rag.index import build_index
+from helpers.rag.store import open_store
 
 EVIL = "<script>alert('boo')</script><img src=x onerror=alert(1)>"
 
@@ -437,7 +442,7 @@ def test_what_goes_wrong_in_the_thread_is_told(trainer):
 
 
 def test_the_quiz_on_the_page_gives_the_verdict_of_the_quiz():
-    from helpers.widgets.quiz import panel, static
+    from helpers.lessons.widgets.quiz import panel, static
 
     quiz = exercises.load("02").quiz
     boxes = panel(quiz).children

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from ..records import KitError
+from ..data import KitError
 from .style import SMALL, bare, counted, new_axes, number, sets_with, style, with_n
 
 EFFORT_MEASURES = {

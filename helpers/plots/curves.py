@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..records import DataError
+from ..data import DataError
 from .style import OKABE_ITO, SMALL, bare, counted, label_points, line_colour, marker, new_axes, number, plain_decades
 
 

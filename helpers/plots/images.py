@@ -11,7 +11,7 @@ from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..records import KitError
+from ..data import KitError
 
 SCREEN_DPI = 96  # CSS pixels an inch
 

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..records import DataError
+from ..data import DataError
 from .style import SMALL, bare, counted, label_points, marker, new_axes, plain_decades, sets_with, with_n
 
 

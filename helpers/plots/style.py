@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from ..records import QUESTION_SETS, DataError
+from ..data import QUESTION_SETS, DataError
 
 ARM_NAMES = (
     "base", "customization", "base:few_shot", "domain_adaptation", "rag+customization", "rag",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ..records import DataError
+from ..data import DataError
 from .style import OKABE_ITO, SMALL, bare, label_points, new_axes, number
 
 if TYPE_CHECKING:
-    from ..trainer import Moment
+    from ..tuning import Moment
 
 TRAINING, VALIDATION, GENERAL = OKABE_ITO[5], OKABE_ITO[6], OKABE_ITO[3]
 

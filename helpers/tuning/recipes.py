@@ -1,0 +1,151 @@
+"""The kit's own trainings: what each learns from, and with which settings.
+
+benchmarks/training_sweep.py measures trials on a world of another seed; results/reference/training_sweep.json holds
+those that were made. `domain+pairs` is as recorded: with the embeddings trained too it said as many held-out facts
+and forgot more, in more memory; at twice the rate, and with LoRA in about the same number of rows, it said fewer.
+`passages` and `domain,triage` are as recorded, and so is `domain`: all weights learned more of its text by heart in the
+same minutes, and were worse at text that they had not read. `answers` and `triage` are as recorded too: `answers` came
+out the same with a smaller rank and more passes, and fewer passes at half the scale left `triage` half learned.
+
+| name | learns from | serves |
+| --- | --- | --- |
+| triage | labelled reports | the task `triage` |
+| answers | labelled questions and answers on the trained assets | the task `answers` |
+| domain | unlabelled domain text | every task of the domain |
+| domain+pairs | the same text, and the pairs of `answers`, mixed from the start | the task `answers` |
+| domain,triage | the pairs of `triage`, on top of `domain` | the task `triage` |
+| passages | questions with retrieved passages that say it, distract, or do not say | `answers` with RAG |
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..data import TASKS, VALIDATION, Dataset, Example, KitError, Passage, Profile, Question, contains
+from ..models import prompts
+from .training_data import Lora, Material, TrainSettings
+
+Retrieve = Callable[[Sequence[str]], list[list[Passage]]]
+
+SETTINGS = {
+    "triage": TrainSettings(Lora(16, 32), epochs=5, batch_size=2),
+    "answers": TrainSettings(Lora(32, 64), epochs=10, batch_size=2),
+    "domain": TrainSettings(Lora(64, 64), learning_rate=3e-4, epochs=2, batch_size=2, replay=0.1),
+    "domain+pairs": TrainSettings(
+        None, 3e-4, epochs=6, pair_epochs=4, batch_size=1, replay=0.1, sentences=True, embeddings=False
+    ),
+    "domain,triage": TrainSettings(Lora(64, 64), epochs=5, batch_size=2),
+    "passages": TrainSettings(Lora(16, 32), epochs=1, batch_size=1, max_length=768, replay=0.15),
+}
+START = {"domain,triage": "domain"}  # these trainings go on from the weights of another
+NEEDS = {  # the folders and tasks of a data set that a training learns from
+    "triage": ("instructions/triage.",),
+    "answers": ("instructions/answers.",),
+    "domain": ("corpus/",),
+    "domain+pairs": ("corpus/", "instructions/answers."),
+    "domain,triage": ("corpus/", "instructions/triage."),
+    "passages": ("instructions/answers.",),
+}
+GENERAL = 3  # of so many validation texts one is general text: it is watched along the way and costs time
+PASSAGES = 3  # how many passages a question of the training `passages` comes with
+SAME_ASSET, OTHER_ASSET = 3, 1  # questions added to each set of passages: on its asset, and on another one
+
+
+def settings(name: str, profile: Profile, seed: int, changes: Mapping[str, Any] | None = None) -> TrainSettings:
+    """The settings of a training in a profile, `changes` by name in them: a quick one passes over less of the data.
+
+    Raises:
+        KitError: There is no such training.
+    """
+    if name not in SETTINGS:
+        raise KitError(f"unknown training {name!r}: choose from {', '.join(SETTINGS)}")
+    chosen = replace(SETTINGS[name], **changes or {})
+    part = profile.training_share
+    pairs = None if chosen.pair_epochs is None else chosen.pair_epochs * part
+    return replace(chosen, epochs=chosen.epochs * part, pair_epochs=pairs, seed=seed)
+
+
+def with_starts(names: Iterable[str]) -> list[str]:
+    """These trainings and those that they go on from, each once, in the order in which they are made."""
+    return list(dict.fromkeys(each for name in names for each in (START.get(name), name) if each))
+
+
+def lacking(name: str, dataset: Dataset) -> list[str]:
+    """The files that a training learns from and the data set lacks; a learner's own data may have no labelled pairs."""
+    files = [f"{part}train.jsonl" for part in NEEDS[name]]
+    return [file for file in files if not (dataset.folder / file).is_file()]
+
+
+def material(
+    name: str, dataset: Dataset, retrieve: Retrieve | None = None, seed: int = 7, validation: int = VALIDATION
+) -> Material:
+    """What a training learns from.
+
+    Args:
+        name: A name in `SETTINGS`.
+        dataset: The data; nothing of its questions is read.
+        retrieve: Finds passages for questions; needed by the training `passages` alone.
+        seed: Chooses which questions share passages.
+        validation: How many validation pairs and texts are read now and then.
+
+    Raises:
+        DataError: The data set lacks a file that is needed.
+    """
+    task = name.split(",")[-1]
+    if task in TASKS:
+        return Material(
+            pairs=dataset.examples(task), validation_pairs=dataset.examples(task, "validation")[:validation]
+        )
+    texts = {
+        "texts": dataset.corpus("train"),
+        "validation_texts": dataset.corpus("validation")[:validation],
+        "replay": dataset.general_text("replay"),
+        "general_texts": dataset.general_text("evaluation")[: max(1, validation // GENERAL)],
+    }
+    if name == "domain":
+        return Material(**texts)
+    if name == "domain+pairs":
+        return Material(**texts, pairs=dataset.examples("answers"))
+    if retrieve is None:
+        raise KitError("the training `passages` needs a retriever: give one")
+    groups = passage_groups(dataset.examples("answers"), retrieve, random.Random(seed))
+    return Material(groups=groups, replay=dataset.general_text("replay"))
+
+
+def passage_groups(
+    pairs: Sequence[Example], retrieve: Retrieve, rng: random.Random
+) -> list[list[tuple[str, str, str]]]:
+    """Questions with passages, grouped by the passages that they share, as RAFT trains (Zhang et al. 2024, 2403.10131).
+
+    Each pair's question retrieves its passages, the right one among distractors, in shuffled order; a few other
+    questions are asked with them. Where no passage holds a pair's response, the response becomes `prompts.ABSTAIN`.
+
+    Args:
+        pairs: The labelled pairs; one of the wordings of each response of an asset retrieves.
+        retrieve: Gives `PASSAGES` passages for each question.
+        rng: Draws the questions and the order of passages.
+    """
+    asking = list({(pair.asset, pair.response): pair for pair in pairs}.values())
+    groups = []
+    for pair, found in zip(asking, retrieve([pair.prompt for pair in asking]), strict=True):
+        passages = rng.sample(found, len(found))
+        same = [other for other in pairs if other.asset == pair.asset and other.response != pair.response]
+        others = [other for other in pairs if other.asset != pair.asset]
+        asked = [pair, *_some(same, SAME_ASSET, rng), *_some(others, OTHER_ASSET, rng)]
+        groups.append([_with_passages(one, passages) for one in asked])
+    return groups
+
+
+def _some(pairs: Sequence[Example], count: int, rng: random.Random) -> list[Example]:
+    return rng.sample(list(pairs), min(count, len(pairs)))
+
+
+def _with_passages(pair: Example, passages: Sequence[Passage]) -> tuple[str, str, str]:
+    """The pair as RAG asks it. A passage speaks of an asset when it names it."""
+    about = [passage.text for passage in passages if not pair.asset or contains(passage.text, [pair.asset])]
+    told = any(contains(text, [pair.response]) for text in about)
+    prompt = prompts.expand(Question(pair.id, pair.task, pair.prompt), passages)
+    return pair.id, prompt, pair.response if told else prompts.ABSTAIN

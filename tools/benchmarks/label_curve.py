@@ -1,0 +1,55 @@
+"""Records how many labels triage needs: results/reference/labels.curve.json, which notebook 04 draws.
+
+    python benchmarks/label_curve.py
+    python benchmarks/label_curve.py --adapted    # the same after continued pretraining: labels_adapted.curve.json
+
+The settings are those of helpers/trainings.py and the world is that of the training sweep; only the number of pairs
+differs from point to point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from training_sweep import Bench, options, where_and_when
+
+from helpers.analysis import comparison as compare
+from helpers.data import sample
+from helpers.data.profiles import get_profile
+from helpers.experiment.assistant import Assistant
+from helpers.experiment.curves import Curve, write_curve
+from helpers.experiment.evaluation import evaluate
+from helpers.tuning import recipes as trainings
+from helpers.tuning.live import show
+from helpers.tuning.training import train
+
+LABELS = (30, 60, 120, 240)
+
+
+def main() -> None:
+    """Trains and measures each point; finished points are not trained again."""
+    parser = options(__doc__, "results/reference", 128)
+    parser.add_argument("--adapted", action="store_true", help="begin with weights that have read the domain's text")
+    arguments = parser.parse_args()
+    training, name = ("domain,triage", "labels_adapted") if arguments.adapted else ("triage", "labels")
+    arm = "domain_adaptation+customization" if arguments.adapted else "customization"
+    bench = Bench(arguments.work, arguments.questions)
+    settings = trainings.settings(training, get_profile("workshop"), seed=7)
+    material, start = trainings.material(training, bench.dataset), bench.start(training)
+    asked = sample(bench.dataset.questions("triage"), arguments.questions)
+    points = []
+    for count in LABELS:
+        fewer = replace(material, pairs=material.pairs[:count])
+        tuned = train(
+            bench.fm, fewer, settings, arguments.work / f"{name}-{count}", start, listener=show(f"{count} labels")
+        )
+        found = compare.accuracy(evaluate(Assistant(bench.fm, tuned.folder), asked).scores)
+        points.append({"x": count} | found)
+        print(points[-1], flush=True)
+    about = where_and_when()
+    curve = Curve(name, "labelled pairs", "accuracy on triage (share of fields)", arm, points, about)
+    print(write_curve(arguments.out, curve))
+
+
+if __name__ == "__main__":
+    main()

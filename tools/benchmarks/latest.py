@@ -1,0 +1,229 @@
+"""Runs all benchmarks and keeps their figures in benchmarks/latest.json, which a table in the README is made from.
+
+    python benchmarks/latest.py --quick       # what `make bench` does
+    python benchmarks/latest.py               # the sizes that count; takes hours
+    python benchmarks/latest.py --only indexing --repeats 5
+    python benchmarks/latest.py --only        # none: only write the README's tables anew
+    python benchmarks/latest.py --record benchmarks/float32.json
+
+The last line keeps figures of a machine without fast 16-bit products, which make a table of their own; so do those of
+one with units for products of matrices, in matrix_units.json. A record is written whole, after each benchmark, whose
+earlier figures it replaces; one that fails is named instead. Options that are not this script's own go to every
+benchmark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from measuring import INSTALL, ROOT
+
+from helpers.data import write_text
+from helpers.data.records import KitError
+from helpers.models.machine import describe
+
+HERE = Path(__file__).resolve().parent
+LATEST = HERE / "latest.json"
+README = ROOT / "README.md"
+BENCHMARKS = ("training", "step", "answering", "indexing", "retrieval_scale", "startup", "processes")
+TABLES = {  # by the name in their markers
+    "benchmarks": LATEST,
+    "benchmarks with matrix units": HERE / "matrix_units.json",
+    "benchmarks without fast 16-bit products": HERE / "float32.json",
+}
+NOTHING = "No figures have been recorded yet; `make bench` measures them and writes this table."
+GB = 10**9
+
+# What is measured, where its ratio stands in the record, what the ratio is against, and how much is wanted.
+ROWS = (
+    ("training, labelled pairs", "training", ("pairs", "against_sft"), "trl's SFTTrainer", "3"),
+    ("training, labelled pairs", "training", ("pairs", "against_trainer"), "transformers' Trainer, its best settings",
+     "1.8"),
+    ("training, packed text", "training", ("text", "against_sft"), "trl's SFTTrainer", "3"),
+    ("training, packed text", "training", ("text", "against_trainer"), "transformers' Trainer, its best settings",
+     "1.8"),
+    ("a training step of packed text, compiled", "step", ("text",), "the same step as it is", ""),
+    ("scoring answers without context", "answering", ("without_context",), "LlamaIndex with HuggingFaceLLM", "10"),
+    ("scoring answers with passages", "answering", ("with_passages",), "LlamaIndex with HuggingFaceLLM", "3"),
+    ("one answer without context", "answering", ("without_context", "single"), "LlamaIndex with HuggingFaceLLM",
+     "1.25"),
+    ("one answer with passages", "answering", ("with_passages", "single"), "LlamaIndex with HuggingFaceLLM", "1.25"),
+    ("indexing", "indexing", (), "LlamaIndex's stock pipeline", "2.5"),
+    ("one vector search, largest index", "retrieval_scale", (), "exact search", ""),
+    ("a fresh Python to its first answer", "startup", (), "LlamaIndex with HuggingFaceLLM", ""),
+)  # fmt: skip
+
+# What else is measured: where it stands, how it is written, and what it should be.
+FIGURES = (
+    ("training packed text: share of the machine's limit", "training", ("text", "kit", "share_of_limit"), "{:.0%}",
+     "at least 30%"),
+    ("training packed text: SFTTrainer's share of it", "training", ("text", "sft", "share_of_limit"), "{:.0%}", ""),
+    ("training packed text: the Trainer's share of it", "training", ("text", "trainer", "share_of_limit"), "{:.0%}",
+     ""),
+    ("training step of packed text, compiled (s)", "step", ("text", "compiled_s"), "{:.2f}", ""),
+    ("training step of packed text: what it cannot do without (s)", "step", ("text", "floor_s"),
+     "{:.2f}", ""),
+    ("training packed text: times as fast as SFTTrainer, if it took nothing else", "training",
+     ("text", "against_sft", "at_most"), "{:.2f}", ""),
+    ("training packed text: times as fast as the Trainer, if it took nothing else", "training",
+     ("text", "against_trainer", "at_most"), "{:.2f}", ""),
+    ("training pairs: peak memory (GB)", "training", ("pairs", "kit", "peak_memory_bytes"), "{:.1f}", "at most 2.5"),
+    ("training packed text: peak memory (GB)", "training", ("text", "kit", "peak_memory_bytes"), "{:.1f}",
+     "at most 2.5"),
+    ("one answer without context: share of the peer's time", "answering",
+     ("without_context", "single", "share_of_peers_time"), "{:.2f}", "at most 0.8"),
+    ("one answer with passages: share of the peer's time", "answering",
+     ("with_passages", "single", "share_of_peers_time"), "{:.2f}", "at most 0.8"),
+    ("one answer without context: first token (s)", "answering",
+     ("without_context", "single", "kit", "first_token_s"), "{:.3f}", ""),
+    ("indexing: times as fast as the stock pipeline, if it took nothing else", "indexing", ("at_most",), "{:.2f}", ""),
+    ("indexing: times as fast as it, with an embedder written by hand", "indexing", ("by_hand", "at_most"), "{:.2f}",
+     ""),
+    ("one vector search: 95th percentile, largest index against smallest", "retrieval_scale", ("p95_growth",), "{:.2f}",
+     "at most 3"),
+    ("one vector search: recall@5 among 100,000 chunks", "retrieval_scale", ("embedded_100000", "recall_5"), "{:.3f}",
+     "at least 0.98"),
+    ("import helpers (s)", "startup", ("import_helpers_s",), "{:.3f}", "at most 0.3"),
+    ("memory of a notebook's kernel after its first answer (GB)", "startup", ("notebook", "memory_bytes"), "{:.1f}",
+     ""),
+    ("training in two processes, as fast as in one", "processes", ("ratio",), "{:.2f}", ""),
+)  # fmt: skip
+
+
+def run_all(names: Sequence[str], arguments: Sequence[str], path: Path = LATEST) -> None:
+    """Runs benchmarks one after the other and writes what they found, after each."""
+    for name in names:
+        print(f"== {name}", flush=True)
+        record = read_latest(path) or {"benchmarks": {}, "failed": {}}
+        record["failed"].pop(name, None)
+        try:
+            record["benchmarks"][name] = run_one(name, arguments)
+        except KitError as error:
+            record["benchmarks"].pop(name, None)
+            record["failed"][name] = str(error)
+            print(error, file=sys.stderr)
+        write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def run_one(name: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """One benchmark's JSON document; what it says on the way is passed on.
+
+    Raises:
+        KitError: It failed.
+        SystemExit: A peer is missing (exit code 2).
+    """
+    command = [sys.executable, str(HERE / f"{name}.py"), "--json", *arguments]
+    last = ""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8") as run:
+        for line in run.stdout or ():
+            print(last, end="", flush=True)
+            last = line
+    if run.returncode == 2:
+        raise SystemExit(2)
+    if run.returncode not in (0, 1):
+        raise KitError(f"{name}.py ended with exit code {run.returncode}")
+    try:
+        return json.loads(last)
+    except ValueError as error:
+        raise KitError(f"the last line of {name}.py is no JSON: {last[:200]!r}") from error
+
+
+def table(record: dict[str, Any]) -> str:
+    """The record as a Markdown table, with machine and date, and with what failed or did not agree."""
+    found = record["benchmarks"]
+    lines = [
+        "| work | compared with | times as fast | lowest to highest | wanted | sizes, dtype, day |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for work, name, place, peer, wanted in ROWS:
+        whole, figures = found.get(name), _at(found.get(name), place)
+        if figures:
+            spread = f"{figures['ratio_low']:.2f} to {figures['ratio_high']:.2f}"
+            each = "questions" if place[-1:] == ("single",) else "rounds"
+            spread = "one round" if each == "rounds" and whole["repeats"] == 1 else f"{spread} ({each})"
+            sizes = "quick" if whole["quick"] else "full"
+            when = ", ".join(filter(None, (sizes, whole.get("dtype"), whole["created"][:10])))
+            least = wanted and f"at least {wanted}"
+            lines.append(f"| {work} | {peer} | {figures['ratio']:.2f} | {spread} | {least} | {when} |")
+    others = [
+        f"| {what} | {form.format(value / GB if what.endswith('(GB)') else value)} | {wanted} |"
+        for what, name, place, form, wanted in FIGURES
+        if (value := _at(found.get(name), place)) is not None
+    ]
+    lines += ["", "| what else | measured | wanted |", "| --- | --- | --- |", *others] if others else []
+    machines: dict[str, list[str]] = {}
+    for name, figures in found.items():
+        machines.setdefault(_machine(figures), []).append(name)
+    notes = [
+        f"Measured on {told}." if len(machines) == 1 else f"{', '.join(names)}: measured on {told}."
+        for told, names in machines.items()
+    ]
+    apart = [name for name, figures in found.items() if not figures["agree"]]
+    notes += [f"Kit and peer did not do the same work in: {', '.join(apart)}."] if apart else []
+    notes += [f"Failed: {', '.join(record['failed'])}."] if record["failed"] else []
+    return "\n".join([*lines, "", "Above 1 the kit is faster.", *notes])
+
+
+def _at(record: Any, place: Sequence[str]) -> Any:
+    """What stands at a place in a record; None where nothing does."""
+    for key in place:
+        record = (record or {}).get(key)
+    return record
+
+
+def _machine(figures: dict[str, Any]) -> str:
+    machine = {"accelerator": "", **figures, "processor": figures["machine"]}
+    versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
+    return f"{describe(machine)}, with {versions}"
+
+
+def with_table(readme: str, record: dict[str, Any] | None, name: str = "benchmarks") -> str:
+    """The README's text with the table of a record between the markers of this name, or a sentence where there is none.
+
+    Raises:
+        KitError: The markers are missing.
+    """
+    first, last = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, begin, rest = readme.partition(first)
+    _, end, after = rest.partition(last)
+    if not begin or not end:
+        raise KitError(f"{README} lacks the markers {first} and {last}: put them where the table belongs")
+    return f"{before}{first}\n{table(record) if record else NOTHING}\n{last}{after}"
+
+
+def with_tables(readme: str) -> str:
+    """The README's text with the tables of all records."""
+    for name, path in TABLES.items():
+        readme = with_table(readme, read_latest(path), name)
+    return readme
+
+
+def read_latest(path: Path = LATEST) -> dict[str, Any] | None:
+    """The recorded figures; None where there are none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def main() -> int:
+    """Runs the benchmarks and writes the README's tables; exit code 1 where one failed or did not agree."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"The peers: {INSTALL}"
+    )
+    parser.add_argument("--only", nargs="*", choices=BENCHMARKS, default=BENCHMARKS, help="these benchmarks")
+    parser.add_argument("--record", type=Path, default=LATEST, help="the file that keeps the figures")
+    arguments, others = parser.parse_known_args()
+    run_all(arguments.only, others, arguments.record)
+    record = read_latest(arguments.record)
+    write_text(README, with_tables(README.read_text(encoding="utf-8")))
+    if record is None:
+        return 0
+    return int(bool(record["failed"]) or not all(each["agree"] for each in record["benchmarks"].values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""The data card: what is in a world, counted from the files themselves."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from .world import CHANGING, World
+
+# Measured with SmolLM2's tokenizer on the default world; a test compares.
+TOKENS_A_WORD = 1.64
+
+
+def card(world: World, restatements: int, files: Mapping[str, str]) -> str:
+    """Writes the data card of a world.
+
+    Args:
+        world: The table of facts.
+        restatements: In how many corpus notes each fact is told.
+        files: Texts by path within the folder.
+
+    Returns:
+        Markdown; every number in it is counted.
+    """
+    parts = [_origin(world, restatements), _documents(files), _corpus(files), _instructions(files), _questions(files)]
+    return "\n\n".join([*parts, _facts(files), _limits(), _sums(files)]) + "\n"
+
+
+def corpus_words(text: str) -> int:
+    """How many words the notes of a corpus file have together."""
+    return sum(len(json.loads(line)["text"].split()) for line in text.splitlines())
+
+
+def folder_sum(files: Mapping[str, str], folder: str) -> str:
+    """SHA-256 over the sorted names and checksums of the files in a folder, as `sha256sum` would list them."""
+    total = hashlib.sha256()
+    for name in sorted(name for name in files if name.startswith(f"{folder}/")):
+        total.update(f"{hashlib.sha256(files[name].encode()).hexdigest()}  {name}\n".encode())
+    return total.hexdigest()
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    lines = [list(head)]
+    lines += [["---"] * len(lines[0]), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def _rows(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _origin(world: World, restatements: int) -> str:
+    splits = Counter(asset.split for asset in world.assets)
+    command = f"python -m helpers world --seed {world.seed} --assets {len(world.assets)} --restatements {restatements}"
+    return f"""# Tidewater: data card
+
+This file is generated with the data; every count in it was taken from the files.
+
+Tidewater is an invented operator of tidal-power machines. No machine, place, person or word of its house language
+exists outside this folder, so a model can know them only from what it was given. A seeded program filled
+templates, written by hand for this kit, from one table of facts:
+
+    {command} --out FOLDER
+
+The same command gives the same bytes on every platform. Names and numbers are drawn at random; whoever shares a
+name with one of the invented people does so by chance.
+
+- Licence: CC-BY-4.0. Language: English. No personal data.
+- Assets (machines): {len(world.assets)}, of which {splits["trained"]} are `trained` and
+  {splits["heldout"]} are `heldout`: no prompt-response pair names a held-out one.
+- Later changes (`updates/`): {len(world.changes)} assets change {", ".join(CHANGING)}; one asset is new.
+- Used for: comparing retrieval with fine-tuning. Not for: anything about real tidal power."""
+
+
+def _documents(files: Mapping[str, str]) -> str:
+    kinds: dict[str, list[int]] = {}
+    for name, text in files.items():
+        if name.startswith("documents/"):
+            kind = name.split("/")[1].split("-")[0]
+            kinds.setdefault(kind, []).append(len(text.split("---\n", 2)[2].split()))
+    rows = [(kind, len(sizes), f"{min(sizes)} to {max(sizes)}") for kind, sizes in kinds.items()]
+    rows.append(("all", sum(row[1] for row in rows), sum(sum(sizes) for sizes in kinds.values())))
+    revised = sum(name.startswith("updates/documents/") for name in files)
+    return f"""## Documents
+
+`documents/*.md`: Markdown under front matter (id, title, type, revision, date).
+
+{_table(("type", "documents", "words each, or in all"), rows)}
+
+`updates/documents/`: {revised} documents, revisions (same id, revision 2) and one new. `updates/withdrawn.txt`: id of
+the document that is withdrawn; `updates/withdrawn.jsonl`: the question that only this one answers."""
+
+
+def _corpus(files: Mapping[str, str]) -> str:
+    rows = []
+    for part in ("train", "validation"):
+        text = files[f"corpus/{part}.jsonl"]
+        words = corpus_words(text)
+        tokens = round(words * TOKENS_A_WORD, -2)
+        rows.append((part, len(_rows(text)), words, f"{tokens:.0f}"))
+    genres = Counter(row["genre"] for row in _rows(files["corpus/train.jsonl"]))
+    told = ", ".join(f"{genre} {count}" for genre, count in sorted(genres.items()))
+    return f"""## Corpus
+
+`corpus/*.jsonl` (id, genre, text): unlabelled notes that tell all facts of one asset in other words, and sentences
+that use the house terms. The two parts share no text. About {TOKENS_A_WORD} tokens of SmolLM2's tokenizer a word.
+
+{_table(("part", "notes", "words", "tokens, about"), rows)}
+
+Genres of the training part: {told}."""
+
+
+def _instructions(files: Mapping[str, str]) -> str:
+    rows = [
+        (name.split("/")[1].split(".")[0], name.split(".")[1], len(_rows(text)))
+        for name, text in files.items()
+        if name.startswith("instructions/") and name.endswith(".jsonl")
+    ]
+    return f"""## Instructions
+
+`instructions/TASK.PART.jsonl` (id, task, prompt, response, asset). `answers`: a question and its short answer.
+`triage`: a report and its JSON by the house rules in `instructions/triage_rules.md`.
+
+{_table(("task", "part", "pairs"), rows)}"""
+
+
+def _questions(files: Mapping[str, str]) -> str:
+    rows = []
+    for name, text in files.items():
+        if name.startswith("questions/"):
+            parts = Counter(row.get("part", "") for row in _rows(text))
+            told = ", ".join(f"{part} {count}" for part, count in sorted(parts.items()) if part)
+            rows.append((name.split("/")[1].removesuffix(".jsonl"), sum(parts.values()), told or "-"))
+    return f"""## Questions
+
+`questions/SET.jsonl` (id, set, prompt, answers with the canonical one first, ids of the documents that hold the answer,
+and where they apply choices, asset, field, part).
+
+{_table(("set", "questions", "parts"), rows)}"""
+
+
+def _facts(files: Mapping[str, str]) -> str:
+    rows = list(csv.DictReader(io.StringIO(files["facts.csv"])))
+    fields = dict.fromkeys(row["field"] for row in rows)
+    table = []
+    for field in fields:
+        own = [row for row in rows if row["field"] == field]
+        often = Counter(row["value"] for row in own).most_common(1)[0][1] / len(own)
+        held = Counter(len(row["documents"].split(";")) for row in own)
+        table.append((field, own[0]["value"], f"{often:.3f}", min(held), max(held)))
+    return f"""## Facts
+
+`facts.csv` and `updates/facts.csv` (asset, field, value, split, documents): {len(rows)} facts before the updates.
+`glossary.csv` (term, kind, meaning): {len(files["glossary.csv"].splitlines()) - 1} house terms.
+
+{
+        _table(
+            ("field", "an example", "share of the commonest value", "fewest documents a fact", "most"),
+            table,
+        )
+    }"""
+
+
+def _limits() -> str:
+    return """## Limits
+
+- The texts come from templates: two machines are told of in the same words where their templates agree. Real papers
+  vary more, contradict each other and leave things out.
+- One fact has one value. Units, dates and spellings never disagree, except between a document and its revision.
+- Questions ask for short values. They do not measure long answers, summaries or advice.
+- Beyond the default size some numbers (years, intervals, channels) are shared by several machines."""
+
+
+def _sums(files: Mapping[str, str]) -> str:
+    folders = sorted({name.split("/")[0] for name in files if "/" in name})
+    rows = [(f"`{folder}/`", folder_sum(files, folder)) for folder in folders]
+    rows += [(f"`{name}`", hashlib.sha256(files[name].encode()).hexdigest()) for name in files if "/" not in name]
+    return f"""## Checksums
+
+SHA-256; that of a folder is taken over the list that `sha256sum` prints for its sorted files. `world.json` has one for
+each file.
+
+{_table(("what", "sha256"), rows)}"""
