@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from helpers.analysis.expectations import load_expectations
+from helpers.analysis import read_claims
 from helpers.data.profiles import get_profile
 from helpers.data.records import KitError
 from helpers.experiment.arms import ARMS
@@ -206,7 +206,7 @@ def test_what_the_notebooks_made_is_compared_judged_and_reported(runs):
         assert arm not in told
     for arm in ("base", "base:few_shot", "rag", *(arm for arm in ARMS if "customization" in arm), "domain_adaptation"):
         assert re.search(rf"^{re.escape(arm)} ", told, re.MULTILINE), arm
-    assert f"{len(load_expectations())} expectations: " in told
+    assert f"{len(read_claims())} claims: " in told
     report = re.search("^report: (.*)$", told, re.MULTILINE)[1]
     assert Path(report).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 

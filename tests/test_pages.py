@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from synthetic import make_results
 
-from helpers.analysis import comparison as compare
+from helpers.analysis import Comparison
 from helpers.data.files import ROOT
 from helpers.data.records import DataError, KitError
 from helpers.experiment.results import write_result
@@ -247,8 +247,8 @@ def test_recorded_results_reach_the_readme_with_every_number(kit):
     changed = pages.bring_up_to_date(kit)
     assert kit / "README.md" in changed and (kit / pages.FIGURE).stat().st_size > 10_000
     text = (kit / "README.md").read_text(encoding="utf-8")
-    assert report.about(made) in text and f"]({pages.FIGURE})" in text
-    for row in compare.table(made).values():
+    assert report.about(Comparison(made)) in text and f"]({pages.FIGURE})" in text
+    for row in Comparison(made).table().values():
         for name in ("facts_heldout", "terms"):
             a = row[name]["accuracy"]
             assert f"{a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]" in text

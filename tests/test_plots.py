@@ -32,7 +32,7 @@ def closed():
 
 @pytest.fixture
 def compared():
-    """A comparison in the form of `compare.table`: two sets, of which one (choices) is not timed."""
+    """A comparison in the form of `Comparison.table`: two sets, of which one (choices) is not timed."""
     table = {}
     for place, (arm, (facts, general)) in enumerate(MEASURED.items()):
         table[arm] = {

@@ -10,7 +10,7 @@ import pytest
 import torch
 from synthetic import make_results
 
-from helpers.analysis import cost
+from helpers.analysis import Comparison, Cost
 from helpers.data import dataset as data
 from helpers.data import documents as readers
 from helpers.data.records import DataError, Document, Example, KitError, Question
@@ -51,7 +51,7 @@ def question(dataset, documents):
 
 @pytest.fixture(scope="module")
 def made():
-    return make_results(sets=("facts_heldout", "updates"))
+    return Comparison(make_results(sets=("facts_heldout", "updates")))
 
 
 @pytest.fixture(autouse=True)
@@ -327,25 +327,25 @@ def test_a_ring_marks_where_the_cheapest_arm_changes(made):
             assert at[0] == pytest.approx(price) == pytest.approx(at[1]) and told == f"{queries:,.0f}"
             around = [min(found, key=lambda a: found[a].monthly(n, 0, 12)) for n in (0.99 * queries, 1.01 * queries)]
             assert around[0] != around[1]
-    dear, cheap = cost.Cost("a", 0, 0, 0, 0.01, 0.01, 0, True, 0), cost.Cost("b", 120, 0, 0, 0.001, 0.001, 0, True, 0)
+    dear, cheap = Cost("a", 0, 0, 0, 0.01, 0.01, 0, True, 0), Cost("b", 120, 0, 0, 0.001, 0.001, 0, True, 0)
     _, crossing = panel._lines({"a": dear, "b": cheap}, 0, 12, False)
     assert [told for _, _, told in crossing] == ["1,111"]
 
 
 def test_an_arm_whose_change_nobody_measured_is_named_and_left_out(made):
-    unmeasured = [r for r in made if not (r.arm == "rag" and r.question_set == "updates")]
-    panel = widgets.cost_explorer(unmeasured)
+    unmeasured = [r for r in made.results if not (r.arm == "rag" and r.question_set == "updates")]
+    panel = widgets.cost_explorer(Comparison(unmeasured))
     assert "they take no change in, or nobody measured it: base, base:few_shot, rag" in panel.result.value
     panel.controls["changes"].value = 0
     assert "nobody measured" not in panel.result.value and "rag" in panel.result.value
     assert 'alt="Monthly cost' in panel.static()
-    nothing = widgets.cost_explorer([r for r in made if r.question_set == "facts_heldout"])
+    nothing = widgets.cost_explorer(Comparison([r for r in made.results if r.question_set == "facts_heldout"]))
     assert (
         "they take no change in, or nobody measured it" in nothing.result.value
         and "cheapest" not in nothing.result.value
     )
     assert "nobody measured" in nothing.static()
-    untimed = [replace(r, metrics={}) for r in made]
+    untimed = Comparison([replace(r, metrics={}) for r in made.results])
     with pytest.raises(DataError, match="no arm was timed"):
         widgets.cost_explorer(untimed)
 
@@ -361,7 +361,7 @@ def test_the_advice_follows_the_answers(made):
     assert "have changed since" in panel.status.value
     panel.button.click()
     assert panel.result.value != first and "neither" in words(panel.result.value)
-    assert "Do the answers stand in documents?" in panel.static()
+    assert "Are the answers in documents?" in panel.static()
 
 
 # The training panel.

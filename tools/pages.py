@@ -17,8 +17,7 @@ from typing import Any
 
 import yaml
 
-from helpers.analysis import comparison as compare
-from helpers.analysis import has_results, interleaved, read_comparable
+from helpers.analysis import has_results, read_comparison
 from helpers.data import PROFILES, ROOT, DataError, write_text
 from helpers.lessons import (
     Lesson,
@@ -62,7 +61,7 @@ def bring_up_to_date(root: Path = ROOT) -> list[Path]:
     changed = [write_text(path, text) for path, text in outdated(root).items()]
     reference = root / REFERENCE
     if root / "README.md" in changed and has_results(reference):
-        figure = overview(compare.table(read_comparable(reference)))
+        figure = overview(read_comparison(reference).table())
         figure.savefig(root / FIGURE, dpi=110, facecolor="white")
         changed.append(root / FIGURE)
     return changed
@@ -72,10 +71,10 @@ def measured(root: Path = ROOT) -> str:
     """The main figure and the tables of the results that came with the kit; a sentence where there are none."""
     if not has_results(root / REFERENCE):
         return "No results have been recorded yet; `make run` measures them on your machine."
-    made = interleaved(read_comparable(root / REFERENCE), root / REFERENCE)
-    words = figures.accuracy_in_words(compare.table(made))
+    comparison = read_comparison(root / REFERENCE)
+    words = figures.accuracy_in_words(comparison.table())
     figure = f"![Accuracy of every arm on every question set, with intervals. {words}]({FIGURE})"
-    return f"{figure}\n\n{report.markdown(made)}"
+    return f"{figure}\n\n{report.markdown(comparison)}"
 
 
 def put(text: str, name: str, body: str, path: Path) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from .. import plots
-from ..analysis import Cost, Prices, break_even, break_even_changes
-from ..analysis import comparison as compare
+from ..analysis import Cost, Prices, break_even, break_even_changes, freshness_steps, pareto_front
 from ..data import QUESTION_SETS, TIMED_SET
 from ..experiment import Curve
 
@@ -73,7 +72,7 @@ def cost_pareto(
 def _pareto(points: Mapping[str, Mapping[str, float]], x: str) -> tuple[Axes, str] | None:
     if not points:
         return None
-    front = compare.pareto_front({arm: (point["x"], point["value"]) for arm, point in points.items()})
+    front = pareto_front({arm: (point["x"], point["value"]) for arm, point in points.items()})
     told = "; ".join(f"{arm} {point['x']:.2g}, accuracy {point['value']:.2f}" for arm, point in points.items())
     alt = f"Points of accuracy against {x}. {told}. No other arm beats {', '.join(front)} in both."
     return plots.pareto(points, front, x), alt
@@ -121,7 +120,7 @@ def _lines(
 
 def freshness_figure(compared: Mapping[str, Mapping[str, Any]]) -> tuple[Axes, str] | None:
     """Freshness over time, and its description; None where no update was measured."""
-    steps = compare.freshness_steps(compared)
+    steps = freshness_steps(compared)
     if not steps:
         return None
     told = "; ".join(

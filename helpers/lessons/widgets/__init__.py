@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
 
-    from ...analysis import Prices
-    from ...data import Document, Example, Question, Result
+    from ...analysis import Comparison, Prices
+    from ...data import Document, Example, Question
     from ...experiment import Assistant
     from ...models import FoundationModel
     from ...rag import Index, RagSettings
@@ -118,11 +118,11 @@ def answer_comparer(
     return panel
 
 
-def cost_explorer(results: Sequence[Result], prices: Prices | None = None) -> CostExplorer:
+def cost_explorer(comparison: Comparison, prices: Prices | None = None) -> CostExplorer:
     """Prices, queries and changes a month; the costs and their break-even points follow as you drag.
 
     Args:
-        results: Results that can be compared; seconds, tokens and labels are theirs.
+        comparison: The results; seconds, tokens and labels are theirs.
         prices: Where the sliders begin; None takes those of the kit's data file.
 
     Returns:
@@ -130,7 +130,7 @@ def cost_explorer(results: Sequence[Result], prices: Prices | None = None) -> Co
     """
     from ..widgets.costs import CostExplorer
 
-    return CostExplorer(results, prices)
+    return CostExplorer(comparison, prices)
 
 
 def training_panel(
@@ -157,17 +157,17 @@ def training_panel(
     return TrainingPanel(fm, pairs, questions, folder, max_length)
 
 
-def which_one(results: Sequence[Result] = ()) -> WhichOne:
+def which_one(comparison: Comparison | None = None) -> WhichOne:
     """A short questionnaire that ends in advice, each reason with the figure that was measured for it.
 
     Args:
-        results: Comparable results; without them the reasons say that they were not measured.
+        comparison: The results; without them the reasons say that nothing was measured.
 
     Returns:
         The panel, which a notebook displays; the first answers are filled in and their advice is shown.
     """
     from ..widgets.advice import WhichOne
 
-    panel = WhichOne(results)
+    panel = WhichOne(comparison)
     panel.refresh()
     return panel

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import ipywidgets
 
-from ...analysis import Advice, advise, questionnaire
-from ...data import Result
+from ...analysis import Advice, Comparison, advise, questionnaire
 from ..widgets.frame import Panel, escape, table
 
 ASK_WIDTH = "610px"
@@ -16,13 +13,13 @@ ASK_WIDTH = "610px"
 class WhichOne(Panel):
     """One list of answers a question; the advice is looked up in rules, and its figures in the learner's results."""
 
-    def __init__(self, results: Sequence[Result] = ()):
+    def __init__(self, comparison: Comparison | None = None):
         """See `helpers.widgets.which_one`."""
-        self.results = list(results)
+        self.comparison = comparison
         asked = {
-            question["id"]: ipywidgets.Dropdown(
-                description=question["ask"],
-                options=[(text, answer) for answer, text in question["answers"].items()],
+            question.id: ipywidgets.Dropdown(
+                description=question.ask,
+                options=[(text, answer) for answer, text in question.answers.items()],
                 style={"description_width": ASK_WIDTH},
                 layout=ipywidgets.Layout(width="960px"),
             )
@@ -31,7 +28,7 @@ class WhichOne(Panel):
         super().__init__("Which one should I use?", asked, self._advise, "Advise me")
 
     def _advise(self, **answers: str) -> str:
-        advice = advise(answers, self.results)
+        advice = advise(answers, self.comparison)
         arms = ", ".join(f"<code>{escape(arm)}</code>" for arm in advice.arms)
         closest = f"<p>Closest arms of the experiment: {arms}.</p>" if arms else ""
         note = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
 
@@ -10,8 +9,8 @@ import ipywidgets
 import numpy as np
 
 from ... import plots
-from ...analysis import Cost, Prices, break_even, costs, load_prices
-from ...data import DataError, Result
+from ...analysis import Comparison, Cost, Prices, break_even, costs, load_prices
+from ...data import DataError
 from ..widgets.charts import line_chart
 from ..widgets.frame import NumberSlider, Panel, escape, labelled, table
 
@@ -22,10 +21,10 @@ QUERIES = np.logspace(1, 6, 41)  # a month
 class CostExplorer(Panel):
     """Lines of monthly cost against queries; everything follows the sliders at once, since nothing is measured anew."""
 
-    def __init__(self, results: Sequence[Result], prices: Prices | None = None):
+    def __init__(self, comparison: Comparison, prices: Prices | None = None):
         """See `helpers.widgets.cost_explorer`."""
-        self.results, self.prices = list(results), prices or load_prices()
-        if not costs(self.results, self.prices):
+        self.comparison, self.prices = comparison, prices or load_prices()
+        if not costs(comparison, self.prices):
             raise DataError(
                 "no arm was timed, so there is nothing to reckon with: run the study on `facts_heldout` first"
             )
@@ -49,7 +48,7 @@ class CostExplorer(Panel):
 
     def costs(self, label: float, machine: float) -> dict[str, Cost]:
         """Each arm's cost by the prices that are set."""
-        return costs(self.results, Prices(**asdict(self.prices) | {"label": label, "machine_per_hour": machine}))
+        return costs(self.comparison, Prices(**asdict(self.prices) | {"label": label, "machine_per_hour": machine}))
 
     def _draw(self, queries: int, changes: int, label: float, machine: float, months: int, hosted: bool) -> str:
         found, unknown = self._known(label, machine, changes)
