@@ -13,7 +13,7 @@ from helpers.data.records import Example, KitError
 from helpers.models import adapters
 from helpers.models.foundation_model import load_model
 from helpers.tuning.training import train
-from helpers.tuning.training_data import Lora, Material, TrainSettings
+from helpers.tuning.training_data import Lora, TrainingData, TrainSettings
 
 PAIRS = [Example(f"p{i}", "answers", f"Which is number {i}?", f"{i}") for i in range(4)]
 
@@ -24,7 +24,7 @@ def tuned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapters")
     fm = load_model(make_tiny("Llama", folder / "model"), device="cpu", dtype="float32")
     settings = TrainSettings(Lora(2, 2), epochs=2, batch_size=2, max_length=96, compile=False)
-    return fm, train(fm, Material(pairs=PAIRS), settings, folder / "adapter").folder
+    return fm, train(fm, TrainingData(pairs=PAIRS), settings, folder / "adapter").folder
 
 
 def copy(folder, target, **changes):

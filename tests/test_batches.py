@@ -11,7 +11,7 @@ from helpers.data.records import Example, KitError
 from helpers.models import adapters, batches, generation
 from helpers.models.foundation_model import load_model
 from helpers.tuning.training import train
-from helpers.tuning.training_data import Lora, Material, TrainSettings
+from helpers.tuning.training_data import Lora, TrainingData, TrainSettings
 
 QUESTIONS = ("What is the capital of France?", "Name three colours.", "Hi", "Is water wet? Say why you think so.")
 CHOICES = (["Paris", "a place in Norway"], ["red", "no colour at all"], ["Hello", "Good bye"], ["yes", "no"])
@@ -24,7 +24,7 @@ def tuned(tmp_path_factory):
     place = tmp_path_factory.mktemp("batches")
     fm = load_model(make_tiny("Llama", place / "model"), device="cpu", dtype="float32")
     settings = TrainSettings(Lora(2, 2), learning_rate=0.05, epochs=2, batch_size=2, max_length=96, compile=False)
-    return fm, [train(fm, Material(pairs=PAIRS[i:]), settings, place / str(i)).folder for i in range(2)]
+    return fm, [train(fm, TrainingData(pairs=PAIRS[i:]), settings, place / str(i)).folder for i in range(2)]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from helpers.models import generation
 from helpers.models.batches import Beginning
 from helpers.models.foundation_model import load_model
 from helpers.tuning.training import train
-from helpers.tuning.training_data import Material, TrainSettings
+from helpers.tuning.training_data import TrainingData, TrainSettings
 
 PROMPTS = ["Which channel is used at the north weir?", "Who leads the crew?"]
 
@@ -107,7 +107,9 @@ def test_weights_that_were_written_again_are_packed_again(coarse):
 
 
 def test_weights_that_come_back_are_not_packed_again(coarse, tmp_path, monkeypatch):
-    tuned = train(coarse, Material(pairs=PAIRS), TrainSettings(epochs=1, batch_size=2, compile=False), tmp_path / "t")
+    tuned = train(
+        coarse, TrainingData(pairs=PAIRS), TrainSettings(epochs=1, batch_size=2, compile=False), tmp_path / "t"
+    )
     assert not coarse.exact, "a training has the memory of packed weights"
     before = generation.generate(coarse, PROMPTS, 8, 1)
     with coarse.using(tuned.folder):
@@ -294,7 +296,9 @@ def test_weights_are_packed_again_when_one_of_those_beside_each_other_is_written
 
 @needs_fbgemm
 def test_another_attention_forgets_what_was_packed_for_this_one(coarse, tmp_path):
-    tuned = train(coarse, Material(pairs=PAIRS), TrainSettings(epochs=1, batch_size=2, compile=False), tmp_path / "t")
+    tuned = train(
+        coarse, TrainingData(pairs=PAIRS), TrainSettings(epochs=1, batch_size=2, compile=False), tmp_path / "t"
+    )
     one_step(coarse, 2, [3, 5])
     own = coarse.model.config._attn_implementation
     coarse.model.set_attn_implementation("eager")

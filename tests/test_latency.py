@@ -15,7 +15,7 @@ from helpers.experiment.assistant import Assistant
 from helpers.experiment.latency import IN_A_ROW, Timing, read_timings, slower, summary, time_arms, write_timings
 from helpers.models.foundation_model import load_model
 from helpers.tuning.training import train
-from helpers.tuning.training_data import Material, TrainSettings
+from helpers.tuning.training_data import TrainingData, TrainSettings
 
 QUESTIONS = [Question(f"q{i}", "facts_heldout", f"What is the site number {i}?", ("a",)) for i in range(4)]
 
@@ -125,7 +125,7 @@ def test_no_answer_pays_for_the_weights_of_another(tmp_path):
     fm = load_model(make_tiny("Llama", tmp_path / "model"), device="cpu", dtype="bfloat16")
     pairs = tuple(Example(f"p{i}", "answers", f"Which is number {i}?", f"{i}") for i in range(4))
     settings = TrainSettings(None, epochs=1, batch_size=2, max_length=96, compile=False)
-    whole = train(fm, Material(pairs=pairs), settings, tmp_path / "whole").folder
+    whole = train(fm, TrainingData(pairs=pairs), settings, tmp_path / "whole").folder
     warm, timed = [], []
 
     class Watched(Assistant):
