@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from conftest import make_tiny
 from synthetic import make_results
 
 from helpers.analysis.intervals import spread
-from helpers.data.records import DataError, Example, Passage, Question
+from helpers.data.records import DataError, Passage, Question
 from helpers.experiment import latency
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.latency import IN_A_ROW, Timing, read_timings, slower, summary, time_arms, write_timings
-from helpers.models.foundation_model import load_model
-from helpers.tuning.training import train
-from helpers.tuning.training_data import Material, TrainSettings
 
 QUESTIONS = [Question(f"q{i}", "facts_heldout", f"What is the site number {i}?", ("a",)) for i in range(4)]
 
@@ -119,24 +115,3 @@ def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_p
     assert "is about other results" in latency.told(others, tmp_path)
     assert latency.told(others, tmp_path / "absent").endswith("the times are those of their own runs.")
     assert read_timings(tmp_path / latency.FILE) == timings and read_timings(tmp_path / latency.FILE, {}) == []
-
-
-def test_no_answer_pays_for_the_weights_of_another(tmp_path):
-    fm = load_model(make_tiny("Llama", tmp_path / "model"), device="cpu", dtype="bfloat16")
-    pairs = tuple(Example(f"p{i}", "answers", f"Which is number {i}?", f"{i}") for i in range(4))
-    settings = TrainSettings(None, epochs=1, batch_size=2, max_length=96, compile=False)
-    whole = train(fm, Material(pairs=pairs), settings, tmp_path / "whole").folder
-    warm, timed = [], []
-
-    class Watched(Assistant):
-        def ask(self, question, max_new_tokens=None):
-            before = {name: state for name, (state, _) in fm.exact.items()}
-            answer = super().ask(question, max_new_tokens)
-            after = {name: state for name, (state, _) in fm.exact.items()}
-            (timed if max_new_tokens is None else warm).append(before != after)
-            return answer
-
-    arms = {"base": Watched(fm), "whole": Watched(fm, adapter=whole)}
-    time_arms(arms, QUESTIONS, repeats=2)
-    assert warm == [True, True], "the warm-up pays, or this proves nothing"
-    assert timed == [False] * (2 * 2 * len(QUESTIONS))
