@@ -20,7 +20,6 @@ import transformers
 from conftest import ROOT, disk_with_room_for, make_tiny
 from peft.tuners.lora import Linear as LoraLinear
 
-from helpers.data.own_data import prepare
 from helpers.data.records import DataError, Example, KitError, Question
 from helpers.experiment.assistant import Assistant
 from helpers.fast import layers as lean_layers
@@ -34,7 +33,7 @@ from helpers.tuning import training as finetune
 from helpers.tuning.fine_tuned import read_tuned
 from helpers.tuning.trainer import Listener
 from helpers.tuning.training import TrainingStopped, merge, train
-from helpers.tuning.training_data import Lora, Material, TrainSettings
+from helpers.tuning.training_data import Lora, Material, TrainSettings, prepare
 
 COLOURS = ("red", "blue", "green", "grey", "white", "black")
 PAIRS = tuple(Example(f"p{i}", "answers", f"What is the colour of machine {i}?", COLOURS[i % 6]) for i in range(12))

@@ -125,7 +125,7 @@ def test_a_part_of_the_right_answer_is_no_rival_but_a_longer_value_is():
 
 def test_every_right_answer_of_a_world_is_right_and_those_of_others_are_wrong(small_world):
     dataset = open_dataset(small_world)
-    values = [value for column in dataset.values.values() for value in column]
+    values = {value for owned in dataset.values_by_asset.values() for value in owned}
     for name in ("facts_trained", "facts_heldout", "two_hop", "updates"):
         questions = dataset.questions(name)
         for question in questions:

@@ -26,12 +26,11 @@ from typing import Any
 
 from measuring import DATASET, ROOT, finish, options, ratio, repeats_of, take_turns
 
-from helpers.data import dataset as data
-from helpers.data import prepare
+from helpers import data
 from helpers.data.records import KitError
 from helpers.models.foundation_model import load_model
 from helpers.models.machine import is_first_process
-from helpers.tuning import Lora, Material, TrainSettings
+from helpers.tuning import Lora, Material, TrainSettings, prepare
 from helpers.tuning.trainer import Listener
 from helpers.tuning.training import train
 

@@ -30,12 +30,11 @@ from typing import Any
 from floor import floor
 from measuring import DATASET, finish, in_own_process, matrix_peak, options, ratio, repeats_of, take_turns
 
-from helpers.data import dataset as data
-from helpers.data import prepare
-from helpers.data.profiles import get_profile
+from helpers import data
+from helpers.data import get_profile
 from helpers.models import foundation_model as models
 from helpers.models.machine import choose_dtype
-from helpers.tuning import Material
+from helpers.tuning import Material, prepare
 from helpers.tuning import recipes as trainings
 from helpers.tuning.prepare_model import trainable
 from helpers.tuning.trainer import Listener
