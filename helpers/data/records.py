@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import asdict, field, fields
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 QUESTION_SETS = (
     "facts_trained", "facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general",
@@ -22,7 +23,6 @@ TIMED_SET = "facts_heldout"  # a typical query: asked again one at a time, and c
 TASKS = ("answers", "triage")
 
 STRICT = ConfigDict(extra="forbid")  # an unknown field is a mistake, not something to ignore
-Text = Annotated[str, StringConstraints(pattern=r"\S")]  # not empty, and not white space alone
 
 
 class KitError(Exception):
@@ -31,6 +31,15 @@ class KitError(Exception):
 
 class DataError(KitError):
     """Something in the learner's files is wrong; the message names file, line and remedy."""
+
+
+def _not_blank(text: str, info: ValidationInfo) -> str:
+    if info.context and not text.strip():
+        raise PydanticCustomError("blank", "The text is empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]  # not blank where it is read from a file
 
 
 @dataclass(frozen=True, config=STRICT)
