@@ -163,15 +163,16 @@ def freshness(steps: Mapping[str, Mapping[str, Any]], ax: Axes | None = None) ->
 
 
 def break_even_lines(
-    monthly: Mapping[str, Sequence[float]], at: Sequence[float], meets: Mapping[str, tuple[float, float]],
+    monthly: Mapping[str, Sequence[float]], at: Sequence[float],
+    crossings: Mapping[str, tuple[float, float]] | Sequence[tuple[float, float]] = (),
     x: str = "queries a month", ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
-    """Cost of a month against what comes each month, one line an arm; rings mark where an arm costs as much as RAG.
+    """Cost of a month against what comes each month, one line an arm; rings mark where two arms cost the same.
 
     Args:
         monthly: For each arm the cost in US dollars at each point of `at`.
         at: Numbers a month, of queries or of changed documents.
-        meets: For each arm that breaks even with RAG where it does: (number a month, US dollars).
+        crossings: Where the rings are (number a month, US dollars); by arm where an arm breaks even with RAG.
         x: The title of the horizontal axis; both axes are logarithmic.
         ax: Where to draw; None makes a figure.
 
@@ -181,14 +182,16 @@ def break_even_lines(
     if not monthly:
         raise DataError("there are no costs to draw: no arm was timed")
     ax = style.new_axes(ax, 7.6, 4.4)
+    meets = crossings if isinstance(crossings, Mapping) else {}
     ends = {}
     for place, (arm, costs) in enumerate(monthly.items()):
         look = style.line(arm)
         if arm in meets:
             look["label"] += f"\n  (as much as RAG at {number(meets[arm][0])})"
-            ax.plot(*meets[arm], "o", markersize=13, markerfacecolor="none", markeredgecolor="black")
         ends[look["label"]] = costs[-1]
         ax.plot(at, np.maximum(costs, 1e-6), linewidth=1.8, markevery=slice(place % 3, None, 6), **look)
+    for ring in meets.values() or crossings:
+        ax.plot(*ring, "o", markersize=13, markerfacecolor="none", markeredgecolor="black")
     ax.set(xscale="log", yscale="log", xlim=(min(at), max(at)), xlabel=x, ylabel="cost of a month ($, stated prices)")
     style.plain_decades(ax.xaxis, at)
     style.plain_decades(ax.yaxis, np.maximum(np.concatenate(list(monthly.values())), 1e-6))
