@@ -10,7 +10,7 @@ from conftest import make_tiny, run_pythons, write
 from helpers.analysis import Comparison, judge, read_claims
 from helpers.data import profiles
 from helpers.data.documents import read_documents
-from helpers.data.own_data import ARMS, prepare
+from helpers.data.own_data import OWN_ARMS, prepare_own_data
 from helpers.data.records import DataError
 from helpers.experiment import arms
 from helpers.experiment.results import write_result
@@ -37,11 +37,11 @@ def study(monkeypatch, tmp_path, embedder):
 
 
 def test_a_study_of_your_own_data_runs_from_end_to_end(study, tmp_path, folder, questions, pairs):
-    own = prepare(folder, questions, pairs, "quick", tmp_path / "out")
+    own = prepare_own_data(folder, questions, pairs, "quick", tmp_path / "out")
     frame = study(own)
-    assert arms.left_out(ARMS, frame.dataset, frame.question_sets) == {}
-    made = frame.run(ARMS)
-    assert {(r.arm, r.question_set) for r in made} == {(arm, name) for arm in ARMS for name in frame.question_sets}
+    assert arms.left_out(OWN_ARMS, frame.dataset, frame.question_sets) == {}
+    made = frame.run(OWN_ARMS)
+    assert {(r.arm, r.question_set) for r in made} == {(arm, name) for arm in OWN_ARMS for name in frame.question_sets}
     by = {(result.arm, result.question_set): result for result in made}
     found = by["rag", "facts_heldout"]
     assert all(score.answer.passages for score in found.scores) and 0 <= found.metrics["retrieval"]["mrr"] <= 1
@@ -59,7 +59,7 @@ def test_a_study_of_your_own_data_runs_from_end_to_end(study, tmp_path, folder, 
     with pytest.raises(DataError, match="experiment|compared"):
         report.write_report(frame.out, tmp_path / "page.html")
     verdicts = judge(Comparison(made), claims=read_claims("own_data"))
-    assert {v.expectation.id for v in verdicts if v.verdict == "not measured"} == {"own-customization-trained"}
+    assert {v.claim.id for v in verdicts if v.verdict == "not measured"} == {"own-customization-trained"}
     text = report.page(Comparison(made), claims=read_claims("own_data"))
     assert (
         "Before you conclude" in text and "too few to conclude" in text and "invented" not in text.split("textbook")[0]
@@ -70,8 +70,8 @@ def test_without_pairs_and_text_the_arms_that_need_them_are_left_out(study, tmp_
     folder = write(
         tmp_path / "short" / "a.md", "# A\n\nThe anchor of the old harbour was painted in the year 1901."
     ).parent
-    frame = study(prepare(folder, profile="quick", out=tmp_path / "out"))
-    left = arms.left_out(ARMS, frame.dataset, frame.question_sets)
+    frame = study(prepare_own_data(folder, profile="quick", out=tmp_path / "out"))
+    left = arms.left_out(OWN_ARMS, frame.dataset, frame.question_sets)
     assert set(left) == {"base:few_shot", "customization", "domain_adaptation"}
     assert "instructions/answers.train.jsonl" in left["customization"] and "corpus/" in left["domain_adaptation"]
     told = Comparison(frame.run(["base", "rag"])).caveats()

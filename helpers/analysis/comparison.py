@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import PART as CLOZE
-from ..data import QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
+from ..data import CLOZE_PART, QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
 from ..experiment import ARMS, file_name, read_results
 from .intervals import Interval, Z, accuracy, difference, holm, seed_values, spread, wilson
 from .latency import interleaved
@@ -165,7 +164,7 @@ class Comparison:
             sentences.append("The results come from different machines: compare quality, and ignore times and effort.")
         complete = [r for r in self.results if r.status == "complete" and r.scores]
         for name, asked in {r.question_set: [s.question for s in r.scores] for r in complete}.items():
-            if any(question.part == CLOZE for question in asked):
+            if any(question.part == CLOZE_PART for question in asked):
                 sentences.append(
                     f"The questions of `{name}` are cloze questions made from the documents: weak evidence."
                 )
