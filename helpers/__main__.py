@@ -91,9 +91,10 @@ def run(
     publish: Annotated[bool, typer.Option(help="Take the outputs over into notebooks/, to be committed.")] = False,
 ) -> None:
     """Executes notebooks without a browser, then prints the comparison and where its files lie."""
+    from tools.publish import publish as publish_outputs
+
     from tools.notebooks import run_notebooks, summary
     from tools.pages import bring_up_to_date
-    from tools.publish import publish as publish_outputs
 
     from .lessons import record_times
 
