@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from helpers.analysis import comparison as compare
-from helpers.analysis import has_results, read_comparable
+from helpers.analysis import has_results, interleaved, read_comparable
 from helpers.data import PROFILES, ROOT, DataError, write_text
-from helpers.experiment import in_turns
 from helpers.lessons import Lesson, in_minutes, lessons, measured_on, read_times, retold, running_minutes
 from helpers.plots import figures, overview, report
 
