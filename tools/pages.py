@@ -61,7 +61,7 @@ def measured(root: Path = ROOT) -> tuple[str, str]:
     """The picture of README and the tables of docs/results.md, from the results that came with the kit."""
     if not has_results(root / REFERENCE):
         return ("No results have been recorded yet; `make run` measures them on your machine.",) * 2
-    made = in_turns(read_comparable(root / REFERENCE), root / REFERENCE)
+    made = interleaved(read_comparable(root / REFERENCE), root / REFERENCE)
     words = figures.accuracy_in_words(compare.table(made))
     picture = f"![Accuracy of every arm on every question set, with intervals. {words}]({FIGURE})"
     return f"{picture}\n\n{report.about(made)}", report.markdown(made)
