@@ -25,6 +25,8 @@ import typer
 from helpers.data import ROOT, KitError, get_profile, own_folder, write_text
 from helpers.lessons import NOTEBOOKS, notebook_paths, record_times
 
+from .pages import bring_up_to_date
+
 if TYPE_CHECKING:
     import nbformat
 
@@ -180,6 +182,7 @@ def main(
             publish(runs)
         if record:
             print(f"times: {record_times(profile, runs)}")
+            bring_up_to_date()  # the pages that tell these times
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
