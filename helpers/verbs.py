@@ -172,10 +172,9 @@ def compare(
     figure: Annotated[Path | None, typer.Option(help="Write the main figure to a PNG or SVG file.")] = None,
 ) -> None:
     """Compares the results of a folder: accuracy with 95 % intervals, latency, effort."""
-    from .analysis import comparison, read_comparable
-    from .experiment import in_turns
+    from .analysis import comparison, interleaved, read_comparable
 
-    results = in_turns(read_comparable(folder), folder)
+    results = interleaved(read_comparable(folder), folder)
     compared = comparison.table(results)
     if report is not None or figure is not None:
         _write(folder, compared, report, figure)

@@ -18,9 +18,8 @@ from typing import Any
 import yaml
 
 from helpers.analysis import comparison as compare
-from helpers.analysis import has_results, read_comparable
+from helpers.analysis import has_results, interleaved, read_comparable
 from helpers.data import PROFILES, ROOT, DataError, write_text
-from helpers.experiment import in_turns
 from helpers.lessons import (
     Lesson,
     in_minutes,
@@ -73,7 +72,7 @@ def measured(root: Path = ROOT) -> str:
     """The main figure and the tables of the results that came with the kit; a sentence where there are none."""
     if not has_results(root / REFERENCE):
         return "No results have been recorded yet; `make run` measures them on your machine."
-    made = in_turns(read_comparable(root / REFERENCE), root / REFERENCE)
+    made = interleaved(read_comparable(root / REFERENCE), root / REFERENCE)
     words = figures.accuracy_in_words(compare.table(made))
     figure = f"![Accuracy of every arm on every question set, with intervals. {words}]({FIGURE})"
     return f"{figure}\n\n{report.markdown(made)}"

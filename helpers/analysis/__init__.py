@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "cost": ["Cost", "Prices", "break_even", "break_even_changes", "costs", "energy_kwh", "load_prices", "scaled"],
         "expectations": ["as_text", "Expectation", "Verdict", "counts", "judge", "load_expectations"],
         "intervals": ["spread"],
+        "latency": ["how_timed", "interleaved", "latency_ratio", "latency_summary", "timing_conditions"],
         "ratios": ["ratio"],
         "scaleplan": ["page"],
     },

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "curves": ["Curve", "of_one_figure", "read_curves"],
         "evaluation": ["evaluate", "text_perplexity"],
         "grid": ["read_setting"],
-        "latency": ["in_turns", "told"],
+        "latency": ["LATENCY_FILE", "PHASES", "Timing", "read_timings", "time_arms", "write_timings"],
         "results": ["file_name", "now", "read_results", "versions"],
         "study": ["Study"],
     },

@@ -1,10 +1,8 @@
 """How long one answer takes: all arms take turns, one question at a time, so that drift of the machine hits all alike.
 
     timings = time_arms({"base": Assistant(fm), "rag": Assistant(fm, retriever=retriever)}, questions, repeats=3)
-    summary(timings)["rag"]["first_token_s"]          # median, p95
-    slower(timings, "rag", "base", "total_s")         # a ratio with its interval
 
-Nothing here asks which arm it holds.
+What follows from timings (medians, ratios, intervals) is in `helpers.analysis`. Nothing here asks which arm it holds.
 """
 
 from __future__ import annotations
@@ -12,20 +10,18 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm.auto import tqdm
 
-from ..analysis import ratio, spread
-from ..data import WARM_UP, DataError, Question, Result, write_text
+from ..data import WARM_UP, DataError, Question, write_text
 
 if TYPE_CHECKING:
     from .assistant import Assistant
 
-FILE = "latency.json"  # the job beside the results that it belongs to
+LATENCY_FILE = "latency.json"  # the timings beside the results that they belong to
 PHASES = ("retrieval_s", "first_token_s", "per_token_s", "total_s")
 IN_A_ROW = 4  # questions that an arm is asked in its turn: putting other weights in takes longer than an answer
 
@@ -81,46 +77,12 @@ def time_arms(
         for turn in range(repeats):
             for start in range(0, len(questions), IN_A_ROW):
                 for arm in order.sample(list(assistants), len(assistants)):
-                    if turn == start == 0:  # not before: other weights in between would have to be packed once more
+                    if turn == start == 0:
                         assistants[arm].ask(questions[0], max_new_tokens=WARM_UP)
                     for question in questions[start : start + IN_A_ROW]:
                         timings.append(_time(arm, assistants[arm], question, turn))
                         bar.update()
     return timings
-
-
-def summary(timings: Sequence[Timing]) -> dict[str, dict[str, dict[str, float] | None]]:
-    """Median and 95th percentile of each phase in seconds, by arm; None where a phase did not occur.
-
-    They are taken over questions, each with the median of its rounds, as in `slower` and `in_turns`.
-    """
-    return {
-        arm: {phase: spread(list(by_question(timings, arm, phase).values())) for phase in PHASES}
-        for arm in dict.fromkeys(timing.arm for timing in timings)
-    }
-
-
-def slower(timings: Sequence[Timing], first: str, second: str, phase: str = "total_s") -> dict[str, float]:
-    """How many times as long the first arm takes as the second: the ratio of medians with its 95 % interval.
-
-    Resampled are questions, each with the median of its rounds.
-
-    Raises:
-        DataError: One of the arms was not timed.
-    """
-    return ratio(*(list(by_question(timings, arm, phase).values()) for arm in (first, second)))
-
-
-def by_question(timings: Sequence[Timing], arm: str, phase: str = "total_s") -> dict[str, float]:
-    """The median over the rounds for each question of an arm: rounds of one question are not independent."""
-    if phase not in PHASES:
-        raise DataError(f"there is no phase {phase!r}: choose one of {', '.join(PHASES)}")
-    asked: dict[str, list[float]] = {}
-    for timing in timings:
-        seconds = getattr(timing, phase)
-        if timing.arm == arm and seconds is not None:
-            asked.setdefault(timing.question_id, []).append(seconds)
-    return {question: float(np.median(seconds)) for question, seconds in asked.items()}
 
 
 def write_timings(path: Path, timings: Sequence[Timing], about: Mapping[str, Any] | None = None) -> Path:
@@ -149,63 +111,8 @@ def read_timings(path: Path, about: Mapping[str, Any] | None = None) -> list[Tim
         raise DataError(f"{path} cannot be read as timings ({error}). Delete it and measure again.") from error
 
 
-def in_turns(results: Sequence[Result], folder: Path) -> list[Result]:
-    """The results with the times of the interleaved job beside them, where one was made about them.
-
-    For each arm that took turns, the seconds of its own run on those questions are replaced by the median of its rounds
-    for each question, so that drift of the machine between the runs of two arms plays no part. Answers stay.
-
-    Args:
-        results: Results that can be compared.
-        folder: Where they lie; the job lies beside them as `FILE`.
-    """
-    timings = read_timings(Path(folder) / FILE, about(results))
-    asked = {timing.question_id for timing in timings}
-    made = []
-    for result in results:
-        if asked & {score.question.id for score in result.scores} and "total_s" in result.metrics:
-            taken = {
-                name: list(by_question(timings, result.arm, name).values()) for name in ("first_token_s", "total_s")
-            }
-            if all(taken.values()):
-                result = replace(result, metrics=result.metrics | taken)
-        made.append(result)
-    return made
-
-
-def told(results: Sequence[Result], folder: Path) -> str:
-    """Which times `in_turns` gives, in a sentence: those of the turns, or those of the arms' own runs, and why.
-
-    Args:
-        results: Results that can be compared.
-        folder: Where they lie.
-
-    Raises:
-        DataError: The job cannot be read.
-    """
-    path = Path(folder) / FILE
-    took = {timing.arm for timing in read_timings(path, about(results))}
-    if took:
-        alone = dict.fromkeys(r.arm for r in results if "total_s" in r.metrics and r.arm not in took)
-        return "The arms were timed in turns." + (f" Timed in their own runs: {', '.join(alone)}." if alone else "")
-    made = f" {FILE} is about other results (an arm was added or trained anew) or another machine." * path.is_file()
-    return f"The arms were not timed in turns: the times are those of their own runs.{made}"
-
-
-def about(results: Sequence[Result]) -> dict[str, Any]:
-    """What an interleaved job is made about: the experiment, the weights of each arm (first seed), and the machine."""
-    tuned = sorted((r for r in results if "weights" in r.metrics), key=lambda r: -r.seed)  # the first one stays
-    weights = {f"{r.arm} on {r.question_set}": r.metrics["weights"] for r in tuned}
-    machine = {key: value for key, value in results[0].hardware.items() if key in ("processor", "cores", "gflops")}
-    return {"experiment": results[0].experiment, "weights": dict(sorted(weights.items())), "machine": machine}
-
-
 def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timing:
-    from ..fast import make_ready
-
-    with assistant.model.using(assistant.adapter):
-        make_ready(assistant.model)  # whoever's turn comes after other weights would pay for them otherwise
-        answer = assistant.ask(question)
+    answer = assistant.ask(question)
     after = answer.new_tokens - 1
     per_token = (answer.total_s - answer.first_token_s) / after if after > 0 else None
     return Timing(

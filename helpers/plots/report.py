@@ -22,6 +22,8 @@ from ..analysis import (
     costs,
     counts,
     energy_kwh,
+    how_timed,
+    interleaved,
     judge,
     load_prices,
     read_comparable,
@@ -31,7 +33,7 @@ from ..analysis import (
 )
 from ..analysis import comparison as compare
 from ..data import Effort, Result, write_text
-from ..experiment import Curve, in_turns, of_one_figure, read_curves, told
+from ..experiment import Curve, of_one_figure, read_curves
 from . import figures
 
 FORMULA = (
@@ -59,8 +61,8 @@ def write_report(
         DataError: The results cannot be compared.
         KitError: The file cannot be written.
     """
-    results = in_turns(read_comparable(folder) if results is None else results, folder)
-    made = page(results, read_curves(folder), expectations=expectations, timed=told(results, folder))
+    results = interleaved(read_comparable(folder) if results is None else results, folder)
+    made = page(results, read_curves(folder), expectations=expectations, timed=how_timed(results, folder))
     return write_text(Path(out), made)
 
 

@@ -1,0 +1,105 @@
+"""What was timed, in figures: spreads, ratios, and the interleaved times put into the results that they belong to.
+
+timings = time_arms(assistants, questions, repeats=3)        # of helpers.experiment
+latency_summary(timings)["rag"]["first_token_s"]             # median, p95
+latency_ratio(timings, "rag", "base", "total_s")             # a ratio with its interval
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import DataError, Result
+from ..experiment import LATENCY_FILE, PHASES, Timing, read_timings
+from .intervals import spread
+from .ratios import ratio
+
+
+def latency_summary(timings: Sequence[Timing]) -> dict[str, dict[str, dict[str, float] | None]]:
+    """Median and 95th percentile of each phase in seconds, by arm; None where a phase did not occur.
+
+    They are taken over questions, each with the median of its rounds, as in `latency_ratio` and `interleaved`.
+    """
+    return {
+        arm: {phase: spread(list(by_question(timings, arm, phase).values())) for phase in PHASES}
+        for arm in dict.fromkeys(timing.arm for timing in timings)
+    }
+
+
+def latency_ratio(timings: Sequence[Timing], first: str, second: str, phase: str = "total_s") -> dict[str, float]:
+    """How many times as long the first arm takes as the second: the ratio of medians with its 95 % interval.
+
+    Questions are resampled, each with the median of its rounds.
+
+    Raises:
+        DataError: One of the arms was not timed.
+    """
+    return ratio(*(list(by_question(timings, arm, phase).values()) for arm in (first, second)))
+
+
+def by_question(timings: Sequence[Timing], arm: str, phase: str = "total_s") -> dict[str, float]:
+    """The median over the rounds for each question of an arm: rounds of one question are not independent."""
+    if phase not in PHASES:
+        raise DataError(f"there is no phase {phase!r}: choose one of {', '.join(PHASES)}")
+    rounds: dict[str, list[float]] = {}
+    for timing in timings:
+        seconds = getattr(timing, phase)
+        if timing.arm == arm and seconds is not None:
+            rounds.setdefault(timing.question_id, []).append(seconds)
+    return {question: float(np.median(seconds)) for question, seconds in rounds.items()}
+
+
+def interleaved(results: Sequence[Result], folder: Path) -> list[Result]:
+    """The results with the times of the interleaved run beside them, where there is one that fits them.
+
+    For each arm that took turns, the seconds of its own run on those questions are replaced by the median of its rounds
+    for each question, so that drift of the machine between the runs of two arms plays no part. Answers stay.
+
+    Args:
+        results: Results that can be compared.
+        folder: Where they lie; the timings lie beside them as `LATENCY_FILE`.
+    """
+    timings = read_timings(Path(folder) / LATENCY_FILE, timing_conditions(results))
+    timed = {timing.question_id for timing in timings}
+    made = []
+    for result in results:
+        if timed & {score.question.id for score in result.scores} and "total_s" in result.metrics:
+            seconds = {
+                name: list(by_question(timings, result.arm, name).values()) for name in ("first_token_s", "total_s")
+            }
+            if all(seconds.values()):
+                result = replace(result, metrics=result.metrics | seconds)
+        made.append(result)
+    return made
+
+
+def how_timed(results: Sequence[Result], folder: Path) -> str:
+    """Which times `interleaved` gives, in a sentence: those of the turns, or those of the arms' own runs, and why.
+
+    Args:
+        results: Results that can be compared.
+        folder: Where they lie.
+
+    Raises:
+        DataError: The timings cannot be read.
+    """
+    path = Path(folder) / LATENCY_FILE
+    interleaved_arms = {timing.arm for timing in read_timings(path, timing_conditions(results))}
+    if interleaved_arms:
+        alone = dict.fromkeys(r.arm for r in results if "total_s" in r.metrics and r.arm not in interleaved_arms)
+        return "The arms were timed in turns." + (f" Timed in their own runs: {', '.join(alone)}." if alone else "")
+    why = f" {LATENCY_FILE} is about other results (an arm was added or trained anew) or another machine."
+    return "The arms were not timed in turns: the times are those of their own runs." + why * path.is_file()
+
+
+def timing_conditions(results: Sequence[Result]) -> dict[str, Any]:
+    """What timings depend on: the experiment, the weights of each arm (first seed), and the machine."""
+    tuned = sorted((r for r in results if "weights" in r.metrics), key=lambda r: -r.seed)  # the first one stays
+    weights = {f"{r.arm} on {r.question_set}": r.metrics["weights"] for r in tuned}
+    machine = {key: value for key, value in results[0].hardware.items() if key in ("processor", "cores", "gflops")}
+    return {"experiment": results[0].experiment, "weights": dict(sorted(weights.items())), "machine": machine}

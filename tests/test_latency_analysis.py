@@ -1,0 +1,65 @@
+"""What follows from timings: ratios of medians over questions, and interleaved times put into their results."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from synthetic import make_results
+
+from helpers.analysis.intervals import spread
+from helpers.analysis.latency import (
+    by_question,
+    how_timed,
+    interleaved,
+    latency_ratio,
+    latency_summary,
+    timing_conditions,
+)
+from helpers.data.records import DataError
+from helpers.experiment.latency import LATENCY_FILE, Timing, read_timings, write_timings
+
+
+def test_a_ratio_is_that_of_the_medians():
+    made = [
+        Timing(arm, f"q{i}", 0, 0.0, base / 2, None, base + i / 10, 10, 1)
+        for arm, base in (("slow", 3.0), ("fast", 1.0))
+        for i in range(3)
+    ]
+    found = latency_ratio(made, "slow", "fast")
+    assert found["value"] == pytest.approx(3.1 / 1.1) and found["low"] <= found["value"] <= found["high"]
+    assert latency_summary(made)["slow"]["per_token_s"] is None
+    with pytest.raises(DataError, match="both arms"):
+        latency_ratio(made, "slow", "absent")
+    with pytest.raises(DataError, match="no phase 'lunch_s'"):
+        latency_ratio(made, "slow", "fast", "lunch_s")
+
+
+def test_rounds_of_one_question_count_once():
+    made = [Timing("a", f"q{q}", turn, 0.0, 0.1, None, 1.0 + q + turn, 10, 1) for q in range(3) for turn in range(3)]
+    assert by_question(made, "a") == {"q0": 2.0, "q1": 3.0, "q2": 4.0}
+    assert latency_ratio(made + [replace(t, arm="b") for t in made], "a", "b")["n"] == 3
+    uneven = [*made, replace(made[0], round=3, total_s=90.0), replace(made[0], round=4, total_s=91.0)]
+    medians = list(by_question(uneven, "a").values())
+    assert latency_summary(uneven)["a"]["total_s"] == spread(medians) and max(medians) < 90
+
+
+def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_path):
+    results = make_results(arms=("base", "rag"), sets=("facts_heldout", "terms"), profile="quick")
+    asked = [score.question.id for score in results[0].scores][:2]
+    timings = [
+        Timing(arm, q, turn, 0.0, 0.5, None, 1.5 + turn, 9, 2) for arm in ("rag",) for q in asked for turn in (0, 2)
+    ]
+    write_timings(tmp_path / LATENCY_FILE, timings, timing_conditions(results))
+    made = {(r.arm, r.question_set): r.metrics for r in interleaved(results, tmp_path)}
+    before = {(r.arm, r.question_set): r.metrics for r in results}
+    assert made["rag", "facts_heldout"]["total_s"] == [2.5, 2.5]
+    assert made["rag", "facts_heldout"]["first_token_s"] == [0.5, 0.5]
+    assert made["base", "facts_heldout"] == before["base", "facts_heldout"], "it took no turn"
+    assert made["rag", "terms"] == before["rag", "terms"]
+    others = [replace(r, experiment="f" * 64) for r in results]
+    assert interleaved(others, tmp_path) == others, "a job of another experiment is left alone"
+    assert how_timed(results, tmp_path) == "The arms were timed in turns. Timed in their own runs: base."
+    assert "is about other results" in how_timed(others, tmp_path)
+    assert how_timed(others, tmp_path / "absent").endswith("the times are those of their own runs.")
+    assert read_timings(tmp_path / LATENCY_FILE) == timings and read_timings(tmp_path / LATENCY_FILE, {}) == []
