@@ -14,7 +14,7 @@ from helpers.analysis import comparison as compare
 from helpers.data.files import ROOT
 from helpers.data.records import DataError, KitError
 from helpers.experiment.results import write_result
-from helpers.lessons import exercises
+from helpers.lessons import notebooks
 from helpers.lessons.times import read_times
 from helpers.models.machine import hardware
 from helpers.plots import report
@@ -183,7 +183,7 @@ def test_a_new_notebook_joins_the_way(kit):
 
 def test_generated_words_are_not_counted_as_reading():
     cell = {"source": ["word " * 600, "<!-- begin way -->" + "link " * 900 + "<!-- end way -->"]}
-    assert pages.reading_minutes([cell]) == 3
+    assert notebooks.reading_minutes([cell]) == 3
 
 
 def test_badges_follow_the_address_in_pyproject(kit):
@@ -215,27 +215,6 @@ def test_what_is_missing_is_named(kit):
     (kit / "notebooks" / "09_more.ipynb").write_text('{"cells": [{"source": ["no title"]}]}', encoding="utf-8")
     with pytest.raises(KitError, match="09_more.ipynb: the first cell must begin with a title"):
         pages.lessons(kit)
-
-
-def test_the_map_shows_minutes_and_what_was_solved(tmp_path, monkeypatch):
-    monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
-    lesson = exercises.load("05")
-    lesson.e3.check(lambda domain, share: round(domain * share / (1 - share)))
-    lesson.quiz.answer(1, lesson.quiz.questions[0].right)
-    row = next(row for row in pages.show_map("quick").data.split("<tr>") if "05_continued_pretraining.ipynb" in row)
-    assert f"1 of {len(lesson.exercises)}<" in row and f"1 of {len(lesson.quiz.questions)}<" in row
-    assert row.count("●") == 2
-    assert f"{LESSONS[5].reading} minutes" in row
-
-
-def test_the_way_to_the_comparison_is_one_sitting():
-    times = read_times()
-    told = pages.to_the_comparison(LESSONS, "workshop", times)
-    assert told and told in pages.show_map("workshop").data and f"- {told}" in pages.times_table(LESSONS, times)
-    reading, running, more = map(int, re.findall(r"(\d+) minutes", told))
-    assert reading == sum(lesson.reading for lesson in LESSONS[:7]) and reading + running <= 180
-    assert "OWN = False" in told and more == round(times["workshop"]["06_compare"]["seconds"] / 60)
-    assert pages.to_the_comparison(LESSONS, "full", times) == ""
 
 
 def test_recorded_results_reach_the_readme_with_every_number(kit):

@@ -28,7 +28,6 @@ from helpers.lessons import (
     read_times,
     retold,
     running_minutes,
-    to_the_comparison,
 )
 from helpers.plots import figures, overview, report
 
@@ -117,8 +116,7 @@ def times_table(found: list[Lesson], times: dict[str, Any]) -> str:
         mixed = " (not of one run)" if len(measured_on(times, [name])) > 1 else ""
         sums.append(in_minutes(None if None in taken else sum(taken)) + mixed)
     lines.append(_row("**all**", in_minutes(sum(each.reading for each in found)), *sums))
-    whole = [f"- {told}" for name in TIMED if (told := to_the_comparison(found, name, times))]
-    return "\n".join([*lines, "", *whole, *measured_on(times, TIMED)])
+    return "\n".join([*lines, "", *measured_on(times, TIMED)])
 
 
 def plans(root: Path, found: list[Lesson], times: dict[str, Any]) -> str:

@@ -111,7 +111,7 @@ class Panel:
         try:
             self.shown = self.values
             self.result.value = self.work(**self.shown)
-            self.say("")
+            self.say("Done." if self.button else "")
         except (Exception, KeyboardInterrupt) as error:
             self.fail(error)
         if self.button:

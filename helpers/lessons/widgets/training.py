@@ -20,7 +20,7 @@ import ipywidgets
 from ... import plots
 from ...data import Example, KitError, Question, held, own_folder
 from ...experiment import Assistant
-from ...models import SYSTEM, load_model
+from ...models import SYSTEM
 from ...tuning import Listener, Lora, Material, Moment, TrainingStopped, TrainSettings, train
 from .frame import Panel, escape, labelled, number, table
 
@@ -66,6 +66,11 @@ class TrainingPanel(Panel):
             self.stopped, self.stop_button.disabled = None, False
             self.thread = threading.Thread(target=super().refresh, daemon=True)
             self.thread.start()
+
+    def wait(self) -> None:
+        """Returns when no training is running any more."""
+        if self.thread is not None:
+            self.thread.join()
 
     def stop(self) -> None:
         """Asks the training to stop after its present step."""
@@ -124,17 +129,16 @@ class TrainingPanel(Panel):
 
     def follow(self, entry: Moment, done: Sequence[Moment], epochs: int) -> None:
         """Adds a step to the curve and says how far the training is."""
-        self.history = [*(e for e in self.history if e.step < len(done) + entry.step), *_after(done, [entry], epochs)]
+        new = _after(done, [entry], epochs)
+        self.history = [*(kept for kept in self.history if kept.step < new[0].step), *new]
         self.result.value = self.drawn()
         if not self.halt.is_set():
-            last = self.history[-1]
-            self.say(f"Step {last.step} of {last.steps}: loss {last.loss:.2f}, {last.tokens_per_s:.0f} tokens/s")
+            self.say(f"Step {new[0].step} of {new[0].steps}: loss {entry.loss:.2f}, {entry.tokens_per_s:.0f} tokens/s")
 
     def ask(self, when: str, adapter: Path | None) -> None:
-        """Asks the questions, of a copy of the model: the notebook's own is left alone."""
+        """Asks the questions, and shows the answers."""
         if self.questions:
-            copied = load_model(self.fm.name, self.fm.device, self.fm.dtype)
-            replies = Assistant(copied, adapter=adapter).ask_all(self.questions)
+            replies = Assistant(self.fm, adapter).ask_all(self.questions)
             self.answers[when] = [reply.text for reply in replies]
             self.result.value = self.drawn()
 
