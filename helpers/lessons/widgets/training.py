@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from ... import plots
 from ...data import Example, KitError, Question, held, own_folder
 from ...experiment import Assistant
 from ...models import SYSTEM
-from ...tuning import Listener, Lora, Material, Moment, TrainingStopped, TrainSettings, train
+from ...tuning import Listener, Lora, TrainingData, LogEntry, TrainingStopped, TrainSettings, train
 from .frame import Panel, escape, labelled, number, table
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class TrainingPanel(Panel):
     ):
         """See `training_panel`."""
         self.fm, self.pairs, self.questions, self.folder, self.length = fm, pairs, questions, folder, length
-        self.history: list[Moment] = []
+        self.history: list[LogEntry] = []
         self.answers: dict[str, list[str]] = {}
         self.halt, self.thread, self.stopped = threading.Event(), None, None
         self.stop_button = ipywidgets.Button(description="Stop", disabled=True)
@@ -109,9 +110,11 @@ class TrainingPanel(Panel):
                     Lora(rank, rank), learning_rate=rate, schedule="constant", epochs=1, seed=epoch, compile=False,
                     max_length=self.length,
                 )  # fmt: skip
-                listener = Listener(lambda entry: self.follow(entry, done, epochs), self.halt.is_set)
+                listener = Listener(partial(self.follow, done, epochs), self.halt.is_set)
                 with held(folder / f"epoch-{epoch}"):  # a panel that was stopped may still be in its last step there
-                    tuned = train(self.fm, Material(pairs=pairs), settings, folder / f"epoch-{epoch}", before, listener)
+                    tuned = train(
+                        self.fm, TrainingData(pairs=pairs), settings, folder / f"epoch-{epoch}", before, listener
+                    )
                 done, before = [*done, *_after(done, tuned.history, epochs)], tuned.folder
                 self.history = done
                 self.ask(f"epoch {epoch}", before)
@@ -127,7 +130,7 @@ class TrainingPanel(Panel):
         text = json.dumps([settings, self.fm.hash, SYSTEM, self.length, pairs], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def follow(self, entry: Moment, done: Sequence[Moment], epochs: int) -> None:
+    def follow(self, done: Sequence[LogEntry], epochs: int, entry: LogEntry) -> None:
         """Adds a step to the curve and says how far the training is."""
         new = _after(done, [entry], epochs)
         self.history = [*(kept for kept in self.history if kept.step < new[0].step), *new]
@@ -179,7 +182,7 @@ def training_panel(
     return TrainingPanel(fm, list(pairs), list(questions)[:4], folder, max_length)
 
 
-def _after(done: Sequence[Moment], history: Sequence[Moment], epochs: int) -> list[Moment]:
+def _after(done: Sequence[LogEntry], history: Sequence[LogEntry], epochs: int) -> list[LogEntry]:
     """The entries of one round, counted on from those of the rounds before."""
     before = done[-1].step if done else 0
     return [replace(entry, step=before + entry.step, steps=epochs * entry.steps) for entry in history]
