@@ -14,7 +14,7 @@ from helpers.analysis.expectations import load_expectations
 from helpers.data.profiles import get_profile
 from helpers.data.records import KitError
 from helpers.experiment.arms import ARMS
-from helpers.lessons.map import notebook_paths
+from helpers.lessons.notebooks import notebook_paths
 from helpers.verbs import results_in_words
 from tools.notebooks import NOTEBOOKS, run_notebooks, summary
 from tools.publish import LIVE

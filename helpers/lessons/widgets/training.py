@@ -22,7 +22,7 @@ from ... import plots
 from ...data import Example, KitError, Question, held, own_folder
 from ...experiment import Assistant
 from ...models import SYSTEM
-from ...tuning import Listener, Lora, TrainingData, LogEntry, TrainingStopped, TrainSettings, train
+from ...tuning import Listener, LogEntry, Lora, TrainingData, TrainingStopped, TrainSettings, train
 from .frame import Panel, escape, labelled, number, table
 
 if TYPE_CHECKING:
