@@ -63,7 +63,7 @@ def measured(root: Path = ROOT) -> tuple[str, str]:
     comparison = read_comparison(root / REFERENCE)
     words = figures.accuracy_in_words(comparison.table())
     picture = f"![Accuracy of every arm on every question set, with intervals. {words}]({FIGURE})"
-    return f"{picture}\n\n{report.about(made)}", report.markdown(comparison)
+    return f"{picture}\n\n{report.about(comparison)}", report.markdown(comparison)
 
 
 def put(text: str, name: str, body: str, path: Path) -> str:
