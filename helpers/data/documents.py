@@ -43,7 +43,7 @@ def read_documents(folder: Path, max_bytes: int = MAX_BYTES, leave_out: Collecti
 
     Returns:
         The documents; their ids are unique. Front matter of Markdown fills id, title, type, revision and date;
-        elsewhere the id is the relative path, and the title the first heading, else what the file declares, else its name.
+        elsewhere the id is the relative path, the title the first heading, else what the file says, else its name.
 
     Raises:
         DataError: The folder is missing or holds nothing readable, two documents share an id, or some of the files are
