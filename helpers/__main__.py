@@ -124,11 +124,10 @@ def pack(
 
 @app.command()
 def slides() -> None:
-    """Makes the slides of a workshop from the notebooks in slides/; needs a network the first time, for reveal.js."""
-    from tools.slides import make
+    """Makes the slides of a workshop (see `tools/slides`); needs a network the first time, for reveal.js."""
+    from tools.slides.__main__ import main as make
 
-    for path in make():
-        print(path)
+    raise typer.Exit(make())
 
 
 @app.command()
