@@ -16,7 +16,7 @@ from test_notebooks import offline
 from helpers.analysis import comparison as compare
 from helpers.experiment.results import write_result
 from helpers.plots import report
-from tools.notebooks import NOTEBOOKS, kernel_manager
+from tools.notebooks import NOTEBOOKS
 
 PATH = NOTEBOOKS / "06_compare.ipynb"
 REFERENCE = ROOT / "results" / "reference"
@@ -34,10 +34,13 @@ def executed(tmp_path_factory):
     own = tmp_path_factory.mktemp("own")
     environment = offline(own)
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment["PYTHONPATH"]])
-    notebook = papermill.execute_notebook(
-        str(PATH), str(own / "06.ipynb"), {"REFERENCE": str(folder)}, cwd=str(PATH.parent), kernel_name="python3",
-        language="python", progress_bar=False, kernel_manager_class=kernel_manager([], environment),
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        notebook = papermill.execute_notebook(
+            str(PATH), str(own / "06.ipynb"), {"REFERENCE": str(folder)}, cwd=str(PATH.parent), kernel_name="python3",
+            language="python", progress_bar=False,
+        )  # fmt: skip
     return notebook, made, own
 
 

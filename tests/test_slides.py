@@ -8,8 +8,7 @@ import nbformat
 import pytest
 from conftest import ROOT
 
-from helpers.data import KitError
-from helpers.data.dataset import open_dataset
+from helpers.data import KitError, open_dataset
 from tools.slides import __main__ as slides
 
 NOTEBOOKS = sorted(slides.FOLDER.glob("*.ipynb"))

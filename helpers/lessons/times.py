@@ -7,14 +7,11 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..data import ROOT, KitError, write_text
 from ..experiment import now
 from ..models import describe, hardware, speed
-
-if TYPE_CHECKING:
-    from tools.notebooks import NotebookRun
 
 TIMES = ROOT / "results" / "reference" / "times.json"
 LIKE = 0.8  # machines whose speeds differ by less take about the same time
@@ -22,6 +19,14 @@ PRINTED = re.compile(  # a line of `expected_seconds` in what a cell has printed
     r"^(?:About \d+ (?:s|minutes)|Not measured yet) with the (\w+) profile (?:\(measured on |on this machine).*$",
     re.MULTILINE,
 )
+
+
+class Run(Protocol):
+    """One executed notebook, as `tools.notebooks` gives it."""
+
+    notebook: Path
+    seconds: float
+    error: str
 
 
 def expected_seconds(notebook: str, profile: str, path: Path = TIMES) -> str:
@@ -62,7 +67,7 @@ def retold(text: str, notebook: str, times: dict[str, Any]) -> str:
     return PRINTED.sub(line, text)
 
 
-def record_times(profile: str, runs: Sequence[NotebookRun], path: Path = TIMES) -> Path:
+def record_times(profile: str, runs: Sequence[Run], path: Path = TIMES) -> Path:
     """Keeps the seconds of a run for `expected_seconds`; notebooks that failed or did not run keep their old ones.
 
     Args:

@@ -1,4 +1,4 @@
-"""How long a notebook takes, as it says before anything runs: from a record, held against the machine that it is on."""
+"""How long a notebook takes, as it says before it runs: from a record, compared with this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from helpers.lessons import times
 from helpers.models.machine import hardware, speed
-from tools import notebooks as run
+from tools.notebooks import NotebookRun
 
 HERE = hardware()
 
@@ -26,7 +26,7 @@ def record(folder: Path, times_as_fast: float = 1.0) -> Path:
 @pytest.mark.parametrize(
     ("times_as_fast", "says"), [(1.0, None), (1.1, None), (5.0, "5.0 times as long"), (0.25, "4.0 times as fast")]
 )
-def test_the_time_of_a_notebook_is_held_against_this_machine(tmp_path, times_as_fast, says):
+def test_the_time_of_a_notebook_is_compared_with_this_machine(tmp_path, times_as_fast, says):
     told = times.expected_seconds("02", "quick", record(tmp_path, times_as_fast))
     assert told.startswith("About 2 minutes with the quick profile (measured on Abacus, ")
     assert ("matrix product" in told) == bool(says) and (says or "") in told
@@ -59,7 +59,7 @@ def test_a_printed_time_follows_the_record(tmp_path):
 def test_recorded_times_keep_those_of_notebooks_that_failed(tmp_path):
     path = record(tmp_path)
     made = [
-        run.NotebookRun(Path(f"{name}.ipynb"), tmp_path / name, seconds, 1, error)
+        NotebookRun(Path(f"{name}.ipynb"), tmp_path / name, seconds, error)
         for name, seconds, error in (("02_rag_index", 9.0, "NameError"), ("03_rag_limits", 7.04, ""))
     ]
     times.record_times("quick", made, path)
@@ -73,7 +73,7 @@ def test_recorded_times_keep_those_of_notebooks_that_failed(tmp_path):
 
 
 def test_the_first_lines_of_a_notebook_name_versions_and_machine():
-    told = run.header("02", "quick").splitlines()
+    told = times.header("02", "quick").splitlines()
     assert told[0].startswith("Python 3") and "torch" in told[0]
     assert f"{HERE['cores']} cores" in told[1] and told[1].endswith("GFLOP/s")
     assert told[2] == times.expected_seconds("02", "quick")
