@@ -32,8 +32,6 @@ VERBS = (
     "pages",
     "pack",
     "slides",
-    "scale",
-    "move-index",
 )
 
 

@@ -13,6 +13,5 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "intervals": ["spread"],
         "latency": ["how_timed", "interleaved", "latency_ratio", "latency_summary", "timing_conditions"],
         "ratios": ["ratio"],
-        "scaleplan": ["page"],
     },
 )
