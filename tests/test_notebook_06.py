@@ -63,8 +63,8 @@ def test_every_arm_and_its_numbers_are_shown(executed):
     notebook, made, _ = executed
     text = shown(notebook)
     for arm, row in compare.table(made).items():
-        for name in ("facts_heldout", "triage"):
-            assert f"{name} {row[name]['accuracy']['value']:.2f}" in text, (arm, name)
+        for name, shown_as in (("facts_heldout", "held-out facts"), ("triage", "triage")):
+            assert f"{shown_as} {row[name]['accuracy']['value']:.2f}" in text, (arm, name)
     assert text.count("<img") >= 7 and all(re.search(r'alt="[^"]{40,}"', tag) for tag in re.findall("<img[^>]*>", text))
 
 

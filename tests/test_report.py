@@ -87,7 +87,7 @@ def test_the_page_holds_the_numbers_of_the_results(made, page):
 
 def test_the_page_draws_quality_effort_and_cost_and_names_the_formula(page):
     alts = " ".join(attributes.get("alt", "") for tag, attributes in Tags(page).all if tag == "img")
-    for told in ("heat map", "to prepare each arm", "cost of a month", "to the first token"):
+    for told in ("Heat map", "preparation time", "ost of a month", "to the first token"):
         assert told in alts
     assert report.FORMULA.split(".")[0] in page and "arXiv:2001.08361" in page
 
@@ -99,8 +99,8 @@ def test_curves_of_several_arms_with_the_same_axes_share_a_figure(made):
         for name, x, arm in (("labels", "labels", "base"), ("adapted", "labels", "rag"), ("other", "passes", "rag"))
     }
     alts = [attributes.get("alt", "") for tag, attributes in Tags(report.page(made, curves)).all if tag == "img"]
-    assert "Lines of accuracy against labels: base 0.4 at 30, 0.5 at 60; rag 0.4 at 30, 0.5 at 60." in alts
-    assert "Line of accuracy against passes: rag 0.4 at 30, 0.5 at 60." in alts
+    assert "Values of accuracy against labels: Base 0.40 at 30, 0.50 at 60; RAG 0.40 at 30, 0.50 at 60." in alts
+    assert "Values of accuracy against passes: RAG 0.40 at 30, 0.50 at 60." in alts
     twice = [*curves.values(), Curve("again", "labels", "accuracy", "rag", points)]
     assert [[c.name for c in alike] for alike in of_one_figure(twice)] == [["labels", "adapted"], ["again"], ["other"]]
 

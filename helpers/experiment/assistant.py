@@ -38,15 +38,16 @@ class Assistant:
         retriever: SeesPassages | None = None,
         examples: dict[str, Sequence[Example]] | None = None,
     ):
-        """Puts an assistant together; nothing is computed yet.
+        """Puts an assistant together; `model` is a tuned copy where there is an adapter.
 
         Args:
             model: The base model, or a wholly tuned checkpoint.
-            adapter: A folder with adapter weights made for this model; None leaves the model as it is.
+            adapter: A folder with tuned weights made for this model; None takes the model as it is.
             retriever: Finds passages for each question; None asks the model directly.
             examples: For few-shot prompts: solved examples a task ("answers", "triage").
         """
-        self.model, self.adapter, self.retriever = model, adapter, retriever
+        self.model = model if adapter is None else model.tuned(adapter)
+        self.adapter, self.retriever = adapter, retriever
         self.examples = examples or {}
 
     def ask(self, question: str | Question, max_new_tokens: int | None = None) -> Answer:
@@ -83,21 +84,18 @@ class Assistant:
             for q, found in zip(asked, passages, strict=True)
         ]
         answers: dict[int, Answer] = {}
-        with self.model.using(self.adapter):
-            for limit, indices in _by_limit(asked, max_new_tokens).items():
-                made = generation.generate(
-                    self.model, [texts[i] for i in indices], limit, batch_size, progress=progress
-                )
-                for i, one in zip(indices, made, strict=True):
-                    answers[i] = Answer(
-                        asked[i].id, one.text, texts[i], tuple(passages[i]), one.prompt_tokens, one.new_tokens,
-                        retrieval_s[i], retrieval_s[i] + one.first_token_s, retrieval_s[i] + one.total_s,
-                        one.batch_size,
-                    )  # fmt: skip
-            choosing = [i for i, q in enumerate(asked) if q.choices]
-            rows = generation.choice_logprobs(
-                self.model, [texts[i] for i in choosing], [asked[i].choices for i in choosing], batch_size, progress
-            )
+        for limit, indices in _by_limit(asked, max_new_tokens).items():
+            made = generation.generate(self.model, [texts[i] for i in indices], limit, batch_size, progress=progress)
+            for i, one in zip(indices, made, strict=True):
+                answers[i] = Answer(
+                    asked[i].id, one.text, texts[i], tuple(passages[i]), one.prompt_tokens, one.new_tokens,
+                    retrieval_s[i], retrieval_s[i] + one.first_token_s, retrieval_s[i] + one.total_s,
+                    one.batch_size,
+                )  # fmt: skip
+        choosing = [i for i, q in enumerate(asked) if q.choices]
+        rows = generation.choice_logprobs(
+            self.model, [texts[i] for i in choosing], [asked[i].choices for i in choosing], batch_size, progress
+        )
         for i, logprobs in zip(choosing, rows, strict=True):
             chosen = asked[i].choices[max(range(len(logprobs)), key=logprobs.__getitem__)]
             answers[i] = Answer(

@@ -50,7 +50,7 @@ def evaluate(
     done = into if into is not None else Evaluation()
     starts = range(0, len(questions), 2 * batch_size)
     many = tqdm(total=len(questions), desc="questions", unit="question", disable=not progress or len(starts) < 2)
-    with assistant.model.using(assistant.adapter), many as bar:
+    with many as bar:
         for start in starts:
             part = questions[start : start + 2 * batch_size]
             for question, answer in zip(part, assistant.ask_all(part, batch_size, progress=progress), strict=True):
@@ -69,13 +69,12 @@ def time_alone(
     Unless it is `warm`, having answered with these weights a moment ago, it is warmed up by the first of them.
     """
     timed = [q for q in sample(questions, count) if not q.choices] if count else []
-    with assistant.model.using(assistant.adapter):
-        if timed and not warm:
-            assistant.ask(timed[0], max_new_tokens=WARM_UP)
-        for question in timed:
-            answer = assistant.ask(question)
-            into.first_token_s.append(answer.first_token_s)
-            into.total_s.append(answer.total_s)
+    if timed and not warm:
+        assistant.ask(timed[0], max_new_tokens=WARM_UP)
+    for question in timed:
+        answer = assistant.ask(question)
+        into.first_token_s.append(answer.first_token_s)
+        into.total_s.append(answer.total_s)
 
 
 def _rivals(values: Mapping[str, Sequence[str]] | None, question: Question) -> list[str]:
@@ -98,8 +97,7 @@ def texts_beside(question_set: str, dataset: Dataset) -> list[str]:
 
 def text_losses(assistant: Assistant, texts: Sequence[str]) -> list[tuple[float, int]]:
     """Summed loss and predicted tokens of each plain text under the assistant's weights; retrieval plays no part."""
-    with assistant.model.using(assistant.adapter):
-        return generation.text_losses(assistant.model, texts)
+    return generation.text_losses(assistant.model, texts)
 
 
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:

@@ -77,7 +77,7 @@ def time_arms(
         for turn in range(repeats):
             for start in range(0, len(questions), IN_A_ROW):
                 for arm in order.sample(list(assistants), len(assistants)):
-                    if turn == start == 0:  # not before: other weights in between would have to be packed once more
+                    if turn == start == 0:
                         assistants[arm].ask(questions[0], max_new_tokens=WARM_UP)
                     for question in questions[start : start + IN_A_ROW]:
                         timings.append(_time(arm, assistants[arm], question, turn))
@@ -112,11 +112,7 @@ def read_timings(path: Path, about: Mapping[str, Any] | None = None) -> list[Tim
 
 
 def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timing:
-    from ..fast import make_ready
-
-    with assistant.model.using(assistant.adapter):
-        make_ready(assistant.model)  # whoever's turn comes after other weights would pay for them otherwise
-        answer = assistant.ask(question)
+    answer = assistant.ask(question)
     after = answer.new_tokens - 1
     per_token = (answer.total_s - answer.first_token_s) / after if after > 0 else None
     return Timing(

@@ -32,7 +32,7 @@ from ..analysis import (
     textbook,
 )
 from ..analysis import comparison as compare
-from ..data import Effort, Result, write_text
+from ..data import QUESTION_SETS, TIMED_SET, Effort, Result, write_text
 from ..experiment import Curve, of_one_figure, read_curves
 from . import figures
 
@@ -123,7 +123,7 @@ def page(
 def markdown(results: Sequence[Result], prices: Prices | None = None) -> str:
     """What a README shows: where the numbers come from, accuracy by arm and set, and the measured textbook table."""
     compared = compare.table(results)
-    sets = figures.sets_of(compared)
+    sets = _sets_of(compared)
     lines = ["| arm | " + " | ".join(sets) + " |", "|" + " --- |" * (1 + len(sets))]
     lines += ["| " + " | ".join([f"`{arm}`", *(_cell(row, s) for s in sets)]) + " |" for arm, row in compared.items()]
     return "\n\n".join([about(results), "\n".join(lines), textbook.as_markdown(textbook.measured(results, prices))])
@@ -145,9 +145,13 @@ def about(results: Sequence[Result]) -> str:
     )
 
 
-def _drawn(figure: Callable[..., tuple[Axes | Figure, str] | None], *arguments: Any) -> str:
+def _sets_of(compared: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for name in QUESTION_SETS if any(name in row for row in compared.values())]
+
+
+def _drawn(figure: Callable[..., Axes | Figure | None], *arguments: Any) -> str:
     made = figure(*arguments)
-    return f"<figure>{plots.image(*made).data}</figure>" if made else ""
+    return f"<figure>{plots.image(made).data}</figure>" if made else ""
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -171,16 +175,13 @@ def _cell(row: Mapping[str, Any], question_set: str) -> str:
 
 
 def _accuracy(compared: Mapping[str, Mapping[str, Any]]) -> str:
-    sets = figures.sets_of(compared)
+    sets = _sets_of(compared)
     stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row]
     if not sets:
         return f"<p>No run was completed. Interrupted: {html.escape('; '.join(stopped))}.</p>"
-    words = figures.accuracy_in_words(compared)
-    alt = f"Accuracy with 95 % intervals, one panel a question set. {words}"
     note = f"<p>Interrupted, and left out: {html.escape('; '.join(stopped))}.</p>" if stopped else ""
     table = _table(["arm", *sets], ([arm, *(_cell(row, s) for s in sets)] for arm, row in compared.items()))
-    heat = _drawn(lambda: (plots.accuracy_heatmap(compared), f"The same as a heat map, arms by question sets. {words}"))
-    return _drawn(lambda: (plots.overview(compared), alt)) + table + note + heat
+    return _drawn(plots.overview, compared) + table + note + _drawn(plots.accuracy_heatmap, compared)
 
 
 def _contrasts(results: Sequence[Result], against: str = "base") -> str:
@@ -201,7 +202,11 @@ def _expectations(verdicts: Sequence[Verdict]) -> str:
 
 
 def _latency(compared: Mapping[str, Mapping[str, Any]], timed: str) -> str:
-    drawn = _drawn(figures.latency_figure, compared)
+    drawn = (
+        _drawn(plots.latency_bars, compared)
+        if any(row.get(TIMED_SET, {}).get("total_s") for row in compared.values())
+        else ""
+    )
     return f"<p>{html.escape(timed)}</p>{drawn}" if drawn and timed else drawn
 
 
@@ -215,7 +220,7 @@ def _effort(compared: Mapping[str, Mapping[str, Any]], prices: Prices) -> str:
         told = f"{e['cpu_s']:,.1f}", f"{e['tokens_seen']:,}", f"{kwh:.4f}", f"{kwh * prices.energy_per_kwh:.4f}"
         rows.append([arm, *measured, *told])
     table = _table([*head, "energy (kWh, estimated)", "energy ($, estimated)"], rows)
-    return _drawn(figures.effort_figure, compared) + table
+    return _drawn(plots.effort_bars, compared) + table
 
 
 def _costs(found: Mapping[str, Cost], prices: Prices) -> str:
