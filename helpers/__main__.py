@@ -40,20 +40,6 @@ def fetch(
         print(fetch_default(name, source=source) if name in MODELS else fetch_from_hub(name))
 
 
-@app.command()
-def world(
-    out: Annotated[Path, typer.Option(help="The folder to make.")],
-    seed: Annotated[int, typer.Option(help="Another seed, another world.")] = 7,
-    assets: Annotated[int, typer.Option(help="How many assets, 12 to 2,000.")] = 24,
-    restatements: Annotated[int, typer.Option(help="How often the corpus states each fact.")] = 7,
-) -> None:
-    """Makes the invented domain: documents, corpus, labelled pairs and questions, from one table of facts."""
-    from tools.world import generate
-
-    generate(out, seed=seed, assets=assets, restatements=restatements)
-    print(out)
-
-
 app.add_typer(verbs.app)
 
 

@@ -35,11 +35,11 @@ def ask(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an answer.")] = False,
 ) -> None:
     """Answers questions that anyone wrote; a tuned arm takes the weights that `train` made for the same profile."""
-    from .data import load_prompts
+    from .data import read_prompts
     from .experiment import Study
     from .models import FOUNDATION_MODEL
 
-    asked = load_prompts(questions)
+    asked = read_prompts(questions)
     study = Study(data, profile, seed, out, model or FOUNDATION_MODEL, progress=not as_json, vector_store=vector_store)
     for question, answer in zip(asked, study.assistant(arm).ask_all(asked, progress=not as_json), strict=True):
         if as_json:
@@ -114,7 +114,7 @@ def study(
     --documents the study is of your own documents; questions and labelled pairs are read from files of yours.
     """
     from .analysis import comparison
-    from .data import dataset as datasets
+    from .data import open_dataset
     from .experiment import get_arms, grid, left_out
     from .models import FOUNDATION_MODEL
 
@@ -136,7 +136,7 @@ def study(
     number, count = grid.read_share(shard)
     names = _names(arms or "base,base:few_shot,rag")
     get_arms(names)
-    dataset = datasets.open_dataset(data)
+    dataset = open_dataset(data)
     names = _without(names, left_out(names, dataset, dataset.question_sets))
     wanted = grid.jobs(names, seeds, [grid.read_setting(each) for each in settings or ()])
     if show_plan:

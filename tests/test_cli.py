@@ -23,7 +23,6 @@ from helpers.tuning.fine_tuned import read_fine_tuned
 VERBS = (
     "doctor",
     "fetch",
-    "world",
     "ask",
     "train",
     "study",
@@ -115,7 +114,6 @@ def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world
         (*study, small_world, "--arms", "base,oracle"): ("oracle", "few_shot"),
         (*study, small_world, "--profile", "huge"): ("huge", "workshop"),
         (*study, small_world, "--arms", ","): ("arm",),
-        ("world", "--out", tmp_path / "w", "--assets", "3"): ("3",),
         ("compare", folder): ("base.terms.seed7.eeeeeeee.json",),
     }
     for run, named in zip(kits(*wrong), wrong.values(), strict=True):
@@ -183,17 +181,6 @@ def test_compare_writes_a_report_and_a_figure_and_prints_markdown(synthetic_fold
     assert made.stderr.split() == [str(page), str(figure)]
     run = kit("compare", synthetic_folder, "--figure", tmp_path / "main.doc")
     assert_one_sentence(run, "main.doc", ".svg")
-
-
-def test_world_makes_a_folder_and_the_same_bytes_again(tmp_path):
-    runs = kits(*(("world", "--out", tmp_path / name, "--seed", "5", "--assets", "12") for name in ("one", "two")))
-    for name, run in zip(("one", "two"), runs, strict=True):
-        assert run.returncode == 0 and run.stdout.strip() == str(tmp_path / name), run.stderr
-    paths = [sorted(p.relative_to(tmp_path / n) for p in (tmp_path / n).rglob("*.*")) for n in ("one", "two")]
-    assert paths[0] == paths[1] and len(paths[0]) > 60
-    for path in paths[0]:
-        one, two = (tmp_path / name / path for name in ("one", "two"))
-        assert one.is_dir() or one.read_bytes() == two.read_bytes(), path
 
 
 def test_ask_prints_one_json_line_an_answer(tmp_path, small_world):

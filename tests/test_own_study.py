@@ -11,7 +11,7 @@ from helpers.analysis import comparison as compare
 from helpers.analysis.expectations import judge, load_expectations
 from helpers.data import profiles
 from helpers.data.documents import read_documents
-from helpers.data.own_data import ARMS, prepare
+from helpers.data.own_data import OWN_ARMS, prepare_own_data
 from helpers.data.records import DataError
 from helpers.experiment import arms
 from helpers.experiment.results import write_result
@@ -38,11 +38,11 @@ def study(monkeypatch, tmp_path, embedder):
 
 
 def test_a_study_of_your_own_data_runs_from_end_to_end(study, tmp_path, folder, questions, pairs):
-    own = prepare(folder, questions, pairs, "quick", tmp_path / "out")
+    own = prepare_own_data(folder, questions, pairs, "quick", tmp_path / "out")
     frame = study(own)
-    assert arms.left_out(ARMS, frame.dataset, frame.question_sets) == {}
-    made = frame.run(ARMS)
-    assert {(r.arm, r.question_set) for r in made} == {(arm, name) for arm in ARMS for name in frame.question_sets}
+    assert arms.left_out(OWN_ARMS, frame.dataset, frame.question_sets) == {}
+    made = frame.run(OWN_ARMS)
+    assert {(r.arm, r.question_set) for r in made} == {(arm, name) for arm in OWN_ARMS for name in frame.question_sets}
     by = {(result.arm, result.question_set): result for result in made}
     found = by["rag", "facts_heldout"]
     assert all(score.answer.passages for score in found.scores) and 0 <= found.metrics["retrieval"]["mrr"] <= 1
@@ -70,8 +70,8 @@ def test_without_pairs_and_text_the_arms_that_need_them_are_left_out(study, tmp_
     folder = write(
         tmp_path / "short" / "a.md", "# A\n\nThe anchor of the old harbour was painted in the year 1901."
     ).parent
-    frame = study(prepare(folder, profile="quick", out=tmp_path / "out"))
-    left = arms.left_out(ARMS, frame.dataset, frame.question_sets)
+    frame = study(prepare_own_data(folder, profile="quick", out=tmp_path / "out"))
+    left = arms.left_out(OWN_ARMS, frame.dataset, frame.question_sets)
     assert set(left) == {"base:few_shot", "customization", "domain_adaptation"}
     assert "instructions/answers.train.jsonl" in left["customization"] and "corpus/" in left["domain_adaptation"]
     told = compare.caveats(frame.run(["base", "rag"]))

@@ -55,7 +55,7 @@ def test_every_slide_is_there_and_code_is_not_shown(made, path):
 
 
 def test_the_opening_shows_a_question_and_the_times(made):
-    from helpers.data import dataset as data
+    from helpers import data
 
     question = data.open_dataset(ROOT / "datasets" / "tidewater").questions("facts_heldout")[0]
     assert question.answers[0] in made["opening"] and "06 · The comparison" in made["opening"]

@@ -10,9 +10,8 @@ import pytest
 import torch
 from synthetic import make_results
 
+from helpers import data
 from helpers.analysis import cost
-from helpers.data import dataset as data
-from helpers.data import documents as readers
 from helpers.data.records import DataError, Document, Example, KitError, Question
 from helpers.experiment.assistant import Assistant
 from helpers.lessons import exercises, widgets
@@ -33,7 +32,7 @@ def dataset(small_world):
 
 @pytest.fixture(scope="module")
 def documents(dataset):
-    return readers.read_documents(dataset.documents_folder)[:10]
+    return data.read_documents(dataset.documents_folder)[:10]
 
 
 @pytest.fixture(scope="module")

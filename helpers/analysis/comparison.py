@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ..data import PART as CLOZE
-from ..data import QUESTION_SETS, TIMED_SET, DataError, Result, Score
+from ..data import CLOZE_PART, QUESTION_SETS, TIMED_SET, DataError, Result, Score
 from .comparable import check_comparable, read_comparable
 from .intervals import CONFIDENCE, Difference, accuracy, difference, holm, seed_values, spread, wilson
 
@@ -122,7 +121,7 @@ def caveats(results: Sequence[Result], against: str = "base") -> list[str]:
         told.append("The results come from different machines: compare quality, and leave times and effort aside.")
     asked = {r.question_set: [s.question for s in r.scores] for r in results if r.status == "complete" and r.scores}
     for name, questions in asked.items():
-        if any(question.part == CLOZE for question in questions):
+        if any(question.part == CLOZE_PART for question in questions):
             told.append(f"The questions of `{name}` are cloze questions, made from the documents: weak evidence.")
         low, high = wilson(0.5, len(questions))
         if (high - low) / 2 > SURE:

@@ -14,8 +14,7 @@ from dataclasses import replace
 from training_sweep import Bench, options, where_and_when
 
 from helpers.analysis import comparison as compare
-from helpers.data import sample
-from helpers.data.profiles import get_profile
+from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate

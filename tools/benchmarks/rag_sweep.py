@@ -16,8 +16,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from helpers import data
 from helpers.analysis import comparison as compare
-from helpers.data import dataset as data
 from helpers.data import sample, write_text
 from helpers.data.documents import read_documents
 from helpers.experiment import results

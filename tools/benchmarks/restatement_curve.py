@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from training_sweep import WORLD_SEED, options, where_and_when
 
+from helpers import data
 from helpers.analysis import comparison as compare
-from helpers.data import dataset as data
-from helpers.data import sample
-from helpers.data.profiles import get_profile
+from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate

@@ -15,11 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from helpers import data
 from helpers.analysis import comparison as compare
-from helpers.data import dataset as data
-from helpers.data import sample, write_text
+from helpers.data import get_profile, sample, write_text
 from helpers.data.documents import read_documents
-from helpers.data.profiles import get_profile
 from helpers.experiment import results
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.evaluation import evaluate, text_perplexity
