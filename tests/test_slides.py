@@ -62,9 +62,9 @@ def test_the_opening_shows_a_question_and_the_times(made):
 
 
 def test_the_recap_shows_the_reference_results_or_says_that_there_are_none(made):
-    from helpers.analysis import comparable
+    from helpers.analysis import has_results
 
-    recorded = comparable.has_results(ROOT / "results" / "reference")
+    recorded = has_results(ROOT / "results" / "reference")
     assert ("not recorded yet" in made["recap"]) != recorded
     assert bool(re.search(r'<img[^>]*\balt="[^"]+"', made["recap"])) == recorded
 
