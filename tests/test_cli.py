@@ -30,12 +30,6 @@ VERBS = (
     "run",
     "pages",
     "pack",
-<<<<<<< HEAD
-    "scale",
-    "move-index",
-=======
-    "slides",
->>>>>>> main
 )
 
 
