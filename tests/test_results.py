@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from conftest import run_python
 
-from helpers.data.files import own_folder, write_text
-from helpers.data.records import Answer, DataError, Effort, KitError, Passage, Question, Result, Score
+from helpers.data.records import Answer, DataError, Effort, Passage, Question, Result, Score
 from helpers.experiment import results
 
 
@@ -65,13 +60,6 @@ def test_versions_time_and_revision_are_those_of_this_kit(monkeypatch):
     assert results.git_revision() == "", "without git there is no revision, and no error"
 
 
-def test_the_own_folder_can_be_moved(monkeypatch, tmp_path):
-    monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
-    assert own_folder() == tmp_path
-    monkeypatch.delenv("KIT_RESULTS")
-    assert own_folder().parts[-2:] == ("results", "own")
-
-
 # ---- files that are no results
 
 
@@ -110,78 +98,3 @@ def test_an_empty_and_a_missing_folder_say_how_to_fill_them(tmp_path):
         with pytest.raises(DataError, match="study --out") as caught:
             results.read_results(folder)
         assert str(folder) in str(caught.value)
-
-
-# ---- whole or not at all
-
-
-def test_a_place_where_nothing_can_be_written_is_named_and_the_text_is_kept(tmp_path):
-    (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    with pytest.raises(KitError, match="could not write") as caught:
-        results.write_result(tmp_path / "file", make_result())
-    spare = Path(str(caught.value).split("kept in ")[1].split(": free")[0])
-    try:
-        assert results.read_result(spare) == make_result()
-    finally:
-        spare.unlink()
-    assert (tmp_path / "file").read_text(encoding="utf-8") == "in the way"
-
-
-DISK_FULL = """
-import resource, signal, sys, tempfile
-from pathlib import Path
-from helpers.data import KitError, files
-from helpers.experiment import results
-
-folder, spare, full = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-tempfile.tempdir = spare
-path = next(folder.glob("*.json"))
-large = results.read_result(path)
-large.metrics["padding"] = "x" * 100_000
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-if full == "no":
-    writing = files._keep_elsewhere
-    def after_more_space(name, text):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
-        return writing(name, text)
-    files._keep_elsewhere = after_more_space
-try:
-    results.write_result(folder, large)
-except KitError as error:
-    print(error)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is POSIX's")
-@pytest.mark.parametrize("full", ["yes", "no"])
-def test_a_full_disk_leaves_the_old_result_and_no_half_one(tmp_path, full):
-    """`full` says whether the temporary folder is full as well, or has space for the copy that is kept there."""
-    folder, spare = tmp_path / "results", tmp_path / "spare"
-    spare.mkdir()
-    path = results.write_result(folder, make_result())
-    before = path.read_bytes()
-    run = run_python("-c", DISK_FULL, folder, spare, full)
-    assert run.returncode == 0, run.stderr
-    assert str(path) in run.stdout and "free some space" in run.stdout.lower()
-    assert path.read_bytes() == before
-    assert [file.name for file in folder.iterdir()] == [path.name]
-    kept = list(spare.iterdir())
-    if full == "yes":
-        assert kept == []
-    else:
-        assert str(kept[0]) in run.stdout
-        assert len(results.read_result(kept[0]).metrics["padding"]) == 100_000
-
-
-def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = write_text(tmp_path / "file", "old")
-
-    def stop(_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", stop)
-    with pytest.raises(KeyboardInterrupt):
-        write_text(path, "new")
-    assert path.read_text(encoding="utf-8") == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]
