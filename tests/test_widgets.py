@@ -12,7 +12,7 @@ import torch
 from synthetic import make_results
 
 from helpers import data
-from helpers.analysis import cost
+from helpers.analysis import Comparison, Cost, costs, load_prices
 from helpers.data.records import DataError, Document, Example, KitError, Question
 from helpers.experiment.assistant import Assistant
 from helpers.lessons import exercises, widgets
@@ -49,7 +49,7 @@ def question(dataset, documents):
 
 @pytest.fixture(scope="module")
 def made():
-    return make_results(sets=("facts_heldout", "updates"))
+    return Comparison(make_results(sets=("facts_heldout", "updates")))
 
 
 @pytest.fixture(autouse=True)
@@ -265,8 +265,8 @@ def test_questions_that_begin_alike_are_all_in_the_list_and_no_assistant_is_refu
 def test_costs_follow_the_prices_at_once(made):
     panel = widgets.cost_explorer(made)
     first = panel.result.value
-    found = {arm: each for arm, each in cost.costs(made).items() if each.change is not None}
-    cheapest = min(found, key=lambda arm: found[arm].monthly(1_000, 4, cost.load_prices().months))
+    found = {arm: each for arm, each in costs(made).items() if each.change is not None}
+    cheapest = min(found, key=lambda arm: found[arm].monthly(1_000, 4, load_prices().months))
     assert re.search(r"<td[^>]*>([^<]+)</td>", first)[1] == cheapest and 'alt="Monthly cost' in panel.static()
     panel.controls["label"].value = 9.0
     assert panel.result.value != first
@@ -276,7 +276,7 @@ def test_costs_follow_the_prices_at_once(made):
 
 def test_a_ring_marks_where_the_cheapest_arm_changes(made):
     for machine in (0.05, 0.5, 2.0, 5.0):
-        found = cost.costs(made, cost.load_prices(label=0.5, machine_per_hour=machine))
+        found = costs(made, load_prices(label=0.5, machine_per_hour=machine))
         _, crossings = decide.monthly_costs(found, 0, 12, False)
         del found["base"]  # which is left out where the cheapest is named
         for queries, price in crossings:
@@ -284,21 +284,21 @@ def test_a_ring_marks_where_the_cheapest_arm_changes(made):
             assert at[0] == pytest.approx(price) == pytest.approx(at[1])
             around = [min(found, key=lambda a: found[a].monthly(n, 0, 12)) for n in (0.99 * queries, 1.01 * queries)]
             assert around[0] != around[1]
-    one, other = cost.Cost("a", 0, 0, 0, 0.01, 0.01, 0, True, 0), cost.Cost("b", 120, 0, 0, 0.001, 0.001, 0, True, 0)
+    one, other = Cost("a", 0, 0, 0, 0.01, 0.01, 0, True, 0), Cost("b", 120, 0, 0, 0.001, 0.001, 0, True, 0)
     _, ((queries, price),) = decide.monthly_costs({"a": one, "b": other}, 0, 12, False)
     assert queries == pytest.approx(10_000 / 9) and price == pytest.approx(100 / 9)
 
 
 def test_an_arm_whose_update_nobody_measured_is_named_and_left_out(made):
-    unmeasured = [r for r in made if not (r.arm == "rag" and r.question_set == "updates")]
-    panel = widgets.cost_explorer(unmeasured)
+    unmeasured = [r for r in made.results if not (r.arm == "rag" and r.question_set == "updates")]
+    panel = widgets.cost_explorer(Comparison(unmeasured))
     assert "nobody measured it: base, base:few_shot, rag" in panel.result.value
     panel.controls["changes"].value = 0
     assert "nobody measured" not in panel.result.value and "<td" in panel.result.value
-    nothing = widgets.cost_explorer([r for r in made if r.question_set == "facts_heldout"])
+    nothing = widgets.cost_explorer(Comparison([r for r in made.results if r.question_set == "facts_heldout"]))
     assert "nobody measured" in nothing.static() and "cheapest" not in nothing.result.value
     with pytest.raises(DataError, match="no arm was timed"):
-        widgets.cost_explorer([replace(r, metrics={}) for r in made])
+        widgets.cost_explorer(Comparison([replace(r, metrics={}) for r in made.results]))
 
 
 # The questionnaire.

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..analysis import comparison as compare
-from ..analysis import load_expectations
+from ..analysis import Comparison, read_claims
 from ..data import OWN_ARMS, Result, prepare_own_data
 from ..experiment import Study, get_arms, left_out
 from ..plots import write_report
@@ -42,8 +41,8 @@ def run_own_study(
     for arm, why in missing.items():
         print(f"left out: {arm}, since {why}")
     made = study.run([arm for arm in wanted if arm not in missing])
-    print(compare.as_text(compare.table(made)))
-    print("\n" + "\n".join(compare.caveats(made)))
-    page = write_report(study.out, study.out / "comparison.html", load_expectations(name="own_data"), made)
+    comparison = Comparison(made)
+    print(comparison.text(), "", *comparison.caveats(), sep="\n")
+    page = write_report(study.out, study.out / "comparison.html", read_claims("own_data"), comparison)
     print(f"report: {page}\n\n{len(made)} result files in {study.out}")
     return made

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers import data
-from helpers.analysis import comparison as compare
+from helpers.analysis import accuracy
 from helpers.data import get_profile, sample, write_text
 from helpers.data.documents import read_documents
 from helpers.experiment import results
@@ -92,7 +92,7 @@ class Bench:
         for question_set in SETS[training]:
             asked = sample(self.dataset.questions(question_set), self.questions)
             scores = evaluate(assistant, asked, self.dataset.values_by_asset).scores
-            row[question_set] = compare.accuracy(scores)["value"]
+            row[question_set] = accuracy(scores)["value"]
         plain = Assistant(self.fm, tuned.folder)
         row["perplexity, domain"] = text_perplexity(plain, self.dataset.corpus("validation")[:20])
         row["perplexity, general"] = text_perplexity(plain, self.dataset.general_text("evaluation")[:20])

@@ -10,8 +10,8 @@ import ipywidgets
 import numpy as np
 
 from ... import plots
-from ...analysis import Cost, Prices, advise, break_even, costs, load_prices, questionnaire
-from ...data import Answer, DataError, KitError, Question, Result
+from ...analysis import Comparison, Cost, Prices, advise, break_even, costs, load_prices, questionnaire
+from ...data import Answer, DataError, KitError, Question
 from ...experiment import Assistant, metrics
 from .frame import Panel, escape, labelled, number, table
 
@@ -85,22 +85,22 @@ def _reply(answer: Answer, verdict: str) -> list[str]:
     return [escape(answer.text or "(nothing)"), verdict, sources or "none", *times]
 
 
-def cost_explorer(results: Sequence[Result], prices: Prices | None = None) -> Panel:
+def cost_explorer(comparison: Comparison, prices: Prices | None = None) -> Panel:
     """Prices, queries and updates a month; the costs and their break-even points follow at once.
 
     Args:
-        results: Results that can be compared; seconds, tokens and labels are theirs.
+        comparison: The results; seconds, tokens and labels are theirs.
         prices: Where the sliders begin; None takes those of the kit's data file.
 
     Raises:
         DataError: No arm was timed.
     """
     start = prices or load_prices()
-    if not costs(results, start):
+    if not costs(comparison, start):
         raise DataError("no arm was timed, so no cost can be computed: run the study on `facts_heldout` first")
 
     def draw(queries: int, changes: int, label: float, machine: float, months: int, hosted: bool) -> str:
-        found = costs(results, Prices(**asdict(start) | {"label": label, "machine_per_hour": machine}))
+        found = costs(comparison, Prices(**asdict(start) | {"label": label, "machine_per_hour": machine}))
         unknown = [arm for arm, cost in found.items() if changes and cost.change is None]
         missing = ""
         if unknown:
@@ -163,15 +163,15 @@ def _update(cost: Cost) -> str:
     return f"{cost.change:.2g} ({'measured' if cost.change_measured else 'estimated as its first preparation'})"
 
 
-def which_one(results: Sequence[Result] = ()) -> Panel:
+def which_one(comparison: Comparison | None = None) -> Panel:
     """A short questionnaire that ends in advice, each reason with the figure that was measured for it.
 
     Args:
-        results: Comparable results; without them the reasons say that they were not measured.
+        comparison: The results; without them the reasons say that nothing was measured.
     """
 
     def advice(**answers: str) -> str:
-        given = advise(answers, results)
+        given = advise(answers, comparison)
         arms = ", ".join(f"<code>{escape(arm)}</code>" for arm in given.arms)
         rows = [(escape(r.text), escape(r.figure), escape(r.speaks_for or "the advice")) for r in given.reasons]
         return (
@@ -182,10 +182,10 @@ def which_one(results: Sequence[Result] = ()) -> Panel:
 
     controls = {}
     for question in questionnaire():
-        options = [(text, answer) for answer, text in question["answers"].items()]
-        control = labelled(ipywidgets.Dropdown, question["ask"], "960px", options=options)
+        options = [(text, answer) for answer, text in question.answers.items()]
+        control = labelled(ipywidgets.Dropdown, question.ask, "960px", options=options)
         control.style.description_width = "610px"
-        controls[question["id"]] = control
+        controls[question.id] = control
     panel = Panel("Which one should I use?", controls, advice, "Advise me")
     panel.refresh()
     return panel
