@@ -306,7 +306,9 @@ def test_a_slider_and_its_field_follow_each_other(scratch):
     drag(scratch, bar, 0, 1)
     sync_api.expect(field).to_have_value("8")
     enter(area, "passages (k)", "1")
-    sync_api.expect(bar.locator(".noUi-connect")).to_have_attribute("style", re.compile(r"scale\(0,"))
+    handle = bar.locator(".noUi-origin")
+    scratch.page.wait_for_timeout(500)
+    assert handle.bounding_box()["x"] <= bar.bounding_box()["x"] + 10
 
 
 def test_the_map_shows_texts_and_follows_the_question(scratch):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ...models import FoundationModel
 
-COMMON = set("a an and at by does for how in is of on or that the to was what when where which who".split())
+COMMON = set("a an and at by does for how in is it of on or that the to was what when where which who".split())
 PARTS, COLOURS = ("passages", "question", "instructions"), ("#a6d8f5", "#f5c96b", "#d0d0d0")
 LONGEST = 400  # characters of a chunk that are shown
 
