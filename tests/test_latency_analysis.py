@@ -8,7 +8,7 @@ import pytest
 from synthetic import make_results
 
 from helpers.analysis import Comparison
-from helpers.analysis.intervals import spread
+from helpers.analysis import spread
 from helpers.analysis.latency import (
     by_question,
     interleaved,
