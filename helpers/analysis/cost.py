@@ -222,15 +222,3 @@ def _tokens(runs: Sequence[Result]) -> tuple[float, float]:
     """Mean tokens read and written for an answer."""
     answers = [score.answer for run in runs for score in run.scores]
     return float(np.mean([a.prompt_tokens for a in answers])), float(np.mean([a.new_tokens for a in answers]))
-
-
-def training_hours(parameters: float, tokens: float, whole: bool, prices: Prices) -> float:
-    return (6 if whole else 4) * parameters * tokens / prices.accelerator_flops / 3600
-
-
-def reading_s(parameters: float, tokens: float, prices: Prices) -> float:
-    return 2 * parameters * tokens / prices.accelerator_flops
-
-
-def writing_s(parameters: float, prices: Prices) -> float:
-    return parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second
