@@ -53,15 +53,6 @@ def pack(
     print(write_pack(out, compression=compression))
 
 
-@app.command()
-def slides() -> None:
-    """Makes the slides of a workshop from the notebooks in slides/; needs a network the first time, for reveal.js."""
-    from tools.slides import make
-
-    for path in make():
-        print(path)
-
-
 def main() -> None:
     """Runs a command; the kit's own errors end as a sentence and exit status 2, not as a traceback."""
     try:

@@ -30,7 +30,6 @@ VERBS = (
     "run",
     "pages",
     "pack",
-    "slides",
 )
 
 
