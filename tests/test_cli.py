@@ -29,7 +29,6 @@ VERBS = (
     "compare",
     "run",
     "pages",
-    "pack",
 )
 
 
