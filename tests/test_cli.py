@@ -27,8 +27,6 @@ VERBS = (
     "train",
     "study",
     "compare",
-    "run",
-    "pages",
 )
 
 
