@@ -16,7 +16,7 @@ import torch
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from transformers import PreTrainedModel
 
-from . import varlen as unpadded
+from . import varlen
 
 HANDED_OVER = 512  # texts that LlamaIndex hands over at one time
 ROWS, CPU_ROWS = 64, 32  # texts that go through the model together; on a CPU 8 to 64 were as fast but for a tenth
@@ -60,8 +60,7 @@ def read_without_padding(encoder: Any) -> bool:
         return False
     vectors = partial(encoder.encode, TRIAL, convert_to_tensor=True, show_progress_bar=False)
     before, implementation = vectors(), model.config._attn_implementation
-    unpadded.prepare(model)
-    if not unpadded.reads(model):
+    if not varlen.accept(model):
         return False
     first.preprocess = partial(_in_one_row, first.preprocess)
     cosines = torch.cosine_similarity(before.float(), vectors().float())
@@ -86,9 +85,11 @@ def _in_one_row(preprocess: Callable[..., dict[str, Any]], inputs: Any, *argumen
         name: value[there][None] if isinstance(value, torch.Tensor) and value.shape == mask.shape else value
         for name, value in features.items()
     }
-    return flat | {
-        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
-        "attention_mask": torch.zeros(1, 1, 1, 1),  # has four dimensions, so transformers makes no other
-        "cu_seq_lens_q": torch.nn.functional.pad(lengths.cumsum(0), (1, 0)),
-        "prompts": unpadded.Prompts(tuple(lengths.tolist())),
-    }
+    return (
+        flat
+        | varlen.inputs([torch.arange(length) for length in lengths])
+        | {
+            "cu_seq_lens_q": torch.nn.functional.pad(lengths.cumsum(0), (1, 0)),
+            "texts": varlen.Texts(tuple(lengths.tolist())),
+        }
+    )

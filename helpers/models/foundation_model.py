@@ -9,7 +9,6 @@ Weights are safetensors only. A pickle is never read and code from a model's rep
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from .. import fast
 from ..data import KitError
 from .download import (
     EMBEDDING_MODEL,
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from ..fast import FastAnswers
+
 DATE = "26 Jul 2024"  # what a template that tells the date is given: prompts must be the same every day
 PLAIN_CHAT = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
@@ -47,9 +49,7 @@ PLAIN_CHAT = (
 class FoundationModel:
     """A causal language model in memory, with its tokenizer and the hash of the weights it was loaded from.
 
-    `openings` holds what the weights made of the system message; `exact` copies of the weights that compute few rows
-    in float32, made when `few_rows` first needs them; `copies` the tuned copies that somebody holds. `busy` is held
-    while answers are decoded.
+    `copies` knows the tuned copies that somebody holds.
     """
 
     name: str
@@ -58,10 +58,7 @@ class FoundationModel:
     hash: str
     device: str
     dtype: str
-    openings: dict[tuple[int, ...], Any] = field(default_factory=dict, repr=False)
-    exact: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)
     copies: WeakValueDictionary[Any, FoundationModel] = field(default_factory=WeakValueDictionary, repr=False)
-    busy: Any = field(default_factory=threading.RLock, repr=False, compare=False)
 
     @cached_property
     def parameters(self) -> int:
@@ -114,10 +111,15 @@ class FoundationModel:
         )
 
     @cached_property
-    def opening(self) -> list[int]:
+    def system_prefix(self) -> list[int]:
         """The token ids that every chat without examples begins with: its template and the system message."""
         one, other = (self.tokenizer(self.chat(text), add_special_tokens=False)["input_ids"] for text in "AB")
         return os.path.commonprefix([one, other])
+
+    @cached_property
+    def fast(self) -> FastAnswers | None:
+        """What answers faster with this model, made for its first answer; None where `fast` does not know the model."""
+        return fast.enable(self.model)
 
     def count_tokens(self, text: str) -> int:
         """The number of tokens of a text, without special tokens around it."""
@@ -157,8 +159,8 @@ class FoundationModel:
         return copied
 
     def forget_exact(self) -> None:
-        """Drops the copies of weights that `few_rows` made, for work that needs their memory; they are made again."""
-        self.exact.clear()
+        """Frees the packed weights of the fast path, for work that needs memory; the next answer packs them again."""
+        self.__dict__.pop("fast", None)
 
 
 def _template(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -204,8 +206,6 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from .. import fast
-
     leave_libraries_alone()
     folder = _find(str(name))
     device = choose_device(device)
@@ -227,7 +227,6 @@ def load_model(
     tokenizer.chat_template = _template(tokenizer)
     _check_kind(model, str(name))
     model.to(device).eval()
-    fast.enable(model)
     return FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
 
 
