@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..data import TASKS, Dataset, Example, KitError
-from ..tuning import recipes as trainings
+from ..tuning import recipes
 
 FEW_SHOT = {"answers": 4, "triage": 3}  # how many solved examples of each task the few-shot prompt shows
 
@@ -16,7 +16,7 @@ class Arm:
     """One way of giving the model knowledge: what it sees beside the question, and with which weights it answers.
 
     `sees` is "nothing", "examples" or "passages"; `k` is the number of passages where it is not the default.
-    `triage` and `answers` name the trainings (see `helpers.trainings`) whose weights answer that task; empty: none.
+    `triage` and `answers` name the trainings (see `tuning.recipes`) whose weights answer that task; empty: none.
     """
 
     name: str
@@ -80,7 +80,7 @@ def solved_examples(dataset: Dataset) -> dict[str, list[Example]]:
     """The solved examples that a few-shot prompt shows: spread evenly over the training pairs of each task that has."""
     shown = {}
     for task, count in FEW_SHOT.items():
-        if not trainings.lacking(task, dataset):
+        if not recipes.missing_files(task, dataset):
             pairs = dataset.examples(task, "train")
             shown[task] = [pairs[(2 * i + 1) * len(pairs) // (2 * count)] for i in range(count)]
     return shown
@@ -94,9 +94,9 @@ def left_out(names: Iterable[str], dataset: Dataset, question_sets: Iterable[str
     """
     sets, found = list(question_sets), {}
     for arm in get_arms(names):
-        files = [file for name in arm.trainings_for(sets) for file in trainings.lacking(name, dataset)]
-        if arm.sees == "examples" and all(trainings.lacking(task, dataset) for task in TASKS):
-            files = trainings.lacking("answers", dataset)
+        files = [file for name in arm.trainings_for(sets) for file in recipes.missing_files(name, dataset)]
+        if arm.sees == "examples" and all(recipes.missing_files(task, dataset) for task in TASKS):
+            files = recipes.missing_files("answers", dataset)
         if files:
             found[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(files))}"
     return found

@@ -13,8 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data import CHOICE_SETS, TIMED_SET, Effort, Question, Result, get_profile, held, own_folder, sample
-from ..data import dataset as data
+from ..data import CHOICE_SETS, TIMED_SET, Effort, Question, Result, get_profile, held, open_dataset, own_folder, sample
 from ..models import (
     FOUNDATION_MODEL,
     RECORD,
@@ -25,7 +24,7 @@ from ..models import (
     load_model,
     perplexity,
 )
-from ..tuning import recipes as trainings
+from ..tuning import recipes
 from . import fingerprint as identity
 from . import results
 from .arms import ARMS, Arm, get_arms, solved_examples
@@ -34,7 +33,7 @@ from .evaluation import Evaluation, evaluate, summarise, text_losses, texts_besi
 
 if TYPE_CHECKING:
     from ..rag import Index, IndexReport, RagSettings
-    from ..tuning import Listener, TrainSettings, Tuned
+    from ..tuning import FineTuned, Listener, TrainSettings
 
 
 class Study:
@@ -69,7 +68,7 @@ class Study:
         """
         from ..rag import RagSettings
 
-        self.dataset = data.open_dataset(folder)
+        self.dataset = open_dataset(folder)
         self.profile, self.seed, self.progress = get_profile(profile), seed, progress
         self.out = Path(out) if out is not None else own_folder()
         self.settings = settings or RagSettings()
@@ -142,35 +141,35 @@ class Study:
 
     def train_settings(self, name: str) -> TrainSettings:
         """The settings of a training in this study."""
-        return trainings.settings(name, self.profile, self.seed, self.changes)
+        return recipes.settings(name, self.profile, self.seed, self.changes)
 
     def training_folder(self, name: str) -> Path:
         """Where the weights of a training lie: another folder for other data, prompts, settings, model or seed."""
-        chain = [self.train_settings(each) for each in trainings.with_starts([name])[::-1]]  # itself, then its start
+        chain = [self.train_settings(each) for each in recipes.with_starts([name])[::-1]]  # itself, then its start
         key = identity.of_training(chain, self.dataset, self.model, self.settings if name == "passages" else None)
         return self.artefacts / "adapters" / f"{name}.{self.profile.name}.seed{self.seed}.{key}"
 
-    def train(self, name: str, listener: Listener | None = None, fsdp: bool = False) -> Tuned:
+    def train(self, name: str, listener: Listener | None = None, fsdp: bool = False) -> FineTuned:
         """The tuned weights of a training: those made before, or made now; an interrupted training goes on.
 
         Args:
-            name: A name in `helpers.trainings.SETTINGS`.
+            name: A name in `helpers.tuning.recipes.SETTINGS`.
             listener: Is told of the progress; None shows it in a line or, in a notebook, as a growing curve.
             fsdp: Whether the processes that torchrun started share the weights as well.
         """
-        from ..tuning import read_tuned, train
+        from ..tuning import read_fine_tuned, train
 
         folder = self.training_folder(name)
         if (folder / RECORD).is_file():
-            return read_tuned(folder)
-        retrieve = self.index()[0].retriever(k=trainings.PASSAGES).retrieve_all if name == "passages" else None
+            return read_fine_tuned(folder)
+        retrieve = self.index()[0].retriever(k=recipes.PASSAGES).retrieve_all if name == "passages" else None
         chosen = self.train_settings(name)
-        made_of = trainings.material(name, self.dataset, retrieve, self.seed, self.profile.validation_examples)
+        made_of = recipes.training_data(name, self.dataset, retrieve, self.seed, self.profile.validation_examples)
         if listener is None and self.progress:
             from ..tuning import show
 
             listener = show(name)
-        before = self.train(trainings.START[name], fsdp=fsdp).folder if name in trainings.START else None
+        before = self.train(recipes.STARTS_FROM[name], fsdp=fsdp).folder if name in recipes.STARTS_FROM else None
         with held(folder) if is_first_process() else nullcontext():  # another study may want the same weights
             return train(self.model, made_of, chosen, folder, before, listener, fsdp=fsdp)
 
@@ -187,7 +186,7 @@ class Study:
     def _training_effort(self, arm: Arm) -> Effort:
         """The effort of all trainings of an arm, those that others go on from included."""
         return sum(
-            (self.train(name).effort for name in trainings.with_starts(arm.trainings_for(self.question_sets))), Effort()
+            (self.train(name).effort for name in recipes.with_starts(arm.trainings_for(self.question_sets))), Effort()
         )
 
     def run(self, arms: Sequence[str], question_sets: Sequence[str] | None = None) -> list[Result]:
@@ -293,7 +292,7 @@ class Study:
             "model": self.model.name, "model_hash": self.model.hash, "dtype": self.model.dtype,
             "device": self.model.device, "data_hash": self.dataset.hash, "arm": asdict(ARMS[arm]),
         }  # fmt: skip
-        names = trainings.with_starts(ARMS[arm].trainings_for(self.question_sets))
+        names = recipes.with_starts(ARMS[arm].trainings_for(self.question_sets))
         if names:
             config["adapter"] = {name: self.train_settings(name).key for name in names}
         if ARMS[arm].sees == "passages":

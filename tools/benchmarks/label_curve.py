@@ -13,13 +13,12 @@ from dataclasses import replace
 
 from training_sweep import Bench, options, where_and_when
 
-from helpers.analysis import comparison as compare
-from helpers.data import sample
-from helpers.data.profiles import get_profile
+from helpers.analysis import accuracy
+from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate
-from helpers.tuning import recipes as trainings
+from helpers.tuning import recipes
 from helpers.tuning.live import show
 from helpers.tuning.training import train
 
@@ -34,8 +33,8 @@ def main() -> None:
     training, name = ("domain,triage", "labels_adapted") if arguments.adapted else ("triage", "labels")
     arm = "domain_adaptation+customization" if arguments.adapted else "customization"
     bench = Bench(arguments.work, arguments.questions)
-    settings = trainings.settings(training, get_profile("workshop"), seed=7)
-    material, start = trainings.material(training, bench.dataset), bench.start(training)
+    settings = recipes.settings(training, get_profile("workshop"), seed=7)
+    material, start = recipes.training_data(training, bench.dataset), bench.start(training)
     asked = sample(bench.dataset.questions("triage"), arguments.questions)
     points = []
     for count in LABELS:
@@ -43,7 +42,7 @@ def main() -> None:
         tuned = train(
             bench.fm, fewer, settings, arguments.work / f"{name}-{count}", start, listener=show(f"{count} labels")
         )
-        found = compare.accuracy(evaluate(Assistant(bench.fm, tuned.folder), asked).scores)
+        found = accuracy(evaluate(Assistant(bench.fm, tuned.folder), asked).scores)
         points.append({"x": count} | found)
         print(points[-1], flush=True)
     about = where_and_when()

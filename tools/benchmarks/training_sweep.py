@@ -15,11 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from helpers.analysis import comparison as compare
-from helpers.data import dataset as data
-from helpers.data import sample, write_text
+from helpers import data
+from helpers.analysis import accuracy
+from helpers.data import get_profile, sample, write_text
 from helpers.data.documents import read_documents
-from helpers.data.profiles import get_profile
 from helpers.experiment import results
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.evaluation import evaluate, text_perplexity
@@ -27,8 +26,7 @@ from helpers.models import foundation_model as models
 from helpers.models.machine import hardware
 from helpers.rag import RagSettings, open_store
 from helpers.rag.index import build_index
-from helpers.tuning import Lora
-from helpers.tuning import recipes as trainings
+from helpers.tuning import Lora, recipes
 from helpers.tuning.live import show
 from helpers.tuning.training import train
 from tools.world import generate
@@ -60,26 +58,26 @@ class Bench:
         """Three passages a question, as the arm `rag+customization` gets them."""
         documents = read_documents(self.dataset.documents_folder)
         index, _ = build_index(documents, open_store(self.work / "store"), models.load_embedder(), RagSettings(), False)
-        return index.retriever(k=trainings.PASSAGES)
+        return index.retriever(k=recipes.PASSAGES)
 
     def start(self, training: str) -> Path | None:
         """The weights that a training goes on from, made with its settings; None: those of the model."""
-        if training not in trainings.START:
+        if training not in recipes.STARTS_FROM:
             return None
-        first = trainings.START[training]
-        settings = trainings.settings(first, get_profile("workshop"), seed=7)
-        material = trainings.material(first, self.dataset)
+        first = recipes.STARTS_FROM[training]
+        settings = recipes.settings(first, get_profile("workshop"), seed=7)
+        material = recipes.training_data(first, self.dataset)
         return train(self.fm, material, settings, self.work / first, self.start(first), show(first)).folder
 
     def run(self, name: str, training: str, change: dict[str, Any]) -> dict[str, Any]:
         """Trains one trial and measures it."""
         retriever = self.retriever() if training == "passages" else None
-        settings = trainings.settings(training, get_profile("workshop"), seed=7)
+        settings = recipes.settings(training, get_profile("workshop"), seed=7)
         settings = replace(settings, **{k: v for k, v in change.items() if k not in ("rank", "alpha", "tasks")})
         if "rank" in change:
             rank = change["rank"]
             settings = replace(settings, lora=Lora(rank, change.get("alpha", rank)) if rank else None)
-        material = trainings.material(training, self.dataset, retriever and retriever.retrieve_all)
+        material = recipes.training_data(training, self.dataset, retriever and retriever.retrieve_all)
         if "tasks" in change:
             material = replace(material, pairs=[p for task in change["tasks"] for p in self.dataset.examples(task)])
         tuned = train(self.fm, material, settings, self.work / name, self.start(training), show(name))
@@ -94,7 +92,7 @@ class Bench:
         for question_set in SETS[training]:
             asked = sample(self.dataset.questions(question_set), self.questions)
             scores = evaluate(assistant, asked, self.dataset.values_by_asset).scores
-            row[question_set] = compare.accuracy(scores)["value"]
+            row[question_set] = accuracy(scores)["value"]
         plain = Assistant(self.fm, tuned.folder)
         row["perplexity, domain"] = text_perplexity(plain, self.dataset.corpus("validation")[:20])
         row["perplexity, general"] = text_perplexity(plain, self.dataset.general_text("evaluation")[:20])
