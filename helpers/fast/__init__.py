@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submodules=["layers", "lora", "norm", "training_attention"],
     submod_attrs={
         "answering": ["Decoded", "FastAnswers"],
-        "embedding": ["UnpaddedEmbedding"],
+        "embedding": ["VarlenEmbedding"],
         "switch": ["enable", "enabled"],
     },
 )

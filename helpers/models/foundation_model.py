@@ -1,4 +1,4 @@
-"""Models in memory: load a foundation model or the embedding model, with adapters that can be switched.
+"""Models in memory: load a foundation model or the embedding model, and make tuned copies.
 
     from helpers import models
     fm = models.load_model()                 # the default FM; or a folder, or a Hub id
@@ -28,7 +28,7 @@ from .download import (
     verify,
     weights_hash,
 )
-from .machine import choose_device, choose_dtype, leave_libraries_alone
+from .machine import choose_device, choose_dtype
 from .prompts import SYSTEM
 from .tuned import check_tuned, is_whole, merged, written
 
@@ -145,17 +145,12 @@ class FoundationModel:
         folder = Path(folder)
         self.check_adapter(folder)
         key = (folder.resolve(), written(folder))
-        with self.busy:
-            copied = self.copies.get(key)
-            if copied is None:
-                if is_whole(folder):
-                    model = load_model(folder, self.device, self.dtype).model
-                else:
-                    model = merged(self.model, folder)
-                copied = FoundationModel(
-                    self.name, model, self.tokenizer, weights_hash(folder), self.device, self.dtype
-                )
-                self.copies[key] = copied
+        copied = self.copies.get(key)
+        if copied is None:
+            whole = is_whole(folder)
+            model = load_model(folder, self.device, self.dtype).model if whole else merged(self.model, folder)
+            copied = FoundationModel(self.name, model, self.tokenizer, weights_hash(folder), self.device, self.dtype)
+            self.copies[key] = copied
         return copied
 
     def forget_exact(self) -> None:
@@ -206,7 +201,6 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    leave_libraries_alone()
     folder = _find(str(name))
     device = choose_device(device)
     dtype = dtype or choose_dtype(device)[0]
@@ -232,13 +226,12 @@ def load_model(
 
 def load_embedder(device: str | None = None, dtype: str | None = None) -> HuggingFaceEmbedding:
     """The default embedding model as LlamaIndex takes it: `embed_model=load_embedder()`."""
-    from ..fast import UnpaddedEmbedding
+    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 
-    leave_libraries_alone()
     folder = _find(EMBEDDING_MODEL)
     device = choose_device(device)
     with progress_bars(False):
-        return UnpaddedEmbedding(
+        return (fast.VarlenEmbedding if fast.enabled() else HuggingFaceEmbedding)(
             model_name=str(folder),
             device=device,
             model_kwargs={"dtype": dtype or choose_dtype(device)[0], "use_safetensors": True},
