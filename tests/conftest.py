@@ -88,7 +88,10 @@ def make_tiny(architecture: str, folder: Path, seed: int = 0, **settings: Any) -
     config = getattr(transformers, f"{architecture}Config")(**sizes | settings)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        getattr(transformers, f"{architecture}ForCausalLM")(config).save_pretrained(folder)
+        model = getattr(transformers, f"{architecture}ForCausalLM")(config)
+    for weight in model.parameters():  # as models are shipped: 16-bit weights then lose nothing
+        weight.data = weight.data.bfloat16().float()
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -177,8 +177,8 @@ def test_a_tiny_top_p_and_a_temperature_near_zero_are_greedy(tiny):
     ("fields", "message"),
     [
         ({"temperature": -1}, "`temperature` must be at least 0. Got -1"),
-        ({"top_p": 0}, r"`top_p` must lie in \(0, 1\]. Got 0"),
-        ({"top_p": 1.5}, r"`top_p` must lie in \(0, 1\]. Got 1.5"),
+        ({"top_p": 0}, r"`top_p` must be in \(0, 1\]. Got 0"),
+        ({"top_p": 1.5}, r"`top_p` must be in \(0, 1\]. Got 1.5"),
     ],
 )
 def test_sampling_says_what_it_takes(fields, message):

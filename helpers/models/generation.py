@@ -254,13 +254,8 @@ def batches(rows: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
 
 def left_padded(fm: FoundationModel, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and attention mask, each (rows, longest)."""
-    width = max(map(len, rows))
-    ids = torch.full((len(rows), width), fm.tokenizer.pad_token_id, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, tokens in enumerate(rows):
-        ids[row, width - len(tokens) :] = torch.tensor(tokens)
-        mask[row, width - len(tokens) :] = 1
-    return ids.to(fm.device), mask.to(fm.device)
+    made = fm.tokenizer.pad({"input_ids": [list(row) for row in rows]}, return_tensors="pt").to(fm.device)
+    return made["input_ids"], made["attention_mask"]
 
 
 def positions(mask: torch.Tensor) -> torch.Tensor:

@@ -85,21 +85,17 @@ def machine_name() -> str:
 def time_dtypes(device: str, seconds: float = 0.15) -> dict[str, float]:
     """GFLOP/s of a matrix product in each dtype: the best of three rounds of `seconds` each."""
     import torch
+    from torch.utils.benchmark import Timer
 
     rows, inner, outer = MATRIX
     speeds = {}
     for name in DTYPES:
-        a = torch.randn(rows, inner, device=device).to(getattr(torch, name))
-        b = torch.randn(outer, inner, device=device).to(getattr(torch, name))
-        rounds = []
-        for _ in range(3):
-            count, start = 0, time.perf_counter()
-            while time.perf_counter() - start < seconds:
-                torch.nn.functional.linear(a, b)
-                synchronise(device)
-                count += 1
-            rounds.append(count / (time.perf_counter() - start))
-        speeds[name] = round(max(rounds) * 2 * rows * inner * outer / 1e9, 1)
+        shapes = {"a": (rows, inner), "b": (outer, inner)}
+        given = {key: torch.randn(shape, device=device).to(getattr(torch, name)) for key, shape in shapes.items()}
+        given["linear"] = torch.nn.functional.linear
+        timer = Timer("linear(a, b)", globals=given, num_threads=torch.get_num_threads())
+        best = min(timer.blocked_autorange(min_run_time=seconds).median for _ in range(3))
+        speeds[name] = round(2 * rows * inner * outer / best / 1e9, 1)
     return speeds
 
 
@@ -173,3 +169,18 @@ def describe(machine: Mapping[str, Any]) -> str:
     words = [machine["processor"], f"{machine['cores']} cores", memory, machine["accelerator"] or "no accelerator"]
     found = speed(machine)
     return ", ".join(words + ([f"{found:.0f} GFLOP/s"] if found else []))
+
+
+def keep_freed_memory() -> None:
+    """Does nothing any more; goes with its last caller."""
+
+
+def release_freed_memory() -> None:
+    """Frees what cycles of objects hold; goes with its last caller."""
+    import gc
+
+    gc.collect()
+
+
+def trim_heap() -> None:
+    """Does nothing any more; goes with its last caller."""
