@@ -30,9 +30,6 @@ VERBS = (
     "run",
     "pages",
     "pack",
-    "slides",
-    "scale",
-    "move-index",
 )
 
 
