@@ -70,9 +70,9 @@ def model_folder(name: str) -> Path:
 def file_sha256(path: Path) -> str:
     """The sha256 of a file, as hexadecimal digits; a file that did not change is not read again by this process."""
     state = path.stat()
-    if time.time() - state.st_mtime < JUST_NOW:  # the next change may get the same time
-        _read_sha256.cache_clear()
-    return _read_sha256(path, state.st_ino, state.st_size, state.st_mtime_ns)
+    fresh = time.time() - state.st_mtime < JUST_NOW  # the next change may get the same time: not remembered
+    read = _read_sha256.__wrapped__ if fresh else _read_sha256
+    return read(path, state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
