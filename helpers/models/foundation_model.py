@@ -126,11 +126,7 @@ class FoundationModel:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def check_adapter(self, folder: str | Path) -> None:
-        """Refuses an adapter that was made for another model, and a folder that holds none.
-
-        Raises:
-            KitError: As said.
-        """
+        """Raises KitError for an adapter that was made for another model, and for a folder that holds none."""
         check_tuned(Path(folder), self.hash)
 
     def tuned(self, folder: str | Path) -> FoundationModel:
@@ -185,9 +181,7 @@ def _check_kind(model: PreTrainedModel, name: str) -> None:
 
 
 def load_model(
-    name: str | Path = FOUNDATION_MODEL,
-    device: str | None = None,
-    dtype: str | None = None,
+    name: str | Path = FOUNDATION_MODEL, device: str | None = None, dtype: str | None = None
 ) -> FoundationModel:
     """Loads a causal language model: a default model, a local folder, or a Hub id such as "org/name".
 

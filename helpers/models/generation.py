@@ -1,14 +1,14 @@
 """Decoding and scoring in batches: answers with their times, log-probabilities of choices, losses of texts.
 
-The plain path is the model itself: `model.generate`, and its logits, on batches that are padded on the left. Where
-`fast` knows the model (see `FoundationModel.fast`), it does the same work in less time.
+The plain path is the model itself, on batches that are padded on the left. Where `fast` knows the model (see
+`FoundationModel.fast`), it does the same work in less time.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,11 +21,12 @@ from transformers.generation.streamers import BaseStreamer
 from ..data import DataError
 from ..fast import Decoded
 from .machine import synchronise
+from .padding import batches, left_padded, positions
 
 if TYPE_CHECKING:
     from .foundation_model import FoundationModel
 
-BATCH = 48  # prompts decoded together; 32, 48 and 64 short ones took the same time within the machine's noise
+BATCH = 48  # prompts decoded together; 32, 48 and 64 short ones took the same time
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,10 @@ def generate(
     encoded = [_encode(fm, prompt) for prompt in prompts]
     for prompt, ids in zip(prompts, encoded, strict=True):
         _check_length(fm, prompt, len(ids), max_new_tokens)
-    decode: Callable[[list[list[int]]], list[Decoded]]
+    decode = partial(_decode, fm, max_new_tokens, sampling)
     if fm.fast and sampling.temperature == 0:
         prefix = fm.fast.shared_prefix(encoded, fm.system_prefix)
         decode = partial(fm.fast.decode, limit=max_new_tokens, stop_ids=fm.stop_ids, prefix=prefix)
-    else:
-        decode = partial(_decode, fm, max_new_tokens, sampling)
     made: dict[int, Generation] = {}
     with tqdm(total=len(prompts), desc="answering", unit="answer", disable=not progress) as bar:
         for batch in batches(encoded, batch_size):
@@ -116,8 +115,7 @@ class _Clock(BaseStreamer):
     def put(self, value: torch.Tensor) -> None:
         self.times.append(time.perf_counter())
 
-    def end(self) -> None:
-        pass
+    def end(self) -> None: ...
 
 
 def _decode(fm: FoundationModel, limit: int, sampling: Sampling, rows: list[list[int]]) -> list[Decoded]:
@@ -147,7 +145,7 @@ def choice_logprobs(
     batch_size: int = BATCH,
     progress: bool = False,
 ) -> list[list[float]]:
-    """How likely each choice is as the answer to its prompt.
+    """How likely each choice is as the answer to its prompt: mean log-probability per token (natural logarithm).
 
     Args:
         fm: The model.
@@ -155,9 +153,6 @@ def choice_logprobs(
         choices: The choices of each prompt, as plain texts.
         batch_size: How many prompt-choice rows, at four choices each, go through the model together.
         progress: Whether to show a progress bar.
-
-    Returns:
-        For each prompt one mean log-probability per token (natural logarithm) for each choice.
 
     Raises:
         DataError: A prompt and a choice do not fit into the model's context, or a choice is empty.
@@ -205,8 +200,7 @@ def text_losses(
     window x batch_size x vocabulary numbers: 0.4 GB in float32 as set, with a vocabulary of 49,152.
     """
     start = [fm.tokenizer.bos_token_id] if fm.tokenizer.bos_token_id is not None else []
-    pieces: list[list[int]] = []
-    owner: list[int] = []
+    pieces, owner = [], []
     for number, text in enumerate(texts):
         ids = start + _encode(fm, text)
         cut = [ids[i : i + window] for i in range(0, len(ids), window)]
@@ -229,12 +223,9 @@ def text_losses(
 
 
 def perplexity(losses: Sequence[tuple[float, int]]) -> float:
-    """Perplexity of texts: exp of the mean negative log-likelihood per predicted token, over all texts together.
+    """Perplexity of texts: exp of the mean of the losses of `text_losses` per predicted token, over all texts together.
 
     Formula: Jurafsky & Martin, Speech and Language Processing, 3rd ed., section 3.3.
-
-    Args:
-        losses: What `text_losses` returned.
 
     Raises:
         DataError: There is no text of at least two tokens.
@@ -243,24 +234,6 @@ def perplexity(losses: Sequence[tuple[float, int]]) -> float:
     if not count:
         raise DataError("perplexity needs at least one text of two tokens or more: check the text files")
     return math.exp(sum(loss for loss, _ in losses) / count)
-
-
-def batches(rows: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
-    """Indices in batches of similar length, the longest first, so that a lack of memory shows at once."""
-    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
-
-
-def left_padded(fm: FoundationModel, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask, each (rows, longest)."""
-    made = fm.tokenizer.pad({"input_ids": [list(row) for row in rows]}, return_tensors="pt").to(fm.device)
-    return made["input_ids"], made["attention_mask"]
-
-
-def positions(mask: torch.Tensor) -> torch.Tensor:
-    """The position of each token among those of its row that are no padding, (rows, tokens)."""
-    return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
 def _encode(fm: FoundationModel, text: str) -> list[int]:
