@@ -173,14 +173,14 @@ def run_pythons(*commands: Sequence[str | Path], **environment: str) -> list[sub
 
 @contextmanager
 def interrupted_at(model, call: int) -> Iterator[None]:
-    """Inside the block, the model's forward pass number `call` is interrupted as by Ctrl-C."""
+    """Inside the block, pass number `call` through the model's layers is interrupted as by Ctrl-C."""
     calls = itertools.count(1)
 
     def stop(*_):
         if next(calls) == call:
             raise KeyboardInterrupt
 
-    handle = model.model.register_forward_pre_hook(stop)
+    handle = model.model.get_decoder().register_forward_pre_hook(stop)
     try:
         yield
     finally:
