@@ -20,6 +20,7 @@ from helpers.data.records import DataError, KitError
 from helpers.data.text import contains
 from helpers.experiment import results
 from helpers.experiment.arms import FEW_SHOT, get_arms, solved_examples
+from helpers.experiment.assistant import Assistant
 from helpers.experiment.study import Study
 from helpers.models.foundation_model import load_model
 from helpers.rag.chunking import RagSettings
