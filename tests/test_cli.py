@@ -27,9 +27,6 @@ VERBS = (
     "train",
     "study",
     "compare",
-    "run",
-    "pages",
-    "pack",
 )
 
 

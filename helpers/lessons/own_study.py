@@ -12,18 +12,10 @@ from ..plots import write_report
 
 
 def run_own_study(
-    names: list[str] | None,
-    profile: str,
-    seed: int,
-    documents: Path,
-    questions: str | None,
-    pairs: Path | None,
-    columns: Mapping[str, str],
-    out: Path | None,
-    model: str,
-    vector_store: str | None = None,
-) -> list[Result]:
-    """Studies a folder of documents, and prints what was read, the comparison, what it bears and where its files lie.
+    names: list[str] | None, profile: str, seed: int, documents: Path, questions: str | None, pairs: Path | None,
+    columns: Mapping[str, str], out: Path | None, model: str, vector_store: str | None = None,
+) -> list[Result]:  # fmt: skip
+    """Studies a folder of documents, and prints what was read, the comparison, its caveats and where its files are.
 
     Args:
         names: Arms; None takes those of `data.OWN_ARMS`. Those that the data does not allow are named and left out.
@@ -36,9 +28,6 @@ def run_own_study(
         out: Where results go; None takes results/own.
         model: The foundation model's name.
         vector_store: The URL of a Chroma server for the index; None keeps it in a folder.
-
-    Returns:
-        The results, each of them also a file.
 
     Raises:
         KitError: An arm is unknown, or a file cannot be read.
