@@ -79,11 +79,11 @@ def train(
             raise KitError(f"one training takes one value of `{name}`; `study` takes several")
         frame.changes[name] = values[0]
     (wanted,) = get_arms([arm])
-    if not wanted.trainings:
+    if not wanted.recipes:
         raise KitError(f"the arm {arm!r} has the weights as shipped: there is nothing to train")
     if without := left_out([arm], frame.dataset, frame.question_sets):
         raise KitError(f"the arm {arm!r} cannot be trained: {without[arm]}")
-    for name in wanted.trainings_for(frame.question_sets):
+    for name in wanted.recipes_for(frame.question_sets):
         made = frame.train(name, fsdp=fsdp)
         if is_first_process():
             print(f"{name}: {made.effort.wall_s:.0f} s, {made.effort.tokens_seen} tokens, {made.folder}")

@@ -14,7 +14,7 @@ from helpers.analysis.comparison import table
 from helpers.analysis.cost import costs, load_prices
 from helpers.data.profiles import get_profile
 from helpers.data.records import DataError
-from helpers.experiment.curves import Curve, of_one_figure
+from helpers.experiment.results import Curve, of_one_figure
 from helpers.experiment.results import write_result
 from helpers.plots import report
 

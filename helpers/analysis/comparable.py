@@ -134,10 +134,10 @@ def _contradiction(result: Result, arm: dict[str, Any]) -> str:
     if tuned != bool(adapter):
         return "its record names no tuned weights" if tuned else "its record names tuned weights"
     if result.arm in ARMS and adapter:
-        needed = ARMS[result.arm].training(result.question_set)
+        needed = ARMS[result.arm].recipe(result.question_set)
         if needed not in adapter:
             return f"it answers with the training {needed}, and its record names {', '.join(adapter)}"
-        strange = set(adapter) - set(with_starts(ARMS[result.arm].trainings))
+        strange = set(adapter) - set(with_starts(ARMS[result.arm].recipes))
         if strange:
             return f"its record names the trainings {', '.join(sorted(strange))}, which it has no part in"
     return ""
