@@ -13,8 +13,6 @@ from helpers.fast import packed_weights as few_rows
 from helpers.models import generation
 from helpers.models.batches import Beginning
 from helpers.models.foundation_model import load_model
-from helpers.tuning.training import train
-from helpers.tuning.training_data import Material, TrainSettings
 
 PROMPTS = ["Which channel is used at the north weir?", "Who leads the crew?"]
 
@@ -104,22 +102,6 @@ def test_weights_that_were_written_again_are_packed_again(coarse):
     with torch.no_grad():
         for layer in layers(coarse).values():
             layer.weight.neg_()
-
-
-def test_weights_that_come_back_are_not_packed_again(coarse, tmp_path, monkeypatch):
-    tuned = train(coarse, Material(pairs=PAIRS), TrainSettings(epochs=1, batch_size=2, compile=False), tmp_path / "t")
-    assert not coarse.exact, "a training has the memory of packed weights"
-    before = generation.generate(coarse, PROMPTS, 8, 1)
-    with coarse.using(tuned.folder):
-        inside = generation.generate(coarse, PROMPTS, 8, 1)
-    monkeypatch.setattr(few_rows, "_exact", lambda fm, layer: pytest.fail("packed again"))
-    assert [a.text for a in before] == [a.text for a in generation.generate(coarse, PROMPTS, 8, 1)]
-    with coarse.using(tuned.folder):
-        assert [a.text for a in inside] == [a.text for a in generation.generate(coarse, PROMPTS, 8, 1)]
-    monkeypatch.undo()
-    coarse.forget_exact()
-    with coarse.using(tuned.folder):
-        assert [a.text for a in inside] == [a.text for a in generation.generate(coarse, PROMPTS, 8, 1)]
 
 
 @pytest.mark.parametrize(
@@ -289,21 +271,6 @@ def test_weights_are_packed_again_when_one_of_those_beside_each_other_is_written
     assert torch.equal(after, one_step(coarse, 2, [3, 5])[0]) and not torch.allclose(after, before, atol=1e-4)
     with torch.no_grad():
         layer.weight.neg_()
-    coarse.forget_exact()
-
-
-@needs_fbgemm
-def test_another_attention_forgets_what_was_packed_for_this_one(coarse, tmp_path):
-    tuned = train(coarse, Material(pairs=PAIRS), TrainSettings(epochs=1, batch_size=2, compile=False), tmp_path / "t")
-    one_step(coarse, 2, [3, 5])
-    own = coarse.model.config._attn_implementation
-    coarse.model.set_attn_implementation("eager")
-    try:
-        with coarse.using(tuned.folder):
-            assert not any(name.endswith("self_attn") for name in lean_decoding.joints(coarse.model))
-        assert not any(name.endswith("self_attn") for name in few_rows.valid(coarse))
-    finally:
-        coarse.model.set_attn_implementation(own)
     coarse.forget_exact()
 
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from conftest import make_tiny
 
-from helpers.data.records import DataError, Example, Passage, Question
+from helpers.data.records import DataError, Passage, Question
 from helpers.experiment import latency
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.latency import IN_A_ROW, read_timings, time_arms
-from helpers.models.foundation_model import load_model
-from helpers.tuning.training import train
-from helpers.tuning.training_data import Material, TrainSettings
 
 QUESTIONS = [Question(f"q{i}", "facts_heldout", f"What is the site number {i}?", ("a",)) for i in range(4)]
 
@@ -65,24 +61,3 @@ def test_timings_are_kept(tmp_path, timings):
     path.write_text('{"timings": [{"arm": 1}]}', encoding="utf-8")
     with pytest.raises(DataError, match="latency.json"):
         read_timings(path)
-
-
-def test_no_answer_pays_for_the_weights_of_another(tmp_path):
-    fm = load_model(make_tiny("Llama", tmp_path / "model"), device="cpu", dtype="bfloat16")
-    pairs = tuple(Example(f"p{i}", "answers", f"Which is number {i}?", f"{i}") for i in range(4))
-    settings = TrainSettings(None, epochs=1, batch_size=2, max_length=96, compile=False)
-    whole = train(fm, Material(pairs=pairs), settings, tmp_path / "whole").folder
-    warm, timed = [], []
-
-    class Watched(Assistant):
-        def ask(self, question, max_new_tokens=None):
-            before = {name: state for name, (state, _) in fm.exact.items()}
-            answer = super().ask(question, max_new_tokens)
-            after = {name: state for name, (state, _) in fm.exact.items()}
-            (timed if max_new_tokens is None else warm).append(before != after)
-            return answer
-
-    arms = {"base": Watched(fm), "whole": Watched(fm, adapter=whole)}
-    time_arms(arms, QUESTIONS, repeats=2)
-    assert warm == [True, True], "the warm-up pays, or this proves nothing"
-    assert timed == [False] * (2 * 2 * len(QUESTIONS))

@@ -62,21 +62,20 @@ def evaluate(
         texts: Plain texts whose loss under the assistant's weights is taken last; retrieval plays no part in it.
     """
     done = into if into is not None else Evaluation()
-    with assistant.model.using(assistant.adapter):
-        with tqdm(total=len(questions), desc="questions", unit="question", disable=not progress) as bar:
-            for start in range(0, len(questions), 2 * batch_size):
-                part = questions[start : start + 2 * batch_size]
-                for question, answer in zip(part, assistant.ask_all(part, batch_size), strict=True):
-                    rivals = [v for asset, owned in (values or {}).items() if asset != question.asset for v in owned]
-                    done.scores.append(Score(question, answer, *metrics.score(question, answer, rivals)))
-                bar.update(len(part))
-        for question in sample(questions, latency_questions):
-            if not question.choices:
-                answer = assistant.ask(question)
-                done.first_token_s.append(answer.first_token_s)
-                done.total_s.append(answer.total_s)
-        if texts:
-            done.text_losses += generation.text_losses(assistant.model, texts)
+    with tqdm(total=len(questions), desc="questions", unit="question", disable=not progress) as bar:
+        for start in range(0, len(questions), 2 * batch_size):
+            part = questions[start : start + 2 * batch_size]
+            for question, answer in zip(part, assistant.ask_all(part, batch_size), strict=True):
+                rivals = [v for asset, owned in (values or {}).items() if asset != question.asset for v in owned]
+                done.scores.append(Score(question, answer, *metrics.score(question, answer, rivals)))
+            bar.update(len(part))
+    for question in sample(questions, latency_questions):
+        if not question.choices:
+            answer = assistant.ask(question)
+            done.first_token_s.append(answer.first_token_s)
+            done.total_s.append(answer.total_s)
+    if texts:
+        done.text_losses += generation.text_losses(assistant.model, texts)
     done.complete = True
     return done
 
@@ -96,8 +95,7 @@ def perplexity_texts(question_set: str, dataset: Dataset) -> list[str]:
 
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
     """Perplexity of plain texts under the assistant's weights; what it retrieves plays no part."""
-    with assistant.model.using(assistant.adapter):
-        return generation.perplexity(generation.text_losses(assistant.model, texts))
+    return generation.perplexity(generation.text_losses(assistant.model, texts))
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Any]:

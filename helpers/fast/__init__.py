@@ -8,5 +8,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "embedding": ["UnpaddedEmbedding"],
         "packed_weights": ["few_rows", "make_ready", "step"],
+        "switch": ["enable", "enabled"],
     },
 )

@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from . import decoding as lean_decoding
+from .switch import enabled
 
 FEW = 48  # rows; packed weights were measured twice as fast for 1 row, as fast for 32, and half as fast for 1,000
 LARGEST = torch.finfo(torch.float16).max
@@ -51,6 +52,9 @@ def few_rows(fm: Model, decoding: bool = True) -> Iterator[None]:
         fm: The model.
         decoding: Whether tokens are decoded; where choices are scored, a float32 model is left alone.
     """
+    if not enabled():
+        yield
+        return
     with fm.busy:  # one thread at a time: the layers are the model's own
         changed = _forwards(fm) if decoding or fm.model.dtype != torch.float32 else {}
         for module, forward in changed.items():
@@ -87,30 +91,17 @@ def step(fm: Model, ids: torch.Tensor, cache: Any) -> dict[str, torch.Tensor]:
     return {"inputs_embeds": fm.model.get_input_embeddings()(ids).float()}
 
 
-def valid(fm: Model) -> dict[str, Any]:
-    """The packed weights, by layer, of the weights that are in the model now."""
-    now = states(fm)
-    return {name: packed for name, (state, packed) in fm.exact.items() if state == now.get(name)}
-
-
-def states(fm: Model) -> dict[str, State]:
-    """Which weights are in the model now, by layer: what is equal later was not written in between."""
-    alone = {name: (layer,) for name, layer in _linear_layers(fm).items()}
-    return {name: _state(layers) for name, layers in (alone | lean_decoding.joints(fm.model)).items()}
-
-
-def put_back(fm: Model, packed: dict[str, Any]) -> None:
-    """Says that these belong to the weights that are in the model now: they were there before, bit for bit."""
-    now = states(fm)
-    fm.exact |= {name: (now[name], weight) for name, weight in packed.items() if name in now}
-
-
 def packs(fm: Model) -> bool:
     """Whether weights are packed: those of a model of at most `MOST` parameters on a CPU for which torch has fbgemm.
 
     A token is then computed in float32 beside 16-bit weights, which torch's own norms and GPT-2's layers do not take.
     """
-    if fm.device != "cpu" or "fbgemm" not in torch.backends.quantized.supported_engines or fm.parameters > MOST:
+    if (
+        not enabled()
+        or fm.device != "cpu"
+        or "fbgemm" not in torch.backends.quantized.supported_engines
+        or fm.parameters > MOST
+    ):
         return False
     return not any(isinstance(m, nn.LayerNorm) or type(m).__name__ == "Conv1D" for m in fm.model.modules())
 

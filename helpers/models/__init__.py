@@ -6,7 +6,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["doctor", "foundation_model", "generation", "prompts"],
     submod_attrs={
-        "adapters": ["RECORD"],
         "doctor": ["DISTRIBUTION"],
         "download": [
             "FOUNDATION_MODEL",
@@ -37,5 +36,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "wait_for_processes",
         ],
         "prompts": ["SYSTEM"],
+        "tuned": ["RECORD"],
     },
 )

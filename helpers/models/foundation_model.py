@@ -11,14 +11,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from ..data import KitError
-from . import adapters
 from .download import (
     EMBEDDING_MODEL,
     FOUNDATION_MODEL,
@@ -29,8 +28,9 @@ from .download import (
     verify,
     weights_hash,
 )
-from .machine import choose_device, choose_dtype, leave_libraries_alone, trim_heap
+from .machine import choose_device, choose_dtype, leave_libraries_alone
 from .prompts import SYSTEM
+from .tuned import check_tuned, is_whole, merged, written
 
 if TYPE_CHECKING:
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
@@ -43,14 +43,13 @@ PLAIN_CHAT = (
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class FoundationModel:
     """A causal language model in memory, with its tokenizer and the hash of the weights it was loaded from.
 
-    Tuned weights live on the one loaded model for the length of a `with` block: see `using`. `active` names their
-    folder there. `kept` holds what each weights made of the system message, see `openings`;
-    `exact` holds copies of its weights that compute few rows in float32, made when `few_rows` first needs them, and
-    `tuned_exact` those of the tuned weights that were last in the model. `busy` is held while answers are decoded.
+    `openings` holds what the weights made of the system message; `exact` copies of the weights that compute few rows
+    in float32, made when `few_rows` first needs them; `copies` the tuned copies that somebody holds. `busy` is held
+    while answers are decoded.
     """
 
     name: str
@@ -59,10 +58,9 @@ class FoundationModel:
     hash: str
     device: str
     dtype: str
-    active: Path | None = None
-    kept: dict[Any, dict[tuple[int, ...], Any]] = field(default_factory=dict, repr=False)
+    openings: dict[tuple[int, ...], Any] = field(default_factory=dict, repr=False)
     exact: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)
-    tuned_exact: dict[Any, dict[str, Any]] = field(default_factory=dict, repr=False)
+    copies: WeakValueDictionary[Any, FoundationModel] = field(default_factory=WeakValueDictionary, repr=False)
     busy: Any = field(default_factory=threading.RLock, repr=False, compare=False)
 
     @cached_property
@@ -121,16 +119,6 @@ class FoundationModel:
         one, other = (self.tokenizer(self.chat(text), add_special_tokens=False)["input_ids"] for text in "AB")
         return os.path.commonprefix([one, other])
 
-    @property
-    def openings(self) -> dict[tuple[int, ...], Any]:
-        """What the weights that are in the model now made of its opening, by token ids.
-
-        It stays when other weights are put in and these come back, so that arms that take turns pay the same for it;
-        weights that were written anew begin with nothing.
-        """
-        written = None if self.active is None else adapters.written(self.active)
-        return self.kept.setdefault((self.active, written), {})
-
     def count_tokens(self, text: str) -> int:
         """The number of tokens of a text, without special tokens around it."""
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -141,42 +129,36 @@ class FoundationModel:
         Raises:
             KitError: As said.
         """
-        adapters.check(Path(folder), self.hash)
+        check_tuned(Path(folder), self.hash)
 
-    @contextmanager
-    def using(self, adapter: str | Path | None):
-        """Computes with the tuned weights of a folder inside the block (None: as shipped); nothing is reloaded.
+    def tuned(self, folder: str | Path) -> FoundationModel:
+        """The model with the tuned weights of a folder: a copy, so that this one stays as it is.
 
-        A block inside a block of the same folder changes nothing.
+        An adapter is merged into a copy of the weights; a wholly tuned model is loaded. As long as somebody holds the
+        copy, and its folder is not written again, the same copy is returned.
 
         Raises:
-            KitError: Other tuned weights are in the model already, or they do not fit it.
+            KitError: The folder holds no tuned weights, or damaged ones, or those of another model.
         """
-        folder = None if adapter is None else Path(adapter)
-        if folder == self.active:
-            yield self.model
-            return
-        if self.active is not None:
-            raise KitError(f"the weights of {self.active} are in the model: leave their block before using {folder}")
+        folder = Path(folder)
         self.check_adapter(folder)
-        from ..fast import packed_weights as few_rows
-
-        shipped, key = few_rows.valid(self), (folder, adapters.written(folder))
-        with adapters.applied(self.model, folder):
-            few_rows.put_back(self, self.tuned_exact.get(key, {}))
-            self.active, put_in = folder, few_rows.states(self)
-            try:
-                yield self.model
-            finally:
-                self.active = None
-                self.tuned_exact = {key: few_rows.valid(self)} if few_rows.states(self) == put_in else {}
-        few_rows.put_back(self, shipped)
-        trim_heap()  # what stood aside meanwhile left holes all over the heap
+        key = (folder.resolve(), written(folder))
+        with self.busy:
+            copied = self.copies.get(key)
+            if copied is None:
+                if is_whole(folder):
+                    model = load_model(folder, self.device, self.dtype).model
+                else:
+                    model = merged(self.model, folder)
+                copied = FoundationModel(
+                    self.name, model, self.tokenizer, weights_hash(folder), self.device, self.dtype
+                )
+                self.copies[key] = copied
+        return copied
 
     def forget_exact(self) -> None:
         """Drops the copies of weights that `few_rows` made, for work that needs their memory; they are made again."""
         self.exact.clear()
-        self.tuned_exact.clear()
 
 
 def _template(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -209,7 +191,6 @@ def load_model(
     name: str | Path = FOUNDATION_MODEL,
     device: str | None = None,
     dtype: str | None = None,
-    adapter: str | Path | None = None,
 ) -> FoundationModel:
     """Loads a causal language model: a default model, a local folder, or a Hub id such as "org/name".
 
@@ -217,14 +198,13 @@ def load_model(
         name: A name in `MODELS`, a folder with config, tokenizer and safetensors, or a Hub id.
         device: "cpu", "cuda" or "mps"; None takes the fastest present.
         dtype: "float32", "bfloat16" or "float16"; None decides by a short timing.
-        adapter: A folder of tuned weights that are put in for good; `FoundationModel.using` puts them in for a block.
 
     Raises:
-        KitError: Nothing lies there, or it is damaged, or it has no safetensors weights, or the adapter does not fit.
+        KitError: Nothing lies there, or it is damaged, or it has no safetensors weights.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from ..fast import varlen as unpadded
+    from .. import fast
 
     leave_libraries_alone()
     folder = _find(str(name))
@@ -247,14 +227,8 @@ def load_model(
     tokenizer.chat_template = _template(tokenizer)
     _check_kind(model, str(name))
     model.to(device).eval()
-    if device == "cpu":
-        unpadded.prepare(model)
-    fm = FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
-    if adapter is not None:
-        fm.check_adapter(adapter)
-        adapters.put_in(model, Path(adapter))
-        fm.hash = weights_hash(Path(adapter))
-    return fm
+    fast.enable(model)
+    return FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
 
 
 def load_embedder(device: str | None = None, dtype: str | None = None) -> HuggingFaceEmbedding:

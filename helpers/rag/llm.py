@@ -26,6 +26,7 @@ class KitLLM(CustomLLM):
 
     def __init__(self, fm: FoundationModel, **options: Any):
         """Puts a model behind LlamaIndex's interface; its chat template is what LlamaIndex finishes a prompt with."""
+        fm = fm.tuned(options["adapter"]) if options.get("adapter") else fm
         super().__init__(fm=fm, **{"completion_to_prompt": fm.chat} | options)
 
     @property
@@ -39,8 +40,7 @@ class KitLLM(CustomLLM):
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answers one prompt; it is put into the model's chat template first, unless it is `formatted` already."""
         text = prompt if formatted else self.completion_to_prompt(prompt)
-        with self.fm.using(self.adapter):
-            made = generation.generate(self.fm, [text], self.max_new_tokens, batch_size=1)[0]
+        made = generation.generate(self.fm, [text], self.max_new_tokens, batch_size=1)[0]
         return CompletionResponse(text=made.text, additional_kwargs={"prompt": text, "new_tokens": made.new_tokens})
 
     @llm_completion_callback()

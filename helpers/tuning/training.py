@@ -190,7 +190,7 @@ def merge(fm: FoundationModel, adapter: str | Path, out: str | Path) -> Path:
     Raises:
         KitError: The adapter was made for another model, or there is none.
     """
-    tuned = load_model(fm.name, fm.device, "float32", adapter)
+    tuned = load_model(fm.name, fm.device, "float32").tuned(adapter)
     tuned.model.save_pretrained(out)
     tuned.tokenizer.save_pretrained(out)
     return Path(out)
