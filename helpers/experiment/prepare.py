@@ -17,8 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data import CHOICE_SETS, Dataset, Effort, Profile, held
-from ..models import RECORD, FoundationModel, is_first_process, load_embedder, load_model, prompts
+from ..data import CHOICE_SETS, Effort, get_profile, held, own_folder
+from ..data import dataset as data
+from ..models import FOUNDATION_MODEL, RECORD, FoundationModel, is_first_process, load_embedder, load_model, prompts
 from ..tuning import recipes
 from .arms import Arm, get_arms, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
@@ -52,23 +53,43 @@ class PreparedArm:
 
 
 class Preparation:
-    """Makes the index and the weights that arms need, from one data set, one model, one profile and one seed."""
+    """One data set, one model, one profile and one seed, and the index and weights that arms need of them."""
 
     def __init__(
         self,
-        dataset: Dataset,
-        model: str | FoundationModel,
-        profile: Profile,
-        seed: int,
-        folder: Path,
-        rag: RagSettings,
-        changes: Mapping[str, Any],
-        progress: bool,
-        vector_store: str | None,
+        folder: str | Path,
+        profile: str = "workshop",
+        seed: int = 7,
+        out: str | Path | None = None,
+        model: str | FoundationModel = FOUNDATION_MODEL,
+        settings: RagSettings | None = None,
+        progress: bool = True,
+        vector_store: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+        artefacts: str | Path | None = None,
     ):
-        self.dataset, self.profile, self.seed = dataset, profile, seed
-        self.artefacts, self.settings, self.changes = folder, rag, dict(changes)
-        self.progress, self.vector_store, self._model = progress, vector_store, model
+        """Opens the data set; models are loaded when they are needed.
+
+        Args:
+            folder: A data set such as datasets/tidewater.
+            profile: "quick", "workshop" or "full".
+            seed: Seeds training and sampling; the questions are the same for every seed.
+            out: Where results go; None takes `own_folder()`.
+            model: The foundation model, or its name.
+            settings: How documents are cut and retrieved; None takes the measured defaults.
+            progress: Whether to show progress.
+            vector_store: The URL of a Chroma server for the indices; None keeps them in folders.
+            changes: Settings of every training, by name, that differ from their recipe.
+            artefacts: Where indices and adapters lie; None takes `out`.
+        """
+        from ..rag import RagSettings
+
+        self.dataset = data.open_dataset(folder)
+        self.profile, self.seed, self.progress = get_profile(profile), seed, progress
+        self.out = Path(out) if out is not None else own_folder()
+        self.artefacts, self.vector_store = Path(artefacts or self.out), vector_store
+        self.settings, self.changes = settings or RagSettings(), dict(changes or {})
+        self._model = model
         self._indices: dict[bool, tuple[Index, IndexReport, Effort]] = {}
 
     @cached_property
@@ -85,17 +106,13 @@ class Preparation:
     def experiment(self) -> str:
         """SHA-256 in hexadecimal over what must agree between results that are compared."""
         shown = solved_examples(self.dataset)
-        return _hash(
-            {
-                "data": self.dataset.hash,
-                "model": self.model.hash,
-                "dtype": self.model.dtype,
-                "profile": {name: getattr(self.profile, name) for name in ANSWERS_DEPEND_ON},
-                "prompts": PROMPTS,
-                "limits": [SHORT_ANSWER, MAX_NEW_TOKENS],
-                "examples": [example.id for examples in shown.values() for example in examples],
-            }
-        )
+        record = {
+            "data": self.dataset.hash, "model": self.model.hash, "dtype": self.model.dtype,
+            "profile": {name: getattr(self.profile, name) for name in ANSWERS_DEPEND_ON},
+            "prompts": PROMPTS, "limits": [SHORT_ANSWER, MAX_NEW_TOKENS],
+            "examples": [example.id for examples in shown.values() for example in examples],
+        }  # fmt: skip
+        return _hash(record)
 
     @property
     def question_sets(self) -> list[str]:

@@ -106,7 +106,7 @@ def finished(path: Path, config: dict[str, Any]) -> Result | None:
 
 @dataclass(frozen=True)
 class Curve:
-    """A value against what was varied. Each of `points` has `x`, `value`, `low`, `high`, and `n` if questions were asked.
+    """A value against what was varied. Each of `points` has `x`, `value`, `low` and `high`, and `n` for questions.
 
     `x` and `y` are the titles of the axes with their units, `arm` is what was measured, and `about` holds what else a
     reader must know: profile, machine, date.

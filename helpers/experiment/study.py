@@ -9,21 +9,16 @@ From a terminal: python -m helpers study --arms base,rag --profile quick --out r
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
-from ..data import TIMED_SET, Question, Result, get_profile, own_folder, sample
-from ..data import dataset as data
-from ..models import FOUNDATION_MODEL, FoundationModel
+from ..data import TIMED_SET, Question, Result, sample
 from . import results
 from .arms import ARMS, get_arms
 from .assistant import Assistant
 from .evaluation import Evaluation, evaluate, perplexity_texts
 from .prepare import Preparation
-
-if TYPE_CHECKING:
-    from ..rag import RagSettings
 
 RETRIEVAL = ("hit_rate_1", "hit_rate_5", "mrr", "ndcg")  # what a result keeps of the scores of retrieval
 
@@ -31,41 +26,10 @@ RETRIEVAL = ("hit_rate_1", "hit_rate_5", "mrr", "ndcg")  # what a result keeps o
 class Study(Preparation):
     """One data set, one model, one profile and one seed: the frame in which arms can be compared."""
 
-    def __init__(
-        self,
-        folder: str | Path,
-        profile: str = "workshop",
-        seed: int = 7,
-        out: str | Path | None = None,
-        model: str | FoundationModel = FOUNDATION_MODEL,
-        settings: RagSettings | None = None,
-        progress: bool = True,
-        vector_store: str | None = None,
-        changes: Mapping[str, Any] | None = None,
-        artefacts: str | Path | None = None,
-    ):
-        """Opens the data set; models are loaded when they are needed.
-
-        Args:
-            folder: A data set such as datasets/tidewater.
-            profile: "quick", "workshop" or "full".
-            seed: Seeds training and sampling; the questions are the same for every seed.
-            out: Where results go; None takes `own_folder()`.
-            model: The foundation model, or its name.
-            settings: How documents are cut and retrieved; None takes the measured defaults.
-            progress: Whether to show progress.
-            vector_store: The URL of a Chroma server for the indices; None keeps them in folders.
-            changes: Settings of every training, by name, that differ from their recipe.
-            artefacts: Where indices and adapters lie; None takes `out`.
-        """
-        from ..rag import RagSettings
-
-        self.out = Path(out) if out is not None else own_folder()
-        super().__init__(
-            data.open_dataset(folder), model, get_profile(profile), seed, Path(artefacts or self.out),
-            settings or RagSettings(), changes or {}, progress, vector_store,
-        )  # fmt: skip
-        self._evaluations: dict[tuple, Evaluation] = {}
+    @cached_property
+    def _evaluations(self) -> dict[tuple, Evaluation]:
+        """Finished evaluations by `PreparedArm.alike`: arms that answer alike are asked once."""
+        return {}
 
     @property
     def arms(self) -> list[str]:

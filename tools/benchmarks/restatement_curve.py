@@ -14,8 +14,8 @@ from helpers.data import dataset as data
 from helpers.data import sample
 from helpers.data.profiles import get_profile
 from helpers.experiment.assistant import Assistant
-from helpers.experiment.results import Curve, write_curve
 from helpers.experiment.evaluation import evaluate
+from helpers.experiment.results import Curve, write_curve
 from helpers.models import foundation_model as models
 from helpers.tuning import recipes as trainings
 from helpers.tuning.live import show

@@ -20,8 +20,8 @@ from helpers.analysis import comparison as compare
 from helpers.data import sample
 from helpers.data.profiles import get_profile
 from helpers.experiment.assistant import Assistant
-from helpers.experiment.results import Curve, write_curve
 from helpers.experiment.evaluation import evaluate, text_perplexity
+from helpers.experiment.results import Curve, write_curve
 from helpers.tuning import recipes as trainings
 from helpers.tuning.live import show
 from helpers.tuning.training import train
