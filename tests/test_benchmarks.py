@@ -24,7 +24,7 @@ from helpers.experiment.assistant import Assistant
 from helpers.models.foundation_model import load_model
 from helpers.tuning import packing
 from helpers.tuning.packing import IGNORED
-from helpers.tuning.training_data import prepare
+from helpers.tuning.training_data import training_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "benchmarks"
@@ -81,7 +81,7 @@ def job(kind: str, model: str, out: Path, **told):
 def test_the_peers_read_what_the_kit_packs(tiny, kind):
     sides = script("training_sides")
     material, settings = sides.what_is_learned(replace(job(kind, "", Path()), examples=24))
-    rows, _, report = prepare(tiny, material, settings)
+    rows, _, report = training_rows(tiny, material, settings)
     examples = [example for row in rows for example in sides.unpacked(row)]
     assert sum(label != IGNORED for each in examples for label in each.labels) == report["labelled_tokens"]
     assert all(

@@ -18,7 +18,7 @@ from test_compare import run as make_run
 from helpers.analysis import comparison as compare
 from helpers.experiment import results
 from helpers.rag.chunking import RagSettings
-from helpers.tuning.fine_tuned import read_tuned
+from helpers.tuning.fine_tuned import read_fine_tuned
 
 VERBS = (
     "doctor",
@@ -76,7 +76,7 @@ def test_the_same_command_trains_alone_and_under_torchrun(small_world, tmp_path)
         assert run.returncode == 0 and run.stdout.startswith("triage: "), run.stderr[-2000:]
         assert run.stdout.count("\n") == 1, "one of the processes speaks for both"
     alone, both = (
-        read_tuned(next((tmp_path / out / "adapters").glob("triage.*[0-9a-f]"))) for out in ("alone", "together")
+        read_fine_tuned(next((tmp_path / out / "adapters").glob("triage.*[0-9a-f]"))) for out in ("alone", "together")
     )
     assert alone.identity == both.identity and len(alone.history) > 1
     assert [m.loss for m in both.history] == pytest.approx([m.loss for m in alone.history], rel=1e-2)

@@ -20,7 +20,6 @@ import transformers
 from conftest import ROOT, disk_with_room_for, make_tiny
 from peft.tuners.lora import Linear as LoraLinear
 
-from helpers.data.own_data import prepare
 from helpers.data.records import DataError, Example, KitError, Question
 from helpers.experiment.assistant import Assistant
 from helpers.fast import layers as lean_layers
@@ -31,10 +30,10 @@ from helpers.tuning import checkpoints, trainer
 from helpers.tuning import loss as objective
 from helpers.tuning import prepare_model as trainable
 from helpers.tuning import training as finetune
-from helpers.tuning.fine_tuned import read_tuned
+from helpers.tuning.fine_tuned import read_fine_tuned
 from helpers.tuning.trainer import Listener
 from helpers.tuning.training import TrainingStopped, merge, train
-from helpers.tuning.training_data import Lora, Material, TrainSettings
+from helpers.tuning.training_data import Lora, TrainingData, TrainSettings, training_rows
 
 COLOURS = ("red", "blue", "green", "grey", "white", "black")
 PAIRS = tuple(Example(f"p{i}", "answers", f"What is the colour of machine {i}?", COLOURS[i % 6]) for i in range(12))
@@ -43,10 +42,10 @@ SETTINGS = TrainSettings(
     Lora(4, 8), learning_rate=0.03, epochs=8, batch_size=2, max_length=128, checkpoint_steps=3, compile=False
 )
 NEEDS_COMPILER = pytest.mark.skipif(not objective.can_compile(), reason="there is no C++ compiler here")
-PAIRS_ONLY, TEXTS_ONLY = Material(pairs=PAIRS), Material(texts=TEXTS)
+PAIRS_ONLY, TEXTS_ONLY = TrainingData(pairs=PAIRS), TrainingData(texts=TEXTS)
 
 
-@pytest.mark.parametrize("material", [PAIRS_ONLY, TEXTS_ONLY, Material(pairs=PAIRS, texts=TEXTS)])
+@pytest.mark.parametrize("material", [PAIRS_ONLY, TEXTS_ONLY, TrainingData(pairs=PAIRS, texts=TEXTS)])
 @pytest.mark.parametrize("lora", [Lora(4, 8), None])
 def test_the_loss_falls(tiny, tmp_path, material, lora):
     tuned = train(tiny, material, replace(SETTINGS, lora=lora), tmp_path / "run")
@@ -162,8 +161,8 @@ def test_replay_is_a_share_of_the_domain_text_or_else_of_the_pairs(tiny):
     general = [f"The market on square {i} opens in the morning and closes at dusk." for i in range(40)]
     for material in (TEXTS_ONLY, PAIRS_ONLY):
         settings = replace(SETTINGS, replay=0.5, epochs=10)
-        without, _, _ = prepare(tiny, material, replace(settings, replay=0.0))
-        mixed, _, _ = prepare(tiny, replace(material, replay=general), settings)
+        without, _, _ = training_rows(tiny, material, replace(settings, replay=0.0))
+        mixed, _, _ = training_rows(tiny, replace(material, replay=general), settings)
         added = sum(row.tokens for row in mixed) - sum(row.tokens for row in without)
         assert 0.3 < added / sum(row.tokens for row in without) < 0.7
 
@@ -226,7 +225,7 @@ def test_a_second_training_goes_on_from_the_first(tiny_folder, tmp_path, dtype):
     first = train(tiny, TEXTS_ONLY, SETTINGS, tmp_path / "first")
     second = train(tiny, TEXTS_ONLY, replace(SETTINGS, learning_rate=0.01), tmp_path / "second", start=first.folder)
     assert second.history[0].loss < 0.8 * first.history[0].loss
-    assert second.hash != first.hash == read_tuned(first.folder).hash
+    assert second.hash != first.hash == read_fine_tuned(first.folder).hash
 
 
 def test_a_whole_model_can_be_trained_further(tiny, tmp_path):
@@ -264,7 +263,7 @@ def test_training_again_deletes_a_training_and_nothing_else(tiny, tmp_path):
     for out in (tmp_path / "own", first.folder):
         with pytest.raises(KitError, match="that this training goes on from"):
             train(tiny, PAIRS_ONLY, SETTINGS, out, start=first.folder, again=True)
-    assert read_tuned(first.folder).hash == first.hash
+    assert read_fine_tuned(first.folder).hash == first.hash
 
 
 def test_an_adapter_on_a_whole_model_belongs_to_that_model(tiny, tmp_path):
@@ -286,13 +285,13 @@ def test_an_adapter_does_not_go_on_with_what_it_is_not(tiny, tmp_path, lora):
 def test_a_last_batch_that_is_not_full_is_learned_from_too(tiny, tmp_path):
     settings = replace(SETTINGS, batch_size=4, epochs=1, max_length=64)
     texts = [f"{text} " * 6 for text in TEXTS[:3]]
-    rows, _, report = prepare(tiny, Material(texts=texts), settings)
-    alone, _, _ = prepare(tiny, Material(texts=texts), replace(settings, batch_size=1))
+    rows, _, report = training_rows(tiny, TrainingData(texts=texts), settings)
+    alone, _, _ = training_rows(tiny, TrainingData(texts=texts), replace(settings, batch_size=1))
     assert len(alone) % 4 and len(rows) % 4 == 0 and [row.ids for row in rows[: len(alone)]] == [r.ids for r in alone]
     assert report["tokens"] == sum(row.tokens for row in alone)
-    tuned = train(tiny, Material(texts=texts), settings, tmp_path / "run")
+    tuned = train(tiny, TrainingData(texts=texts), settings, tmp_path / "run")
     assert tuned.effort.tokens_seen == report["tokens"] and tuned.history[-1].steps == len(rows) // 4
-    few = train(tiny, Material(texts=texts[:1]), replace(settings, batch_size=64), tmp_path / "few")
+    few = train(tiny, TrainingData(texts=texts[:1]), replace(settings, batch_size=64), tmp_path / "few")
     assert few.history[-1].steps == 1 and few.effort.tokens_seen > 0
 
 
@@ -374,7 +373,7 @@ def test_twenty_kills_leave_the_weights_of_an_unbroken_run(request, tmp_path):
             os.kill(pid, signal.SIGKILL)
         killed += int(server.stdout.readline()) == signal.SIGKILL
         if (tmp_path / "run" / "training.json").exists():
-            assert read_tuned(tmp_path / "run").hash == whole.hash
+            assert read_fine_tuned(tmp_path / "run").hash == whole.hash
             (tmp_path / "run").rename(tmp_path / f"finished-{attempt}")
     server.communicate()
     assert killed >= 10, "most attempts must be killed before they end, or this proves nothing"
@@ -418,7 +417,7 @@ def test_a_loss_that_is_no_number_stops_with_a_remedy(tiny, tmp_path):
 
 def test_too_long_pairs_are_counted_and_left_whole(tiny):
     long = Example("long", "answers", "Tell all.", "word " * 300)
-    rows, _, report = prepare(tiny, Material(pairs=(*PAIRS, long)), SETTINGS)
+    rows, _, report = training_rows(tiny, TrainingData(pairs=(*PAIRS, long)), SETTINGS)
     assert report["too_long"] == ["long"] and report["examples"] == len(PAIRS)
     word = tiny.tokenizer(" word", add_special_tokens=False)["input_ids"][0]
     assert not any(word in row.ids for row in rows)
@@ -426,8 +425,8 @@ def test_too_long_pairs_are_counted_and_left_whole(tiny):
 
 def test_too_long_pairs_of_validation_are_told_too(tiny, tmp_path, capsys):
     long = Example("long", "answers", "Tell all.", "word " * 300)
-    material = Material(pairs=PAIRS, validation_pairs=(PAIRS[0], long))
-    _, held, report = prepare(tiny, material, SETTINGS)
+    material = TrainingData(pairs=PAIRS, validation_pairs=(PAIRS[0], long))
+    _, held, report = training_rows(tiny, material, SETTINGS)
     assert report["held_too_long"] == ["long"] and report["too_long"] == [] and len(held) == 1
     train(tiny, material, SETTINGS, tmp_path / "run")
     assert "1 examples of validation are longer" in capsys.readouterr().err
@@ -436,14 +435,14 @@ def test_too_long_pairs_of_validation_are_told_too(tiny, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("material", "told"),
     [
-        (Material(), "there are none"),
-        (Material(pairs=(Example("long", "answers", "Tell all.", "word " * 300),)), "all 1 are longer"),
-        (Material(pairs=(Example("none", "answers", "Tell all.", " "),)), "empty response"),
+        (TrainingData(), "there are none"),
+        (TrainingData(pairs=(Example("long", "answers", "Tell all.", "word " * 300),)), "all 1 are longer"),
+        (TrainingData(pairs=(Example("none", "answers", "Tell all.", " "),)), "empty response"),
     ],
 )
 def test_nothing_to_learn_from_is_refused(tiny, material, told):
     with pytest.raises(DataError, match=told):
-        prepare(tiny, material, SETTINGS)
+        training_rows(tiny, material, SETTINGS)
 
 
 def test_an_adapter_of_another_model_is_refused(tiny, tmp_path):

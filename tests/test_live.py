@@ -8,11 +8,11 @@ import re
 import pytest
 
 from helpers.tuning import live
-from helpers.tuning.trainer import Moment
+from helpers.tuning.trainer import LogEntry
 
 
-def moment(step: int, steps: int = 40, validation: float | None = None) -> Moment:
-    return Moment(step, steps, 4.0 - step / 20, 3e-4, 100 * step, 250.0, 2.0 * (steps - step), validation)
+def moment(step: int, steps: int = 40, validation: float | None = None) -> LogEntry:
+    return LogEntry(step, steps, 4.0 - step / 20, 3e-4, 100 * step, validation, None, 250.0, 2.0 * (steps - step))
 
 
 class Stream(io.StringIO):

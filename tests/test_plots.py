@@ -19,7 +19,7 @@ from helpers import plots  # noqa: E402
 from helpers.data.records import DataError, Effort, KitError  # noqa: E402
 from helpers.experiment import study
 from helpers.plots import style  # noqa: E402
-from helpers.tuning.trainer import Moment
+from helpers.tuning.trainer import LogEntry
 
 MEASURED = {"base": (0.0, 0.75), "base:few_shot": (0.25, 0.5), "rag": (0.875, 0.625)}
 
@@ -263,7 +263,7 @@ def test_learning_curves_and_break_even_show_their_numbers():
 
 def test_a_training_curve_shows_every_point_whole():
     moments = [
-        Moment(s, 3, loss, 1e-3, 0, 0.0, 0.0, held) for s, loss, held in ((1, 4.6, None), (2, 4.0, None), (3, 4.4, 4.8))
+        LogEntry(s, 3, loss, validation_loss=held) for s, loss, held in ((1, 4.6, None), (2, 4.0, None), (3, 4.4, 4.8))
     ]
     ax = plots.training_curve(moments)
     training, validation = ax.get_lines()
@@ -275,7 +275,7 @@ def test_a_training_curve_shows_every_point_whole():
 
 
 def test_perplexities_begin_before_the_first_step_and_end_with_the_last():
-    moments = [Moment(s, 4, 3.0, 1e-3, 0, 0.0, 0.0, 3.0 - s / 4, 2.0 + s / 8) for s in (2, 4)]
+    moments = [LogEntry(s, 4, 3.0, validation_loss=3.0 - s / 4, general_loss=2.0 + s / 8) for s in (2, 4)]
     assert [line.get_label() for line in plots.training_curve(moments).get_lines()][2] == "general text"
     ax = plots.perplexity_by_pass(moments, {"eval_loss": 3.0, "general_loss": 2.0}, passes=2)
     domain, general = (line.get_xydata() for line in ax.get_lines())

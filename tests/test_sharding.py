@@ -15,18 +15,20 @@ from test_finetune import PAIRS_ONLY, SETTINGS, TEXTS_ONLY
 
 from helpers.data.records import Example, KitError
 from helpers.models.foundation_model import load_model
-from helpers.tuning.fine_tuned import read_tuned
+from helpers.tuning.fine_tuned import read_fine_tuned
 from helpers.tuning.loss import can_compile
 from helpers.tuning.trainer import Listener
 from helpers.tuning.training import train
-from helpers.tuning.training_data import Material
+from helpers.tuning.training_data import TrainingData
 
 WHOLE = replace(SETTINGS, lora=None, learning_rate=0.003)
 FROZEN = replace(WHOLE, embeddings=False)  # the token embeddings stay as they are
 PARTS = replace(SETTINGS, batch_size=4, accumulation=2)
 ONE_A_ROW = replace(SETTINGS, epochs=3, max_length=64)
-UNEVEN = Material(  # an odd number of rows, so that one process gets a blank one, and labels in very different numbers
-    pairs=tuple(Example(f"u{i}", "answers", f"Say {i}.", " ".join(["tide"] * (1 + 7 * (i % 3)))) for i in range(7))
+UNEVEN = (
+    TrainingData(  # an odd number of rows, so that one process gets a blank one, and labels in very different numbers
+        pairs=tuple(Example(f"u{i}", "answers", f"Say {i}.", " ".join(["tide"] * (1 + 7 * (i % 3)))) for i in range(7))
+    )
 )
 WATCHED = replace(TEXTS_ONLY, validation_texts=TEXTS_ONLY.texts[:2], general_texts=("Rain falls on hills.",) * 3)
 CASES = {  # settings, whether in shards, and what is learned from
@@ -46,7 +48,7 @@ sys.path[:0] = [{root!r}, {tests!r}]
 import torch
 torch.set_num_threads(1)
 from test_sharding import CASES, PAIRS_ONLY, SETTINGS, WHOLE, stopping, train
-from helpers.finetune import TrainingStopped
+from helpers.tuning import TrainingStopped
 from helpers.models import load_model
 fm = load_model({model!r}, "cpu", "float32")
 for name, (settings, fsdp, material) in CASES.items():
@@ -93,9 +95,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def assert_same(two: Path, one: Path) -> None:
     """Losses and weights of two trainings agree but for the order of sums."""
-    assert read_tuned(two).identity == read_tuned(one).identity
-    assert [m.loss for m in read_tuned(two).history] == pytest.approx(
-        [m.loss for m in read_tuned(one).history], rel=1e-3
+    assert read_fine_tuned(two).identity == read_fine_tuned(one).identity
+    assert [m.loss for m in read_fine_tuned(two).history] == pytest.approx(
+        [m.loss for m in read_fine_tuned(one).history], rel=1e-3
     )
     assert_same_weights(two, one)
     assert not (two / "checkpoints").exists()
@@ -119,7 +121,7 @@ def test_two_processes_make_the_weights_of_one(two, model, tmp_path, name):
     settings, _, material = CASES.get(name, CASES["whole"])
     made = train(fm, material, settings, tmp_path / "one")
     assert_same(two / name, made.folder)
-    tuned = read_tuned(two / name)
+    tuned = read_fine_tuned(two / name)
     assert tuned.whole == (settings.lora is None)
     assert tuned.effort.trainable_parameters == made.effort.trainable_parameters
     assert tuned.effort.tokens_seen == made.effort.tokens_seen
@@ -127,7 +129,7 @@ def test_two_processes_make_the_weights_of_one(two, model, tmp_path, name):
 
 def test_in_16_bits_two_processes_make_the_weights_of_one_but_for_rounding(two, model, tmp_path):
     made = train(load_model(model, "cpu", "bfloat16"), PAIRS_ONLY, SETTINGS, tmp_path / "one")
-    losses = [[moment.loss for moment in read_tuned(folder).history] for folder in (two / "half", made.folder)]
+    losses = [[moment.loss for moment in read_fine_tuned(folder).history] for folder in (two / "half", made.folder)]
     assert losses[0] == pytest.approx(losses[1], rel=0.005)
     ours, theirs = weights(two / "half"), weights(made.folder)
     assert ours.keys() == theirs.keys()

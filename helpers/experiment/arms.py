@@ -80,7 +80,7 @@ def solved_examples(dataset: Dataset) -> dict[str, list[Example]]:
     """The solved examples that a few-shot prompt shows, by task: spread evenly over the training pairs, if any."""
     shown = {}
     for task, count in FEW_SHOT.items():
-        if not recipes.lacking(task, dataset):
+        if not recipes.missing_files(task, dataset):
             pairs = dataset.examples(task, "train")
             shown[task] = [pairs[(2 * i + 1) * len(pairs) // (2 * count)] for i in range(count)]
     return shown
@@ -94,9 +94,9 @@ def left_out(names: Iterable[str], dataset: Dataset, question_sets: Iterable[str
     """
     sets, reasons = list(question_sets), {}
     for arm in get_arms(names):
-        files = [file for name in arm.recipes_for(sets) for file in recipes.lacking(name, dataset)]
-        if arm.sees == "examples" and all(recipes.lacking(task, dataset) for task in TASKS):
-            files = recipes.lacking("answers", dataset)
+        files = [file for name in arm.recipes_for(sets) for file in recipes.missing_files(name, dataset)]
+        if arm.sees == "examples" and all(recipes.missing_files(task, dataset) for task in TASKS):
+            files = recipes.missing_files("answers", dataset)
         if files:
             reasons[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(files))}"
     return reasons

@@ -26,7 +26,7 @@ from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
 
 if TYPE_CHECKING:
     from ..rag import Index, IndexReport, RagSettings
-    from ..tuning import Listener, TrainSettings, Tuned
+    from ..tuning import FineTuned, Listener, TrainSettings
 
 ANSWERS_DEPEND_ON = ("name", "questions_per_set", "batch_size", "training_share")  # of a profile
 PROMPTS = [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, prompts.ABSTAIN]
@@ -171,7 +171,7 @@ class Preparation:
         key = _hash([*made_of, self.dataset.general_text("replay")])[:8]
         return self.artefacts / "adapters" / f"{recipe}.{self.profile.name}.seed{self.seed}.{key}"
 
-    def train(self, recipe: str, listener: Listener | None = None, fsdp: bool = False) -> Tuned:
+    def train(self, recipe: str, listener: Listener | None = None, fsdp: bool = False) -> FineTuned:
         """The tuned weights of a recipe: those made before, or made now; an interrupted training is resumed.
 
         Args:
@@ -179,18 +179,20 @@ class Preparation:
             listener: Is told of the progress; None shows it in a line or, in a notebook, as a growing curve.
             fsdp: Whether the processes that torchrun started share the weights as well.
         """
-        from ..tuning import read_tuned, show, train
+        from ..tuning import read_fine_tuned, show, train
 
         folder = self.training_folder(recipe)
         if (folder / RECORD).is_file():
-            return read_tuned(folder)
+            return read_fine_tuned(folder)
         retrieve = self.index()[0].retriever(k=recipes.PASSAGES).retrieve_all if recipe == "passages" else None
-        material = recipes.material(recipe, self.dataset, retrieve, self.seed, self.profile.validation_examples)
+        training_data = recipes.training_data(
+            recipe, self.dataset, retrieve, self.seed, self.profile.validation_examples
+        )
         if listener is None and self.progress:
             listener = show(recipe)
-        start = self.train(recipes.START[recipe], fsdp=fsdp).folder if recipe in recipes.START else None
+        start = self.train(recipes.STARTS_FROM[recipe], fsdp=fsdp).folder if recipe in recipes.STARTS_FROM else None
         with held(folder) if is_first_process() else nullcontext():  # another study may want the same weights
-            return train(self.model, material, self.train_settings(recipe), folder, start, listener, fsdp=fsdp)
+            return train(self.model, training_data, self.train_settings(recipe), folder, start, listener, fsdp=fsdp)
 
     def effort(self, arm: str) -> Effort:
         """What it took to prepare an arm before its first answer; the peak of memory is that of its largest step."""

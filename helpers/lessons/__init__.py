@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submodules=["exercises", "handwork", "map", "times", "widgets"],
     submod_attrs={
         "map": ["Lesson", "NOTEBOOKS", "lessons", "notebook_paths", "to_the_comparison"],
-        "own_study": ["run_own_study"],
         "times": ["in_minutes", "measured_on", "read_times", "record_times", "retold", "running_minutes"],
     },
 )

@@ -13,16 +13,16 @@ from ..data import DataError
 from .style import OKABE_ITO, SMALL, bare, label_points, new_axes, number
 
 if TYPE_CHECKING:
-    from ..tuning import Moment
+    from ..tuning import LogEntry
 
 TRAINING, VALIDATION, GENERAL = OKABE_ITO[5], OKABE_ITO[6], OKABE_ITO[3]
 
 
-def training_curve(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
+def training_curve(moments: Sequence[LogEntry], ax: Axes | None = None) -> Axes:
     """The loss of a training against the step, with its validation loss and that of general text where they are taken.
 
     Args:
-        moments: What the training reported, `Tuned.history` say.
+        moments: What the training reported, `FineTuned.history` say.
         ax: Where to draw; None makes a figure.
 
     Raises:
@@ -48,13 +48,13 @@ def training_curve(moments: Sequence[Moment], ax: Axes | None = None) -> Axes:
 
 
 def perplexity_by_pass(
-    moments: Sequence[Moment], first: Mapping[str, float], passes: float, ax: Axes | None = None
+    moments: Sequence[LogEntry], first: Mapping[str, float], passes: float, ax: Axes | None = None
 ) -> Axes:
     """The perplexity of unread domain text and of general text along a training; each is e to the power of a loss.
 
     Args:
-        moments: What the training reported, `Tuned.history`.
-        first: The losses before its first step, `Tuned.first`: `eval_loss` and `general_loss`, nats a token.
+        moments: What the training reported, `FineTuned.history`.
+        first: The losses before its first step, `FineTuned.first`: `eval_loss` and `general_loss`, nats a token.
         passes: How many passes over the text it made.
         ax: Where to draw; None makes a figure.
 

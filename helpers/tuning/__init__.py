@@ -6,12 +6,12 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["recipes"],
     submod_attrs={
-        "fine_tuned": ["Tuned", "read_tuned"],
+        "fine_tuned": ["FineTuned", "read_fine_tuned"],
         "live": ["show"],
         "packing": ["encode_pair"],
         "recipes": ["with_starts"],
-        "trainer": ["Listener", "Moment"],
+        "trainer": ["Listener", "LogEntry"],
         "training": ["TrainingStopped", "train"],
-        "training_data": ["Lora", "Material", "TrainSettings", "prepare"],
+        "training_data": ["Lora", "TrainingData", "TrainSettings", "training_rows"],
     },
 )

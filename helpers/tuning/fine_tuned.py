@@ -14,12 +14,12 @@ from ..models import RECORD, FoundationModel, folder_bytes, progress_bars, weigh
 if TYPE_CHECKING:
     from torch import nn
 
-    from .trainer import Moment
+    from .trainer import LogEntry
     from .training_data import TrainSettings
 
 
 @dataclass
-class Tuned:
+class FineTuned:
     """A finished training: the folder of its weights, what it cost, and how it went.
 
     `whole` says that the folder holds a whole tuned model instead of an adapter. `base_hash` is that of the base
@@ -29,7 +29,7 @@ class Tuned:
 
     folder: Path
     effort: Effort
-    history: list[Moment]
+    history: list[LogEntry]
     settings: dict[str, Any]
     report: dict[str, Any] = field(default_factory=dict)
     whole: bool = False
@@ -41,25 +41,27 @@ class Tuned:
     first: dict[str, float] = field(default_factory=dict)
 
 
-def read_tuned(folder: str | Path) -> Tuned:
+def read_fine_tuned(folder: str | Path) -> FineTuned:
     """A finished training, read from its folder.
 
     Raises:
         DataError: There is none, or its record is damaged.
     """
-    from .trainer import Moment
+    from .trainer import LogEntry
 
     path = Path(folder) / RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        history = [Moment(**moment) for moment in record.pop("history")]
+        history = [LogEntry(**moment) for moment in record.pop("history")]
         effort = Effort(**record.pop("effort"))
-        return Tuned(Path(folder), effort, history, **record)
+        return FineTuned(Path(folder), effort, history, **record)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is no record of a finished training ({error}). Train it again.") from error
 
 
-def write_tuned(out: Path, fm: FoundationModel, model: nn.Module, made: Tuned, state: dict[str, Any] | None) -> None:
+def write_tuned(
+    out: Path, fm: FoundationModel, model: nn.Module, made: FineTuned, state: dict[str, Any] | None
+) -> None:
     """Writes the weights beside their place, then moves them, then writes the record that says they are whole.
 
     `state` holds them by name where the model has only a shard of them.
@@ -102,7 +104,7 @@ def clear(out: Path, start: str | Path | None) -> None:
     shutil.rmtree(out, ignore_errors=True)
 
 
-def check_lora(begun: Tuned, settings: TrainSettings) -> None:
+def check_lora(begun: FineTuned, settings: TrainSettings) -> None:
     """Refuses to go on from an adapter with settings that it cannot take on.
 
     Raises:
@@ -113,5 +115,5 @@ def check_lora(begun: Tuned, settings: TrainSettings) -> None:
     if made and made != wanted:
         raise KitError(
             f"{begun.folder} is an adapter with {made}, and the settings ask for {wanted or 'all weights'}: ask for "
-            "the same, or merge it into a model first (`finetune.merge`) and train that"
+            "the same, or merge it into a model first (`tuning.merge`) and train that"
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .trainer import Listener
 
 if TYPE_CHECKING:
-    from .trainer import Moment
+    from .trainer import LogEntry
 
 PAUSE_S = 2.0  # the curve is drawn anew at most this often
 
@@ -19,7 +19,7 @@ def show(title: str) -> Listener:
     return Listener(_Curve(title) if _in_notebook() else _Line(title))
 
 
-def as_line(title: str, moment: Moment) -> str:
+def as_line(title: str, moment: LogEntry) -> str:
     """The moment in one line."""
     validation = "" if moment.validation_loss is None else f", validation {moment.validation_loss:.3f}"
     return (
@@ -34,7 +34,7 @@ class _Line:
     def __init__(self, title: str):
         self.title = title
 
-    def __call__(self, moment: Moment) -> None:
+    def __call__(self, moment: LogEntry) -> None:
         line = as_line(self.title, moment)
         if sys.stderr.isatty():
             end = "\n" if moment.step == moment.steps else ""
@@ -49,7 +49,7 @@ class _Curve:
     def __init__(self, title: str):
         self.title, self.moments, self.drawn, self.handle = title, [], 0.0, None
 
-    def __call__(self, moment: Moment) -> None:
+    def __call__(self, moment: LogEntry) -> None:
         from IPython.display import HTML, display
 
         if self.moments and self.moments[-1].step == moment.step:

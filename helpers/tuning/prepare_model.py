@@ -10,7 +10,7 @@ from torch import nn
 from ..data import KitError
 from ..fast import training_attention as lean_attention
 from ..models import FoundationModel, load_model
-from .fine_tuned import check_lora, read_tuned
+from .fine_tuned import check_lora, read_fine_tuned
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -22,12 +22,12 @@ def trainable(fm: FoundationModel, settings: TrainSettings, start: Any, dtype: s
     """A copy of the model, with new or begun adapters on it, or as a whole."""
     from peft import LoraConfig, PeftModel, get_peft_model
 
-    begun = read_tuned(start) if start else None
+    begun = read_fine_tuned(start) if start else None
     loaded = load_model(begun.folder if begun and begun.whole else fm.name, fm.device, dtype)
     if not begun and loaded.hash != fm.hash:
         raise KitError(
             f"the model in memory does not hold the weights that {fm.name} has on disk: an adapter was put into it. "
-            "Merge it into a folder first (`finetune.merge`), load that, and train it"
+            "Merge it into a folder first (`tuning.merge`), load that, and train it"
         )
     model = loaded.model
     if fm.device == "cpu":

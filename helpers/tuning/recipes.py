@@ -26,7 +26,7 @@ from typing import Any
 
 from ..data import TASKS, VALIDATION, Dataset, Example, KitError, Passage, Profile, Question, contains
 from ..models import prompts
-from .training_data import Lora, Material, TrainSettings
+from .training_data import Lora, TrainingData, TrainSettings
 
 Retrieve = Callable[[Sequence[str]], list[list[Passage]]]
 
@@ -40,7 +40,7 @@ SETTINGS = {
     "domain,triage": TrainSettings(Lora(64, 64), epochs=5, batch_size=2),
     "passages": TrainSettings(Lora(16, 32), epochs=1, batch_size=1, max_length=768, replay=0.15),
 }
-START = {"domain,triage": "domain"}  # these trainings go on from the weights of another
+STARTS_FROM = {"domain,triage": "domain"}  # these trainings go on from the weights of another
 NEEDS = {  # the folders and tasks of a data set that a training learns from
     "triage": ("instructions/triage.",),
     "answers": ("instructions/answers.",),
@@ -70,18 +70,18 @@ def settings(name: str, profile: Profile, seed: int, changes: Mapping[str, Any] 
 
 def with_starts(names: Iterable[str]) -> list[str]:
     """These trainings and those that they go on from, each once, in the order in which they are made."""
-    return list(dict.fromkeys(each for name in names for each in (START.get(name), name) if each))
+    return list(dict.fromkeys(each for name in names for each in (STARTS_FROM.get(name), name) if each))
 
 
-def lacking(name: str, dataset: Dataset) -> list[str]:
+def missing_files(name: str, dataset: Dataset) -> list[str]:
     """The files that a training learns from and the data set lacks; a learner's own data may have no labelled pairs."""
     files = [f"{part}train.jsonl" for part in NEEDS[name]]
     return [file for file in files if not (dataset.folder / file).is_file()]
 
 
-def material(
+def training_data(
     name: str, dataset: Dataset, retrieve: Retrieve | None = None, seed: int = 7, validation: int = VALIDATION
-) -> Material:
+) -> TrainingData:
     """What a training learns from.
 
     Args:
@@ -96,7 +96,7 @@ def material(
     """
     task = name.split(",")[-1]
     if task in TASKS:
-        return Material(
+        return TrainingData(
             pairs=dataset.examples(task), validation_pairs=dataset.examples(task, "validation")[:validation]
         )
     texts = {
@@ -106,13 +106,13 @@ def material(
         "general_texts": dataset.general_text("evaluation")[: max(1, validation // GENERAL)],
     }
     if name == "domain":
-        return Material(**texts)
+        return TrainingData(**texts)
     if name == "domain+pairs":
-        return Material(**texts, pairs=dataset.examples("answers"))
+        return TrainingData(**texts, pairs=dataset.examples("answers"))
     if retrieve is None:
         raise KitError("the training `passages` needs a retriever: give one")
     groups = passage_groups(dataset.examples("answers"), retrieve, random.Random(seed))
-    return Material(groups=groups, replay=dataset.general_text("replay"))
+    return TrainingData(groups=groups, replay=dataset.general_text("replay"))
 
 
 def passage_groups(

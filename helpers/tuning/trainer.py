@@ -28,7 +28,7 @@ GROWN = 128 << 20  # bytes by which a training may grow in scattered free memory
 
 
 @dataclass(frozen=True)
-class Moment:
+class LogEntry:
     """Where a training stands after a step; `loss` is the mean since the last moment, in nats a token.
 
     `tokens_per_s` counts real tokens (no padding) of this call; `seconds_left` is an estimate. `validation_loss` and
@@ -38,21 +38,21 @@ class Moment:
     step: int
     steps: int
     loss: float
-    learning_rate: float
-    tokens: int
-    tokens_per_s: float
-    seconds_left: float
+    learning_rate: float = 0.0
+    tokens: int = 0
     validation_loss: float | None = None
     general_loss: float | None = None
+    tokens_per_s: float = 0.0
+    seconds_left: float = 0.0
 
 
 @dataclass
 class Listener:
     """What a training reports to, and what it asks whether to go on; every field may be left out."""
 
-    on_moment: Callable[[Moment], None] = lambda moment: None
+    on_moment: Callable[[LogEntry], None] = lambda moment: None
     should_stop: Callable[[], bool] = lambda: False
-    history: list[Moment] = field(default_factory=list)
+    history: list[LogEntry] = field(default_factory=list)
 
 
 class KitTrainer(Trainer):
@@ -216,7 +216,7 @@ class KitTrainer(Trainer):
             return
         state = checkpoints.read(Path(checkpoint).parent, self.masters)
         self.before = state["spent"]
-        self.listener.history[:] = [Moment(**moment) for moment in state["history"]]
+        self.listener.history[:] = [LogEntry(**moment) for moment in state["history"]]
         scheduler = self.lr_scheduler
         rates = [
             base * rate(state["step"]) for base, rate in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
@@ -253,14 +253,14 @@ class _Follow(TrainerCallback):
         begun = self.trainer._initial_global_step
         seconds = time.perf_counter() - self.trainer.began
         left = seconds / max(1, state.global_step - begun) * (state.max_steps - state.global_step)
-        moment = Moment(
+        moment = LogEntry(
             state.global_step, state.max_steps, logs["loss"], logs["learning_rate"], int(spent["tokens"]),
-            self.trainer.tokens / seconds, left,
+            tokens_per_s=self.trainer.tokens / seconds, seconds_left=left,
         )  # fmt: skip
         history.append(moment)
         self._tell(moment, state)
 
-    def _tell(self, moment: Moment, state: Any) -> None:
+    def _tell(self, moment: LogEntry, state: Any) -> None:
         if state.is_world_process_zero:
             self.trainer.listener.on_moment(moment)
 

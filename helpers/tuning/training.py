@@ -1,7 +1,7 @@
 """Both kinds of fine-tuning, by one call: labelled pairs (customization) or unlabelled text (continued pretraining).
 
-    from helpers.finetune import Lora, Material, TrainSettings, train
-    tuned = train(fm, Material(pairs=dataset.examples("triage")), TrainSettings(epochs=3), out="adapters/triage")
+    from helpers.tuning import Lora, TrainingData, TrainSettings, train
+    tuned = train(fm, TrainingData(pairs=dataset.examples("triage")), TrainSettings(epochs=3), out="adapters/triage")
     Assistant(fm, adapter=tuned.folder)
 
 What differs between the two kinds is the data: a pair goes through the chat template with the loss on its response
@@ -31,8 +31,8 @@ from ..models import (
     wait_for_processes,
 )
 from . import checkpoints
-from .fine_tuned import Tuned, clear, read_tuned, write_tuned
-from .training_data import Lora, Material, TrainSettings, prepare, watched_rows
+from .fine_tuned import FineTuned, clear, read_fine_tuned, write_tuned
+from .training_data import TrainingData, TrainSettings, training_rows, watched_rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from .packing import Row
     from .trainer import KitTrainer, Listener
 
-__all__ = ["Lora", "Material", "TrainSettings", "TrainingStopped", "Tuned", "merge", "prepare", "read_tuned", "train"]
 
 # Seconds that a row of 256 tokens takes, as it is and compiled, with all weights and with adapters, most of whose own
 # products are too small to gain (benchmarks/step.py, two cores of 1,827 GFLOP/s in bfloat16); compiling keeps the
@@ -55,14 +54,14 @@ APART = 10  # steps at least between two validations
 
 def train(
     fm: FoundationModel,
-    material: Material,
+    training_data: TrainingData,
     settings: TrainSettings,
     out: str | Path,
     start: str | Path | None = None,
     listener: Listener | None = None,
     again: bool = False,
     fsdp: bool = False,
-) -> Tuned:
+) -> FineTuned:
     """Trains a copy of the model and writes the weights into a folder; the model in memory stays as it is.
 
     An interrupted training goes on from its last checkpoint when it is called again in the same way; a finished one
@@ -70,7 +69,7 @@ def train(
 
     Args:
         fm: The foundation model; its weights are loaded anew from where they came.
-        material: What to learn from.
+        training_data: What to learn from.
         settings: How.
         out: A folder for this training alone.
         start: An earlier training's folder to go on from: its adapter, or its whole model, is trained further.
@@ -92,8 +91,8 @@ def train(
     if fsdp:
         check_processes()
     out, listener = Path(out), listener or Listener()
-    rows, held, report = prepare(fm, material, settings)
-    watched = watched_rows(fm, material, settings)
+    rows, held, report = training_rows(fm, training_data, settings)
+    watched = watched_rows(fm, training_data, settings)
     _tell_too_long("examples", report["too_long"], settings.max_length)
     _tell_too_long("examples of validation", report["held_too_long"], settings.max_length)
     identity = _identity(fm, rows, settings, start)
@@ -114,9 +113,9 @@ def train(
         trainer = _trained(fm, rows, held, watched, settings, work, start, listener, decisions, fsdp)
         try:
             whole = not hasattr(trainer.model.model, "get_base_model")
-            before = read_tuned(start) if start else None
-            made = Tuned(
-                out, _effort(trainer, material), listener.history, asdict(settings), report, whole=whole,
+            before = read_fine_tuned(start) if start else None
+            made = FineTuned(
+                out, _effort(trainer, training_data), listener.history, asdict(settings), report, whole=whole,
                 identity=identity, base_hash=before.hash if before and before.whole and not whole else fm.hash,
                 data_hash=_data_hash(rows), decisions=decisions, first=trainer.first,
             )  # fmt: skip
@@ -129,7 +128,7 @@ def train(
     finally:  # the process goes on: it answers with as many threads as before
         torch.set_num_threads(threads)
         release_freed_memory()
-    return read_tuned(out)
+    return read_fine_tuned(out)
 
 
 def _trained(
@@ -155,7 +154,7 @@ def _trained(
     return trainer
 
 
-def _keep(made: Tuned, fm: FoundationModel, model: nn.Module) -> None:
+def _keep(made: FineTuned, fm: FoundationModel, model: nn.Module) -> None:
     """Writes the weights by the first of the processes, each of which gives its share; the others wait."""
     from .sharding import tuned_state
 
@@ -206,24 +205,26 @@ def _data_hash(rows: Sequence[Row]) -> str:
 
 def _identity(fm: FoundationModel, rows: Sequence[Row], settings: TrainSettings, start: Any) -> str:
     """What makes two trainings the same: base weights, rows, settings and where they start from."""
-    told = [fm.hash, _data_hash(rows), settings.key, read_tuned(start).hash if start else ""]
+    told = [fm.hash, _data_hash(rows), settings.key, read_fine_tuned(start).hash if start else ""]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _effort(trainer: KitTrainer, material: Material) -> Effort:
+def _effort(trainer: KitTrainer, training_data: TrainingData) -> Effort:
     """What the training took, earlier calls included."""
     spent = trainer.spent()
-    labelled = {pair.id for pair in material.pairs} | {member[0] for group in material.groups for member in group}
+    labelled = {pair.id for pair in training_data.pairs} | {
+        member[0] for group in training_data.groups for member in group
+    }
     return Effort(
         wall_s=spent["wall_s"], cpu_s=spent["cpu_s"], tokens_seen=int(spent["tokens"]),
         trainable_parameters=sum(p.numel() for p in trainer.masters.named.values()),
-        labelled_examples=len(labelled), documents=len(material.texts),
+        labelled_examples=len(labelled), documents=len(training_data.texts),
         peak_memory_bytes=int(spent["peak_memory_bytes"]),
     )  # fmt: skip
 
 
-def _reuse(out: Path, identity: str) -> Tuned:
-    made = read_tuned(out)
+def _reuse(out: Path, identity: str) -> FineTuned:
+    made = read_fine_tuned(out)
     if made.identity != identity:
         raise KitError(
             f"{out} holds another training (other data, settings or model). Give another folder, or again=True."

@@ -71,7 +71,7 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """What is learned from: `texts` without labels, labelled `pairs`, or both, mixed from the start.
 
     `groups` are pairs that share a beginning longer than the system message, such as retrieved passages: prompt and
@@ -94,13 +94,13 @@ def encode(fm: FoundationModel, texts: Sequence[str]) -> list[list[int]]:
     return [fm.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
 
 
-def watched_rows(fm: FoundationModel, material: Material, settings: TrainSettings) -> list[Row]:
+def watched_rows(fm: FoundationModel, training_data: TrainingData, settings: TrainSettings) -> list[Row]:
     """The rows of general text whose loss is watched."""
-    return packing.text_rows(encode(fm, material.general_texts), settings.max_length, fm.tokenizer.eos_token_id)
+    return packing.text_rows(encode(fm, training_data.general_texts), settings.max_length, fm.tokenizer.eos_token_id)
 
 
-def prepare(
-    fm: FoundationModel, material: Material, settings: TrainSettings
+def training_rows(
+    fm: FoundationModel, training_data: TrainingData, settings: TrainSettings
 ) -> tuple[list[Row], list[Row], dict[str, Any]]:
     """All rows of a training in the order in which they are read, the rows of validation, and what became of the data.
 
@@ -111,11 +111,11 @@ def prepare(
     """
     rng = random.Random(settings.seed)
     end, length = fm.tokenizer.eos_token_id, settings.max_length
-    pieces = [piece for text in material.texts for piece in (sentences(text) if settings.sentences else [text])]
-    texts, replay = encode(fm, pieces), encode(fm, material.replay)
-    tasks = dict.fromkeys(pair.task for pair in material.pairs)
-    groups = [_pairs(fm, [pair for pair in material.pairs if pair.task == task]) for task in tasks] + [
-        [packing.encode_pair(fm, *member) for member in group] for group in material.groups
+    pieces = [piece for text in training_data.texts for piece in (sentences(text) if settings.sentences else [text])]
+    texts, replay = encode(fm, pieces), encode(fm, training_data.replay)
+    tasks = dict.fromkeys(pair.task for pair in training_data.pairs)
+    groups = [_pairs(fm, [pair for pair in training_data.pairs if pair.task == task]) for task in tasks] + [
+        [packing.encode_pair(fm, *member) for member in group] for group in training_data.groups
     ]
     pairs = [pair for group in groups for pair in group]
     pair_epochs = settings.pair_epochs or settings.epochs
@@ -129,11 +129,11 @@ def prepare(
         kinds.append(_passes(lambda: packing.text_rows(replay, length, end, rng), share))
     placed = [((i + rng.random()) / len(rows), row) for rows in kinds for i, row in enumerate(rows)]
     rows = [row for _, row in sorted(placed, key=lambda item: item[0])]
-    report = packing.report(rows, pairs, length, len(material.texts))
+    report = packing.report(rows, pairs, length, len(training_data.texts))
     if rows:  # whole batches: one shape, so compiled layers stay valid; what fills the last one counts for nothing
         rows += [rows[-1].blank()] * (-len(rows) % min(settings.batch_size, len(rows)))
-    held = packing.text_rows(encode(fm, material.validation_texts), length, end)
-    held_pairs = _pairs(fm, material.validation_pairs)
+    held = packing.text_rows(encode(fm, training_data.validation_texts), length, end)
+    held_pairs = _pairs(fm, training_data.validation_pairs)
     held += packing.pair_rows([held_pairs], length, end)
     report.held_too_long = packing.too_long(held_pairs, length)
     return rows, held, asdict(report)

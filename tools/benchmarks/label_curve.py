@@ -19,7 +19,7 @@ from helpers.data.profiles import get_profile
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.evaluation import evaluate
 from helpers.experiment.results import Curve, write_curve
-from helpers.tuning import recipes as trainings
+from helpers.tuning import recipes
 from helpers.tuning.live import show
 from helpers.tuning.training import train
 
@@ -34,8 +34,8 @@ def main() -> None:
     training, name = ("domain,triage", "labels_adapted") if arguments.adapted else ("triage", "labels")
     arm = "domain_adaptation+customization" if arguments.adapted else "customization"
     bench = Bench(arguments.work, arguments.questions)
-    settings = trainings.settings(training, get_profile("workshop"), seed=7)
-    material, start = trainings.material(training, bench.dataset), bench.start(training)
+    settings = recipes.settings(training, get_profile("workshop"), seed=7)
+    material, start = recipes.training_data(training, bench.dataset), bench.start(training)
     asked = sample(bench.dataset.questions("triage"), arguments.questions)
     points = []
     for count in LABELS:

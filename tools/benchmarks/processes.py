@@ -27,13 +27,13 @@ from typing import Any
 from measuring import DATASET, ROOT, finish, options, ratio, repeats_of, take_turns
 
 from helpers.data import dataset as data
-from helpers.data import prepare
 from helpers.data.records import KitError
 from helpers.models.foundation_model import load_model
 from helpers.models.machine import is_first_process
-from helpers.tuning import Lora, Material, TrainSettings
+from helpers.tuning import Lora, TrainingData, TrainSettings
 from helpers.tuning.trainer import Listener
 from helpers.tuning.training import train
+from helpers.tuning.training_data import training_rows
 
 SETTINGS = TrainSettings(Lora(16, 16), learning_rate=1e-3, batch_size=4, checkpoint_steps=1_000_000)
 STEPS, QUICK_STEPS, WARM_UP = 42, 4, 2
@@ -43,10 +43,10 @@ TOLERANCE = 0.01  # of the loss: the order of sums in bfloat16
 def work(arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains in this process, alone or with those that torchrun started, and tells how it went."""
     fm = load_model(arguments.model, dtype=arguments.dtype)
-    material = Material(texts=data.open_dataset(arguments.data).corpus("train"))
+    material = TrainingData(texts=data.open_dataset(arguments.data).corpus("train"))
     settings = replace(SETTINGS, compile=False if arguments.quick else None)
     settings = replace(settings, lora=None, learning_rate=1e-4) if arguments.whole else settings
-    once = len(prepare(fm, material, replace(settings, epochs=1))[0])
+    once = len(training_rows(fm, material, replace(settings, epochs=1))[0])
     steps = QUICK_STEPS if arguments.quick else STEPS
     ends: list[float] = []
     tuned = train(

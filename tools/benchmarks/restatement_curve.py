@@ -17,7 +17,7 @@ from helpers.experiment.assistant import Assistant
 from helpers.experiment.evaluation import evaluate
 from helpers.experiment.results import Curve, write_curve
 from helpers.models import foundation_model as models
-from helpers.tuning import recipes as trainings
+from helpers.tuning import recipes
 from helpers.tuning.live import show
 from helpers.tuning.training import train
 from tools.world import generate
@@ -29,13 +29,13 @@ def main() -> None:
     """Trains and measures each point; finished points are not trained again."""
     arguments = options(__doc__, "results/reference", 80).parse_args()
     fm, points = models.load_model(), []
-    settings = trainings.settings("domain+pairs", get_profile("workshop"), seed=7)
+    settings = recipes.settings("domain+pairs", get_profile("workshop"), seed=7)
     for count in RESTATEMENTS:
         folder = arguments.work / f"world-{WORLD_SEED}-{count}"
         if not (folder / "README.md").exists():
             generate(folder, seed=WORLD_SEED, restatements=count)
         dataset = data.open_dataset(folder)
-        material = trainings.material("domain+pairs", dataset)
+        material = recipes.training_data("domain+pairs", dataset)
         title = f"restatements-{count}"
         tuned = train(fm, material, settings, arguments.work / title, listener=show(title))
         asked = sample(dataset.questions("facts_heldout"), arguments.questions)

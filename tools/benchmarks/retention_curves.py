@@ -22,7 +22,7 @@ from helpers.data.profiles import get_profile
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.evaluation import evaluate, text_perplexity
 from helpers.experiment.results import Curve, write_curve
-from helpers.tuning import recipes as trainings
+from helpers.tuning import recipes
 from helpers.tuning.live import show
 from helpers.tuning.training import train
 from helpers.tuning.training_data import TrainSettings
@@ -34,7 +34,7 @@ ARM = "domain_adaptation"
 
 def point(bench: Bench, settings: TrainSettings, arguments: Namespace) -> tuple[dict[str, Any], float]:
     """Trains in one way; the accuracy on general questions, and the perplexity of unread domain text."""
-    material = trainings.material("domain", bench.dataset)
+    material = recipes.training_data("domain", bench.dataset)
     folder = arguments.work / f"retention-{settings.learning_rate:g}-{settings.epochs:g}"
     tuned = train(bench.fm, material, settings, folder, listener=show(folder.name))
     assistant = Assistant(bench.fm, tuned.folder)
@@ -47,7 +47,7 @@ def main() -> None:
     """Trains and measures each point; finished points are not trained again."""
     arguments = options(__doc__, "results/reference", 100).parse_args()
     bench = Bench(arguments.work, arguments.questions)
-    plain = replace(trainings.settings("domain", get_profile("workshop"), seed=7), replay=0.0)
+    plain = replace(recipes.settings("domain", get_profile("workshop"), seed=7), replay=0.0)
     rates, passes, read = [], [], []
     for rate in RATES:
         kept, _ = point(bench, replace(plain, learning_rate=rate, epochs=EPOCHS[0]), arguments)

@@ -31,15 +31,14 @@ from floor import floor
 from measuring import DATASET, finish, in_own_process, matrix_peak, options, ratio, repeats_of, take_turns
 
 from helpers.data import dataset as data
-from helpers.data import prepare
 from helpers.data.profiles import get_profile
 from helpers.models import foundation_model as models
 from helpers.models.machine import choose_dtype
-from helpers.tuning import Material
-from helpers.tuning import recipes as trainings
+from helpers.tuning import TrainingData, recipes
 from helpers.tuning.prepare_model import trainable
 from helpers.tuning.trainer import Listener
 from helpers.tuning.training import train
+from helpers.tuning.training_data import training_rows
 
 KINDS = {"pairs": "answers", "text": "domain", "all_weights": "domain+pairs"}
 SEED = 7
@@ -56,11 +55,11 @@ def work(kind: str, model: str, dtype: str, steps: int, compiled: bool) -> dict[
     """
     fm = models.load_model(model, device="cpu", dtype=dtype)
     told = material_of(kind)
-    whole = trainings.settings(KINDS[kind], get_profile("workshop"), SEED)
+    whole = recipes.settings(KINDS[kind], get_profile("workshop"), SEED)
     size = whole.batch_size
-    part = (WARM_UP + steps) * size / len(prepare(fm, told, whole)[0])
+    part = (WARM_UP + steps) * size / len(training_rows(fm, told, whole)[0])
     profile = replace(get_profile("workshop"), training_share=part)
-    settings = trainings.settings(KINDS[kind], profile, SEED, {"compile": compiled, "checkpoint_steps": 1_000_000})
+    settings = recipes.settings(KINDS[kind], profile, SEED, {"compile": compiled, "checkpoint_steps": 1_000_000})
     clock = [time.perf_counter()]
     with tempfile.TemporaryDirectory() as folder:
         listener = Listener(lambda moment: clock.append(time.perf_counter()))
@@ -69,13 +68,13 @@ def work(kind: str, model: str, dtype: str, steps: int, compiled: bool) -> dict[
     made = {"seconds": seconds[WARM_UP:], "first_s": seconds[0], "losses": losses, "rows": size}
     made["tokens"] = size * settings.max_length
     if not compiled:
-        made["floor"] = floor(trainable(fm, settings, None, dtype), [prepare(fm, told, settings)[0][:size]])
+        made["floor"] = floor(trainable(fm, settings, None, dtype), [training_rows(fm, told, settings)[0][:size]])
     return made
 
 
-def material_of(kind: str) -> Material:
+def material_of(kind: str) -> TrainingData:
     """What the kit's own training of a kind learns from, with nothing to read along the way."""
-    told = trainings.material(KINDS[kind], data.open_dataset(DATASET))
+    told = recipes.training_data(KINDS[kind], data.open_dataset(DATASET))
     return replace(told, validation_texts=(), validation_pairs=(), general_texts=())
 
 

@@ -26,10 +26,10 @@ from helpers.data.profiles import get_profile
 from helpers.models import foundation_model as models
 from helpers.models.effort import measure
 from helpers.models.machine import release_freed_memory
-from helpers.tuning import recipes as trainings
+from helpers.tuning import recipes
 from helpers.tuning.packing import IGNORED, Row
 from helpers.tuning.prepare_model import trainable
-from helpers.tuning.training_data import Material, TrainSettings, prepare
+from helpers.tuning.training_data import TrainingData, TrainSettings, training_rows
 
 TRAININGS = {"pairs": "answers", "text": "domain"}
 BATCHES = ("padded", "grouped", "flat")
@@ -93,7 +93,7 @@ def run(job: Job) -> dict[str, Any]:
     """Makes one run and gives its `Run` as a dictionary; `trials` gives the seconds a token of each variant."""
     fm = models.load_model(job.model, device="cpu", dtype=job.dtype)
     material, settings = what_is_learned(job)
-    rows, held, _ = prepare(fm, material, settings)
+    rows, held, _ = training_rows(fm, material, settings)
     size = min(settings.batch_size, len(rows))
     batches = [_unpacked(rows[start : start + size]) for start in range(0, len(rows), size)]
     check = _unpacked(held)
@@ -121,11 +121,11 @@ def run(job: Job) -> dict[str, Any]:
     return asdict(made)
 
 
-def what_is_learned(job: Job) -> tuple[Material, TrainSettings]:
+def what_is_learned(job: Job) -> tuple[TrainingData, TrainSettings]:
     """The kit's own training of this kind, on so many passes and examples, without the general text."""
     name = TRAININGS[job.kind]
-    settings = replace(trainings.settings(name, get_profile("workshop"), SEED), epochs=job.passes, replay=0.0)
-    material = trainings.material(name, data.open_dataset(DATASET))
+    settings = replace(recipes.settings(name, get_profile("workshop"), SEED), epochs=job.passes, replay=0.0)
+    material = recipes.training_data(name, data.open_dataset(DATASET))
     material = replace(material, general_texts=())  # the peers watch none
     return replace(material, texts=material.texts[: job.examples], pairs=material.pairs[: job.examples]), settings
 
@@ -162,12 +162,12 @@ def plain_loss(model: Any, examples: Sequence[Example]) -> float:
     return total / count
 
 
-def train_kit(job: Job, fm: models.FoundationModel, material: Material, settings: TrainSettings, made: Run) -> None:
+def train_kit(job: Job, fm: models.FoundationModel, material: TrainingData, settings: TrainSettings, made: Run) -> None:
     """The kit's run."""
-    from helpers.tuning.trainer import Listener, Moment
+    from helpers.tuning.trainer import Listener, LogEntry
     from helpers.tuning.training import train
 
-    def told(moment: Moment) -> None:
+    def told(moment: LogEntry) -> None:
         if moment.validation_loss is None:
             made.clock.append((moment.step, time.perf_counter() - begun))
 

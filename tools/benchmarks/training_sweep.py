@@ -27,8 +27,7 @@ from helpers.models import foundation_model as models
 from helpers.models.machine import hardware
 from helpers.rag import RagSettings, open_store
 from helpers.rag.index import build_index
-from helpers.tuning import Lora
-from helpers.tuning import recipes as trainings
+from helpers.tuning import Lora, recipes
 from helpers.tuning.live import show
 from helpers.tuning.training import train
 from tools.world import generate
@@ -60,26 +59,26 @@ class Bench:
         """Three passages a question, as the arm `rag+customization` gets them."""
         documents = read_documents(self.dataset.documents_folder)
         index, _ = build_index(documents, open_store(self.work / "store"), models.load_embedder(), RagSettings(), False)
-        return index.retriever(k=trainings.PASSAGES)
+        return index.retriever(k=recipes.PASSAGES)
 
     def start(self, training: str) -> Path | None:
         """The weights that a training goes on from, made with its settings; None: those of the model."""
-        if training not in trainings.START:
+        if training not in recipes.STARTS_FROM:
             return None
-        first = trainings.START[training]
-        settings = trainings.settings(first, get_profile("workshop"), seed=7)
-        material = trainings.material(first, self.dataset)
+        first = recipes.STARTS_FROM[training]
+        settings = recipes.settings(first, get_profile("workshop"), seed=7)
+        material = recipes.training_data(first, self.dataset)
         return train(self.fm, material, settings, self.work / first, self.start(first), show(first)).folder
 
     def run(self, name: str, training: str, change: dict[str, Any]) -> dict[str, Any]:
         """Trains one trial and measures it."""
         retriever = self.retriever() if training == "passages" else None
-        settings = trainings.settings(training, get_profile("workshop"), seed=7)
+        settings = recipes.settings(training, get_profile("workshop"), seed=7)
         settings = replace(settings, **{k: v for k, v in change.items() if k not in ("rank", "alpha", "tasks")})
         if "rank" in change:
             rank = change["rank"]
             settings = replace(settings, lora=Lora(rank, change.get("alpha", rank)) if rank else None)
-        material = trainings.material(training, self.dataset, retriever and retriever.retrieve_all)
+        material = recipes.training_data(training, self.dataset, retriever and retriever.retrieve_all)
         if "tasks" in change:
             material = replace(material, pairs=[p for task in change["tasks"] for p in self.dataset.examples(task)])
         tuned = train(self.fm, material, settings, self.work / name, self.start(training), show(name))

@@ -22,7 +22,7 @@ from ...data import Example, KitError, Question, held, own_folder
 from ...experiment import Assistant
 from ...models import SYSTEM, load_model
 from ...plots import OKABE_ITO, new_axes
-from ...tuning import Listener, Lora, Material, Moment, TrainingStopped, TrainSettings, train
+from ...tuning import Listener, LogEntry, Lora, TrainingData, TrainingStopped, TrainSettings, train
 from ..widgets.charts import line_chart
 from ..widgets.frame import NumberSlider, Panel, escape, labelled, table
 
@@ -151,7 +151,7 @@ class TrainingPanel(Panel):
             listener = Listener(self._follower(epoch, epochs, done), self.halt.is_set)
             folder = self.place(wanted) / f"epoch-{epoch}"
             with held(folder):  # a panel that was told to end may still be in its last step there
-                made = train(self.fm, Material(pairs=pairs), settings, folder, before, listener)
+                made = train(self.fm, TrainingData(pairs=pairs), settings, folder, before, listener)
             self.curve = [point for point in self.curve if point[0] <= done]
             self.curve += [(done + moment.step, moment.loss) for moment in made.history]
             done, before = done + made.history[-1].steps, made.folder
@@ -163,7 +163,7 @@ class TrainingPanel(Panel):
     def _follower(self, epoch: int, epochs: int, done: int):
         begun, first = time.perf_counter(), 0
 
-        def follow(moment: Moment) -> None:
+        def follow(moment: LogEntry) -> None:
             """Adds the moment to the curve and says how far the training is."""
             nonlocal begun, first
             if self.curve and self.curve[-1][0] >= done + moment.step:

@@ -17,7 +17,7 @@ from helpers.experiment.metrics import abstains
 from helpers.experiment.study import Study
 from helpers.models import prompts
 from helpers.models.foundation_model import load_model
-from helpers.tuning import recipes as trainings
+from helpers.tuning import recipes
 
 PAIRS = [
     Example(f"{asset}-{field}", "answers", f"What is the {field} of {asset}?", f"{asset[0]}-{field}", asset)
@@ -41,7 +41,7 @@ def retrieve(questions):
 
 
 def test_passages_say_it_or_the_response_abstains():
-    groups = trainings.passage_groups(PAIRS, retrieve, random.Random(0))
+    groups = recipes.passage_groups(PAIRS, retrieve, random.Random(0))
     told = {(id.split("-")[1], response == prompts.ABSTAIN) for group in groups for id, _, response in group[:1]}
     assert told == {("code", False), ("site", False), ("crew", True)}
     for group in groups:
@@ -69,7 +69,7 @@ def test_short_sentences_stay_with_the_one_before():
 @pytest.mark.parametrize("name", ["triage", "answers", "domain", "domain+pairs"])
 def test_no_question_and_no_held_out_asset_is_in_the_pairs(small_world, name):
     dataset = data.open_dataset(small_world)
-    made_of = trainings.material(name, dataset)
+    made_of = recipes.training_data(name, dataset)
     held_out = {fact.asset for fact in dataset.facts() if fact.split == "heldout"}
     asked = {q.prompt for q in dataset.questions("facts_heldout") + dataset.questions("facts_trained")}
     assert made_of.pairs or made_of.texts
@@ -80,7 +80,7 @@ def test_no_question_and_no_held_out_asset_is_in_the_pairs(small_world, name):
 
 def test_an_unknown_training_is_named():
     with pytest.raises(KitError, match="unknown training 'magic': choose from triage"):
-        trainings.settings("magic", profiles.get_profile("quick"), 7)
+        recipes.settings("magic", profiles.get_profile("quick"), 7)
 
 
 @pytest.fixture
@@ -139,14 +139,14 @@ def test_another_seed_or_profile_has_weights_of_its_own(study, small_world):
 
 
 def test_a_training_that_goes_on_from_another_is_known_by_both(study, monkeypatch):
-    assert trainings.with_starts(["domain,triage", "domain+pairs"]) == ["domain", "domain,triage", "domain+pairs"]
+    assert recipes.with_starts(["domain,triage", "domain+pairs"]) == ["domain", "domain,triage", "domain+pairs"]
     config, folder = study._config("domain_adaptation+customization"), study.training_folder("domain,triage")
-    changed = trainings.SETTINGS | {"domain": replace(trainings.SETTINGS["domain"], learning_rate=1e-5)}
-    monkeypatch.setattr(trainings, "SETTINGS", changed)
+    changed = recipes.SETTINGS | {"domain": replace(recipes.SETTINGS["domain"], learning_rate=1e-5)}
+    monkeypatch.setattr(recipes, "SETTINGS", changed)
     assert study._config("domain_adaptation+customization") != config
     assert study.training_folder("domain,triage") != folder
 
 
 def test_every_arm_names_trainings_that_exist():
     used = {name for arm in ARMS.values() for name in arm.recipes}
-    assert used == set(trainings.SETTINGS) and set(trainings.START.values()) <= used
+    assert used == set(recipes.SETTINGS) and set(recipes.STARTS_FROM.values()) <= used
