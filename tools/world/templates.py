@@ -33,7 +33,7 @@ def load(name: str) -> Any:
     Raises:
         KitError: The file is missing or is not valid YAML.
     """
-    file = resources.files("helpers.tidewater") / "templates" / f"{name}.yaml"
+    file = resources.files("tools.world") / "templates" / f"{name}.yaml"
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
