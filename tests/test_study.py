@@ -28,7 +28,6 @@ from helpers.models.foundation_model import load_model
 from helpers.rag import index as rag
 from helpers.rag.chunking import RagSettings
 from helpers.rag.dataset_index import dataset_index
-from tools.moving import move_index
 
 FIRST = ("base", "base:few_shot")
 SETS = ("facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general", "facts_trained")
@@ -129,7 +128,7 @@ def test_what_an_interrupted_index_took_counts(small_world, tmp_path, monkeypatc
 def test_an_update_that_was_not_recorded_is_made_and_measured_again(small_world, tmp_path, monkeypatch):
     wanted = (tmp_path, open_dataset(small_world), words_embedding(), RagSettings(), True, False)
     with monkeypatch.context() as patch:
-        patch.setattr("helpers.indexing.write_text", _no_room)
+        patch.setattr("helpers.rag.dataset_index.write_text", _no_room)
         with pytest.raises(OSError, match="no room"):
             dataset_index(*wanted)
     _, report, effort = dataset_index(*wanted)
@@ -304,14 +303,3 @@ def test_a_damaged_result_is_named(study):
     (frame.out / name).write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="cannot be read as a result"):
         study().run(["base"], ["terms"])
-
-
-def test_an_index_that_was_moved_to_a_server_is_used_there(study, server, tmp_path):
-    at_home = study(tmp_path / "home")
-    at_home.index()
-    (store,) = (tmp_path / "home").rglob("store")
-    moved = move_index(store, server, progress=False, named=store.parent.name)
-    served = study(tmp_path / "served", vector_store=server)
-    index, report, effort = served.index()
-    assert len(index.nodes) == moved.chunks > 0 and index.document_ids == at_home.index()[0].document_ids
-    assert (report, effort) == at_home.index()[1:], "what making it took came along"
