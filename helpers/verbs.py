@@ -15,6 +15,7 @@ import typer
 from .data import KitError, own_folder
 
 if TYPE_CHECKING:
+    from .analysis import Comparison
     from .data import Result
 
 app = typer.Typer()
@@ -44,11 +45,11 @@ def ask(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an answer.")] = False,
 ) -> None:
     """Answers questions that anyone wrote; a tuned arm takes the weights that `train` made for the same profile."""
-    from .data import load_prompts
+    from .data import read_prompts
     from .experiment import Study
     from .models import FOUNDATION_MODEL
 
-    asked = load_prompts(questions)
+    asked = read_prompts(questions)
     study = Study(data, profile, seed, out, model or FOUNDATION_MODEL, progress=not as_json, vector_store=vector_store)
     for question, answer in zip(asked, study.assistant(arm).ask_all(asked, progress=not as_json), strict=True):
         documents = [passage.document_id for passage in answer.passages]
@@ -113,9 +114,8 @@ def study(
     Each choice of the settings has a folder of its own in OUT, such as k=3. With --documents the study is of your own
     documents; questions and labelled pairs are read from files of yours.
     """
-    from .analysis import comparison
-    from .data import dataset as datasets
-    from .data import own_data
+    from .analysis import Comparison
+    from .data import OWN_ARMS, open_dataset, prepare_own_data
     from .experiment import get_arms, left_out
 
     seeds, choices = read_seeds(seed), read_settings(settings or ())
@@ -123,26 +123,27 @@ def study(
         raise KitError("--questions, --pairs and --columns belong to --documents: give the folder of documents too")
     if documents is not None and data != DATA:
         raise KitError("--data is a data folder of the kit, --documents a folder of your own: give one of them")
-    default = ("base", "base:few_shot", "rag") if documents is None else own_data.ARMS
+    default = ("base", "base:few_shot", "rag") if documents is None else OWN_ARMS
     names = [arm.name for arm in get_arms(_listed(arms) if arms is not None else default)]
     if not names:
         raise KitError("a study needs at least one arm: name them with `--arms`")
     if documents is not None:
-        own = own_data.prepare(
+        own = prepare_own_data(
             documents, questions, pairs, profile, out, dict(c.partition("=")[::2] for c in _listed(columns))
         )
         print(*own.columns, *own.notes, sep="\n")
         data, out = own.folder, own.out / profile
-    dataset, folder = datasets.open_dataset(data), out or own_folder()
+    dataset, folder = open_dataset(data), out or own_folder()
     missing = left_out(names, dataset, dataset.question_sets)
     for name, why in missing.items():
         print(f"left out: {name}, since {why}", file=sys.stderr)
     results = _run([n for n in names if n not in missing], seeds, choices, folder, data, profile, model, vector_store)
     for place, made in results.items():
+        comparison = Comparison(made)
         print(f"{place}\n" if place else "", end="")
-        print(comparison.as_text(comparison.table(made)))
+        print(comparison.text())
         if documents is not None:
-            _conclude(folder / place, made)
+            _conclude(folder / place, comparison)
     print(f"\n{sum(map(len, results.values()))} result files in {folder}")
 
 
@@ -185,48 +186,47 @@ def _run(
     return results
 
 
-def _conclude(folder: Path, results: list[Result]) -> None:
-    """What a study of your own data bears, and its report."""
-    from .analysis import comparison, load_expectations
+def _conclude(folder: Path, comparison: Comparison) -> None:
+    """What a study of your own data can and cannot show, and its report."""
+    from .analysis import read_claims
     from .plots import write_report
 
-    print("\n" + "\n".join(comparison.caveats(results)))
-    print(f"report: {write_report(folder, folder / 'comparison.html', load_expectations(name='own_data'), results)}")
+    print("", *comparison.caveats(), sep="\n")
+    print(f"report: {write_report(folder, folder / 'comparison.html', read_claims('own_data'), comparison)}")
 
 
 @app.command()
 def compare(
     folder: Annotated[Path, typer.Argument(help="A folder of results.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object and nothing else.")] = False,
-    expectations: Annotated[bool, typer.Option("--expectations", help="Judge the right answers instead.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Judge, and end with status 1 when one failed.")] = False,
+    expectations: Annotated[bool, typer.Option("--expectations", help="Judge the claims instead.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Judge; status 1 when one is contradicted.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The tables as a README shows them.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write all of it to one HTML file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Write the main figure to a PNG or SVG file.")] = None,
 ) -> None:
     """Compares the results of a folder: accuracy with 95 % intervals, latency, effort."""
-    from .analysis import as_text, comparison, interleaved, judge, read_comparable
+    from .analysis import judge, read_comparison, verdicts_as_text
     from .experiment import read_curves
 
-    results = interleaved(read_comparable(folder), folder)
-    compared = comparison.table(results)
-    for path in _write(folder, compared, report, figure):
+    comparison = read_comparison(folder)
+    for path in _write(folder, comparison, report, figure):
         print(path, file=sys.stderr)  # which leaves stdout to the tables
     if expectations or strict:
-        verdicts = judge(results, read_curves(folder))
-        print(as_text(verdicts))
-        raise typer.Exit(int(strict and any(each.verdict == "failed" for each in verdicts)))
+        verdicts = judge(comparison, read_curves(folder))
+        print(verdicts_as_text(verdicts))
+        raise typer.Exit(int(strict and any(each.verdict == "contradicted" for each in verdicts)))
     if markdown:
         from .plots import markdown as tables
 
-        print(tables(results))
+        print(tables(comparison))
     elif as_json:
-        print(json.dumps(compared))
+        print(json.dumps(comparison.table()))
     elif report is None and figure is None:
-        print(comparison.as_text(compared))
+        print(comparison.text())
 
 
-def _write(folder: Path, compared: dict[str, Any], report: Path | None, figure: Path | None) -> Iterator[Path]:
+def _write(folder: Path, comparison: Comparison, report: Path | None, figure: Path | None) -> Iterator[Path]:
     """Writes the report and the main figure, where they are wanted; gives their paths."""
     if report is not None:
         from .plots import write_report
@@ -238,7 +238,7 @@ def _write(folder: Path, compared: dict[str, Any], report: Path | None, figure: 
         if figure.suffix not in (".png", ".svg"):
             raise KitError(f"a figure is written as .png or .svg. Got {str(figure)!r}")
         try:
-            overview(compared).savefig(figure, dpi=150, facecolor="white")
+            overview(comparison.table()).savefig(figure, dpi=150, facecolor="white")
         except OSError as error:
             raise KitError(f"could not write {figure}: {error.strerror or error}") from error
         yield figure
@@ -284,11 +284,12 @@ def _listed(text: str) -> list[str]:
 
 
 def results_in_words(folder: Path) -> str:
-    """The comparison of a folder, how many expectations held, and where report and results lie; writes the report."""
-    from .analysis import as_text, comparison, judge, read_comparable
+    """A folder's comparison, how many claims are supported, and where report and results lie; writes the report."""
+    from .analysis import judge, read_comparison, verdicts_as_text
     from .experiment import read_curves
     from .plots import write_report
 
-    table = comparison.as_text(comparison.compare(folder))
-    judged = as_text(judge(read_comparable(folder), read_curves(folder))).splitlines()[-1]
-    return f"{table}\n\n{judged}\n\nreport: {write_report(folder, folder / 'comparison.html')}\nresults: {folder}"
+    comparison = read_comparison(folder)
+    judged = verdicts_as_text(judge(comparison, read_curves(folder))).splitlines()[-1]
+    report = write_report(folder, folder / "comparison.html")
+    return f"{comparison.text()}\n\n{judged}\n\nreport: {report}\nresults: {folder}"

@@ -8,11 +8,10 @@ import pytest
 from conftest import make_tiny, write
 
 from helpers import verbs
-from helpers.analysis import comparison as compare
-from helpers.analysis.expectations import judge, load_expectations
+from helpers.analysis import Comparison, judge, read_claims
 from helpers.data import profiles
 from helpers.data.documents import read_documents
-from helpers.data.own_data import ARMS, prepare
+from helpers.data.own_data import OWN_ARMS, prepare_own_data
 from helpers.data.records import DataError, KitError
 from helpers.experiment import arms
 from helpers.experiment.results import read_results, write_result
@@ -35,10 +34,10 @@ def test_a_study_of_your_own_data_runs_from_end_to_end(llama, tmp_path, folder, 
     verbs.study(documents=folder, questions=str(questions), pairs=pairs, out=out, model=str(llama))
     printed = capsys.readouterr().out
     made = read_results(out / "quick")
-    own = prepare(folder, questions, pairs, "quick", out)
+    own = prepare_own_data(folder, questions, pairs, "quick", out)
     frame = Study(own.folder, "quick", out=out / "quick", model=str(llama), progress=False)
-    assert arms.left_out(ARMS, frame.dataset, frame.question_sets) == {}
-    assert {(r.arm, r.question_set) for r in made} == {(arm, name) for arm in ARMS for name in frame.question_sets}
+    assert arms.left_out(OWN_ARMS, frame.dataset, frame.question_sets) == {}
+    assert {(r.arm, r.question_set) for r in made} == {(arm, name) for arm in OWN_ARMS for name in frame.question_sets}
     by = {(result.arm, result.question_set): result for result in made}
     found = by["rag", "facts_heldout"]
     assert all(score.answer.passages for score in found.scores) and 0 <= found.metrics["retrieval"]["mrr"] <= 1
@@ -46,7 +45,7 @@ def test_a_study_of_your_own_data_runs_from_end_to_end(llama, tmp_path, folder, 
     assert sources <= {document.id for document in read_documents(folder)}
     assert by["customization", "general"].effort.labelled_examples == len(frame.dataset.examples("answers"))
     assert by["domain_adaptation", "facts_heldout"].metrics["perplexity"] > 0
-    assert "`facts_heldout` has 4 questions: too few" in printed
+    assert "`facts_heldout` has 4 questions, too few" in printed
     assert f"{len(made)} result files in {out / 'quick'}" in printed
     assert f"{sum(len(r.scores) for r in made):,} scored answers" in (out / "quick" / "comparison.html").read_text(
         encoding="utf-8"
@@ -55,8 +54,8 @@ def test_a_study_of_your_own_data_runs_from_end_to_end(llama, tmp_path, folder, 
     write_result(frame.out, older)
     with pytest.raises(DataError, match="experiment|compared"):
         report.write_report(frame.out, tmp_path / "page.html")
-    verdicts = judge(made, expectations=load_expectations(name="own_data"))
-    assert {v.expectation.id for v in verdicts if v.verdict == "not measured"} == {"own-customization-trained"}
+    verdicts = judge(Comparison(made), claims=read_claims("own_data"))
+    assert {v.claim.id for v in verdicts if v.verdict == "not measured"} == {"own-customization-trained"}
 
 
 def test_without_pairs_and_text_the_arms_that_need_them_are_left_out(llama, tmp_path, capsys):
@@ -68,7 +67,7 @@ def test_without_pairs_and_text_the_arms_that_need_them_are_left_out(llama, tmp_
         assert any(line.startswith(f"left out: {arm},") and missing in line for line in said.err.splitlines())
     assert {result.arm for result in read_results(out / "quick")} == {"base", "rag"}
     assert "weak evidence" in said.out
-    assert any("cloze questions" in line for line in compare.caveats(read_results(out / "quick")))
+    assert any("cloze questions" in line for line in Comparison(read_results(out / "quick")).caveats())
 
 
 def test_what_does_not_go_together_is_refused(tmp_path, folder):

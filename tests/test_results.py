@@ -82,7 +82,7 @@ def test_the_own_folder_can_be_moved(monkeypatch, tmp_path):
         (b"", "JSON"),
         (b'{"schema": 1, "arm"', "JSON"),
         (b'{"schema": "\xff"}', "JSON"),
-        (b"[]", "the file"),
+        (b"[]", "cannot be read as a result"),
         (b'{"name": "package"}', "arm"),
         (b'{"schema": 1, "scores": 3, "effort": {}}', "arm"),
     ],

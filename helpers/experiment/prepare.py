@@ -17,8 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data import CHOICE_SETS, Effort, get_profile, held, own_folder
-from ..data import dataset as data
+from ..data import CHOICE_SETS, Effort, get_profile, held, open_dataset, own_folder
 from ..models import FOUNDATION_MODEL, RECORD, FoundationModel, is_first_process, load_embedder, load_model, prompts
 from ..tuning import recipes
 from .arms import Arm, get_arms, solved_examples
@@ -84,7 +83,7 @@ class Preparation:
         """
         from ..rag import RagSettings
 
-        self.dataset = data.open_dataset(folder)
+        self.dataset = open_dataset(folder)
         self.profile, self.seed, self.progress = get_profile(profile), seed, progress
         self.out = Path(out) if out is not None else own_folder()
         self.artefacts, self.vector_store = Path(artefacts or self.out), vector_store

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ..data import ROOT, DataError, Result, write_text
+from ..data import ROOT, DataError, Result, explain, write_text
 from ..models import hardware
 
 SCHEMA = 1
@@ -70,9 +70,7 @@ def read_result(path: Path) -> Result:
     try:
         result = RESULT.validate_json(Path(path).read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise DataError(f"{path} cannot be read as a result ({where}: {first['msg']}). {remedy}") from error
+        raise DataError(f"{path} cannot be read as a result: {explain(error)} {remedy}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read as a result ({error}). {remedy}") from error
     if result.schema != SCHEMA:

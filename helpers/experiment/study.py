@@ -71,7 +71,7 @@ class Study(Preparation):
         prepared = self.prepare(arm, question_set)
         evaluation = self._evaluations.get(prepared.alike) or Evaluation()
         result = Result(
-            arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", evaluation.scores, {},
+            arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {},
             prepared.effort, prepared.provenance, **results.made_with(),
         )  # fmt: skip
         questions = self.questions(question_set)
@@ -86,6 +86,7 @@ class Study(Preparation):
             result.metrics = evaluation.summary() | _retrieval(prepared.assistant, questions) | prepared.measured
             result.status = "complete"
         finally:
+            result.scores = evaluation.scores
             if result.scores:
                 results.write_result(self.out, result)
         return result

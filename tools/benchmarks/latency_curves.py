@@ -21,8 +21,7 @@ from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import TextNode
 
-from helpers.data import DataError
-from helpers.data import dataset as data
+from helpers.data import DataError, open_dataset
 from helpers.experiment import Curve, now, versions, write_curve
 from helpers.models import FoundationModel, generate, hardware, load_embedder, load_model
 from helpers.rag import open_store
@@ -125,7 +124,7 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=CONTEXT_LENGTHS, help="prompt lengths in tokens")
     arguments = parser.parse_args()
     about = {"hardware": hardware(), "created": now(), "versions": versions()}
-    questions = data.open_dataset(DATASET).questions("facts_heldout")[: 4 * arguments.repeats]
+    questions = open_dataset(DATASET).questions("facts_heldout")[: 4 * arguments.repeats]
     contexts = against_context(load_model(), arguments.lengths, arguments.repeats)
     sizes = against_index_size(load_embedder(), [question.prompt for question in questions], arguments.sizes)
     curves = (
