@@ -5,7 +5,6 @@ A tiny random model answers here; what it says is nonsense, and how the study tr
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import interrupted_at, make_tiny
-from test_rag import words_embedding
 
 from helpers.analysis import read_comparison
 from helpers.data import profiles
-from helpers.data.dataset import open_dataset
 from helpers.data.documents import read_documents
 from helpers.data.records import DataError, KitError
 from helpers.data.text import contains
@@ -25,9 +22,7 @@ from helpers.experiment import results
 from helpers.experiment.arms import FEW_SHOT, get_arms, solved_examples
 from helpers.experiment.study import Study
 from helpers.models.foundation_model import load_model
-from helpers.rag import index as rag
 from helpers.rag.chunking import RagSettings
-from helpers.rag.dataset_index import dataset_index
 
 FIRST = ("base", "base:few_shot")
 SETS = ("facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general", "facts_trained")
@@ -104,39 +99,6 @@ def test_of_a_profile_only_what_answers_depend_on_makes_another_experiment(study
     changed = study()
     changed.profile = replace(changed.profile, **change)
     assert (changed.experiment != study().experiment) == another
-
-
-def test_what_an_interrupted_index_took_counts(small_world, tmp_path, monkeypatch):
-    monkeypatch.setattr(rag, "DOCUMENTS_A_BATCH", 32)  # so that one batch is there, and one not, when it stops
-    dataset = open_dataset(small_world)
-    wanted = (tmp_path, dataset, words_embedding(), RagSettings(), False, False)
-    documents = len(read_documents(dataset.documents_folder))
-    wanted[2].stop_after = 200
-    with pytest.raises(KeyboardInterrupt):
-        dataset_index(*wanted)
-    (unfinished,) = tmp_path.glob("*/unfinished.json")
-    spent = json.loads(unfinished.read_text(encoding="utf-8"))
-    assert spent["wall_s"] > 0
-    unfinished.write_text(json.dumps(spent | {"wall_s": 1000.0}), encoding="utf-8")
-    wanted[2].stop_after = None
-    _, report, effort = dataset_index(*wanted)
-    assert 0 < report.reembedded < documents and report.wall_s > 1000
-    assert effort.documents == documents and effort.wall_s > 1000 and not unfinished.exists()
-    assert dataset_index(*wanted)[1:] == (report, effort), "a later call gives them again"
-
-
-def test_an_update_that_was_not_recorded_is_made_and_measured_again(small_world, tmp_path, monkeypatch):
-    wanted = (tmp_path, open_dataset(small_world), words_embedding(), RagSettings(), True, False)
-    with monkeypatch.context() as patch:
-        patch.setattr("helpers.rag.dataset_index.write_text", _no_room)
-        with pytest.raises(OSError, match="no room"):
-            dataset_index(*wanted)
-    _, report, effort = dataset_index(*wanted)
-    assert report.reembedded > 0 and effort.documents == report.reembedded
-
-
-def _no_room(*_):
-    raise OSError("no room")
 
 
 def test_the_index_can_lie_on_a_server(study, server, tmp_path):
