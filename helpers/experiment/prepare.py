@@ -42,6 +42,7 @@ class PreparedArm:
         measured: What a result says beside its scores: `weights` (their hash) and `update` (what it takes the arm to
             absorb the changed documents, with the set `updates`).
         alike: Equal for two arms whose answers to this set are the same: same weights, same context.
+        index: What it retrieves from; None where it sees no passages.
     """
 
     assistant: Assistant
@@ -49,6 +50,7 @@ class PreparedArm:
     provenance: dict[str, Any]
     measured: dict[str, Any]
     alike: tuple[Any, ...]
+    index: Index | None = None
 
 
 class Preparation:
@@ -128,7 +130,8 @@ class Preparation:
         recipe, updates = wanted.recipe(question_set), question_set == "updates"
         tuned = self.train(recipe) if recipe else None
         adapter = tuned.folder if tuned else None
-        retriever = self.index(updates)[0].retriever(wanted.k) if wanted.sees == "passages" else None
+        index = self.index(updates)[0] if wanted.sees == "passages" else None
+        retriever = index.retriever(wanted.k) if index else None
         shows = wanted.sees == "examples" and question_set not in CHOICE_SETS  # a choice is scored without examples
         examples = solved_examples(self.dataset) if shows else None
         measured: dict[str, Any] = {"update": self._update(wanted)} if updates else {}
@@ -136,7 +139,7 @@ class Preparation:
             measured["weights"] = tuned.hash
         return PreparedArm(
             Assistant(self.model, adapter, retriever, examples), self.effort(arm), self.provenance(arm), measured,
-            (question_set, adapter, shows, retriever and (wanted.k or self.settings.k)),
+            (question_set, adapter, shows, index and (wanted.k or self.settings.k)), index,
         )  # fmt: skip
 
     def assistant(self, arm: str, question_set: str = "facts_heldout") -> Assistant:

@@ -16,9 +16,8 @@ from typing import Any
 from ..data import TIMED_SET, Question, Result, sample
 from . import results
 from .arms import ARMS, get_arms
-from .assistant import Assistant
 from .evaluation import Evaluation, evaluate, perplexity_texts
-from .prepare import Preparation
+from .prepare import Preparation, PreparedArm
 
 RETRIEVAL = ("hit_rate_1", "hit_rate_5", "mrr", "ndcg")  # what a result keeps of the scores of retrieval
 
@@ -83,7 +82,7 @@ class Study(Preparation):
                     perplexity_texts(question_set, self.dataset)[: self.profile.questions_per_set],
                 )  # fmt: skip
                 self._evaluations[prepared.alike] = evaluation
-            result.metrics = evaluation.summary() | _retrieval(prepared.assistant, questions) | prepared.measured
+            result.metrics = evaluation.summary() | _retrieval(prepared, questions) | prepared.measured
             result.status = "complete"
         finally:
             result.scores = evaluation.scores
@@ -97,11 +96,11 @@ class Study(Preparation):
         return self.profile.latency_questions if question_set == timed_set else 0
 
 
-def _retrieval(assistant: Assistant, questions: Sequence[Question]) -> dict[str, Any]:
+def _retrieval(prepared: PreparedArm, questions: Sequence[Question]) -> dict[str, Any]:
     """The scores of retrieval alone, where passages are retrieved and the questions name the right documents."""
-    if assistant.retriever is None or not any(question.documents for question in questions):
+    if prepared.index is None or not any(question.documents for question in questions):
         return {}
     from ..rag import score_retrieval
 
-    found = score_retrieval(assistant.retriever, questions, assistant.retriever.index)
+    found = score_retrieval(prepared.assistant.retriever, questions, prepared.index)
     return {"retrieval": {name: found[name] for name in RETRIEVAL}}

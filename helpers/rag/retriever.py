@@ -1,4 +1,4 @@
-"""The retriever module of RAG: from a question to the passages of an index, by meaning, by words, or by both.
+"""The retriever: from a question to the passages of an index, by meaning, by words, or by both.
 
 It is LlamaIndex's search, with the kit's checks and records around it.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import MockLLM
 from llama_index.core.retrievers import BaseRetriever, QueryFusionRetriever
@@ -17,32 +18,41 @@ from llama_index.core.vector_stores import FilterOperator, MetadataFilter, Metad
 from llama_index.retrievers.bm25 import BM25Retriever
 
 from ..data import DataError, KitError, Passage
-from .chunking import MODES
-
-if TYPE_CHECKING:
-    from .index import Index
+from .chunking import FIELDS, MODES
 
 FUSION_DEPTH = 200  # how many hits of each search are fused
-FUSION_WEIGHTS = (0.25, 0.75)  # of the vectors and of BM25, whose exact words find invented names better
-FILTERS = ("document_id", "title", "type", "revision", "date")
+FUSION_WEIGHTS = (0.25, 0.75)  # of vectors and of BM25, which finds invented names better
+SHOWN = 8  # values that an error names
 
 
 class Retriever:
     """Finds the passages for a question; `llama_index` is the LlamaIndex retriever that does it.
 
-    Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, for hybrid a weighted sum
-    of both, each scaled to 0..1.
+    Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, and for hybrid a weighted sum of both, each scaled
+    to 0..1.
     """
 
-    def __init__(self, index: Index, k: int, mode: str, filters: dict[str, Any]) -> None:
-        if k < 1:
-            raise KitError(f"`k` must be at least 1. Got {k}")
-        if k > len(index.nodes):
-            raise KitError(f"`k` must be at most {len(index.nodes)}, the number of chunks in the index. Got {k}")
+    def __init__(
+        self,
+        nodes: Sequence[BaseNode],
+        vector_index: VectorStoreIndex,
+        embed_model: BaseEmbedding,
+        k: int,
+        mode: str,
+        filters: dict[str, Any],
+    ) -> None:
+        """Checks the request; `Index.retriever` is the usual way to make one.
+
+        Raises:
+            KitError: `k` is larger than the index, `mode` is unknown, or no chunk passes the filters.
+        """
+        if not 1 <= k <= len(nodes):
+            raise KitError(f"`k` must be between 1 and {len(nodes)}, the number of chunks in the index. Got {k}")
         if mode not in MODES:
             raise KitError(f"`mode` must be one of {', '.join(MODES)}. Got {mode!r}")
-        self.index, self.k, self.mode, self.filters = index, k, mode, dict(filters)
-        _check_filters(index.nodes, self.filters)
+        _check_filters(nodes, filters)
+        self.k, self.mode, self.filters = k, mode, dict(filters)
+        self._nodes, self._vector_index, self._embed_model = nodes, vector_index, embed_model
 
     @cached_property
     def llama_index(self) -> BaseRetriever:
@@ -51,7 +61,7 @@ class Retriever:
             return self._vector(self.k)
         if self.mode == "bm25":
             return self._bm25(self.k)
-        depth = min(max(self.k, FUSION_DEPTH), len(self.index.nodes))
+        depth = min(max(self.k, FUSION_DEPTH), len(self._nodes))
         return QueryFusionRetriever(
             [self._vector(depth), self._bm25(depth)],
             llm=MockLLM(),  # never called: one query, not rewritten
@@ -70,7 +80,7 @@ class Retriever:
         """The passages for each question, in the order of the questions, which are embedded in batches.
 
         Raises:
-            DataError: a question is empty.
+            DataError: A question is empty.
         """
         return [[_to_passage(hit) for hit in hits] for hits in self.hits(questions)]
 
@@ -79,19 +89,17 @@ class Retriever:
         for number, question in enumerate(questions, start=1):
             if not question.strip():
                 raise DataError(f"question {number} of {len(questions)} is empty. Write one, or take it out.")
-        embeddings: Sequence[list[float] | None] = [None] * len(questions)
+        vectors: Sequence[list[float] | None] = [None] * len(questions)
         if self.mode != "bm25":
-            embeddings = embed_questions(self.index.embed_model, questions)
-        bundles = [
-            QueryBundle(question, embedding=vector) for question, vector in zip(questions, embeddings, strict=True)
-        ]
-        return [self.llama_index.retrieve(bundle) for bundle in bundles]
+            vectors = embed_questions(self._embed_model, questions)
+        queries = [QueryBundle(question, embedding=vector) for question, vector in zip(questions, vectors, strict=True)]
+        return [self.llama_index.retrieve(query) for query in queries]
 
     def _vector(self, k: int) -> BaseRetriever:
-        return self.index.llama_index.as_retriever(similarity_top_k=k, filters=_to_llama_filters(self.filters))
+        return self._vector_index.as_retriever(similarity_top_k=k, filters=_to_llama_index(self.filters))
 
     def _bm25(self, k: int) -> BaseRetriever:
-        return WordRetriever(nodes=self.index.nodes, similarity_top_k=k, filters=_to_llama_filters(self.filters))
+        return WordRetriever(nodes=list(self._nodes), similarity_top_k=k, filters=_to_llama_index(self.filters))
 
 
 class WordRetriever(BM25Retriever):
@@ -102,43 +110,35 @@ class WordRetriever(BM25Retriever):
 
 
 def embed_questions(embed_model: BaseEmbedding, questions: Sequence[str]) -> list[list[float]]:
-    """One vector a question: in batches where the embedder is a Hugging Face model, else one after the other."""
+    """One vector a question: in batches if the embedder is a Hugging Face model, else one after the other."""
     if hasattr(embed_model, "_embed") and questions:
         return embed_model._embed(list(questions), prompt_name="query")
     return [embed_model.get_query_embedding(question) for question in questions]
 
 
 def _check_filters(nodes: Sequence[BaseNode], filters: dict[str, Any]) -> None:
-    """Refuses filters that no chunk passes, naming what there is instead."""
-    for key, wanted in filters.items():
-        values = wanted if isinstance(wanted, list) else [wanted]
-        present = {node.metadata[key] for node in nodes if key in node.metadata}
-        if not present:
-            raise KitError(f"the filter {key!r} is not a field of the documents. Fields: {', '.join(FILTERS)}")
-        if not present.intersection(values):
-            some = ", ".join(repr(value) for value in sorted(present, key=str)[:8])
-            raise KitError(f"no chunk has {key}={wanted!r}. The index has {some}{' ...' if len(present) > 8 else ''}")
-    if filters and not any(_passes(node, filters) for node in nodes):
-        raise KitError(f"no chunk passes all of the filters {filters!r}. Take one of them away.")
-
-
-def _passes(node: BaseNode, filters: dict[str, Any]) -> bool:
-    return all(node.metadata[key] in (value if isinstance(value, list) else [value]) for key, value in filters.items())
-
-
-def _to_llama_filters(filters: dict[str, Any]) -> MetadataFilters | None:
-    return (
-        MetadataFilters(
-            filters=[
-                MetadataFilter(
-                    key=key, value=value, operator=FilterOperator.IN if isinstance(value, list) else FilterOperator.EQ
-                )
-                for key, value in sorted(filters.items())
-            ]
-        )
-        if filters
-        else None
+    """Refuses filters that no chunk passes, naming what the index has instead."""
+    if unknown := [key for key in filters if key not in FIELDS]:
+        raise KitError(f"the filter {unknown[0]!r} is not a field of the documents. Fields: {', '.join(FIELDS)}")
+    if any(all(node.metadata[key] in _values(wanted) for key, wanted in filters.items()) for node in nodes):
+        return
+    present = {key: sorted({node.metadata[key] for node in nodes}) for key in filters}
+    there = (
+        f"{key}: {', '.join(map(repr, found[:SHOWN]))}{' ...' * (len(found) > SHOWN)}" for key, found in present.items()
     )
+    raise KitError(f"no chunk passes the filters {filters!r}. The index has {'; '.join(there)}")
+
+
+def _values(wanted: Any) -> list[Any]:
+    return wanted if isinstance(wanted, list) else [wanted]
+
+
+def _to_llama_index(filters: dict[str, Any]) -> MetadataFilters | None:
+    conditions = [
+        MetadataFilter(key=key, value=_values(wanted), operator=FilterOperator.IN)
+        for key, wanted in sorted(filters.items())
+    ]
+    return MetadataFilters(filters=conditions) if conditions else None
 
 
 def _to_passage(hit: NodeWithScore) -> Passage:
