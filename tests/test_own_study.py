@@ -33,9 +33,10 @@ def test_a_study_of_your_own_data_runs_from_end_to_end(llama, tmp_path, folder, 
     out = tmp_path / "out"
     verbs.study(documents=folder, questions=str(questions), pairs=pairs, out=out, model=str(llama))
     printed = capsys.readouterr().out
-    made = read_results(out / "quick")
     own = prepare_own_data(folder, questions, pairs, "quick", out)
-    frame = Study(own.folder, "quick", out=out / "quick", model=str(llama), progress=False)
+    results = own.out / "quick"
+    made = read_results(results)
+    frame = Study(own.folder, "quick", out=results, model=str(llama), progress=False)
     assert arms.left_out(OWN_ARMS, frame.dataset, frame.question_sets) == {}
     assert {(r.arm, r.question_set) for r in made} == {(arm, name) for arm in OWN_ARMS for name in frame.question_sets}
     by = {(result.arm, result.question_set): result for result in made}
@@ -46,10 +47,9 @@ def test_a_study_of_your_own_data_runs_from_end_to_end(llama, tmp_path, folder, 
     assert by["customization", "general"].effort.labelled_examples == len(frame.dataset.examples("answers"))
     assert by["domain_adaptation", "facts_heldout"].metrics["perplexity"] > 0
     assert "`facts_heldout` has 4 questions, too few" in printed
-    assert f"{len(made)} result files in {out / 'quick'}" in printed
-    assert f"{sum(len(r.scores) for r in made):,} scored answers" in (out / "quick" / "comparison.html").read_text(
-        encoding="utf-8"
-    )
+    assert f"{len(made)} result files in {results}" in printed
+    page = (results / "comparison.html").read_text(encoding="utf-8")
+    assert f"{sum(len(r.scores) for r in made):,} scored answers" in page
     older = replace(made[0], experiment="e" * 64, seed=8)  # of another model or an older kit, in the same folder
     write_result(frame.out, older)
     with pytest.raises(DataError, match="experiment|compared"):
@@ -65,9 +65,10 @@ def test_without_pairs_and_text_the_arms_that_need_them_are_left_out(llama, tmp_
     said = capsys.readouterr()
     for arm, missing in (("customization", "instructions/answers.train.jsonl"), ("domain_adaptation", "corpus/")):
         assert any(line.startswith(f"left out: {arm},") and missing in line for line in said.err.splitlines())
-    assert {result.arm for result in read_results(out / "quick")} == {"base", "rag"}
+    made = read_results(prepare_own_data(folder, profile="quick", out=out).out / "quick")
+    assert {result.arm for result in made} == {"base", "rag"}
     assert "weak evidence" in said.out
-    assert any("cloze questions" in line for line in Comparison(read_results(out / "quick")).caveats())
+    assert any("cloze questions" in line for line in Comparison(made).caveats())
 
 
 def test_what_does_not_go_together_is_refused(tmp_path, folder):
