@@ -42,17 +42,6 @@ def fetch(
 app.add_typer(verbs.app)
 
 
-@app.command()
-def pack(
-    out: Annotated[Path, typer.Option(help="The .zip file to write.")],
-    compression: Annotated[int, typer.Option(min=0, max=9, help="Of packages; 0 is quickest, 9 smallest.")] = 1,
-) -> None:
-    """Packs everything into one file that sets the kit up on machines of this platform without a network."""
-    from tools.pack import pack as write_pack
-
-    print(write_pack(out, compression=compression))
-
-
 def main() -> None:
     """Runs a command; the kit's own errors end as a sentence and exit status 2, not as a traceback."""
     try:
