@@ -281,15 +281,3 @@ def read_settings(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def results_in_words(folder: Path) -> str:
-    """A folder's comparison, how many claims are supported, and where report and results lie; writes the report."""
-    from .analysis import judge, read_comparison, verdicts_as_text
-    from .experiment import read_curves
-    from .plots import write_report
-
-    comparison = read_comparison(folder)
-    judged = verdicts_as_text(judge(comparison, read_curves(folder))).splitlines()[-1]
-    report = write_report(folder, folder / "comparison.html")
-    return f"{comparison.text()}\n\n{judged}\n\nreport: {report}\nresults: {folder}"
