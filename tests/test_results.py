@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from conftest import ROOT
 
 from helpers.data.records import Answer, DataError, Effort, Passage, Question, Result, Score
 from helpers.experiment import results
@@ -64,33 +65,61 @@ def test_versions_time_and_revision_are_those_of_this_kit(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("content", "where"),
     [
-        ("", "cannot be read"),
-        ('{"schema": 1, "arm"', "cannot be read"),
-        ("[]", "not a result"),
-        ('{"name": "package"}', "not a result"),
-        ('{"schema": 2}', "schema 2; this kit reads 1"),
-        ('{"schema": 1}', "lacks a part"),
-        ('{"schema": 1, "scores": [], "effort": {"joules": 3}}', "lacks a part"),
-        ('{"schema": 1, "scores": [{}], "effort": {}}', "lacks a part"),
-        ('{"schema": 1, "scores": 3, "effort": {}}', "lacks a part"),
+        (b"", "JSON"),
+        (b'{"schema": 1, "arm"', "JSON"),
+        (b'{"schema": "\xff"}', "JSON"),
+        (b"[]", "cannot be read as a result"),
+        (b'{"name": "package"}', "arm"),
+        (b'{"schema": 1, "scores": 3, "effort": {}}', "arm"),
     ],
 )
-def test_what_is_no_result_is_named_with_a_remedy(tmp_path, text, message):
+def test_what_is_no_result_is_named_with_a_remedy(tmp_path, content, where):
     path = tmp_path / "base.terms.seed7.01234567.json"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=message) as caught:
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
         results.read_results(tmp_path)
-    assert str(path) in str(caught.value)
-    assert any(remedy in str(caught.value) for remedy in ("Delete it", "Move it", "Run the study again"))
+    assert all(part in str(caught.value) for part in (str(path), where, "Delete it"))
 
 
-def test_bytes_that_are_not_utf_8_are_named(tmp_path):
-    path = tmp_path / "base.terms.seed7.01234567.json"
-    path.write_bytes(b'{"schema": "\xff"}')
-    with pytest.raises(DataError, match="cannot be read"):
+def test_another_schema_and_a_damaged_part_are_named(tmp_path):
+    path = results.write_result(tmp_path, replace(make_result(), schema=2))
+    with pytest.raises(DataError, match="has schema 2; this kit reads 1"):
         results.read_result(path)
+    text = results.write_result(tmp_path, make_result()).read_text(encoding="utf-8")
+    path.write_text(text.replace('"value": 1.0', '"value": "high"', 1), encoding="utf-8")
+    with pytest.raises(DataError, match=r"scores\.0\.value"):
+        results.read_result(path)
+
+
+def test_every_recorded_result_of_the_kit_comes_back_byte_for_byte(tmp_path):
+    paths = sorted((ROOT / "results" / "reference").glob("*.seed*.json"))
+    for path in paths:
+        written = results.write_result(tmp_path, results.read_result(path))
+        assert (written.name, written.read_bytes()) == (path.name, path.read_bytes())
+    assert len(results.read_results(tmp_path)) == len(paths) > 0
+
+
+def test_a_result_is_reused_only_when_it_is_complete_and_made_in_the_same_way(tmp_path):
+    made = make_result()
+    path = results.write_result(tmp_path, made)
+    assert results.finished(path, made.config) == made
+    assert results.finished(path, made.config | {"model": "other"}) is None
+    assert results.finished(tmp_path / "absent.json", made.config) is None
+    results.write_result(tmp_path, replace(made, status="interrupted"))
+    assert results.finished(path, made.config) is None
+
+
+def test_a_curve_comes_back_sorted_and_a_damaged_one_is_named(tmp_path):
+    points = [{"x": x, "value": 0.5, "low": 0.4, "high": 0.6} for x in (4, 1)]
+    path = results.write_curve(tmp_path, results.Curve("labels", "pairs", "accuracy", "customization", points))
+    assert [point["x"] for point in results.read_curves(tmp_path)["labels"].points] == [1, 4]
+    for wrong in ("{", '{"name": "labels"}', path.read_text(encoding="utf-8").replace("0.5", "NaN")):
+        path.write_text(wrong, encoding="utf-8")
+        with pytest.raises(DataError, match="labels"):
+            results.read_curves(tmp_path)
+    assert results.read_curves(tmp_path / "absent") == {}
 
 
 def test_an_empty_and_a_missing_folder_say_how_to_fill_them(tmp_path):
