@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_comparison import scores
 
-from helpers.analysis import intervals
+from helpers.analysis import intervals, spread
 from helpers.data.records import DataError
 
 CLUSTERS = {"facts_heldout": (10, 8), "two_hop": (24, 2), "general": (100, 1)}  # assets and questions an asset
@@ -138,10 +138,10 @@ def test_holm_multiplies_the_smallest_most_and_keeps_the_order():
 
 
 def test_spread_is_median_and_95th_percentile():
-    found = intervals.spread([0.1 * number for number in range(1, 102)])
-    assert found == {"median": pytest.approx(5.1), "p95": pytest.approx(9.6)} and intervals.spread([]) is None
+    found = spread([0.1 * number for number in range(1, 102)])
+    assert found == {"median": pytest.approx(5.1), "p95": pytest.approx(9.6)} and spread([]) is None
     with pytest.raises(DataError, match="time is not a number"):
-        intervals.spread([1.0, math.nan])
+        spread([1.0, math.nan])
 
 
 @pytest.mark.parametrize(("right", "n"), [(1, 1), (0, 1), (3, 10), (10, 10), (0, 24), (24, 24), (57, 60), (1, 200)])

@@ -20,6 +20,7 @@ from helpers.data.records import DataError, KitError
 from helpers.data.text import contains
 from helpers.experiment import results
 from helpers.experiment.arms import FEW_SHOT, get_arms, solved_examples
+from helpers.experiment.assistant import Assistant
 from helpers.experiment.study import Study
 from helpers.models.foundation_model import load_model
 from helpers.rag.chunking import RagSettings
@@ -235,7 +236,8 @@ def check_facts(study: Study) -> None:
 def test_an_interrupted_run_is_kept_labelled_and_completed(study, llama):
     frame = study()
     passes = []  # the last of them belongs to the timing, when every score is there already
-    handle = llama.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    Assistant(llama).ask("What all chats begin with is read once.")
+    handle = llama.model.get_decoder().register_forward_pre_hook(lambda *_: passes.append(1))
     whole = study(out=frame.out.with_name("whole")).run(["base"], ["facts_heldout"])[0]
     handle.remove()
     with interrupted_at(llama, len(passes)), pytest.raises(KeyboardInterrupt):

@@ -22,7 +22,7 @@ from .quantities import Quantity, in_words
 
 
 class Asked(BaseModel, extra="forbid"):
-    """One question of the questionnaire: its answers are the values to pass to `advise`, each with its text."""
+    """A question: `answers` are the values to pass to `advise`, each with its text."""
 
     id: str
     ask: str
@@ -30,7 +30,7 @@ class Asked(BaseModel, extra="forbid"):
 
 
 class Rule(BaseModel, extra="forbid"):
-    """A recommendation (`take`, `arms`) or a further reason (`for`), given where every answer fits `if`."""
+    """A recommendation (`take`, `arms`) or a reason beside it (`for`), given where every answer fits `if`."""
 
     id: str
     wanted: dict[str, list[str]] = Field(alias="if")
@@ -83,7 +83,7 @@ class Advice:
 
 
 def questionnaire(folder: Path = rules.FOLDER) -> list[Asked]:
-    """The questions, each with `id`, `ask`, and `answers` (the value to pass to `advise`, and its text)."""
+    """The questions of the data file."""
     return rules.read_rules("advice", Rules, folder).questions
 
 
@@ -97,7 +97,6 @@ def advise(answers: Mapping[str, str], comparison: Comparison | None = None, fol
 
     Raises:
         KitError: A question was not answered, or with something that it does not offer.
-        DataError: The rules contradict themselves.
     """
     found: Rules = rules.read_rules("advice", Rules, folder)
     for question in found.questions:

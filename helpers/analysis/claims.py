@@ -34,8 +34,8 @@ SAME = 1e-6  # how far two values may lie apart that are the same
 class Claim:
     """How two quantities, or the two ends of a recorded curve, must relate; see `rules/expectations.yaml`.
 
-    Claimed is that `first` is above, below or the same as `second`, by more than `margin`. `answer` is the number of
-    the right answer that an expectation belongs to, 0 elsewhere.
+    `first` is above, below or the same as `second`, by more than `margin`. `answer` is the number of the right answer
+    that an expectation belongs to, 0 elsewhere.
     """
 
     relation: Literal["above", "below", "same"]
@@ -100,16 +100,13 @@ def judge(
     claims: Sequence[Claim] | None = None,
     prices: Prices | None = None,
 ) -> list[Verdict]:
-    """Judges every claim by what was measured.
+    """Judges every claim, in their order, by what was measured.
 
     Args:
         comparison: The results.
         curves: Recorded curves by name.
         claims: Those of `rules/expectations.yaml` unless given.
-        prices: Those of the data file unless given.
-
-    Returns:
-        One verdict a claim, in their order.
+        prices: Those of `rules/prices.yaml` unless given.
     """
     return [_judge(claim, comparison, curves or {}, prices) for claim in (read_claims() if claims is None else claims)]
 
@@ -145,50 +142,43 @@ def _judge(claim: Claim, comparison: Comparison, curves: Mapping[str, Curve], pr
         if curve is None or len(curve.points) < 2:
             return Verdict(claim, "not measured", f"There is no recorded curve {claim.curve!r} of two points or more.")
         found: Interval | str = unpaired(curve.points[0], curve.points[-1])
-        profiles = {curve.about["profile"]} if "profile" in curve.about else set()
+        profiles = {curve.about.get("profile")}
     else:
         found = compare(comparison, claim.first, claim.second, prices)
         arms = {claim.first.arm, claim.second.arm}
         profiles = {r.profile for r in comparison.results if r.arm in arms and r.config.get("adapter")}
     if isinstance(found, str):
         return Verdict(claim, "not measured", found)
-    return _if_trained_enough(_decide(claim, found), profiles)
+    verdict = _decide(claim, found)
+    short = [name for name in sorted(profiles & set(PROFILES)) if PROFILES[name].training_share < 1]
+    if short and verdict.verdict in ("supported", "contradicted"):  # too little was trained to decide, either way
+        part = min(PROFILES[name].training_share for name in short)
+        why = f"{verdict.why} The {' and '.join(short)} profile makes {part:.0%} of a training's passes: too few."
+        return replace(verdict, verdict="not decided", why=why)
+    return verdict
 
 
 def _decide(claim: Claim, found: Interval) -> Verdict:
     value, low, high, n = found["value"], found["low"], found["high"], int(found["n"])
     sign, unit = ("", "a ratio of ") if claim.is_ratio else ("+", "")
     counted = METRICS[claim.first.metric].counted if claim.first else "questions"
-    span = f"{unit}{value:{sign}.2f}" + (f" [{low:{sign}.2f}, {high:{sign}.2f}]" if low < high else "")
-    why = f"Measured {span}{f' with {n} {counted}' if n else ''}; claimed: {claim.relation} {claim.threshold:g}."
-
-    def verdict(name: str, more: str = "", needed: int | None = None) -> Verdict:
-        return Verdict(claim, name, why + more, value, low, high, n, needed)
-
-    if claim.relation == "same":
-        return verdict("supported" if abs(value - claim.threshold) <= SAME else "contradicted")
-    if math.isinf(high):
-        return verdict("not decided", " It was measured once, so there is no interval.")
-    way = 1 if claim.relation == "above" else -1
+    span = f"{value:{sign}.2f}" + (f" [{low:{sign}.2f}, {high:{sign}.2f}]" if low < high else "")
+    why = f"Measured {unit}{span}{f' with {n} {counted}' if n else ''}; claimed: {claim.relation} {claim.threshold:g}."
+    way = -1 if claim.relation == "below" else 1
     near, far = (low, high) if way > 0 else (high, low)
-    if way * (near - claim.threshold) > 0:
-        return verdict("supported")
-    if way * (far - claim.threshold) < 0:
-        return verdict("contradicted")
-    facing = near if way * (value - claim.threshold) > 0 else far  # the end that has to come past the threshold
-    distance, reach = abs(value - claim.threshold), abs(value - facing)
-    if not n or distance < reach / 30:
-        return verdict("not decided", f" No feasible number of {counted} would decide.")
-    needed = max(n + 1, math.ceil(n * (reach / distance) ** 2))
-    return verdict("not decided", f" About {needed:,} {counted} like these would decide, if the value stays.", needed)
-
-
-def _if_trained_enough(found: Verdict, profiles: set[str]) -> Verdict:
-    """Nothing is decided, either way, where trainings made only a small part of their passes, as in quick."""
-    share = {name: PROFILES[name].training_share for name in sorted(profiles & set(PROFILES))}
-    short = [name for name, part in share.items() if part < 1]
-    if found.verdict not in ("supported", "contradicted") or not short:
-        return found
-    part = min(share[name] for name in short)
-    why = f"{found.why} The {' and '.join(short)} profile makes {part:.0%} of a training's passes: too few."
-    return replace(found, verdict="not decided", why=why)
+    distance, needed = way * (value - claim.threshold), None
+    reach = abs(value - (near if distance > 0 else far))  # to the end that has to come past the threshold
+    if claim.relation == "same":
+        verdict = "supported" if abs(distance) <= SAME else "contradicted"
+    elif way * (near - claim.threshold) > 0:
+        verdict = "supported"
+    elif way * (far - claim.threshold) < 0:
+        verdict = "contradicted"
+    else:
+        verdict = "not decided"
+        if not n or math.isinf(high) or abs(distance) < reach / 30:
+            why += " No feasible number of measurements like these would decide."
+        else:
+            needed = max(n + 1, math.ceil(n * (reach / distance) ** 2))
+            why += f" About {needed:,} {counted} like these would decide, if the value stays."
+    return Verdict(claim, verdict, why, value, low, high, n, needed)

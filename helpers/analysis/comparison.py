@@ -17,8 +17,8 @@ import numpy as np
 
 from ..data import CLOZE_PART, QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
 from ..experiment import ARMS, file_name, read_results
-from .intervals import Interval, Z, accuracy, difference, holm, seed_values, spread, wilson
-from .latency import interleaved
+from .intervals import Interval, Z, accuracy, difference, holm, seed_values, wilson
+from .latency import interleaved, spread
 from .validate import AGAIN, check_comparable, label
 
 SURE = 0.1  # half the width of an interval; where it is wider, an accuracy alone says little

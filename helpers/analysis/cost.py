@@ -54,11 +54,10 @@ class Cost:
     """One arm in US dollars, at the stated prices.
 
     `computing` and `labels` are paid once, `storage` each month, `query` for each answer on the own machine, `hosted`
-    for each answer of a hosted model with the same tokens, `change` each time that documents change. `change_measured`
-    is false where the first preparation is taken as the estimate; None where nobody measured a change. An arm that
-    takes nothing in has no `change` (None), though that is known (`change_measured` is false). `query_kwh` is the
-    estimated energy of an answer on the own machine: all cores busy for its time. Memory is left out, since it was not
-    measured by answer, and so is an accelerator.
+    for each answer of a hosted model with the same tokens, `change` each time that documents change.
+    `change_measured` is false where the first preparation is the estimate, or where the arm cannot absorb a change
+    (`change` is None); it is None where nobody measured one. `query_kwh` is the estimated energy of an answer on the
+    own machine: all cores busy for its time; memory and accelerators are left out.
     """
 
     arm: str
@@ -83,21 +82,6 @@ class Cost:
             raise KitError(f"what a change costs {self.arm} was not measured: run the study on the set `updates`")
         prepared = (self.computing + self.labels) / months + self.storage
         return prepared + queries * (self.hosted if hosted else self.query) + changes * (self.change or 0.0)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What an arm would take with a larger model: estimated by formula, never measured.
-
-    `training_hours` on one accelerator, `training_cost` in US dollars, `first_token_s` and `token_s` of one answer.
-    """
-
-    arm: str
-    size: str
-    training_hours: float
-    training_cost: float
-    first_token_s: float
-    token_s: float
 
 
 def load_prices(folder: Path = rules.FOLDER, **other: float) -> Prices:
@@ -150,7 +134,7 @@ def break_even(first: Cost, second: Cost, changes: float, months: float = 12, ho
     Args:
         first: One arm.
         second: Another.
-        changes: How often documents change a month.
+        changes: How often documents change in a month.
         months: Over how many months preparation is spread.
         hosted: Whether answers come from a hosted model.
     """
@@ -173,7 +157,9 @@ def energy_kwh(effort: Effort, prices: Prices) -> float:
     return (cores + memory) * prices.overhead / 3.6e6
 
 
-def scaled(comparison: Comparison, prices: Prices | None = None, sizes: Mapping[str, float] = SIZES) -> list[Estimate]:
+def scaled(
+    comparison: Comparison, prices: Prices | None = None, sizes: Mapping[str, float] = SIZES
+) -> list[dict[str, Any]]:
     """The arms with larger models on one accelerator: estimated from tokens and parameters, never measured.
 
     Training takes 6 operations a parameter and token where all weights are tuned (Kaplan et al. 2020,
@@ -181,25 +167,24 @@ def scaled(comparison: Comparison, prices: Prices | None = None, sizes: Mapping[
     parameter and token; writing one token waits until all weights are read from memory once (Pope et al. 2022,
     arXiv:2211.05102).
 
-    Args:
-        comparison: Results with tokens in their answers.
-        prices: Speed and price of the accelerator; those of the data file unless given.
-        sizes: Names and parameter counts of the larger models.
+    Returns:
+        For each arm and size `training_hours` of one accelerator, `training_cost` in US dollars, and `first_token_s`
+        and `token_s` (each further token) of one answer.
     """
-    prices = prices or load_prices()
-    estimates = []
+    prices, rows = prices or load_prices(), []
     for arm in comparison.arms:
         runs = comparison.runs(arm, TIMED_SET)
-        if not runs:
-            continue
-        effort, (read, _) = runs[0].effort, _tokens(runs)
-        operations = 6 if effort.trainable_parameters > PARAMETERS / 2 else 4  # adapters are a small part
-        for name, parameters in sizes.items():
+        for size, parameters in sizes.items() if runs else ():
+            effort, (read, _) = runs[0].effort, _tokens(runs)
+            operations = 6 if effort.trainable_parameters > PARAMETERS / 2 else 4  # adapters are a small part
             hours = operations * parameters * effort.tokens_seen / prices.accelerator_flops / 3600
-            reading_s = 2 * parameters * read / prices.accelerator_flops
-            writing_s = parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second
-            estimates.append(Estimate(arm, name, hours, hours * prices.accelerator_per_hour, reading_s, writing_s))
-    return estimates
+            rows.append({
+                "arm": arm, "size": size, "training_hours": hours,
+                "training_cost": hours * prices.accelerator_per_hour,
+                "first_token_s": 2 * parameters * read / prices.accelerator_flops,
+                "token_s": parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second,
+            })  # fmt: skip
+    return rows
 
 
 def cost_rows(found: Mapping[str, Cost]) -> list[dict[str, Any]]:
@@ -237,15 +222,3 @@ def _tokens(runs: Sequence[Result]) -> tuple[float, float]:
     """Mean tokens read and written for an answer."""
     answers = [score.answer for run in runs for score in run.scores]
     return float(np.mean([a.prompt_tokens for a in answers])), float(np.mean([a.new_tokens for a in answers]))
-
-
-def training_hours(parameters: float, tokens: float, whole: bool, prices: Prices) -> float:
-    return (6 if whole else 4) * parameters * tokens / prices.accelerator_flops / 3600
-
-
-def reading_s(parameters: float, tokens: float, prices: Prices) -> float:
-    return 2 * parameters * tokens / prices.accelerator_flops
-
-
-def writing_s(parameters: float, prices: Prices) -> float:
-    return parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second

@@ -16,7 +16,20 @@ import numpy as np
 
 from ..data import DataError, Result
 from ..experiment import LATENCY_FILE, PHASES, Timing, read_timings
-from .intervals import Interval, ratio, spread
+from .intervals import Interval, ratio
+
+
+def spread(seconds: Sequence[float] | None) -> dict[str, float] | None:
+    """Median and 95th percentile of times in seconds; None where nothing was timed.
+
+    Raises:
+        DataError: A time is not a number.
+    """
+    if not seconds:
+        return None
+    if not np.isfinite(seconds).all():
+        raise DataError("a time is not a number. Delete the result file that holds it, and run the study again.")
+    return {"median": float(np.median(seconds)), "p95": float(np.quantile(seconds, 0.95))}
 
 
 def latency_summary(timings: Sequence[Timing]) -> dict[str, dict[str, dict[str, float] | None]]:

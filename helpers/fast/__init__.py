@@ -4,10 +4,10 @@ import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["layers", "lora", "norm", "packed_weights", "training_attention", "varlen"],
+    submodules=["layers", "lora", "norm", "training_attention"],
     submod_attrs={
-        "embedding": ["UnpaddedEmbedding"],
-        "packed_weights": ["few_rows", "make_ready", "step"],
+        "answering": ["Decoded", "FastAnswers"],
+        "embedding": ["VarlenEmbedding"],
         "switch": ["enable", "enabled"],
     },
 )

@@ -26,11 +26,8 @@ from ..data import Document, KitError
 MODES = ("vector", "bm25", "hybrid")
 HEADINGS = ("none", "title", "section")
 FEW_WORDS = 8  # text above the first heading with fewer words is not a section of its own
-HEADING_TOKENS = 32
-SPECIAL_TOKENS = 2
-LETTERS_A_TOKEN = 12  # at most; see `token_counter`
-FIELDS = ("document_id", "title", "type", "revision", "date")
-METADATA = (*FIELDS, "heading", "header_path", "chunks")
+HEADING_TOKENS, SPECIAL_TOKENS = 32, 2
+HIDDEN = ["document_id", "title", "type", "revision", "date", "header_path", "chunks"]  # metadata beside the text
 SEPARATOR = " > "
 
 
@@ -65,48 +62,35 @@ class RagSettings:
             if not holds:
                 raise KitError(f"`{name}` must be {rule}. Got {getattr(self, name)!r}")
 
-    def check_against(self, embed_model: BaseEmbedding) -> None:
-        """Refuses chunks whose end the embedder would never read.
-
-        Raises:
-            KitError: Text, heading and special tokens together are more than the embedder reads.
-        """
-        limit = getattr(embed_model, "max_length", None)
-        heading = 0 if self.heading == "none" else HEADING_TOKENS
-        if limit and self.chunk_size + heading + SPECIAL_TOKENS > limit:
-            raise KitError(
-                f"`chunk_size` must be at most {limit - heading - SPECIAL_TOKENS} here, because the embedder reads "
-                f"{limit} tokens and ignores the rest; the heading takes up to {heading}. Got {self.chunk_size}"
-            )
-
 
 def token_counter(embed_model: BaseEmbedding) -> Callable[[str], list[Any]]:
     """The tokenizer that chunk sizes are counted with: the embedder's own, else LlamaIndex's default.
 
     To MiniLM a run of more than a hundred characters without a space (encoded data, say) is a single unknown token.
-    Here it counts as one token for every twelve letters, so that no chunk can grow without limit.
+    Here every twelve characters count as one token at least, so that no chunk can grow without limit.
     """
     tokenizer = getattr(getattr(embed_model, "_model", None), "tokenizer", None)
     tokenize = get_tokenizer() if tokenizer is None else partial(tokenizer.tokenize, verbose=False)
 
     def count(text: str) -> list[Any]:
         tokens = list(tokenize(text))
-        return tokens + [None] * (len(text) // LETTERS_A_TOKEN - len(tokens))
+        return tokens + [None] * (len(text) // 12 - len(tokens))
 
     return count
 
 
 def transformations(settings: RagSettings, embed_model: BaseEmbedding) -> list[TransformComponent]:
-    """The steps from a document to its embedded chunks, for LlamaIndex's IngestionPipeline.
+    """The steps from a document to its embedded chunks, for LlamaIndex's IngestionPipeline; the embedder comes last.
 
-    Args:
-        settings: Sizes and the kind of heading.
-        embed_model: Embeds each chunk, heading included.
-
-    Returns:
-        The parsers, what numbers the chunks, and the embedder itself, in the order in which they run.
+    Raises:
+        KitError: Chunk, heading and special tokens together are more than the embedder reads.
     """
-    settings.check_against(embed_model)
+    limit, heading = getattr(embed_model, "max_length", None), HEADING_TOKENS * (settings.heading != "none")
+    if limit and settings.chunk_size > limit - heading - SPECIAL_TOKENS:
+        raise KitError(
+            f"`chunk_size` must be at most {limit - heading - SPECIAL_TOKENS} here, because the embedder reads {limit} "
+            f"tokens and ignores the rest; the heading takes up to {heading}. Got {settings.chunk_size}"
+        )
     count = token_counter(embed_model)
     sections = [MarkdownNodeParser(include_prev_next_rel=False, header_path_separator=SEPARATOR), SectionHeadings()]
     splitter = SentenceSplitter(
@@ -121,18 +105,13 @@ def transformations(settings: RagSettings, embed_model: BaseEmbedding) -> list[T
 
 def to_llama_index(document: Document) -> LlamaDocument:
     """A document as LlamaIndex's own class; its metadata serve as filters and are not part of the text."""
+    fields = {name: getattr(document, name) for name in ("title", "type", "revision", "date")}
     return LlamaDocument(
         id_=document.id,
         text=document.text,
-        metadata={
-            "document_id": document.id,
-            "title": document.title,
-            "type": document.type,
-            "revision": document.revision,
-            "date": document.date,
-        },
-        excluded_embed_metadata_keys=list(METADATA),
-        excluded_llm_metadata_keys=list(METADATA),
+        metadata={"document_id": document.id} | fields,
+        excluded_embed_metadata_keys=[*HIDDEN, "heading"],
+        excluded_llm_metadata_keys=[*HIDDEN, "heading"],
         metadata_template="{value}",
         text_template="{metadata_str}\n{content}",
     )
@@ -147,16 +126,13 @@ class SectionHeadings(TransformComponent):
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
         """Sections in, sections with text out, in the same order."""
-        return [
-            section
-            for _, of_document in groupby(nodes, key=lambda node: node.ref_doc_id)
-            for section in self._with_headings(list(of_document))
-        ]
+        documents = groupby(nodes, key=lambda node: node.ref_doc_id)
+        return [section for _, sections in documents for section in self._of_document(list(sections))]
 
-    def _with_headings(self, sections: list[BaseNode]) -> list[BaseNode]:
+    def _of_document(self, sections: list[BaseNode]) -> list[BaseNode]:
         kept, waiting = [], ""
         for section, following in zip_longest(sections, sections[1:]):
-            own, body = _split_heading(section.get_content())
+            own, body = _split_heading(section.get_content().strip())
             path = [section.metadata["title"], *_upper_headings(section), own]
             section.metadata["heading"] = SEPARATOR.join(dict.fromkeys(part for part in path if part))
             if following and own and not body and own in _upper_headings(following):
@@ -172,8 +148,8 @@ class SectionHeadings(TransformComponent):
 
 def _split_heading(section: str) -> tuple[str, str]:
     """A Markdown section's own heading (empty where it has none) and the text below it."""
-    found = re.match(r"#+[ \t]+(.*)", section.strip())
-    return (found[1].strip(), section.strip()[found.end() :].strip()) if found else ("", section.strip())
+    found = re.match(r"#+[ \t]+(.*)", section)
+    return (found[1].strip(), section[found.end() :].strip()) if found else ("", section)
 
 
 def _upper_headings(section: BaseNode) -> list[str]:
@@ -195,15 +171,11 @@ class NameChunks(TransformComponent):
         total = Counter(node.ref_doc_id for node in nodes)
         position: Counter[str | None] = Counter()
         for node in nodes:
-            heading = node.metadata.pop("heading", node.metadata["title"])
+            heading = self._shorten(node.metadata.pop("heading", node.metadata["title"])) if self.with_heading else ""
             node.metadata.pop("header_path", None)
-            node.metadata["chunks"] = total[node.ref_doc_id]
-            if self.with_heading:
-                node.metadata["heading"] = self._shorten(heading)
-                shown = [key for key in METADATA if key != "heading"]
-                node.excluded_embed_metadata_keys = node.excluded_llm_metadata_keys = shown
-            told = node.metadata.get("heading", "")
-            content = f"{node.ref_doc_id}\n{position[node.ref_doc_id]}\n{told}\n{node.get_content()}"
+            node.metadata |= {"chunks": total[node.ref_doc_id]} | ({"heading": heading} if heading else {})
+            node.excluded_embed_metadata_keys = node.excluded_llm_metadata_keys = HIDDEN
+            content = f"{node.ref_doc_id}\n{position[node.ref_doc_id]}\n{heading}\n{node.get_content()}"
             node.id_ = hashlib.sha256(content.encode("utf-8")).hexdigest()[:32]
             position[node.ref_doc_id] += 1
         return list(nodes)

@@ -10,9 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from llama_index.core import Document as LlamaDocument
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
@@ -21,7 +19,7 @@ from tqdm.auto import tqdm
 from ..data import DataError, Document, KitError
 from .chunking import RagSettings, to_llama_index, transformations
 from .retriever import Retriever
-from .store import Store, check_record, embedder_name, known_documents, stored_nodes
+from .store import Store, check_record, known_documents, stored_nodes
 
 DOCUMENTS_A_BATCH = 64  # what an interruption loses at most
 
@@ -43,18 +41,14 @@ class IndexReport:
 
 
 class Index:
-    """An open index: the store, the embedder and the settings that belong together.
+    """An open index: store, embedder and settings that belong together. `build_index` and `open_index` make one.
 
     `nodes` are the chunks as they were when the index was opened, sorted by their documents' ids; `llama_index` is
     LlamaIndex's own index over the store.
     """
 
     def __init__(self, store: Store, embed_model: BaseEmbedding, settings: RagSettings) -> None:
-        """Reads the chunks; `build_index` and `open_index` are the usual ways to make one."""
-        self.store = store
-        self.embed_model = embed_model
-        self.settings = settings
-        self.embedder = embedder_name(embed_model)
+        self.store, self.embed_model, self.settings = store, embed_model, settings
         self.nodes = stored_nodes(store)
         self.llama_index = VectorStoreIndex.from_vector_store(store, embed_model=embed_model)
 
@@ -63,23 +57,14 @@ class Index:
         """The ids of the indexed documents, sorted."""
         return sorted({str(node.ref_doc_id) for node in self.nodes})
 
-    def retriever(
-        self, k: int | None = None, mode: str | None = None, filters: dict[str, Any] | None = None
-    ) -> Retriever:
-        """A retriever over this index.
-
-        Args:
-            k: Passages per question; the settings' `k` by default.
-            mode: `vector`, `bm25` or `hybrid`; the settings' `mode` by default.
-            filters: Metadata that a passage must have, such as `{"type": "manual"}` or
-                `{"document_id": ["manual-1", "manual-2"]}` (any of these); the keys are document_id,
-                title, type, revision and date.
+    def retriever(self, k: int | None = None, mode: str | None = None) -> Retriever:
+        """A retriever over this index, with the settings' `k` and `mode` unless others are given.
 
         Raises:
-            KitError: `k` is larger than the index, `mode` is unknown, or no chunk passes the filters.
+            KitError: `k` is larger than the index, or `mode` is none of `vector`, `bm25` and `hybrid`.
         """
         k = self.settings.k if k is None else k
-        return Retriever(self.nodes, self.llama_index, self.embed_model, k, mode or self.settings.mode, filters or {})
+        return Retriever(self.nodes, self.llama_index, self.embed_model, k, mode or self.settings.mode)
 
 
 def build_index(
@@ -88,7 +73,6 @@ def build_index(
     embed_model: BaseEmbedding,
     settings: RagSettings | None = None,
     progress: bool = True,
-    part: bool = False,
 ) -> tuple[Index, IndexReport]:
     """Makes the store hold exactly these documents; called again after a change, it is the update.
 
@@ -96,15 +80,11 @@ def build_index(
     After an interruption, what was embedded stays and the next call continues.
 
     Args:
-        documents: The whole collection, not only what changed; with `part`, a part of it.
+        documents: The whole collection, not only what changed.
         store: From `open_store`.
         embed_model: LlamaIndex's embedder.
         settings: Chunk sizes; `RagSettings()` by default.
         progress: Whether to show a progress bar while documents are embedded.
-        part: Leave all other documents alone, so that several processes can index a part each.
-
-    Returns:
-        The index and what was done.
 
     Raises:
         DataError: There are no documents, two have one id, or one has no text.
@@ -117,24 +97,26 @@ def build_index(
     pipeline = IngestionPipeline(
         transformations=transformations(settings, embed_model),
         vector_store=store,
-        docstore=known_documents(store, [document.id for document in documents] if part else None),
+        docstore=known_documents(store),
         docstore_strategy=DocstoreStrategy.UPSERTS,
         disable_cache=True,
     )
     before = {document_id: node_hash for node_hash, document_id in pipeline.docstore.get_all_document_hashes().items()}
     wanted = [to_llama_index(document) for document in documents]
     waiting = [document for document in wanted if before.get(document.id_) != document.hash]
-    embedded = _embed(waiting, pipeline, progress)
-    if not part:
-        pipeline.docstore_strategy = DocstoreStrategy.UPSERTS_AND_DELETE  # safe now: this is the whole collection
-        pipeline.run(documents=wanted, store_doc_text=False)
+    with tqdm(total=len(waiting), desc="Indexing", unit="document", disable=not (progress and waiting)) as bar:
+        for start in range(0, len(waiting), DOCUMENTS_A_BATCH):
+            pipeline.run(documents=waiting[start : start + DOCUMENTS_A_BATCH], store_doc_text=False)
+            bar.update(len(waiting[start : start + DOCUMENTS_A_BATCH]))
+    pipeline.docstore_strategy = DocstoreStrategy.UPSERTS_AND_DELETE  # only now: this is the whole collection
+    pipeline.run(documents=wanted, store_doc_text=False)
     index = Index(store, embed_model, settings)
     report = IndexReport(
         added=sum(document.id_ not in before for document in wanted),
         changed=sum(document.id_ in before for document in waiting),
         deleted=len(set(before) - {document.id_ for document in wanted}),
         unchanged=len(wanted) - len(waiting),
-        reembedded=len(embedded),
+        reembedded=len(waiting),
         chunks=len(index.nodes),
         wall_s=time.perf_counter() - started,
     )
@@ -142,12 +124,7 @@ def build_index(
 
 
 def open_index(store: Store, embed_model: BaseEmbedding, settings: RagSettings | None = None) -> Index:
-    """Opens an index that was built before, without reading any document.
-
-    Args:
-        store: From `open_store`.
-        embed_model: The embedder that it was built with.
-        settings: The chunk settings that it was built with; k and mode may differ.
+    """Opens an index that was built before, without reading any document; the settings' k and mode may differ.
 
     Raises:
         KitError: There is no index, or it was made with another embedder or other chunk settings.
@@ -157,18 +134,6 @@ def open_index(store: Store, embed_model: BaseEmbedding, settings: RagSettings |
         raise KitError(f"the collection {store.client.name!r} is empty. Fill it with `build_index` first.")
     check_record(store, embed_model, settings)
     return Index(store, embed_model, settings)
-
-
-def _embed(waiting: Sequence[LlamaDocument], pipeline: IngestionPipeline, progress: bool) -> set[str | None]:
-    """Sends documents through the pipeline in batches; the ids of those that were embedded."""
-    embedded: set[str | None] = set()
-    with tqdm(total=len(waiting), desc="Indexing", unit="document", disable=not (progress and waiting)) as bar:
-        for start in range(0, len(waiting), DOCUMENTS_A_BATCH):
-            batch = waiting[start : start + DOCUMENTS_A_BATCH]
-            nodes = pipeline.run(documents=batch, store_doc_text=False)
-            embedded.update(node.ref_doc_id for node in nodes)
-            bar.update(len(batch))
-    return embedded
 
 
 def _check_documents(documents: Sequence[Document]) -> None:

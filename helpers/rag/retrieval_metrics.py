@@ -21,22 +21,19 @@ from .retriever import Retriever
 def score_retrieval(
     retriever: Retriever, questions: Sequence[Question], index: Index, at: Sequence[int] = (1, 5)
 ) -> dict[str, Any]:
-    """Scores a retriever on questions that name the documents of their answers.
-
-    Questions without documents (those of the set `unanswerable`, for example) have nothing to find and are left out;
-    their number is returned. Every question is retrieved once, to the largest depth.
+    """Scores a retriever on questions that name the documents of their answers; the others are left out.
 
     Args:
-        retriever: Its mode and filters are used; its `k` gives way to the depths in `at`.
+        retriever: Its mode is used; its `k` gives way to the depths in `at`.
         questions: With `documents` and `answers`.
         index: The index that is searched; an answer is looked up in its chunks.
         at: The depths of the hit rate, in passages. MRR and nDCG use the largest.
 
     Returns:
         `hit_rate_<depth>` for each depth, `mrr` and `ndcg` (means in 0..1; definitions: Manning, Raghavan and Schuetze,
-        Introduction to Information Retrieval, chapter 8); `n`, the number of questions scored; `without_documents`;
-        `answer_in_no_chunk`, the ids of questions that no retriever could have answered; and `per_question`, for each
-        question id `rank` (of the first right passage, or None) and `expected` (the number of right chunks).
+        Introduction to Information Retrieval, chapter 8); `n`, the number of questions scored; `without_documents`, the
+        number left out; `answer_in_no_chunk`, the ids of questions that no retriever could have answered; and
+        `per_question`, by id: `rank` of the first right passage, or None, and `expected`, the number of right chunks.
 
     Raises:
         DataError: No question names a document.
@@ -48,7 +45,7 @@ def score_retrieval(
             "Fill `documents` in the question set, or score another set."
         )
     depth = min(max(at), len(index.nodes))
-    found = index.retriever(depth, retriever.mode, retriever.filters).hits([each.prompt for each in scored])
+    found = index.retriever(depth, retriever.mode).hits([each.prompt for each in scored])
     expected = expected_nodes(scored, index)
     sums: dict[str, float] = defaultdict(float)
     per_question: dict[str, dict[str, Any]] = {}
@@ -67,13 +64,10 @@ def score_retrieval(
 
 
 def expected_nodes(questions: Sequence[Question], index: Index) -> dict[str, list[str]]:
-    """The chunks that contain each question's answer, as whole words in SQuAD's normal form.
+    """The ids of the chunks that contain each question's answer, by question id, as whole words in SQuAD's normal form.
 
     The canonical answer is looked for first; only if it is in no chunk of the question's documents do the other
     accepted answers count, since short variants ("31" for "channel 31") also turn up by accident.
-
-    Returns:
-        For each question id the node ids of the right chunks; empty where no chunk contains the answer.
     """
     by_document: dict[str, list[BaseNode]] = defaultdict(list)
     for node in index.nodes:

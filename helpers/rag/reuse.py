@@ -9,11 +9,11 @@ from pathlib import Path
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
-from ..data import Dataset, Document, Effort, apply_updates, held, read_documents
+from ..data import Dataset, Effort, apply_updates, held, read_documents
 from ..models import folder_bytes, measure
 from .chunking import RagSettings
 from .index import Index, IndexReport, build_index
-from .store import Store, open_store
+from .store import open_store
 
 MADE, UNFINISHED = "made", "unfinished"  # entries of the record: report and effort; effort before an interruption
 
@@ -39,8 +39,7 @@ def dataset_index(
         settings: How documents are cut.
         updated: Whether `updates/` is applied.
         progress: Whether to show progress.
-        vector_store: The URL of a Chroma server, where each index is a collection whose size is not measured; None
-            keeps indices in folders.
+        vector_store: The URL of a Chroma server, where each index is a collection, of a size that is not measured.
     """
     cut = f"{settings.chunk_size}x{settings.chunk_overlap}"
     cut += "" if settings.heading == RagSettings.heading else f"-{settings.heading}"
@@ -49,37 +48,24 @@ def dataset_index(
     with held(place):
         store = open_store(vector_store, place.name) if vector_store else open_store(place / "store")
         if updated:
-            if MADE not in store.record:
+            if MADE not in store.record:  # what that takes is not part of the update
                 build_index(documents, store, embedder, settings, progress)
             documents = apply_updates(documents, dataset.folder / "updates")
-        return _build(documents, store, embedder, settings, updated, progress, place)
-
-
-def _build(
-    documents: list[Document],
-    store: Store,
-    embedder: BaseEmbedding,
-    settings: RagSettings,
-    updated: bool,
-    progress: bool,
-    place: Path,
-) -> tuple[Index, IndexReport, Effort]:
-    """Builds or updates the index, and records what that took, interrupted calls included."""
-    earlier = Effort(**json.loads(store.record.get(UNFINISHED, "{}")))
-    try:
-        with measure() as effort:
-            index, report = build_index(documents, store, embedder, settings, progress)
-    except BaseException:  # Ctrl-C too: the next call continues, and what this one took counts
-        if not updated:  # an update is made again as a whole
-            with suppress(Exception):
-                store.remember(**{UNFINISHED: json.dumps(asdict(earlier + effort))})
-        raise
-    if made := store.record.get(MADE):
-        recorded = json.loads(made)
-        return index, IndexReport(**recorded["report"]), Effort(**recorded["effort"])
-    effort = earlier + effort
-    effort.documents = report.reembedded if updated else len(documents)
-    effort.artefact_bytes = folder_bytes(place)
-    report = replace(report, wall_s=earlier.wall_s + report.wall_s)
-    store.remember(**{MADE: json.dumps({"report": asdict(report), "effort": asdict(effort)})})
-    return index, report, effort
+        earlier = Effort(**json.loads(store.record.get(UNFINISHED, "{}")))
+        try:
+            with measure() as effort:
+                index, report = build_index(documents, store, embedder, settings, progress)
+        except BaseException:  # Ctrl-C too: the next call continues, and what this one took counts
+            if not updated:  # an update is made again as a whole
+                with suppress(Exception):
+                    store.remember(**{UNFINISHED: json.dumps(asdict(earlier + effort))})
+            raise
+        if made := store.record.get(MADE):
+            recorded = json.loads(made)
+            return index, IndexReport(**recorded["report"]), Effort(**recorded["effort"])
+        effort = earlier + effort
+        effort.documents = report.reembedded if updated else len(documents)
+        effort.artefact_bytes = folder_bytes(place)
+        report = replace(report, wall_s=earlier.wall_s + report.wall_s)
+        store.remember(**{MADE: json.dumps({"report": asdict(report), "effort": asdict(effort)})})
+        return index, report, effort

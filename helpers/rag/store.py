@@ -7,14 +7,12 @@ file that could disagree with it, and an interrupted call continues from what th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import chromadb
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.schema import BaseNode
 from llama_index.core.schema import Document as LlamaDocument
 from llama_index.core.storage.docstore import SimpleDocumentStore
@@ -24,7 +22,7 @@ from llama_index.vector_stores.chroma import ChromaVectorStore
 from ..data import KitError
 from .chunking import RagSettings
 
-CHUNKS_A_CALL, IDS_A_CALL = 2_000, 500  # Chroma writes 5,461 chunks at once, and SQLite reads 32,766 texts
+CHUNKS_A_CALL = 2_000  # Chroma writes 5,461 chunks at once, and SQLite reads the texts of 32,766
 
 # Settings of HNSW (Malkov & Yashunin 2018, arXiv:1603.09320). Among 100,000 chunks that are near copies of each other,
 # Chroma's default of 16 neighbours found 58 to 64 % of the 5 nearest at search widths of 200 to 800; 100 neighbours
@@ -35,16 +33,13 @@ HNSW = {"space": "cosine", "max_neighbors": 100, "ef_construction": 200, "ef_sea
 class Store(ChromaVectorStore):
     """LlamaIndex's Chroma store, with a record of how its index was made, and writing in parts that Chroma accepts."""
 
-    _database: Any = PrivateAttr(default=None)
-
     @property
     def record(self) -> dict[str, Any]:
-        """What the collection says about how it was made, read anew: another process may just have written it."""
-        found = self._database.get_collection(self.client.name, embedding_function=None)
-        return dict(found.metadata or {})
+        """What the collection says about how it was made: texts and numbers by name."""
+        return dict(self.client.metadata or {})
 
     def remember(self, **entries: Any) -> None:
-        """Writes entries (texts and numbers) into the record, beside what is there."""
+        """Writes entries into the record, beside what is there."""
         self.client.modify(metadata=self.record | entries)
 
     def add(self, nodes: list[BaseNode], **add_kwargs: Any) -> list[str]:
@@ -61,9 +56,6 @@ def open_store(where: str | Path, collection: str = "documents", fresh: bool = F
         collection: Its name, 3 to 512 letters, digits, dots, dashes and underscores.
         fresh: Whether to delete what the collection holds.
 
-    Returns:
-        LlamaIndex's vector store for the collection.
-
     Raises:
         KitError: The server does not answer, the folder cannot be used, or the name is not allowed.
     """
@@ -72,7 +64,7 @@ def open_store(where: str | Path, collection: str = "documents", fresh: bool = F
     settings = chromadb.config.Settings(anonymized_telemetry=False)
     try:
         if url.scheme in ("http", "https"):
-            remedy = "Give the address as http://127.0.0.1:8000, and start the server: `chroma run --path FOLDER`."
+            remedy = "Give the address as http://127.0.0.1:8000."
             port = url.port or (443 if url.scheme == "https" else 80)
             remedy = f"Start the server: `chroma run --host {url.hostname} --port {port} --path FOLDER`."
             client = chromadb.HttpClient(str(url.hostname), port, ssl=url.scheme == "https", settings=settings)
@@ -83,35 +75,18 @@ def open_store(where: str | Path, collection: str = "documents", fresh: bool = F
         found = client.get_or_create_collection(collection, configuration={"hnsw": dict(HNSW)}, embedding_function=None)
     except Exception as error:  # Chroma raises its own errors, its client's and plain ones
         raise KitError(f"cannot open the collection {collection!r} in {where}: {error} {remedy}") from error
-    store = Store(chroma_collection=found)
-    store._database = client
-    return store
-
-
-def embedder_name(embed_model: BaseEmbedding) -> str:
-    """The name that an index remembers: the model's, without the folder that it is in on this machine."""
-    name = embed_model.model_name
-    return type(embed_model).__name__ if name == "unknown" else name.replace("\\", "/").rstrip("/").split("/")[-1]
+    return Store(chroma_collection=found)
 
 
 def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings, claim: bool = False) -> None:
-    """Makes sure that the store's chunks were made with this embedder and these chunk settings.
+    """Makes sure that the store's chunks were made with this embedder and these chunk settings, or raises KitError.
 
-    Args:
-        store: From `open_store`.
-        embed_model: The embedder.
-        settings: The chunk settings.
-        claim: Whether to write them down if the store holds nothing yet.
-
-    Raises:
-        KitError: The store was made with others; the message names both.
+    With `claim` they are written down if the store holds nothing yet. An embedder is known by its model's name, without
+    the folder that it is in on this machine.
     """
-    wanted = {
-        "embedder": embedder_name(embed_model),
-        "chunk_size": settings.chunk_size,
-        "chunk_overlap": settings.chunk_overlap,
-        "heading": settings.heading,
-    }
+    name = embed_model.model_name.replace("\\", "/").rstrip("/").split("/")[-1]
+    wanted = {"embedder": type(embed_model).__name__ if name == "unknown" else name}
+    wanted |= {key: getattr(settings, key) for key in ("chunk_size", "chunk_overlap", "heading")}
     record = store.record
     differing = [key for key in wanted if record.get(key) != wanted[key]]
     if differing and claim and not store.client.count():
@@ -126,34 +101,23 @@ def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings
         )
 
 
-def stored_nodes(store: Store, among: Sequence[str] | None = None) -> list[BaseNode]:
-    """The chunks in the store, without their vectors, sorted by document id and node id.
-
-    Args:
-        store: From `open_store`.
-        among: Ids of the documents whose chunks are wanted; None takes all.
-    """
-    filters: list[Any] = [None]
-    if among is not None:
-        parts = [list(among[start : start + IDS_A_CALL]) for start in range(0, len(among), IDS_A_CALL)]
-        filters = [{"document_id": {"$in": part}} for part in parts]
-    ids = [node_id for where in filters for node_id in store.client.get(where=where, include=[])["ids"]]
-    nodes = []
+def stored_nodes(store: Store) -> list[BaseNode]:
+    """The chunks in the store, without their vectors, sorted by document id and node id."""
+    ids, nodes = store.client.get(include=[])["ids"], []
     for start in range(0, len(ids), CHUNKS_A_CALL):
         found = store.client.get(ids=ids[start : start + CHUNKS_A_CALL], include=["metadatas", "documents"])
-        pairs = zip(found["metadatas"] or [], found["documents"] or [], strict=True)
+        pairs = zip(found["metadatas"], found["documents"], strict=True)
         nodes += [metadata_dict_to_node(dict(metadata), text=text) for metadata, text in pairs]
     return sorted(nodes, key=lambda node: (str(node.ref_doc_id), node.node_id))
 
 
-def known_documents(store: Store, among: Sequence[str] | None = None) -> SimpleDocumentStore:
+def known_documents(store: Store) -> SimpleDocumentStore:
     """LlamaIndex's document store, rebuilt from the chunks: the id and hash of each document that is there as a whole.
 
-    What is left of a document whose writing was interrupted is deleted, so that it counts as new. With `among`, only
-    documents with these ids are read: another process may be writing others.
+    What is left of a document whose writing was interrupted is deleted, so that it counts as new.
     """
     chunks: dict[str, list[BaseNode]] = defaultdict(list)
-    for node in stored_nodes(store, among):
+    for node in stored_nodes(store):
         chunks[str(node.ref_doc_id)].append(node)
     docstore = SimpleDocumentStore()
     for document_id, nodes in chunks.items():

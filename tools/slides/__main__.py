@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 from helpers.data import ROOT, KitError, write_text
-from helpers.models import ModelSource, download
+from helpers.models import ModelSource, download_wheel
 
 FOLDER = Path(__file__).parent
 REVEAL = ModelSource(
@@ -63,7 +63,7 @@ def fetch_reveal(folder: Path = FOLDER, progress: bool = True) -> Path:
         return place
     with tempfile.TemporaryDirectory(dir=folder, prefix=".reveal-") as scratch:
         unpacked = Path(scratch) / "unpacked"
-        with zipfile.ZipFile(download(REVEAL, Path(scratch), progress)) as archive:
+        with zipfile.ZipFile(download_wheel(REVEAL, Path(scratch), progress)) as archive:
             for member in archive.namelist():
                 name = member.removeprefix(REVEAL.members)
                 if name != member and name.startswith(USED) and not name.endswith("/"):
