@@ -4,10 +4,12 @@ import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["layers", "lora", "norm", "packed_weights", "training_attention", "varlen"],
+    submodules=["packed_weights", "varlen"],
     submod_attrs={
+        "compiled": ["compiling_pays"],
         "embedding": ["UnpaddedEmbedding"],
         "packed_weights": ["few_rows", "make_ready", "step"],
         "switch": ["enable", "enabled"],
+        "training": ["enable_training"],
     },
 )
