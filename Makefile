@@ -7,6 +7,10 @@ PYTHON   ?= python3
 PROFILE  ?= quick
 LAB_ARGS ?=
 BENCH_ARGS ?= --quick
+PACK     ?= dist/pack
+
+# Threads that wait for work sleep instead of spinning: the cores are shared with a browser and other people's kernels.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 VENV := .venv
 RUN  := $(VENV)/bin/python
@@ -23,17 +27,19 @@ SETTINGS := $(VENV)/share/jupyter/lab/settings/overrides.json
 AS_ROOT  := $(if $(filter 0,$(shell id -u)),$(VENV)/etc/jupyter/jupyter_server_config.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test run peers bench slides clean
+.PHONY: help setup lab test run lint format peers bench slides pack clean
 
 help:
 	@echo 'make lab     set up, then open the first notebook in JupyterLab'
 	@echo 'make run     set up, run every notebook without a browser, print the comparison'
 	@echo '             (PROFILE=quick unless told otherwise: make run PROFILE=workshop)'
 	@echo 'make test    set up, then run every test'
-	@echo 'make bench   set up, install what the kit is compared with, measure, write the table in README.md'
+	@echo 'make lint    look at the code with ruff; make format writes it in its style'
+	@echo 'make bench   set up, install what the kit is compared with, measure, write docs/speed.md'
 	@echo '             (quick sizes unless told otherwise: make bench BENCH_ARGS=)'
 	@echo 'make peers   install only what the kit is compared with: the benchmarks and their tests need it'
-	@echo 'make slides  set up, then make the slides of a workshop from the notebooks in slides/'
+	@echo 'make slides  set up, then make the slides of a workshop'
+	@echo 'make pack    set up, then put packages, models and the kit into PACK=$(PACK), to install without a network'
 	@echo 'make setup   only set up: packages in .venv, two models, a notebook kernel'
 	@echo 'make clean   remove .venv and all caches inside this folder; your results and the models stay'
 	@echo 'PYTHON=...   which Python to use for .venv (3.11, 3.12 or 3.13), LAB_ARGS=... more options for JupyterLab'
@@ -50,7 +56,7 @@ $(VENV)/.python:
 $(VENV)/.packages: $(VENV)/.python pyproject.toml constraints.txt
 	@rm -f $@
 	$(RUN) -m pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
-	$(RUN) -m ipykernel install --sys-prefix --name rag-or-fine-tuning --display-name 'RAG or fine-tuning?'
+	$(RUN) -m ipykernel install --sys-prefix --name rag-or-fine-tuning --display-name 'RAG or fine-tuning?' --env OMP_WAIT_POLICY PASSIVE
 	@touch $@
 
 $(SETTINGS): $(VENV)/.packages
@@ -76,7 +82,15 @@ test: setup
 	$(RUN) -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 run: setup
-	$(RUN) -m helpers run --profile $(PROFILE)
+	$(RUN) -m tools.notebooks --profile $(PROFILE)
+
+lint: $(VENV)/.packages
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: $(VENV)/.packages
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
 
 # What the benchmarks compare the kit with; nobody else needs it.
 $(VENV)/.bench: $(VENV)/.packages
@@ -90,7 +104,10 @@ bench: setup peers
 	$(RUN) -m tools.benchmarks.latest $(BENCH_ARGS)
 
 slides: setup
-	$(RUN) -m helpers slides
+	$(RUN) -m tools.slides
+
+pack: setup
+	$(RUN) -m tools.pack --out $(PACK)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

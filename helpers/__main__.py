@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from . import verbs
-from .data import KitError, own_folder
-from .verbs import ProfileName
+from .data import KitError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,20 +37,6 @@ def fetch(
 
     for name in models or MODELS:
         print(fetch_default(name, source=source) if name in MODELS else fetch_from_hub(name))
-
-
-@app.command()
-def world(
-    out: Annotated[Path, typer.Option(help="The folder to make.")],
-    seed: Annotated[int, typer.Option(help="Another seed, another world.")] = 7,
-    assets: Annotated[int, typer.Option(help="How many assets, 12 to 2,000.")] = 24,
-    restatements: Annotated[int, typer.Option(help="How often the corpus states each fact.")] = 7,
-) -> None:
-    """Makes the invented domain: documents, corpus, labelled pairs and questions, from one table of facts."""
-    from tools.world import generate
-
-    generate(out, seed=seed, assets=assets, restatements=restatements)
-    print(out)
 
 
 app.add_typer(verbs.app)
@@ -83,35 +68,6 @@ def scale(
 
 
 @app.command()
-def run(
-    profile: ProfileName = "quick",
-    out: Annotated[Path | None, typer.Option(help="Where the executed copies go.")] = None,
-    notebooks: Annotated[list[str] | None, typer.Argument(help="Names such as 02; none: all.")] = None,
-    record: Annotated[bool, typer.Option(help="Keep the seconds as the times that the notebooks announce.")] = False,
-    publish: Annotated[bool, typer.Option(help="Take the outputs over into notebooks/, to be committed.")] = False,
-) -> None:
-    """Executes notebooks without a browser, then prints the comparison and where its files lie."""
-    from tools.notebooks import run_notebooks, summary
-    from tools.pages import bring_up_to_date
-    from tools.publish import publish as publish_outputs
-
-    from .lessons import record_times
-
-    runs = run_notebooks(profile, out, notebooks)
-    print(summary(runs))
-    if any(one.error for one in runs):
-        raise typer.Exit(1)
-    if publish:
-        publish_outputs(runs)
-    if record:
-        print(f"times: {record_times(profile, runs)}")
-        bring_up_to_date()  # the pages that tell these times
-    folder = own_folder() / profile
-    if any(folder.glob("*.seed*.json")):
-        print(f"\n{verbs.results_in_words(folder)}\nexecuted notebooks: {runs[0].executed.parent}")
-
-
-@app.command()
 def pack(
     out: Annotated[Path, typer.Option(help="The .zip file to write.")],
     compression: Annotated[int, typer.Option(min=0, max=9, help="Of packages; 0 is quickest, 9 smallest.")] = 1,
@@ -129,20 +85,6 @@ def slides() -> None:
 
     for path in make():
         print(path)
-
-
-@app.command()
-def pages(
-    check: Annotated[
-        bool, typer.Option("--check", help="Only look; end with status 1 when a part is out of date.")
-    ] = False,
-) -> None:
-    """Brings the generated parts of README, docs and notebooks up to date: times, plans, ways, badges."""
-    from tools.pages import bring_up_to_date, outdated
-
-    for path in outdated() if check else bring_up_to_date():
-        print(f"{path}: {'out of date' if check else 'brought up to date'}")
-    raise typer.Exit(int(check and bool(outdated())))
 
 
 def main() -> None:

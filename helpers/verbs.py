@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .data import KitError, own_folder
+
+if TYPE_CHECKING:
+    from .analysis import Comparison
 
 app = typer.Typer()
 
@@ -35,11 +38,11 @@ def ask(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an answer.")] = False,
 ) -> None:
     """Answers questions that anyone wrote; a tuned arm takes the weights that `train` made for the same profile."""
-    from .data import load_prompts
+    from .data import read_prompts
     from .experiment import Study
     from .models import FOUNDATION_MODEL
 
-    asked = load_prompts(questions)
+    asked = read_prompts(questions)
     study = Study(data, profile, seed, out, model or FOUNDATION_MODEL, progress=not as_json, vector_store=vector_store)
     for question, answer in zip(asked, study.assistant(arm).ask_all(asked, progress=not as_json), strict=True):
         if as_json:
@@ -113,8 +116,8 @@ def study(
     Several seeds and settings make a grid of jobs, and `--shard` takes a share of it: see docs/scale.md. With
     --documents the study is of your own documents; questions and labelled pairs are read from files of yours.
     """
-    from .analysis import comparison
-    from .data import dataset as datasets
+    from .analysis import Comparison
+    from .data import open_dataset
     from .experiment import get_arms, grid, left_out
     from .models import FOUNDATION_MODEL
 
@@ -136,7 +139,7 @@ def study(
     number, count = grid.read_share(shard)
     names = _names(arms or "base,base:few_shot,rag")
     get_arms(names)
-    dataset = datasets.open_dataset(data)
+    dataset = open_dataset(data)
     names = _without(names, left_out(names, dataset, dataset.question_sets))
     wanted = grid.jobs(names, seeds, [grid.read_setting(each) for each in settings or ()])
     if show_plan:
@@ -146,7 +149,7 @@ def study(
     made = grid.run(mine, data, profile, folder, model, timing=count == 1, vector_store=vector_store)
     for name, found in made.items():
         print(f"{name}\n" if name else "", end="")
-        print(comparison.as_text(comparison.table(found)))
+        print(Comparison(found).text())
     print(f"\n{sum(map(len, made.values()))} result files in {folder}")
 
 
@@ -165,29 +168,28 @@ def _without(names: list[str], missing: dict[str, str]) -> list[str]:
 def compare(
     folder: Annotated[Path, typer.Argument(help="A folder of results.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object and nothing else.")] = False,
-    expectations: Annotated[bool, typer.Option("--expectations", help="Judge the right answers instead.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Judge, and end with status 1 when one failed.")] = False,
+    expectations: Annotated[bool, typer.Option("--expectations", help="Judge the claims instead.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Judge; status 1 when one is contradicted.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The tables as a README shows them.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write all of it to one HTML file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Write the main figure to a PNG or SVG file.")] = None,
 ) -> None:
     """Compares the results of a folder: accuracy with 95 % intervals, latency, effort."""
-    from .analysis import comparison, interleaved, read_comparable
+    from .analysis import read_comparison
 
-    results = interleaved(read_comparable(folder), folder)
-    compared = comparison.table(results)
+    comparison = read_comparison(folder)
     if report is not None or figure is not None:
-        _write(folder, compared, report, figure)
+        _write(folder, comparison.table(), report, figure)
     if expectations or strict:
-        _judge(folder, results, strict)
+        _judge(folder, comparison, strict)
     elif markdown:
         from .plots import markdown as tables
 
-        print(tables(results))
+        print(tables(comparison))
     elif as_json:
-        print(json.dumps(compared))
+        print(json.dumps(comparison.table()))
     elif report is None and figure is None:
-        print(comparison.as_text(compared))
+        print(comparison.text())
 
 
 def _write(folder: Path, compared: dict, report: Path | None, figure: Path | None) -> None:
@@ -208,28 +210,28 @@ def _write(folder: Path, compared: dict, report: Path | None, figure: Path | Non
         print(figure, file=sys.stderr)
 
 
-def _judge(folder: Path, results: list, strict: bool) -> None:
-    from .analysis import as_text, judge
+def _judge(folder: Path, comparison: Comparison, strict: bool) -> None:
+    from .analysis import judge, verdicts_as_text
     from .experiment import read_curves
 
-    verdicts = judge(results, read_curves(folder))
-    print(as_text(verdicts))
-    raise typer.Exit(int(strict and any(each.verdict == "failed" for each in verdicts)))
+    verdicts = judge(comparison, read_curves(folder))
+    print(verdicts_as_text(verdicts))
+    raise typer.Exit(int(strict and any(each.verdict == "contradicted" for each in verdicts)))
 
 
 def results_in_words(folder: Path) -> str:
-    """The comparison of a folder, how many expectations held, and where report and results lie; writes the report."""
-    from .analysis import comparison
+    """A folder's comparison, how many claims are supported, and where report and results lie; writes the report."""
+    from .analysis import read_comparison
     from .plots import write_report
 
-    table = comparison.as_text(comparison.compare(folder))
+    table = read_comparison(folder).text()
     report = write_report(folder, folder / "comparison.html")
     return f"{table}\n\n{judged(folder)}\n\nreport: {report}\nresults: {folder}"
 
 
 def judged(folder: Path) -> str:
-    """The expectations of a folder in one line."""
-    from .analysis import as_text, judge, read_comparable
+    """How many claims of a folder are supported, in one line."""
+    from .analysis import judge, read_comparison, verdicts_as_text
     from .experiment import read_curves
 
-    return as_text(judge(read_comparable(folder), read_curves(folder))).splitlines()[-1]
+    return verdicts_as_text(judge(read_comparison(folder), read_curves(folder))).splitlines()[-1]

@@ -17,7 +17,7 @@ import pytest
 import torch
 from conftest import make_tiny
 
-from helpers.data import dataset as data
+from helpers import data
 from helpers.data.documents import read_documents
 from helpers.data.records import KitError
 from helpers.experiment.assistant import Assistant

@@ -33,12 +33,12 @@ SETUP = """
 import os
 from pathlib import Path
 from synthetic import make_results
-from helpers import data, exercises, models, readers, widgets
+from helpers import data, exercises, models, widgets
 from helpers.assistant import Assistant
 from helpers.rag import RagSettings, build_index, open_store
 place = Path(os.environ["KIT_TEST_PLACE"])
 dataset = data.open_dataset(place / "world")
-documents = readers.read_documents(dataset.documents_folder)[:12]
+documents = data.read_documents(dataset.documents_folder)[:12]
 fm = models.load_model(place / "tiny", device="cpu", dtype="float32")
 embedder = models.load_embedder(device="cpu", dtype="float32")
 index, _ = build_index(documents, open_store(place / "store"), embedder, RagSettings(), progress=False)

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, make_tiny, run_python, run_pythons
 from synthetic import make_results
-from test_compare import run as make_run
+from test_comparison import run as make_run
 
-from helpers.analysis import comparison as compare
+from helpers.analysis import Comparison, read_comparison
 from helpers.experiment import results
 from helpers.rag.chunking import RagSettings
 from helpers.tuning.fine_tuned import read_fine_tuned
@@ -23,7 +23,6 @@ from helpers.tuning.fine_tuned import read_fine_tuned
 VERBS = (
     "doctor",
     "fetch",
-    "world",
     "ask",
     "train",
     "study",
@@ -117,7 +116,6 @@ def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world
         (*study, small_world, "--arms", "base,oracle"): ("oracle", "few_shot"),
         (*study, small_world, "--profile", "huge"): ("huge", "workshop"),
         (*study, small_world, "--arms", ","): ("arm",),
-        ("world", "--out", tmp_path / "w", "--assets", "3"): ("3",),
         ("compare", folder): ("base.terms.seed7.eeeeeeee.json",),
     }
     for run, named in zip(kits(*wrong), wrong.values(), strict=True):
@@ -154,24 +152,24 @@ def test_compare_prints_one_json_object_and_nothing_else(folder):
     run = kit("compare", folder, "--json")
     assert run.returncode == 0 and run.stderr == ""
     assert run.stdout.count("\n") == 1
-    assert json.loads(run.stdout) == compare.compare(folder)
+    assert json.loads(run.stdout) == read_comparison(folder).table()
     text = kit("compare", folder)
-    assert text.stdout.strip() == compare.as_text(compare.compare(folder)).strip()
+    assert text.stdout.strip() == read_comparison(folder).text().strip()
 
 
 @pytest.fixture(scope="module")
 def synthetic_folder(tmp_path_factory):
-    """Results of a world in which RAG fails, so that some expectations do as well."""
+    """Results of a world in which RAG fails, so that some claims are contradicted."""
     folder = tmp_path_factory.mktemp("synthetic")
     for each in make_results(arms=("base", "rag"), shares={"rag": [0.02] * 8}):
         results.write_result(folder, each)
     return folder
 
 
-def test_compare_judges_expectations_and_is_strict_when_told(synthetic_folder):
+def test_compare_judges_claims_and_is_strict_when_asked(synthetic_folder):
     judged = kit("compare", synthetic_folder, "--expectations")
     assert judged.returncode == 0, judged.stderr
-    assert "FAILED        rag-heldout" in judged.stdout and "NOT MEASURED  both-heldout" in judged.stdout
+    assert "CONTRADICTED   rag-heldout" in judged.stdout and "NOT MEASURED   both-heldout" in judged.stdout
     strict = kit("compare", synthetic_folder, "--strict")
     assert strict.returncode == 1 and strict.stdout == judged.stdout and "Traceback" not in strict.stderr
 
@@ -185,17 +183,6 @@ def test_compare_writes_a_report_and_a_figure_and_prints_markdown(synthetic_fold
     assert made.stderr.split() == [str(page), str(figure)]
     run = kit("compare", synthetic_folder, "--figure", tmp_path / "main.doc")
     assert_one_sentence(run, "main.doc", ".svg")
-
-
-def test_world_makes_a_folder_and_the_same_bytes_again(tmp_path):
-    runs = kits(*(("world", "--out", tmp_path / name, "--seed", "5", "--assets", "12") for name in ("one", "two")))
-    for name, run in zip(("one", "two"), runs, strict=True):
-        assert run.returncode == 0 and run.stdout.strip() == str(tmp_path / name), run.stderr
-    paths = [sorted(p.relative_to(tmp_path / n) for p in (tmp_path / n).rglob("*.*")) for n in ("one", "two")]
-    assert paths[0] == paths[1] and len(paths[0]) > 60
-    for path in paths[0]:
-        one, two = (tmp_path / name / path for name in ("one", "two"))
-        assert one.is_dir() or one.read_bytes() == two.read_bytes(), path
 
 
 def test_ask_prints_one_json_line_an_answer(tmp_path, small_world):
@@ -237,5 +224,5 @@ def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):
     made = results.read_results(folder)
     assert len(made) == 16 and {result.status for result in made} == {"complete"}
     assert any(path.stat().st_mtime_ns == when for path, when in kept.items()) or not kept
-    assert compare.as_text(compare.table(made)).splitlines()[0].strip() in run.stdout
+    assert Comparison(made).text().splitlines()[0].strip() in run.stdout
     assert f"16 result files in {folder}" in run.stdout

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from conftest import write
 
-from helpers.data.cloze import ABOUT, PART, cloze_questions
+from helpers.data.cloze import ABOUT, CLOZE_PART, cloze_questions
 from helpers.data.dataset import open_dataset
 from helpers.data.documents import read_documents
-from helpers.data.own_data import prepare
+from helpers.data.own_data import prepare_own_data
 from helpers.data.records import DataError, Document
 from helpers.data.text import contains
 
@@ -19,15 +19,15 @@ def test_cloze_questions_have_their_answer_in_the_document(tmp_path, folder):
     texts = {document.id: document.text for document in documents}
     assert made and made == cloze_questions(documents) and len({q.id for q in made}) == len(made)
     for question in made:
-        assert question.part == PART and contains(texts[question.documents[0]], question.answers)
+        assert question.part == CLOZE_PART and contains(texts[question.documents[0]], question.answers)
         assert "____" not in question.prompt or not contains(question.prompt, question.answers)
     assert any("heading" in question.prompt for question in made)
-    own = prepare(folder, out=tmp_path / "out")
+    own = prepare_own_data(folder, out=tmp_path / "out")
     assert any("weak evidence" in note for note in own.notes)
-    assert {q.part for q in open_dataset(own.folder).questions("facts_heldout")} == {PART}
+    assert {q.part for q in open_dataset(own.folder).questions("facts_heldout")} == {CLOZE_PART}
     assert cloze_questions([Document("a", "A", "no sentence, only words")]) == []
     with pytest.raises(DataError, match="no whole sentence was found"):
-        prepare(write(tmp_path / "bare" / "a.md", "only words").parent, out=tmp_path / "out")
+        prepare_own_data(write(tmp_path / "bare" / "a.md", "only words").parent, out=tmp_path / "out")
 
 
 def test_many_documents_are_asked_about_evenly_and_only_so_many():

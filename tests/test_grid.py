@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, make_tiny, run_python
 
-from helpers.analysis.comparison import table
+from helpers.analysis import Comparison
 from helpers.data import profiles
 from helpers.data.records import KitError, Result
 from helpers.experiment import grid, results
@@ -152,7 +152,7 @@ def test_two_shares_at_once_find_what_one_run_finds(small_world, tmp_path):
     merged = run_grid(str(small_world), str(model), str(two), JOBS, timing=True)
     for result in [result for folder in merged.values() for result in folder]:
         assert len(result.metrics.get("total_s", ())) == (2 if result.question_set == "facts_heldout" else 0)
-    assert read(two) == expected and set(table(merged["k=1"])) == set(ARMS)
+    assert read(two) == expected and set(Comparison(merged["k=1"]).arms) == set(ARMS)
     assert before == {path: path.stat().st_mtime_ns for path in two.rglob("*.safetensors")}
 
 

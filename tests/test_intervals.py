@@ -6,12 +6,20 @@ import math
 
 import numpy as np
 import pytest
-from test_compare import scores, wilson
+from test_comparison import scores
 
 from helpers.analysis import intervals
 from helpers.data.records import DataError
 
 CLUSTERS = {"facts_heldout": (10, 8), "two_hop": (24, 2), "general": (100, 1)}  # assets and questions an asset
+
+
+def wilson(right: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Wilson's score interval as the textbooks write it."""
+    p = right / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return middle - half, middle + half
 
 
 def draw(generator: np.random.Generator, assets: int, each: int, shares: np.ndarray | float):
@@ -60,8 +68,8 @@ def test_differences_cover_the_truth_and_seldom_cry_wolf(monkeypatch, first, sec
     for _ in range(draws):
         one, other = (draw(generator, 10, 8, asset_shares(generator, s, 10, 0.2)) for s in (first, second))
         found = intervals.difference(one, other)
-        covered += found.low <= second - first <= found.high
-        rejected += found.p < 0.05
+        covered += found["low"] <= second - first <= found["high"]
+        rejected += found["p"] < 0.05
     assert covered / draws >= 0.9
     if first == second:
         assert rejected / draws <= 0.08
@@ -73,16 +81,16 @@ def test_a_difference_is_taken_question_by_question():
     one = scores([1, 0] * 20, [f"asset{i // 4}" for i in range(40)])
     other = scores([1, 1] * 20, [f"asset{i // 4}" for i in range(40)])
     found = intervals.difference(one, other)
-    assert found.value == 0.5 and found.n == 40 and found.assets == 10 and found.low > 0 and found.p < 0.01
+    assert found["value"] == 0.5 and found["n"] == 40 and found["low"] > 0 and found["p"] < 0.01
     back = intervals.difference(other, one)
-    assert (back.value, back.low, back.high) == pytest.approx((-found.value, -found.high, -found.low))
-    assert intervals.difference(one, list(reversed(one))).value == 0, "the order of the answers does not matter"
+    assert (back["value"], back["low"], back["high"]) == pytest.approx((-found["value"], -found["high"], -found["low"]))
+    assert intervals.difference(one, list(reversed(one)))["value"] == 0, "the order of the answers does not matter"
 
 
 @pytest.mark.parametrize("values", [[0.0] * 24, [1.0] * 24, [1.0, 0.0] * 12])
 def test_arms_that_answer_alike_are_not_certainly_alike(values):
     found = intervals.difference(scores(values), scores(values))
-    assert found.value == 0 and found.p == 1 and found.low < -0.05 and found.high > 0.05
+    assert found["value"] == 0 and found["p"] == 1 and found["low"] < -0.05 and found["high"] > 0.05
 
 
 def test_differences_need_the_same_questions_and_numbers():
@@ -119,9 +127,9 @@ def test_a_difference_that_another_seed_could_reverse_is_not_sure():
         unsteady += scores([float((i * 7) % 10 < right) for i in range(40)], assets)
     sure = intervals.difference(scores(base, assets), steady)
     unsure = intervals.difference(scores(base, assets), unsteady)
-    assert sure.value == pytest.approx(unsure.value) == pytest.approx(0.5)
-    assert sure.low > 0 and sure.p < 0.05
-    assert unsure.low < 0 and unsure.p > 0.05, "the three trainings gained 0.1, 0.7 and 0.7"
+    assert sure["value"] == pytest.approx(unsure["value"]) == pytest.approx(0.5)
+    assert sure["low"] > 0 and sure["p"] < 0.05
+    assert unsure["low"] < 0 and unsure["p"] > 0.05, "the three trainings gained 0.1, 0.7 and 0.7"
 
 
 def test_holm_multiplies_the_smallest_most_and_keeps_the_order():
@@ -134,3 +142,101 @@ def test_spread_is_median_and_95th_percentile():
     assert found == {"median": pytest.approx(5.1), "p95": pytest.approx(9.6)} and intervals.spread([]) is None
     with pytest.raises(DataError, match="time is not a number"):
         intervals.spread([1.0, math.nan])
+
+
+@pytest.mark.parametrize(("right", "n"), [(1, 1), (0, 1), (3, 10), (10, 10), (0, 24), (24, 24), (57, 60), (1, 200)])
+def test_independent_questions_get_wilsons_interval(right, n):
+    found = intervals.accuracy(scores([1] * right + [0] * (n - right)))
+    low, high = wilson(right, n)
+    assert found == pytest.approx({"value": right / n, "low": max(0, low), "high": min(1, high), "n": n}, abs=1e-9)
+    assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
+    assert found["low"] < found["high"], "an interval of no width claims too much"
+
+
+def test_answers_that_go_together_by_asset_are_less_certain():
+    values = [1] * 30 + [0] * 30
+    alone = intervals.accuracy(scores(values))
+    together = intervals.accuracy(scores(values, [f"asset{i // 6}" for i in range(60)]))
+    assert together["value"] == alone["value"] and together["n"] == alone["n"] == 60
+    assert together["high"] - together["low"] > 1.5 * (alone["high"] - alone["low"])
+    mixed = intervals.accuracy(scores(values, [f"asset{i % 10}" for i in range(60)]))
+    assert mixed["high"] - mixed["low"] < alone["high"] - alone["low"] + 0.05
+
+
+def test_intervals_do_not_move_from_call_to_call_and_grow_narrower_with_more_questions():
+    assets = [f"asset{i // 3}" for i in range(240)]
+    values = [i // 3 * 7 % 5 > i % 3 for i in range(240)]
+    found = intervals.accuracy(scores(values, assets))
+    assert found == intervals.accuracy(scores(values, assets))
+    fewer = intervals.accuracy(scores(values[:60], assets[:60]))
+    assert found["high"] - found["low"] < fewer["high"] - fewer["low"]
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_all_right_and_all_wrong_are_not_certain_however_they_are_grouped(value):
+    found = intervals.accuracy(scores([value] * 20, [f"asset{i // 5}" for i in range(20)]))
+    assert found["value"] == value and found["high"] - found["low"] > 0.1
+
+
+@pytest.mark.parametrize("values", [[1, 0] * 12, [0.5] * 24, [1 / 3, 2 / 3] * 12])
+def test_no_interval_has_no_width(values):
+    found = intervals.accuracy(scores(values, [f"asset{i // 2}" for i in range(24)]))
+    assert found["value"] == pytest.approx(0.5)
+    assert (found["low"], found["high"]) == pytest.approx(wilson(12, 24))
+
+
+def test_one_asset_says_nothing_about_others():
+    found = intervals.accuracy(scores([1, 0, 1], ["a", "a", "a"]))
+    assert (found["low"], found["high"]) == (0, 1)
+
+
+def test_shares_of_fields_get_an_interval_around_their_mean():
+    found = intervals.accuracy(scores([1 / 3, 2 / 3, 1.0, 1.0, 0.0] * 8))
+    assert found["value"] == pytest.approx(0.6)
+    assert 0 < found["low"] < 0.6 < found["high"] < 1
+
+
+def test_nothing_has_no_accuracy():
+    with pytest.raises(DataError, match="no scored answers"):
+        intervals.accuracy([])
+
+
+def test_a_ratio_of_times_has_an_interval():
+    generator = np.random.default_rng(0)
+    fast, slow = generator.normal(1, 0.05, 40), generator.normal(3, 0.15, 40)
+    found = intervals.ratio(slow.tolist(), fast.tolist())
+    assert found["low"] < found["value"] < found["high"] and found["value"] == pytest.approx(3, rel=0.1)
+    assert found["high"] - found["low"] < 0.6 and found["n"] == 40
+    assert intervals.ratio([2.0], [1.0]) == {"value": 2.0, "low": 0.0, "high": math.inf, "n": 1}
+    two = intervals.ratio([2.0, 2.2], [1.0, 1.1])
+    assert two["low"] <= two["value"] <= two["high"] < math.inf
+    with pytest.raises(DataError, match="timings of both"):
+        intervals.ratio([], [1.0])
+
+
+@pytest.mark.parametrize("truth", [0.3, 1.0, 1.2])
+def test_ratios_of_perplexities_cover_the_truth(truth, monkeypatch):
+    monkeypatch.setattr(intervals, "RESAMPLES", 300)
+    generator = np.random.default_rng(11)
+    covered, draws = 0, 200
+    for _ in range(draws):
+        counts = generator.integers(50, 400, 30)
+        hardness, moved = generator.normal(3.5, 0.5, 30), generator.normal(math.log(truth), 0.1, 30)
+        base = [(float(h * n), int(n)) for h, n in zip(hardness, counts, strict=True)]
+        other = [(float((h + m) * n), int(n)) for h, m, n in zip(hardness, moved, counts, strict=True)]
+        found = intervals.perplexity_ratio(other, base)
+        assert found["low"] <= found["value"] <= found["high"] and found["n"] == 30
+        covered += found["low"] <= truth <= found["high"]
+    assert covered / draws >= 0.9
+
+
+def test_a_ratio_of_perplexities_at_its_edges():
+    base = [(350.0, 100), (90.0, 30), (0.0, 0)]
+    same = intervals.perplexity_ratio(base, base)
+    assert (same["value"], same["low"], same["high"], same["n"]) == (1, 1, 1, 2)
+    one = intervals.perplexity_ratio([(math.log(2), 1)], [(0.0, 1)])
+    assert one["value"] == pytest.approx(2) and (one["low"], one["high"]) == (0, math.inf)
+    with pytest.raises(DataError, match="the same texts"):
+        intervals.perplexity_ratio(base, base[:2])
+    with pytest.raises(DataError, match="the same texts"):
+        intervals.perplexity_ratio([], [])

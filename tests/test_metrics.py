@@ -125,7 +125,7 @@ def test_a_part_of_the_right_answer_is_no_rival_but_a_longer_value_is():
 
 def test_every_right_answer_of_a_world_is_right_and_those_of_others_are_wrong(small_world):
     dataset = open_dataset(small_world)
-    values = [value for column in dataset.values.values() for value in column]
+    values = {value for owned in dataset.values_by_asset.values() for value in owned}
     for name in ("facts_trained", "facts_heldout", "two_hop", "updates"):
         questions = dataset.questions(name)
         for question in questions:
@@ -139,9 +139,9 @@ def test_every_right_answer_of_a_world_is_right_and_those_of_others_are_wrong(sm
 
 
 def test_different_values_of_a_world_differ_in_normal_form(small_world):
-    for name, column in open_dataset(small_world).values.items():
-        normal = {normalise(value) for value in column}
-        assert len(normal) == len(column) and "" not in normal, name
+    values = {value for owned in open_dataset(small_world).values_by_asset.values() for value in owned}
+    normal = {normalise(value) for value in values}
+    assert len(normal) == len(values) and "" not in normal
 
 
 def test_typeset_quotes_and_dashes_are_punctuation_too():
@@ -168,8 +168,8 @@ def test_an_answer_is_no_abstention(text):
 
 
 def test_no_value_of_a_world_is_an_abstention(small_world):
-    for column in open_dataset(small_world).values.values():
-        assert not [value for value in column if metrics.abstains(value)]
+    for values in open_dataset(small_world).values_by_asset.values():
+        assert not [value for value in values if metrics.abstains(value)]
 
 
 # ---- choices and JSON

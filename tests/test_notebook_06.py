@@ -13,10 +13,10 @@ from conftest import ROOT
 from synthetic import make_results
 from test_notebooks import offline
 
-from helpers.analysis import comparison as compare
+from helpers.analysis import Comparison
 from helpers.experiment.results import write_result
 from helpers.plots import report
-from tools.notebooks import NOTEBOOKS, kernel_manager
+from tools.notebooks import NOTEBOOKS
 
 PATH = NOTEBOOKS / "06_compare.ipynb"
 REFERENCE = ROOT / "results" / "reference"
@@ -34,10 +34,13 @@ def executed(tmp_path_factory):
     own = tmp_path_factory.mktemp("own")
     environment = offline(own)
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment["PYTHONPATH"]])
-    notebook = papermill.execute_notebook(
-        str(PATH), str(own / "06.ipynb"), {"REFERENCE": str(folder)}, cwd=str(PATH.parent), kernel_name="python3",
-        language="python", progress_bar=False, kernel_manager_class=kernel_manager([], environment),
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        notebook = papermill.execute_notebook(
+            str(PATH), str(own / "06.ipynb"), {"REFERENCE": str(folder)}, cwd=str(PATH.parent), kernel_name="python3",
+            language="python", progress_bar=False,
+        )  # fmt: skip
     return notebook, made, own
 
 
@@ -53,7 +56,7 @@ def shown(notebook) -> str:
 def test_it_opens_from_reference_results_and_says_so(executed):
     notebook, made, own = executed
     text = shown(notebook)
-    assert "the results that came with the kit, not runs of yours" in text and report.about(made) in text
+    assert "the results that came with the kit, not runs of yours" in text and report.about(Comparison(made)) in text
     page = (own / "reference" / "comparison.html").read_text(encoding="utf-8")
     assert "not runs of yours" in page and (own / "reference" / "compared.json").is_file()
     assert not (own / "workshop").exists(), "reference results must not be put among one's own"
@@ -62,9 +65,9 @@ def test_it_opens_from_reference_results_and_says_so(executed):
 def test_every_arm_and_its_numbers_are_shown(executed):
     notebook, made, _ = executed
     text = shown(notebook)
-    for arm, row in compare.table(made).items():
-        for name in ("facts_heldout", "triage"):
-            assert f"{name} {row[name]['accuracy']['value']:.2f}" in text, (arm, name)
+    for arm, row in Comparison(made).table().items():
+        for name, shown_as in (("facts_heldout", "held-out facts"), ("triage", "triage")):
+            assert f"{shown_as} {row[name]['accuracy']['value']:.2f}" in text, (arm, name)
     assert text.count("<img") >= 7 and all(re.search(r'alt="[^"]{40,}"', tag) for tag in re.findall("<img[^>]*>", text))
 
 

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import run_python
 
-from helpers.analysis.expectations import load_expectations
 from helpers.data.profiles import get_profile
 from helpers.data.records import KitError
 from helpers.experiment.arms import ARMS
-from helpers.lessons.map import notebook_paths
-from helpers.verbs import results_in_words
-from tools.notebooks import NOTEBOOKS, run_notebooks, summary
-from tools.publish import LIVE
+from helpers.lessons.notebooks import notebook_paths
+from tools.notebooks import LIVE, NOTEBOOKS, publish, run_notebooks, summary
 
 BLOCKED = Path(__file__).parent / "blocked_network"
 REFUSAL = "network blocked by the test"
@@ -81,17 +79,13 @@ def printed(path: Path) -> str:
 # The block itself comes first: without it, the execution below would prove nothing about the network.
 
 
-def test_a_child_process_and_its_children_are_refused(tmp_path):
+def test_a_child_process_and_its_children_are_refused_and_loopback_stays_open(tmp_path):
     nested = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {PROBE!r}], check=True)"
+    environment = {**os.environ, **offline(tmp_path)}
     for code in (PROBE, nested):
-        environment = {**os.environ, **offline(tmp_path)}
         run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         assert len(run.stdout.splitlines()) == 4
         assert all(line.startswith(REFUSAL) for line in run.stdout.splitlines()), run.stdout
-
-
-def test_loopback_stays_open(tmp_path):
-    environment = {**os.environ, **offline(tmp_path)}
     run = subprocess.run([sys.executable, "-c", LOOPBACK], env=environment, capture_output=True, text=True)
     assert run.stdout.strip() == "tide", run.stderr
 
@@ -106,35 +100,26 @@ def test_a_notebook_kernel_is_refused_and_runs_on_this_python(tmp_path):
     assert run.error == ""
     assert all(line.startswith(REFUSAL) for line in lines[:4])
     assert lines[4:] == [sys.executable, "quick"]
+    assert "KIT_BLOCKED_LOG" not in os.environ, "the kernels' environment is theirs alone"
 
 
-# How the runner behaves when a notebook fails, and what it refuses.
+# How the runner behaves when a notebook fails, what it refuses, and what it takes over.
 
 
 def test_a_failing_notebook_is_named_with_its_cell_and_does_not_stop_the_next(tmp_path, capsys):
     source = write_notebook(tmp_path, "00_broken.ipynb", "depth = 0", "# divide\nprint(12 / depth)")
-    write_notebook(tmp_path, "01_whole.ipynb", "print(6 * 7)")
+    write_notebook(tmp_path, "01_dead.ipynb", "import os; os._exit(1)")
+    write_notebook(tmp_path, "02_whole.ipynb", "print(6 * 7)")
     before = source.read_bytes()
-    broken, whole = run_notebooks("quick", tmp_path / "out", folder=tmp_path)
-    assert "In [4] (# divide)" in broken.error and "ZeroDivisionError: division by zero" in broken.error
+    broken, dead, whole = runs = run_notebooks("quick", tmp_path / "out", folder=tmp_path)
+    assert "In [4]" in broken.error and "ZeroDivisionError: division by zero" in broken.error
     assert broken.executed.is_file() and str(broken.executed) in capsys.readouterr().out
+    assert "Kernel died" in dead.error
     assert whole.error == "" and "42" in printed(whole.executed)
     assert source.read_bytes() == before
-    assert "failed: 00_broken" in summary([broken, whole])
-
-
-def test_a_kernel_that_dies_is_reported(tmp_path):
-    write_notebook(tmp_path, "00_dead.ipynb", "import os; os._exit(1)")
-    (run,) = run_notebooks("quick", tmp_path / "out", folder=tmp_path)
-    assert "Kernel died" in run.error
-
-
-def test_peak_memory_is_that_of_the_kernels_largest_process(tmp_path):
-    hold = "block = bytearray(300_000_000); block[::4096] = b'x' * len(block[::4096])"
-    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold + '; import time; time.sleep(1)'!r}])"
-    write_notebook(tmp_path, "00_child.ipynb", child)
-    (run,) = run_notebooks("quick", tmp_path / "out", folder=tmp_path)
-    assert 300e6 < run.peak_memory_bytes < 500e6
+    assert "failed: 00_broken, 01_dead" in summary(runs)
+    with pytest.raises(KitError, match="00_broken failed"):
+        publish(runs)
 
 
 def test_notebooks_are_chosen_by_number_name_or_file(tmp_path):
@@ -162,6 +147,25 @@ def test_bad_input_is_refused_before_anything_runs(tmp_path):
     assert (tmp_path / "01_whole.ipynb").read_bytes() == whole
 
 
+def test_outputs_are_taken_over_without_widgets_and_only_where_nothing_was_changed(tmp_path):
+    show = "from ipywidgets import IntSlider\ndisplay(IntSlider())\nprint('told')\n6 * 7"
+    path = write_notebook(tmp_path, "00_a.ipynb", show)
+    (run,) = run_notebooks("quick", tmp_path / "out", folder=tmp_path)
+    publish([run])
+    made = nbformat.read(path, as_version=4)
+    assert [cell.source for cell in made.cells] == ['PROFILE = "workshop"', show]
+    assert [cell.execution_count for cell in made.cells] == [1, 2]
+    assert [output.output_type for output in made.cells[1].outputs] == ["stream", "execute_result"]
+    assert made.cells[1].outputs[1].execution_count == 2
+    assert "execution" not in made.cells[1].metadata and "papermill" not in made.cells[1].metadata
+    made.cells[1].source = "6 * 8"
+    nbformat.write(made, path)
+    before = path.read_bytes()
+    with pytest.raises(KitError, match="changed since"):
+        publish([run])
+    assert path.read_bytes() == before
+
+
 # The kit's own notebooks: one execution, in the quick profile, from an empty results folder, and not in the order of
 # their numbers: none may lean on what an earlier one made. 04 comes before 05, since each shows a training that is new.
 
@@ -187,7 +191,6 @@ def test_there_are_notebooks():
 def test_notebook_runs_offline(runs, name):
     run = runs[name]
     assert run.error == ""
-    assert run.peak_memory_bytes <= 4 * 2**30
     executed = nbformat.read(run.executed, 4)
     injected = [cell for cell in code_cells(executed) if "injected-parameters" in cell.metadata.get("tags", [])]
     assert len(injected) == 1 and 'PROFILE = "quick"' in injected[0].source
@@ -199,16 +202,17 @@ def test_notebook_runs_offline(runs, name):
             assert all(PROGRESS_BAR.search(line) for line in lines), f"on the learner's page: {output.text}"
 
 
-def test_what_the_notebooks_made_is_compared_judged_and_reported(runs):
+def test_what_the_notebooks_made_is_compared_and_reported(runs, tmp_path):
     folder = next(iter(runs.values())).executed.parent / "results" / "quick"
-    told = results_in_words(folder)
+    run = run_python("-m", "helpers", "compare", str(folder))
+    assert run.returncode == 0, run.stderr
     for arm in get_profile("quick").left_out:
-        assert arm not in told
+        assert arm not in run.stdout
     for arm in ("base", "base:few_shot", "rag", *(arm for arm in ARMS if "customization" in arm), "domain_adaptation"):
-        assert re.search(rf"^{re.escape(arm)} ", told, re.MULTILINE), arm
-    assert f"{len(load_expectations())} expectations: " in told
-    report = re.search("^report: (.*)$", told, re.MULTILINE)[1]
-    assert Path(report).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+        assert re.search(rf"^{re.escape(arm)} ", run.stdout, re.MULTILINE), arm
+    report = tmp_path / "comparison.html"
+    assert run_python("-m", "helpers", "compare", str(folder), "--report", str(report)).returncode == 0
+    assert report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 # The committed copies.
@@ -229,7 +233,7 @@ def test_committed_notebook_is_a_whole_run(path):
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_committed_notebook_holds_no_widget(path):
     live = [output for output in all_shown(nbformat.read(path, 4)) if LIVE in output.data]
-    assert not live, "a page shows it as its source; `python -m helpers run --publish` leaves it out"
+    assert not live, "a page shows it as its source; `python -m tools.notebooks --publish` leaves it out"
 
 
 def shown_text(output) -> str:

@@ -12,7 +12,7 @@ from conftest import ROOT, TOPICS, write
 from helpers.data import profiles
 from helpers.data.dataset import open_dataset
 from helpers.data.documents import read_documents
-from helpers.data.own_data import prepare
+from helpers.data.own_data import prepare_own_data
 from helpers.data.records import DataError, KitError
 from helpers.data.text import contains, normalise
 
@@ -43,7 +43,9 @@ def test_every_format_becomes_documents_with_the_same_text(tmp_path):
     pdf.cell(text="Printed on a page.")
     pdf.output(str(folder / "print.pdf"))
     before = state(folder)
-    own = prepare(folder, write(tmp_path / "q.csv", "question,answer\nWhich quay?,north\n"), out=tmp_path / "out")
+    own = prepare_own_data(
+        folder, write(tmp_path / "q.csv", "question,answer\nWhich quay?,north\n"), out=tmp_path / "out"
+    )
     assert state(folder) == before, "originals are only read"
     originals = {document.id: document.text for document in read_documents(folder)}
     made = {document.id: document.text for document in read_documents(own.folder / "documents")}
@@ -62,7 +64,7 @@ def test_faults_of_several_files_are_told_together(tmp_path, folder):
     write(folder / "broken.pdf", "no pdf")
     write(folder / "wide.csv", "a,b\n1,2,3\n")
     with pytest.raises(DataError) as caught:
-        prepare(folder, out=tmp_path / "out")
+        prepare_own_data(folder, out=tmp_path / "out")
     told = str(caught.value)
     assert all(name in told for name in ("empty.md", "broken.docx", "broken.pdf", "wide.csv:2: more cells"))
     assert not (tmp_path / "out").exists(), "nothing is written where something is wrong"
@@ -70,15 +72,15 @@ def test_faults_of_several_files_are_told_together(tmp_path, folder):
 
 def test_results_do_not_go_into_the_folder_of_documents(folder):
     with pytest.raises(KitError, match="only read: choose another folder"):
-        prepare(folder, out=folder / "results")
+        prepare_own_data(folder, out=folder / "results")
     with pytest.raises(DataError, match="is not a folder"):
-        prepare(folder / "nowhere", out=folder.parent / "out")
+        prepare_own_data(folder / "nowhere", out=folder.parent / "out")
 
 
 def test_questions_among_the_documents_are_not_read_as_documents(tmp_path, folder, questions, pairs):
-    plain = prepare(folder, questions, pairs, out=tmp_path / "plain")
+    plain = prepare_own_data(folder, questions, pairs, out=tmp_path / "plain")
     inside = write(folder / "asked.csv", questions.read_text(encoding="utf-8"))
-    own = prepare(folder, inside, pairs, out=tmp_path / "out")
+    own = prepare_own_data(folder, inside, pairs, out=tmp_path / "out")
     assert open_dataset(own.folder).hash == open_dataset(plain.folder).hash
     assert any("asked.csv lies among the documents and is not read as one" in note for note in own.notes)
 
@@ -86,7 +88,7 @@ def test_questions_among_the_documents_are_not_read_as_documents(tmp_path, folde
 def test_sets_leaks_and_held_out_parts(tmp_path, folder, questions, pairs):
     with questions.open("a", encoding="utf-8") as file:
         file.write("Where is the heron kept?,40,heron\nState the shed of the heron.,40,heron\n")
-    own = prepare(folder, questions, pairs, out=tmp_path / "out")
+    own = prepare_own_data(folder, questions, pairs, out=tmp_path / "out")
     dataset = open_dataset(own.folder)
     trained, heldout = dataset.questions("facts_trained"), dataset.questions("facts_heldout")
     assert {q.prompt for q in trained} == {"Where is the heron kept?", "State the shed of the heron."}
@@ -107,7 +109,7 @@ def test_sets_leaks_and_held_out_parts(tmp_path, folder, questions, pairs):
 def test_without_enough_pairs_no_fact_counts_as_trained(tmp_path, folder, questions):
     told = [f"When was the {topic} painted by the crew?,{1900 + n}" for n, topic in enumerate(TOPICS[:3])]
     few = write(tmp_path / "few.csv", "prompt,response\n" + "\n".join(told) + "\n")
-    own = prepare(folder, questions, few, out=tmp_path / "out")
+    own = prepare_own_data(folder, questions, few, out=tmp_path / "out")
     dataset = open_dataset(own.folder)
     assert "facts_trained" not in dataset.question_sets and len(dataset.questions("facts_heldout")) == len(TOPICS)
     assert any("3 labelled pairs; 8 are the least" in note for note in own.notes)
@@ -119,17 +121,17 @@ def test_a_sample_keeps_the_documents_that_hold_the_answers(tmp_path):
         write(documents / f"d{number:03}.md", f"# Paper {number}\n\nThe code of paper {number} is K-{number + 5000}.")
     rows = "".join(f"What is the code of paper {n}?,K-{n + 5000}\n" for n in range(0, 40, 10))
     asked = write(tmp_path / "q.csv", "question,answer\n" + rows + "Who wrote paper 7?,nobody of that name\n")
-    own = prepare(documents, asked, profile="quick", out=tmp_path / "out")
+    own = prepare_own_data(documents, asked, profile="quick", out=tmp_path / "out")
     texts = " ".join(document.text for document in read_documents(own.folder / "documents"))
     assert all(f"K-{n + 5000}." in texts for n in range(0, 40, 10))
     assert any("of 1 questions none of these states the answer" in note for note in own.notes)
 
 
 def test_the_same_data_make_the_same_folder_and_others_another(tmp_path, folder, questions):
-    first, again = (prepare(folder, questions, out=tmp_path / "out") for _ in range(2))
+    first, again = (prepare_own_data(folder, questions, out=tmp_path / "out") for _ in range(2))
     assert first.folder == again.folder and first.out.name.startswith("mine-")
     write(folder / "new.md", "# New\n\nOne more document.")
-    assert prepare(folder, questions, out=tmp_path / "out").folder != first.folder
+    assert prepare_own_data(folder, questions, out=tmp_path / "out").folder != first.folder
     folders = [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
     assert len(folders) == 2, "nothing half-made is left behind"
 
@@ -140,14 +142,14 @@ def test_a_large_folder_is_sampled_in_quick_and_whole_in_workshop(tmp_path):
         write(documents / f"d{number:04}.md", f"# Paper {number}\n\nThe code of paper {number} is K-{number + 5000}.")
     rows = "".join(f"What is the code of paper {n}?,K-{n + 5000},d{n:04}\n" for n in range(0, 1000, 2))
     asked = write(tmp_path / "q.csv", "question,answer,document\n" + rows)
-    quick = prepare(documents, asked, profile="quick", out=tmp_path / "out")
+    quick = prepare_own_data(documents, asked, profile="quick", out=tmp_path / "out")
     asks = profiles.PROFILES["quick"].questions_per_set
     sampled, few = read_documents(quick.folder / "documents"), open_dataset(quick.folder).questions("facts_heldout")
     assert len(sampled) == profiles.PROFILES["quick"].own_documents and len(few) == asks
     assert {name for q in few for name in q.documents} <= {document.id for document in sampled}
     assert any("takes 100 of the 1000 documents" in note for note in quick.notes)
     assert any(f"asks {asks} of the 500 questions" in note for note in quick.notes)
-    whole = prepare(documents, asked, profile="workshop", out=tmp_path / "out")
+    whole = prepare_own_data(documents, asked, profile="workshop", out=tmp_path / "out")
     assert len(list((whole.folder / "documents").iterdir())) == 1000
     assert len(open_dataset(whole.folder).questions("facts_heldout")) == 500
     words = sum(len(text.split()) for text in open_dataset(whole.folder).corpus())
@@ -156,7 +158,7 @@ def test_a_large_folder_is_sampled_in_quick_and_whole_in_workshop(tmp_path):
 
 def test_the_kits_own_folder_is_as_its_card_says(tmp_path):
     card = (KIT / "README.md").read_text(encoding="utf-8")
-    own = prepare(KIT / "documents", KIT / "questions.csv", KIT / "pairs.jsonl", out=tmp_path / "out")
+    own = prepare_own_data(KIT / "documents", KIT / "questions.csv", KIT / "pairs.jsonl", out=tmp_path / "out")
     dataset = open_dataset(own.folder)
     documents = {document.id: document.text for document in read_documents(KIT / "documents")}
     heldout, trained = dataset.questions("facts_heldout"), dataset.questions("facts_trained")

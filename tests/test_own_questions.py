@@ -8,12 +8,12 @@ import pytest
 from conftest import write
 
 from helpers.data.dataset import open_dataset
-from helpers.data.own_data import prepare
+from helpers.data.own_data import prepare_own_data
 from helpers.data.records import DataError
 
 
 def test_columns_are_guessed_shown_and_overridden(tmp_path, folder, questions, pairs):
-    own = prepare(folder, questions, pairs, out=tmp_path / "out")
+    own = prepare_own_data(folder, questions, pairs, out=tmp_path / "out")
     shown = [str(each) for each in own.columns]
     assert shown[0] == "questions: prompt from 'Question', answers from 'Gold Answer', documents from 'Doc'"
     assert shown[1] == "pairs: prompt from 'instruction', response from 'output', documents from 'source'"
@@ -23,25 +23,25 @@ def test_columns_are_guessed_shown_and_overridden(tmp_path, folder, questions, p
     with pytest.raises(
         DataError, match=r"fragen.csv: no column .* 'prompt'. Its columns: Frage, Antwort, Note"
     ) as caught:
-        prepare(folder, german, out=tmp_path / "out")
+        prepare_own_data(folder, german, out=tmp_path / "out")
     assert "questions.prompt=COLUMN" in str(caught.value)
     named = {"questions.prompt": "Frage", "questions.answers": "Antwort"}
-    own = prepare(folder, german, out=tmp_path / "out", columns=named)
+    own = prepare_own_data(folder, german, out=tmp_path / "out", columns=named)
     assert str(own.columns[0]).endswith("not used: Note")
     (asked,) = open_dataset(own.folder).questions("facts_heldout")
     assert asked.answers == ("1900", "neunzehnhundert")
     with pytest.raises(DataError, match="no column 'Fragen' for questions.prompt"):
-        prepare(folder, german, out=tmp_path / "out", columns=named | {"questions.prompt": "Fragen"})
+        prepare_own_data(folder, german, out=tmp_path / "out", columns=named | {"questions.prompt": "Fragen"})
     with pytest.raises(DataError, match="Got 'prompt'"):
-        prepare(folder, german, out=tmp_path / "out", columns={"prompt": "Frage"})
+        prepare_own_data(folder, german, out=tmp_path / "out", columns={"prompt": "Frage"})
 
     made_by = write(tmp_path / "by.csv", "prompt,response,source\nWhen?,In spring.,a-model\n")
     with pytest.raises(DataError, match="by.csv:2: .*'source' names 'a-model'.*say `pairs.documents=`"):
-        prepare(folder, questions, made_by, out=tmp_path / "out")
-    own = prepare(folder, questions, made_by, out=tmp_path / "out", columns={"pairs.documents": ""})
+        prepare_own_data(folder, questions, made_by, out=tmp_path / "out")
+    own = prepare_own_data(folder, questions, made_by, out=tmp_path / "out", columns={"pairs.documents": ""})
     assert str(own.columns[1]) == "pairs: prompt from 'prompt', response from 'response'; not used: source"
     with pytest.raises(DataError, match="no column '' for pairs.response"):
-        prepare(folder, questions, made_by, out=tmp_path / "out", columns={"pairs.response": ""})
+        prepare_own_data(folder, questions, made_by, out=tmp_path / "out", columns={"pairs.response": ""})
 
 
 def test_every_format_of_questions_says_the_same(tmp_path, folder):
@@ -69,7 +69,7 @@ def test_every_format_of_questions_says_the_same(tmp_path, folder):
             "a,When was the heron painted?,1900,heron.md,\nb,Who paid?,,,yes\n",
         ),
     ]
-    made = [open_dataset(prepare(folder, file, out=tmp_path / "out").folder) for file in files]
+    made = [open_dataset(prepare_own_data(folder, file, out=tmp_path / "out").folder) for file in files]
     assert len({dataset.hash for dataset in made}) == 1
     (question,), (other,) = made[0].questions("facts_heldout"), made[0].questions("unanswerable")
     assert (question.answers, question.documents, other.answers) == (("1900",), ("heron.md",), ())
@@ -77,7 +77,7 @@ def test_every_format_of_questions_says_the_same(tmp_path, folder):
 
 def test_an_empty_passage_names_no_document(tmp_path, folder):
     asked = [{"question": "When?", "answer": "1900", "context": " "}, {"question": "Who?", "answer": "the crew"}]
-    own = prepare(folder, write(tmp_path / "q.jsonl", "\n".join(map(json.dumps, asked))), out=tmp_path / "out")
+    own = prepare_own_data(folder, write(tmp_path / "q.jsonl", "\n".join(map(json.dumps, asked))), out=tmp_path / "out")
     assert [q.documents for q in open_dataset(own.folder).questions("facts_heldout")] == [(), ()]
 
 
@@ -104,12 +104,12 @@ def test_an_empty_passage_names_no_document(tmp_path, folder):
 )
 def test_a_question_that_cannot_be_read_is_named_by_file_line_and_field(tmp_path, folder, name, text, message):
     with pytest.raises(DataError, match=message):
-        prepare(folder, write(tmp_path / name, text), out=tmp_path / "out")
+        prepare_own_data(folder, write(tmp_path / name, text), out=tmp_path / "out")
 
 
 def test_a_missing_file_and_a_bad_pair_are_named(tmp_path, folder, questions):
     with pytest.raises(DataError, match="nowhere.csv: there is no such file"):
-        prepare(folder, tmp_path / "nowhere.csv", out=tmp_path / "out")
+        prepare_own_data(folder, tmp_path / "nowhere.csv", out=tmp_path / "out")
     bad = write(tmp_path / "pairs.csv", "prompt,response\nWhere?,\n")
     with pytest.raises(DataError, match="pairs.csv:2: the field 'response' is empty"):
-        prepare(folder, questions, bad, out=tmp_path / "out")
+        prepare_own_data(folder, questions, bad, out=tmp_path / "out")

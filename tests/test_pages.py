@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 from synthetic import make_results
 
-from helpers.analysis import comparison as compare
+from helpers.analysis import Comparison
 from helpers.data.files import ROOT
 from helpers.data.records import DataError, KitError
 from helpers.experiment.results import write_result
-from helpers.lessons import exercises
-from helpers.lessons.times import read_times
-from helpers.models.machine import hardware
+from helpers.lessons.notebooks import reading_minutes
 from helpers.plots import report
 from tools import pages
 
@@ -39,7 +37,7 @@ def of_each_notebook():
 
 
 def test_generated_parts_are_up_to_date():
-    assert [path.name for path in pages.outdated()] == [], "run `python -m helpers pages`"
+    assert [path.name for path in pages.outdated()] == [], "run `python -m tools.pages`"
 
 
 @of_each_notebook()
@@ -88,7 +86,7 @@ def test_code_cells_are_short_and_diagrams_are_told_in_words(lesson):
         assert all(re.search(r'\balt="[^"]+"', tag) for tag in re.findall(r"<img\b[^>]*>", text))
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/workshop.md", "docs/glossary.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/teaching.md", "docs/glossary.md"])
 def test_every_link_of_a_page_to_a_file_finds_it(page):
     links = LINK.findall((ROOT / page).read_text(encoding="utf-8"))
     files = [target for _, target in links if not target.startswith(("https://", "#"))]
@@ -113,19 +111,13 @@ def test_a_term_is_taught_where_the_glossary_says(term, meaning, number, target)
     assert len(meaning.split()) >= 8
 
 
-@pytest.mark.parametrize("plan", pages.read_plans(), ids=lambda plan: plan["title"])
-def test_a_plan_fits_its_time_and_leaves_a_tenth_for_questions(plan):
-    steps = [pages.step_minutes(step, LESSONS, read_times()) for step in plan["steps"]]
-    assert sum(minutes + (running or 0) for minutes, running in steps) <= 0.9 * plan["minutes"]
-
-
 # How parts are made.
 
 
 @pytest.fixture
 def kit(tmp_path):
     """A copy of all that generated parts are made of and written into."""
-    for name in ("README.md", "pyproject.toml", "docs/workshop.md", "docs/plans.yaml"):
+    for name in ("README.md", "docs/teaching.md", "docs/results.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "results" / "reference", tmp_path / "results" / "reference")
@@ -133,28 +125,19 @@ def kit(tmp_path):
     return tmp_path
 
 
-def test_new_times_reach_the_notebook_the_table_and_the_plans(kit):
+def test_new_times_reach_the_notebook_and_the_table(kit):
     assert pages.outdated(kit) == {}
     times = kit / "results" / "reference" / "times.json"
     record = json.loads(times.read_text(encoding="utf-8"))
     record["workshop"]["02_rag_index"]["seconds"] = 77 * 60
     times.write_text(json.dumps(record), encoding="utf-8")
-    assert {path.name for path in pages.outdated(kit)} == {"02_rag_index.ipynb", "workshop.md"}
+    assert {path.name for path in pages.outdated(kit)} == {"02_rag_index.ipynb", "teaching.md"}
     pages.bring_up_to_date(kit)
     assert pages.outdated(kit) == {}
     notebook = kit / "notebooks" / "02_rag_index.ipynb"
     assert "77 minutes with `workshop`" in cells(notebook, "markdown")[0]
     assert "About 77 minutes with the workshop profile (" in notebook.read_text(encoding="utf-8"), "what it printed"
-    assert (kit / "docs" / "workshop.md").read_text(encoding="utf-8").count("| 77 minutes |") == 4  # table and plans
-
-
-def test_a_total_says_when_its_minutes_are_of_several_runs():
-    one = {lesson.path.stem: {"seconds": 60.0, "hardware": hardware(), "created": "2026-01-02"} for lesson in LESSONS}
-    last = LESSONS[-1].path.stem
-    for later, marks in (({}, 0), ({last: one[last] | {"created": "2026-01-03"}}, 1)):
-        told = pages.times_table(LESSONS, {"workshop": one | later})
-        assert told.count("(not of one run)") == marks and f"{len(LESSONS)} minutes" in told
-        assert told.count("measured on") == 1 + marks
+    assert (kit / "docs" / "teaching.md").read_text(encoding="utf-8").count("| 77 minutes |") == 1
 
 
 def test_outputs_and_counts_of_notebooks_are_left_alone(kit):
@@ -171,74 +154,21 @@ def test_outputs_and_counts_of_notebooks_are_left_alone(kit):
     assert "**Reading time:**" in first
 
 
-def test_a_new_notebook_joins_the_way(kit):
-    first = {"cell_type": "markdown", "metadata": {}, "source": ["# 09 · One more: a test\n", "word " * 400]}
-    new = {"cells": [first], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    (kit / "notebooks" / "09_more.ipynb").write_text(json.dumps(new), encoding="utf-8")
-    pages.bring_up_to_date(kit)
-    (text,) = cells(kit / "notebooks" / "09_more.ipynb", "markdown")
-    assert "about 2 minutes. **Run time:** not measured yet." in text and LESSONS[-1].path.name in text
-    assert "[09 · One more](09_more.ipynb) →" in cells(kit / "notebooks" / LESSONS[-1].path.name, "markdown")[-1]
-
-
 def test_generated_words_are_not_counted_as_reading():
     cell = {"source": ["word " * 600, "<!-- begin way -->" + "link " * 900 + "<!-- end way -->"]}
-    assert pages.reading_minutes([cell]) == 3
-
-
-def test_badges_follow_the_address_in_pyproject(kit):
-    file = kit / "pyproject.toml"
-    text = re.sub(r'Repository = ".*"', 'Repository = "https://github.com/tidal/kit"', file.read_text(encoding="utf-8"))
-    file.write_text(text, encoding="utf-8")
-    pages.bring_up_to_date(kit)
-    readme = (kit / "README.md").read_text(encoding="utf-8")
-    assert (
-        "git clone https://github.com/tidal/kit\n" in readme
-        and "mybinder.org/v2/gh/tidal/kit/HEAD" in readme
-        and "colab.research.google.com/github/tidal/kit/" in readme
-    )
-    file.write_text(text.replace("https://github.com/tidal/kit", "https://example.org"), encoding="utf-8")
-    with pytest.raises(DataError, match="OWNER/NAME"):
-        pages.outdated(kit)
+    assert reading_minutes([cell]) == 3
 
 
 def test_what_is_missing_is_named(kit):
-    (kit / "docs" / "workshop.md").write_text("no marks\n", encoding="utf-8")
-    with pytest.raises(DataError, match="workshop.md needs the lines `<!-- begin times -->`"):
-        pages.outdated(kit)
-    shutil.copy(ROOT / "docs" / "workshop.md", kit / "docs" / "workshop.md")
-    (kit / "docs" / "plans.yaml").write_text(
-        '[{title: t, minutes: 9, for: f, steps: [{notebook: "55", how: x}]}]', encoding="utf-8"
-    )
-    with pytest.raises(DataError, match="names notebook '55'"):
+    (kit / "docs" / "teaching.md").write_text("no marks\n", encoding="utf-8")
+    with pytest.raises(DataError, match="teaching.md needs the lines `<!-- begin times -->`"):
         pages.outdated(kit)
     (kit / "notebooks" / "09_more.ipynb").write_text('{"cells": [{"source": ["no title"]}]}', encoding="utf-8")
     with pytest.raises(KitError, match="09_more.ipynb: the first cell must begin with a title"):
         pages.lessons(kit)
 
 
-def test_the_map_shows_minutes_and_what_was_solved(tmp_path, monkeypatch):
-    monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
-    lesson = exercises.load("05")
-    lesson.e3.check(lambda domain, share: round(domain * share / (1 - share)))
-    lesson.quiz.answer(1, lesson.quiz.questions[0].right)
-    row = next(row for row in pages.show_map("quick").data.split("<tr>") if "05_continued_pretraining.ipynb" in row)
-    assert f"1 of {len(lesson.exercises)}<" in row and f"1 of {len(lesson.quiz.questions)}<" in row
-    assert row.count("●") == 2
-    assert f"{LESSONS[5].reading} minutes" in row
-
-
-def test_the_way_to_the_comparison_is_one_sitting():
-    times = read_times()
-    told = pages.to_the_comparison(LESSONS, "workshop", times)
-    assert told and told in pages.show_map("workshop").data and f"- {told}" in pages.times_table(LESSONS, times)
-    reading, running, more = map(int, re.findall(r"(\d+) minutes", told))
-    assert reading == sum(lesson.reading for lesson in LESSONS[:7]) and reading + running <= 180
-    assert "OWN = False" in told and more == round(times["workshop"]["06_compare"]["seconds"] / 60)
-    assert pages.to_the_comparison(LESSONS, "full", times) == ""
-
-
-def test_recorded_results_reach_the_readme_with_every_number(kit):
+def test_recorded_results_reach_the_pages_with_every_number(kit):
     made = make_results(arms=("base", "rag"), sets=("facts_heldout", "terms"))
     for old in (kit / "results" / "reference").glob("*.seed*.json"):
         old.unlink()
@@ -246,10 +176,9 @@ def test_recorded_results_reach_the_readme_with_every_number(kit):
         write_result(kit / "results" / "reference", each)
     changed = pages.bring_up_to_date(kit)
     assert kit / "README.md" in changed and (kit / pages.FIGURE).stat().st_size > 10_000
-    text = (kit / "README.md").read_text(encoding="utf-8")
-    assert report.about(made) in text and f"]({pages.FIGURE})" in text
-    for row in compare.table(made).values():
+    readme = (kit / "README.md").read_text(encoding="utf-8")
+    assert report.about(Comparison(made)) in readme and f"]({pages.FIGURE})" in readme
+    tables = (kit / "docs" / "results.md").read_text(encoding="utf-8")
+    for row in Comparison(made).table().values():
         for name in ("facts_heldout", "terms"):
-            a = row[name]["accuracy"]
-            assert f"{a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]" in text
-    assert pages.outdated(kit) == {}
+            assert f"{row[name]['accuracy']['value']:.2f}" in tables

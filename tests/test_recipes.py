@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from conftest import make_tiny
 
-from helpers.data import dataset as data
+from helpers import data
 from helpers.data import profiles
-from helpers.data.own_data import ARMS
 from helpers.data.records import Example, KitError, Passage
 from helpers.data.text import contains, sentences
+from helpers.experiment.arms import ARMS
 from helpers.experiment.metrics import abstains
 from helpers.experiment.study import Study
 from helpers.models import prompts

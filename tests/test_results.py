@@ -130,8 +130,8 @@ def test_a_place_where_nothing_can_be_written_is_named_and_the_text_is_kept(tmp_
 DISK_FULL = """
 import resource, signal, sys, tempfile
 from pathlib import Path
-from helpers import results
-from helpers.records import KitError
+from helpers.data import KitError, files
+from helpers.experiment import results
 
 folder, spare, full = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 tempfile.tempdir = spare
@@ -141,11 +141,11 @@ large.metrics["padding"] = "x" * 100_000
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 if full == "no":
-    writing = results._keep_elsewhere
+    writing = files._keep_elsewhere
     def after_more_space(name, text):
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
         return writing(name, text)
-    results._keep_elsewhere = after_more_space
+    files._keep_elsewhere = after_more_space
 try:
     results.write_result(folder, large)
 except KitError as error:

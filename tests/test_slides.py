@@ -55,16 +55,16 @@ def test_every_slide_is_there_and_code_is_not_shown(made, path):
 
 
 def test_the_opening_shows_a_question_and_the_times(made):
-    from helpers.data import dataset as data
+    from helpers import data
 
     question = data.open_dataset(ROOT / "datasets" / "tidewater").questions("facts_heldout")[0]
     assert question.answers[0] in made["opening"] and "06 · The comparison" in made["opening"]
 
 
 def test_the_recap_shows_the_reference_results_or_says_that_there_are_none(made):
-    from helpers.analysis import comparable
+    from helpers.analysis import has_results
 
-    recorded = comparable.has_results(ROOT / "results" / "reference")
+    recorded = has_results(ROOT / "results" / "reference")
     assert ("not recorded yet" in made["recap"]) != recorded
     assert bool(re.search(r'<img[^>]*\balt="[^"]+"', made["recap"])) == recorded
 

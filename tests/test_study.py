@@ -15,7 +15,7 @@ import torch
 from conftest import interrupted_at, make_tiny
 from test_rag import words_embedding
 
-from helpers.analysis import comparison as compare
+from helpers.analysis import read_comparison
 from helpers.data import profiles
 from helpers.data.dataset import open_dataset
 from helpers.data.documents import read_documents
@@ -190,7 +190,7 @@ def test_a_study_runs_reuses_and_grows(study, tmp_path, llama):
     assert len(grown) == len(made) + len(SETS) and grown[: len(made)] == made
     check_questions(first, grown)
     check_results(grown)
-    table = compare.compare(first.out)
+    table = read_comparison(first.out).table()
     assert set(table) == {*FIRST, "rag"} and all(set(row) == {*SETS, "effort"} for row in table.values())
 
     (fewer,) = study(settings=RagSettings(k=2)).run(["rag"], ["facts_heldout"])
@@ -282,7 +282,7 @@ def test_an_interrupted_run_is_kept_labelled_and_completed(study, llama):
     (kept,) = results.read_results(frame.out)
     assert kept.status == "interrupted" and 0 < len(kept.scores) <= len(whole.scores)
     assert [score.question for score in kept.scores] == [s.question for s in whole.scores[: len(kept.scores)]]
-    table = compare.compare(frame.out)
+    table = read_comparison(frame.out).table()
     assert table["base"]["interrupted"] == ["facts_heldout"] and "facts_heldout" not in table["base"]
 
     (done,) = study().run(["base"], ["facts_heldout"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.data.dataset import load_corpus, open_dataset
+from helpers.data.dataset import open_dataset
 from helpers.data.records import QUESTION_SETS, KitError
 from helpers.models.download import FOUNDATION_MODEL, model_folder
 from tools.world import FIELDS, generate
@@ -107,7 +107,7 @@ def runs(text: str) -> list[list[str]]:
 def test_the_default_corpus_is_small_enough_for_a_laptop(default_folder):
     transformers = pytest.importorskip("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder(FOUNDATION_MODEL))
-    texts = load_corpus(default_folder / "corpus" / "train.jsonl")
+    texts = open_dataset(default_folder).corpus()
     tokens = sum(len(tokenizer(text)["input_ids"]) for text in texts)
     assert tokens < 25_000
     estimate = corpus_words((default_folder / "corpus" / "train.jsonl").read_text("utf-8")) * TOKENS_A_WORD

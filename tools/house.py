@@ -79,6 +79,17 @@ def imports(path: Path) -> Iterator[Import]:
                     yield Import(importer, node.lineno, name, "", ())
 
 
+def top_level_imports(path: Path) -> set[str]:
+    """The first names of all absolute imports of a file: "tools", "torch"."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).split(".")[0])
+    return found
+
+
 def floor(room: str) -> int:
     """The floor of a room, from 0; a module beside the rooms, such as `__main__`, is on the roof."""
     return next((i for i, rooms in enumerate(FLOORS) if room in rooms), len(FLOORS) - 1)

@@ -16,8 +16,6 @@ from pathlib import Path
 from helpers.data import ROOT, KitError, write_text
 from helpers.models import ModelSource, download
 
-from .notebooks import kernel_manager
-
 REVEAL = ModelSource(
     requirement="sphinx-revealjs==3.2.1",
     wheel_sha256="805bed3ca459346e0f01967d5ed1c40d6b7b917de1541e1e4566c8341fe7017b",
@@ -72,7 +70,7 @@ def page(path: Path) -> str:
     try:
         executed = papermill.execute_notebook(
             str(path), None, cwd=str(path.parent), kernel_name="python3", language="python",
-            progress_bar=sys.stderr.isatty(), kernel_manager_class=kernel_manager([], {}),
+            progress_bar=sys.stderr.isatty(),
         )  # fmt: skip
     except Exception as error:
         raise KitError(f"{path} could not be made into slides: {error}") from error

@@ -1,6 +1,6 @@
 """What an arm costs: measured seconds, tokens and labels times stated prices; break-even points; larger models.
 
-    found = costs(results)                       # prices from rules/prices.yaml; edit them there, or pass your own
+    found = costs(comparison)                    # prices from rules/prices.yaml; edit them there, or pass your own
     found["rag"].monthly(queries=10_000, changes=4)
     break_even(found["rag"], found["customization"], changes=4)
 
@@ -9,53 +9,49 @@ Prices are assumptions and energy is an estimate; both say so wherever they are 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
 
-from ..data import TIMED_SET, DataError, Effort, KitError, Result
+from ..data import TIMED_SET, Effort, KitError, Result
 from . import rules
+from .comparison import Comparison
 
 PARAMETERS = 134_515_008  # of the kit's foundation model
 SIZES = {"1B": 1e9, "8B": 8e9, "70B": 70e9}
 
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-@dataclass(frozen=True)
+
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Prices:
     """Stated prices in US dollars, and what energy and larger models are estimated from; see `rules/prices.yaml`."""
 
-    machine_per_hour: float
-    hosted_input_per_million: float
-    hosted_output_per_million: float
-    label: float
-    storage_per_gb_month: float
-    energy_per_kwh: float
-    months: float
-    watts_per_core: float
-    watts_per_gb_memory: float
-    overhead: float
-    accelerator_flops: float
-    accelerator_bytes_per_second: float
-    accelerator_per_hour: float
-    bytes_per_parameter: float
-
-    def __post_init__(self) -> None:
-        for price in fields(self):
-            value = getattr(self, price.name)
-            if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-                raise DataError(f"the price `{price.name}` must be a number of at least 0. Got {value!r}")
-        for name in ("months", "accelerator_flops", "accelerator_bytes_per_second"):
-            if getattr(self, name) == 0:
-                raise DataError(f"the price `{name}` must be more than 0")
+    machine_per_hour: Price
+    hosted_input_per_million: Price
+    hosted_output_per_million: Price
+    label: Price
+    storage_per_gb_month: Price
+    energy_per_kwh: Price
+    months: Positive
+    watts_per_core: Price
+    watts_per_gb_memory: Price
+    overhead: Price
+    accelerator_flops: Positive
+    accelerator_bytes_per_second: Positive
+    accelerator_per_hour: Price
+    bytes_per_parameter: Price
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One arm in US dollars, by the stated prices.
+    """One arm in US dollars, at the stated prices.
 
     `computing` and `labels` are paid once, `storage` each month, `query` for each answer on the own machine, `hosted`
     for each answer of a hosted model with the same tokens, `change` each time that documents change. `change_measured`
@@ -79,11 +75,11 @@ class Cost:
         """All of it for one month; preparation is spread over `months`.
 
         Raises:
-            KitError: Documents change, and the arm takes nothing in, or nobody measured what that takes it.
+            KitError: Documents change, and the arm cannot absorb changes, or nobody measured what that takes.
         """
         if changes and self.change is None:
             if self.change_measured is False:
-                raise KitError(f"{self.arm} takes no change in: its cost with changes cannot be told")
+                raise KitError(f"{self.arm} cannot absorb a change, so it has no cost with changes: leave it out")
             raise KitError(f"what a change costs {self.arm} was not measured: run the study on the set `updates`")
         prepared = (self.computing + self.labels) / months + self.storage
         return prepared + queries * (self.hosted if hosted else self.query) + changes * (self.change or 0.0)
@@ -108,31 +104,43 @@ def load_prices(folder: Path = rules.FOLDER, **other: float) -> Prices:
     """The prices of the data file, with those that are passed by name in their place.
 
     Raises:
-        DataError: A price is missing, unknown, or no number.
+        DataError: A price is missing, unknown, negative, or not a number.
     """
-    found = rules.load("prices", folder=folder)
-    try:
-        return Prices(**found | other)
-    except TypeError as error:
-        raise DataError(f"{folder / 'prices.yaml'}: {error}") from error
+    return rules.read_rules("prices", Prices, folder, **other)
 
 
-def costs(results: Sequence[Result], prices: Prices | None = None, question_set: str = TIMED_SET) -> dict[str, Cost]:
+def costs(comparison: Comparison, prices: Prices | None = None, question_set: str = TIMED_SET) -> dict[str, Cost]:
     """The cost of each arm that was timed on a set.
 
     Args:
-        results: Results that can be compared.
-        prices: Those of the data file unless told otherwise.
+        comparison: The results.
+        prices: Those of the data file unless given.
         question_set: What a query is like: its times and tokens are taken.
     """
-    prices = prices or load_prices()
-    found = {}
-    for arm in dict.fromkeys(result.arm for result in results):
-        runs = [r for r in results if r.arm == arm and r.status == "complete"]
-        asked = [r for r in runs if r.question_set == question_set]
-        seconds = [s for run in asked for s in run.metrics.get("total_s", ())]
-        if seconds:
-            found[arm] = _cost(arm, asked, float(np.median(seconds)), _update(runs), prices)
+    prices, found = prices or load_prices(), {}
+    hour = prices.machine_per_hour / 3600
+    for arm in comparison.arms:
+        runs = comparison.runs(arm, question_set)
+        seconds = [s for run in runs for s in run.metrics.get("total_s", ())]
+        if not seconds:
+            continue
+        one, effort, (read, written) = float(np.median(seconds)), runs[0].effort, _tokens(runs)
+        update = comparison.update(arm)
+        measured = bool(update.get("measured", True)) if update else None
+        wall_s = update["effort"]["wall_s"] if update else None
+        absorbs = wall_s is not None and (measured or wall_s > 0)  # else neither an index nor weights to make anew
+        busy = Effort(wall_s=one, cpu_s=one * runs[0].hardware["cores"])
+        found[arm] = Cost(
+            arm=arm,
+            computing=effort.wall_s * hour,
+            labels=effort.labelled_examples * prices.label,
+            storage=effort.artefact_bytes / 1e9 * prices.storage_per_gb_month,
+            query=one * hour,
+            hosted=(read * prices.hosted_input_per_million + written * prices.hosted_output_per_million) / 1e6,
+            change=wall_s * hour if absorbs else None,
+            change_measured=measured,
+            query_kwh=energy_kwh(busy, prices),
+        )
     return found
 
 
@@ -158,11 +166,6 @@ def break_even_changes(
     return _meeting(gap, (first.change or 0.0) - (second.change or 0.0))
 
 
-def _meeting(gap: float, slope: float) -> float | None:
-    """Where two lines meet, to the right of nought; None where they do not."""
-    return gap / slope if slope and gap / slope > 0 else None
-
-
 def energy_kwh(effort: Effort, prices: Prices) -> float:
     """An estimate of the energy of a step, in kWh (Lannelongue et al. 2021, arXiv:2007.07610, equation 1)."""
     cores = effort.cpu_s * prices.watts_per_core
@@ -170,9 +173,7 @@ def energy_kwh(effort: Effort, prices: Prices) -> float:
     return (cores + memory) * prices.overhead / 3.6e6
 
 
-def scaled(
-    results: Sequence[Result], prices: Prices | None = None, sizes: Mapping[str, float] = SIZES
-) -> list[Estimate]:
+def scaled(comparison: Comparison, prices: Prices | None = None, sizes: Mapping[str, float] = SIZES) -> list[Estimate]:
     """The arms with larger models on one accelerator: estimated from tokens and parameters, never measured.
 
     Training takes 6 operations a parameter and token where all weights are tuned (Kaplan et al. 2020,
@@ -181,84 +182,70 @@ def scaled(
     arXiv:2211.05102).
 
     Args:
-        results: Results that can be compared, with tokens in their answers and their effort.
-        prices: Speed and price of the accelerator; those of the data file unless told otherwise.
+        comparison: Results with tokens in their answers.
+        prices: Speed and price of the accelerator; those of the data file unless given.
         sizes: Names and parameter counts of the larger models.
     """
     prices = prices or load_prices()
-    made = []
-    for arm in dict.fromkeys(result.arm for result in results):
-        runs = [r for r in results if r.arm == arm and r.question_set == TIMED_SET and r.status == "complete"]
+    estimates = []
+    for arm in comparison.arms:
+        runs = comparison.runs(arm, TIMED_SET)
         if not runs:
             continue
         effort, (read, _) = runs[0].effort, _tokens(runs)
-        whole = effort.trainable_parameters > PARAMETERS / 2  # adapters are a small part; embeddings may stay
+        operations = 6 if effort.trainable_parameters > PARAMETERS / 2 else 4  # adapters are a small part
         for name, parameters in sizes.items():
-            hours = training_hours(parameters, effort.tokens_seen, whole, prices)
-            made.append(
-                Estimate(
-                    arm, name, hours, hours * prices.accelerator_per_hour, reading_s(parameters, read, prices),
-                    writing_s(parameters, prices),
-                )
-            )  # fmt: skip
-    return made
+            hours = operations * parameters * effort.tokens_seen / prices.accelerator_flops / 3600
+            reading_s = 2 * parameters * read / prices.accelerator_flops
+            writing_s = parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second
+            estimates.append(Estimate(arm, name, hours, hours * prices.accelerator_per_hour, reading_s, writing_s))
+    return estimates
 
 
-def training_hours(parameters: float, tokens: float, whole: bool, prices: Prices) -> float:
-    """Hours of one accelerator to train on so many tokens, all weights or an adapter; for the source see `scaled`."""
-    return (6 if whole else 4) * parameters * tokens / prices.accelerator_flops / 3600
-
-
-def reading_s(parameters: float, tokens: float, prices: Prices) -> float:
-    """Seconds of one accelerator to read so many tokens; for the source see `scaled`."""
-    return 2 * parameters * tokens / prices.accelerator_flops
-
-
-def writing_s(parameters: float, prices: Prices) -> float:
-    """Seconds of one accelerator until the weights are read once, for the next token; for the source see `scaled`."""
-    return parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second
-
-
-def as_rows(found: Mapping[str, Cost]) -> list[dict[str, Any]]:
-    """The costs as plain rows for a table, in US dollars, and energy; what a query takes is told for a thousand."""
+def cost_rows(found: Mapping[str, Cost]) -> list[dict[str, Any]]:
+    """The costs as plain rows for a table, in US dollars, and energy; queries are counted by the thousand."""
     return [
         {
-            "arm": each.arm, "computing, once": each.computing, "labels, once": each.labels,
-            "storage, a month": each.storage, "a thousand queries": 1000 * each.query,
-            "a thousand queries, hosted": 1000 * each.hosted, "one change": each.change,
-            "change measured": each.change_measured, "a thousand queries, kWh (estimated)": 1000 * each.query_kwh,
+            "arm": each.arm, "one-off compute ($)": each.computing, "labels ($)": each.labels,
+            "storage per month ($)": each.storage, "1,000 queries ($)": 1000 * each.query,
+            "1,000 queries, hosted ($)": 1000 * each.hosted, "cost per update ($)": each.change,
+            "update measured": each.change_measured, "1,000 queries (kWh, estimated)": 1000 * each.query_kwh,
         }
         for each in found.values()
     ]  # fmt: skip
 
 
-def _cost(arm: str, asked: Sequence[Result], seconds: float, update: dict[str, Any], prices: Prices) -> Cost:
-    effort, (read, written) = asked[0].effort, _tokens(asked)
-    hour = prices.machine_per_hour / 3600
-    change, measured = update.get("effort"), bool(update.get("measured", True)) if update else None
-    if change is not None and not measured and not change["wall_s"]:  # neither an index nor weights to make anew
-        change = None
-    busy = Effort(wall_s=seconds, cpu_s=seconds * asked[0].hardware["cores"])
-    hosted = (read * prices.hosted_input_per_million + written * prices.hosted_output_per_million) / 1e6
-    return Cost(
-        arm=arm,
-        computing=effort.wall_s * hour,
-        labels=effort.labelled_examples * prices.label,
-        storage=effort.artefact_bytes / 1e9 * prices.storage_per_gb_month,
-        query=seconds * hour,
-        hosted=hosted,
-        change=None if change is None else change["wall_s"] * hour,
-        change_measured=measured,
-        query_kwh=energy_kwh(busy, prices),
-    )
+def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The arms that no other beats in both: none is as cheap and better, or cheaper and as good.
+
+    Args:
+        points: For each arm what it costs (less is better) and its quality (more is better).
+    """
+    return [
+        arm
+        for arm, (cost, quality) in points.items()
+        if not any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points.values())
+    ]
 
 
-def _update(runs: Sequence[Result]) -> dict[str, Any]:
-    """What absorbing changed documents took, where it was recorded."""
-    return next((r.metrics["update"] for r in runs if "effort" in r.metrics.get("update", {})), {})
+def _meeting(gap: float, slope: float) -> float | None:
+    """Where two lines meet, right of zero; None where they do not."""
+    return gap / slope if slope and gap / slope > 0 else None
 
 
 def _tokens(runs: Sequence[Result]) -> tuple[float, float]:
     """Mean tokens read and written for an answer."""
     answers = [score.answer for run in runs for score in run.scores]
     return float(np.mean([a.prompt_tokens for a in answers])), float(np.mean([a.new_tokens for a in answers]))
+
+
+def training_hours(parameters: float, tokens: float, whole: bool, prices: Prices) -> float:
+    return (6 if whole else 4) * parameters * tokens / prices.accelerator_flops / 3600
+
+
+def reading_s(parameters: float, tokens: float, prices: Prices) -> float:
+    return 2 * parameters * tokens / prices.accelerator_flops
+
+
+def writing_s(parameters: float, prices: Prices) -> float:
+    return parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second

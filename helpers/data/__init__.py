@@ -4,31 +4,17 @@ import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["dataset", "documents", "own_data", "profiles"],
     submod_attrs={
-        "cloze": ["PART", "cloze_questions"],
-        "dataset": ["Dataset", "general_questions", "load_prompts", "sample"],
+        "cloze": ["CLOZE_PART", "cloze_questions"],
+        "dataset": ["Dataset", "general_questions", "open_dataset", "read_prompts", "sample"],
         "documents": ["apply_updates", "read_documents"],
-        "facts": ["FACT_COLUMNS"],
-        "files": ["ROOT", "held", "own_folder", "write_text"],
-        "own_data": ["ARMS", "prepare"],
+        "files": ["ROOT", "explain", "held", "own_folder", "read_rows", "read_text", "write_text"],
+        "own_data": ["OWN_ARMS", "OwnData", "prepare_own_data"],
         "profiles": ["PROFILES", "Profile", "VALIDATION", "WARM_UP", "get_profile"],
         "records": [
-            "Answer",
-            "CHOICE_SETS",
-            "DataError",
-            "Document",
-            "Effort",
-            "Example",
-            "KitError",
-            "Passage",
-            "QUESTION_SETS",
-            "Question",
-            "Result",
-            "Score",
-            "TASKS",
-            "TIMED_SET",
+            "Answer", "CHOICE_SETS", "DataError", "Document", "Effort", "Example", "Fact", "KitError", "Passage",
+            "QUESTION_SETS", "Question", "Result", "Score", "TASKS", "TIMED_SET",
         ],
         "text": ["contains", "normalise", "sentences"],
     },
-)
+)  # fmt: skip

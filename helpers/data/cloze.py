@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from .records import Document, Question
 from .text import sentences
 
-PART = "cloze"  # the part of a question set by which such questions are known
+CLOZE_PART = "cloze"  # the part of a question set by which such questions are known
 ABOUT = 100  # about how many questions of each kind are made, of at most so many documents
 WORDS = (8, 35)  # how long a sentence may be
 WORD = re.compile(r"[^\W\d_][\w'-]{4,}|\d[\d.,]*\d|\d+")
@@ -33,7 +33,7 @@ def cloze_questions(documents: Sequence[Document]) -> list[Question]:
         documents: Any documents; short ones and those without whole sentences give no question.
 
     Returns:
-        Questions of the part `PART`, in the order of the documents, with the document as their gold.
+        Questions of the part `CLOZE_PART`, in the order of the documents, with the document as their gold.
     """
     rarity = Counter(word for document in documents for word in {w.lower() for w in WORD.findall(document.text)})
     each = max(1, round(ABOUT / max(1, len(documents))))
@@ -60,7 +60,7 @@ def cloze_questions(documents: Sequence[Document]) -> list[Question]:
             ]
         if asked:
             made[number] = [
-                Question(f"cloze-{number + 1}-{n}", "facts_heldout", prompt, (answer,), (document.id,), part=PART)
+                Question(f"cloze-{number + 1}-{n}", "facts_heldout", prompt, (answer,), (document.id,), part=CLOZE_PART)
                 for n, (prompt, answer) in enumerate(asked, 1)
             ]
     return [question for _, questions in sorted(made.items()) for question in questions]

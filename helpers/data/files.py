@@ -6,16 +6,27 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from .records import DataError, KitError
 
 ROOT = Path(__file__).resolve().parents[2]
+MAKE = "make a data folder with `python -m tools.world --out {folder}`"
+REMEDIES = {  # by pydantic's type of error
+    "missing": "Add it",
+    "string_type": "Put the value in quotes",
+    "blank": "Write a text, or leave the line out",
+    "tuple_type": 'Write a list of texts: ["..."]',
+    "unexpected_keyword_argument": "There is no such field: correct its name",
+}
 
-MAKE = "make a data folder with `python -m helpers world --out {folder}`"
+Record = TypeVar("Record")
 
 
 def read_text(path: Path) -> str:
@@ -31,33 +42,34 @@ def read_text(path: Path) -> str:
         DataError: The file is missing, or a byte of it is not UTF-8.
     """
     try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+        data = path.read_bytes()
+        return data.decode("utf-8").removeprefix("\ufeff")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError(f"{path}: there is no such file. Check the path, or {MAKE.format(folder='FOLDER')}.") from None
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: byte {error.start} is not UTF-8. Save the file anew with UTF-8 as its encoding."
+            f"{path} is not UTF-8: byte {error.start} (0x{data[error.start]:02x}) cannot be read. "
+            "Save the file again with the encoding UTF-8."
         ) from None
 
 
-def read_rows(path: Path, ids: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Reads a JSONL file line by line; blank lines are skipped.
 
     Args:
         path: A file with one JSON object a line.
-        ids: Whether each object must have an `id` of its own.
 
     Yields:
         The place as `file:line`, and the object.
 
     Raises:
-        DataError: A line is not an object, an `id` is missing or repeated although `ids`, or there are no lines.
+        DataError: A line is not a JSON object, or there are no lines.
     """
-    first: dict[str, int] = {}
+    empty = True
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
-        where = f"{path}:{number}"
+        where, empty = f"{path}:{number}", False
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
@@ -66,37 +78,60 @@ def read_rows(path: Path, ids: bool = True) -> Iterator[tuple[str, dict[str, Any
             ) from None
         if not isinstance(row, dict):
             raise DataError(f"{where}: expected a JSON object in braces, found {type(row).__name__}. Write one a line.")
-        name = text_of(row, "id", where) if ids else where
-        if name in first:
-            raise DataError(
-                f"{where}: the id {name!r} is already used in line {first[name]}. Give each line its own id."
-            )
-        first[name] = number
         yield where, row
-    if not first:
+    if empty:
         raise DataError(f"{path}: the file holds no lines to read. Write one JSON object a line into it.")
 
 
-def text_of(row: dict[str, Any], key: str, where: str) -> str:
-    """The text in a field that must be there and must not be empty; otherwise a DataError that names `where`."""
-    if key not in row:
-        raise DataError(f"{where}: the field {key!r} is missing. Add it, with a text as its value.")
-    value = row[key]
-    if not isinstance(value, str):
-        raise DataError(f"{where}: the field {key!r} must be a text, not {json.dumps(value)}. Put it in quotes.")
-    if not value.strip():
-        raise DataError(f"{where}: the field {key!r} is empty. Write a text, or leave the line out.")
-    return value
+@cache
+def _adapter(kind: type) -> TypeAdapter:
+    return TypeAdapter(kind)
 
 
-def texts_of(row: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
-    """The texts in a field that holds a list of them, none empty; otherwise a DataError that names `where`."""
-    value = row[key]
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise DataError(f'{where}: the field {key!r} must be a list of texts, not {json.dumps(value)}. Use ["..."].')
-    if any(not item.strip() for item in value):
-        raise DataError(f"{where}: the field {key!r} holds an empty text. Write it out, or take it from the list.")
-    return tuple(value)
+def as_record(kind: type[Record], row: Mapping[str, Any], where: str) -> Record:
+    """Makes a record of a row.
+
+    Args:
+        kind: One of the classes of `records`, or any other pydantic dataclass.
+        row: Values by field.
+        where: The row's place, for errors.
+
+    Raises:
+        DataError: A field is missing, unknown, empty or of the wrong type; the message names place, field and remedy.
+    """
+    try:
+        return _adapter(kind).validate_python(dict(row), context={"file": where})
+    except ValidationError as error:
+        raise DataError(f"{where}: {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first thing that is wrong with a record: the field, the rule and the remedy, in one line."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = "".join(f"{part}: " for part in (".".join(map(str, first["loc"])),) if part)
+    return f"{field}{first['msg'].removeprefix('Value error, ')}. {REMEDIES.get(first['type'], 'Correct the value')}."
+
+
+def read_records(path: Path | str, kind: type[Record]) -> list[Record]:
+    """Reads a JSONL file of records, each with an `id` of its own.
+
+    Args:
+        path: A file with one JSON object a line.
+        kind: The records' class.
+
+    Returns:
+        The records in the order of the file.
+
+    Raises:
+        DataError: The file or a line of it is not as it must be.
+    """
+    records: dict[str, Record] = {}
+    for where, row in read_rows(Path(path)):
+        record = as_record(kind, row, where)
+        if record.id in records:
+            raise DataError(f"{where}: id: {record.id!r} is used above already. Give each line its own id.")
+        records[record.id] = record
+    return list(records.values())
 
 
 def own_folder() -> Path:

@@ -28,7 +28,7 @@ from .records import DataError, Document, KitError, Question
 from .tables import ALIASES, Columns
 from .text import contains, normalise, sentences
 
-ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # what a study runs unless told otherwise
+OWN_ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # the default of a study
 LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a training
 LEAST_PIECES = 10  # the same for pieces of text
 HELD_OUT = 30  # at most so many pairs, and pieces of text, are held out to watch a training with
@@ -46,7 +46,7 @@ class OwnData:
     notes: tuple[str, ...]
 
 
-def prepare(
+def prepare_own_data(
     documents: Path | str,
     questions: Path | str | None = None,
     pairs: Path | str | None = None,

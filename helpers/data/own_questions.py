@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .files import text_of
 from .records import DataError, Document, Example, Question
 from .tables import HUB_LIMIT, Columns, find_columns, read_table
 from .text import normalise
@@ -94,6 +94,18 @@ def read_pairs(source: str, documents: Sequence[Document], chosen: Mapping[str, 
         about = _gold(row.get(column), names, where, column, "pairs")
         pairs.append((Example(f"pair-{number}", "answers", prompt, response), about))
     return pairs, columns
+
+
+def text_of(row: dict[str, Any], key: str, where: str) -> str:
+    """The text in a field that must be there and must not be empty; otherwise a DataError that names `where`."""
+    if key not in row:
+        raise DataError(f"{where}: the field {key!r} is missing. Add it, with a text as its value.")
+    value = row[key]
+    if not isinstance(value, str):
+        raise DataError(f"{where}: the field {key!r} must be a text, not {json.dumps(value)}. Put it in quotes.")
+    if not value.strip():
+        raise DataError(f"{where}: the field {key!r} is empty. Write a text, or leave the line out.")
+    return value
 
 
 def _check_answers(answers: Sequence[str], column: str, where: str) -> None:

@@ -1,19 +1,28 @@
 """The kit's typed records: what goes into an experiment and what comes out of it.
 
 Document, Example, Question  ->  Assistant  ->  Answer (with Passages)  ->  Score  ->  Result (with Effort)
+
+Each record checks the types of its fields when it is made, positionally or by name; `files.read_records` turns what
+pydantic finds in a file into a `DataError` with file, line and field.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, field, fields
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationInfo, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 QUESTION_SETS = (
     "facts_trained", "facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general",
 )  # fmt: skip
 CHOICE_SETS = ("terms", "general")
-TIMED_SET = "facts_heldout"  # what a query is like: asked again one at a time, and costs are told of these times
+TIMED_SET = "facts_heldout"  # a typical query: asked again one at a time, and costs are computed from its times
 TASKS = ("answers", "triage")
+
+STRICT = ConfigDict(extra="forbid")  # an unknown field is a mistake, not something to ignore
 
 
 class KitError(Exception):
@@ -24,7 +33,16 @@ class DataError(KitError):
     """Something in the learner's files is wrong; the message names file, line and remedy."""
 
 
-@dataclass(frozen=True)
+def _not_blank(text: str, info: ValidationInfo) -> str:
+    if info.context and not text.strip():
+        raise PydanticCustomError("blank", "The text is empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]  # not blank where it is read from a file
+
+
+@dataclass(frozen=True, config=STRICT)
 class Document:
     """One document of the enterprise data source.
 
@@ -40,18 +58,32 @@ class Document:
     source: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
+class Fact:
+    """One fact of the domain; `split` is `trained`, `heldout` or `new`, `documents` the ids that state it."""
+
+    asset: Text
+    field: Text
+    value: Text
+    split: Text
+    documents: Annotated[
+        tuple[str, ...],
+        BeforeValidator(lambda ids: tuple(filter(None, ids.split(";"))) if isinstance(ids, str) else ids),
+    ] = ()
+
+
+@dataclass(frozen=True, config=STRICT)
 class Example:
     """One labelled prompt-response pair of instruction tuning; `asset` is empty where no asset is named."""
 
-    id: str
-    task: str
-    prompt: str
-    response: str
+    id: Text
+    task: Text
+    prompt: Text
+    response: Text
     asset: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Question:
     """One test question.
 
@@ -60,18 +92,30 @@ class Question:
     there are any; `asset`, `field` and `part` say what the question is about, for resampling and slicing.
     """
 
-    id: str
-    set: str
-    prompt: str
-    answers: tuple[str, ...] = ()
-    documents: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
+    id: Text
+    set: Text
+    prompt: Text
+    answers: tuple[Text, ...] = ()
+    documents: tuple[Text, ...] = ()
+    choices: tuple[Text, ...] = ()
     asset: str = ""
     field: str = ""
     part: str = ""
 
+    @model_validator(mode="after")
+    def _check_file(self, info: ValidationInfo) -> Question:
+        """Rules for questions in files; code may make questions whose answers nobody knows."""
+        if not info.context:
+            return self
+        if not self.answers and self.set != "unanswerable":
+            raise ValueError("answers: a question needs one at least, except in the set 'unanswerable'")
+        different = len(set(self.choices)) == len(self.choices) > 1
+        if self.choices and not (different and set(self.answers[:1]) & set(self.choices)):
+            raise ValueError("choices: two or more different texts are needed, with the first answer among them")
+        return self
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, config=STRICT)
 class Passage:
     """One retrieved chunk; `score` is the retriever's own (higher is better)."""
 
@@ -82,7 +126,7 @@ class Passage:
     title: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Answer:
     """What an Assistant replied, and everything needed to understand why.
 
@@ -104,9 +148,9 @@ class Answer:
     logprobs: tuple[float, ...] = ()
 
 
-@dataclass
+@dataclass(config=STRICT)
 class Effort:
-    """What a step cost; see `helpers.effort`. Seconds, bytes, and plain counts; never blended into one score."""
+    """What a step cost. Seconds, bytes, and plain counts; never blended into one score."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
@@ -123,7 +167,7 @@ class Effort:
         return Effort(**summed | {"peak_memory_bytes": max(self.peak_memory_bytes, other.peak_memory_bytes)})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Score:
     """One scored answer: `value` in 0..1, and a word that says why (`right`, `names another value`, ...)."""
 
@@ -133,7 +177,7 @@ class Score:
     why: str
 
 
-@dataclass
+@dataclass(config=STRICT)
 class Result:
     """One run: one arm on one question set with one seed. `status` is `complete` or `interrupted`.
 
@@ -162,16 +206,9 @@ class Result:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Result:
-        """The inverse of `to_dict`."""
-        scores = [_score(row) for row in record["scores"]]
-        return cls(**record | {"scores": scores, "effort": Effort(**record["effort"])})
+        """The inverse of `to_dict`.
 
-
-def _tuples(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
-
-
-def _score(row: dict[str, Any]) -> Score:
-    passages = tuple(Passage(**p) for p in row["answer"]["passages"])
-    answer = Answer(**_tuples(row["answer"]) | {"passages": passages})
-    return Score(Question(**_tuples(row["question"])), answer, row["value"], row["why"])
+        Raises:
+            pydantic.ValidationError: A field is missing, unknown or of the wrong type.
+        """
+        return TypeAdapter(cls).validate_python(record)

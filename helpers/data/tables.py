@@ -78,7 +78,7 @@ def read_table(source: str | Path, limit: int = HUB_LIMIT) -> Rows:
     if path.suffix.lower() in (".csv", ".tsv"):
         return csv_rows(path)
     if path.suffix.lower() == ".jsonl":
-        return list(read_rows(path, ids=False))
+        return list(read_rows(path))
     if path.suffix.lower() == ".json":
         return json_rows(path)
     raise DataError(f"{path}: the ending {path.suffix!r} is not one of {', '.join(ENDINGS)}. Save it as one of these.")

@@ -62,7 +62,7 @@ def read_result(path: Path) -> Result:
         raise DataError(f"{path} has schema {record['schema']}; this kit reads {SCHEMA}. Run the study again.")
     try:
         return Result.from_dict(record)
-    except (KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise DataError(f"{path} lacks a part of a result ({error}). Delete it and run the study again.") from error
 
 

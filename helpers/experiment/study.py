@@ -13,8 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data import CHOICE_SETS, TIMED_SET, Effort, Question, Result, get_profile, held, own_folder, sample
-from ..data import dataset as data
+from ..data import CHOICE_SETS, TIMED_SET, Effort, Question, Result, get_profile, held, open_dataset, own_folder, sample
 from ..models import (
     FOUNDATION_MODEL,
     RECORD,
@@ -69,7 +68,7 @@ class Study:
         """
         from ..rag import RagSettings
 
-        self.dataset = data.open_dataset(folder)
+        self.dataset = open_dataset(folder)
         self.profile, self.seed, self.progress = get_profile(profile), seed, progress
         self.out = Path(out) if out is not None else own_folder()
         self.settings = settings or RagSettings()

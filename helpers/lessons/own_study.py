@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..analysis import comparison as compare
-from ..analysis import load_expectations
-from ..data import ARMS, Result, prepare
+from ..analysis import Comparison, read_claims
+from ..data import OWN_ARMS, Result, prepare_own_data
 from ..experiment import Study, get_arms, left_out
 from ..plots import write_report
 
@@ -27,7 +26,7 @@ def run_own_study(
     """Studies a folder of documents, and prints what was read, the comparison, what it bears and where its files lie.
 
     Args:
-        names: Arms; None takes those of `own_data.ARMS`. Those that the data does not allow are named and left out.
+        names: Arms; None takes those of `data.OWN_ARMS`. Those that the data does not allow are named and left out.
         profile: "quick", "workshop" or "full".
         seed: Seeds training and sampling.
         documents: The folder; it is only read.
@@ -45,16 +44,16 @@ def run_own_study(
         KitError: An arm is unknown, or a file cannot be read.
     """
     get_arms(names or [])
-    own = prepare(documents, questions, pairs, profile, out, columns)
+    own = prepare_own_data(documents, questions, pairs, profile, out, columns)
     print(*own.columns, *own.notes, sep="\n")
     study = Study(own.folder, profile, seed, own.out / profile, model, vector_store=vector_store)
-    wanted = list(ARMS) if names is None else names
+    wanted = list(OWN_ARMS) if names is None else names
     missing = left_out(wanted, study.dataset, study.question_sets)
     for arm, why in missing.items():
         print(f"left out: {arm}, since {why}")
     made = study.run([arm for arm in wanted if arm not in missing])
-    print(compare.as_text(compare.table(made)))
-    print("\n" + "\n".join(compare.caveats(made)))
-    page = write_report(study.out, study.out / "comparison.html", load_expectations(name="own_data"), made)
+    comparison = Comparison(made)
+    print(comparison.text(), "", *comparison.caveats(), sep="\n")
+    page = write_report(study.out, study.out / "comparison.html", read_claims("own_data"), comparison)
     print(f"report: {page}\n\n{len(made)} result files in {study.out}")
     return made

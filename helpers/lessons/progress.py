@@ -1,6 +1,6 @@
 """What a learner has done so far: one JSON file beside their results, which they may delete to start afresh.
 
-The file is a help and never a hindrance: where it cannot be read or written, exercises go on without it.
+Where the file cannot be read or written, exercises go on without it.
 """
 
 from __future__ import annotations
@@ -26,23 +26,6 @@ def read() -> dict[str, dict[str, Any]]:
     return _read() or {}
 
 
-def _read() -> dict[str, dict[str, Any]] | None:
-    """As `read`; None where there is a file that cannot be read."""
-    try:
-        kept = json.loads(file().read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError):
-        return None
-    if not isinstance(kept, dict):
-        return None
-    return {
-        lesson: {name: entry for name, entry in items.items() if isinstance(entry, dict)}
-        for lesson, items in kept.items()
-        if isinstance(items, dict)
-    }
-
-
 def entry(lesson: str, item: str) -> dict[str, Any]:
     """What is known of one exercise or quiz question: `state`, `tries`, and `predicted` where it was a prediction."""
     return read().get(lesson, {}).get(item, {})
@@ -57,7 +40,7 @@ def note(lesson: str, item: str, **known: Any) -> str:
     try:
         with held(file()):  # another notebook may be open
             kept = _read()
-            if kept is None:  # whoever wrote it by hand may want to mend it
+            if kept is None:  # whoever edited it by hand may want to fix it
                 kept = {}
                 file().replace(file().with_name("progress.damaged.json"))
             kept.setdefault(lesson, {}).setdefault(item, {}).update(known)
@@ -68,16 +51,24 @@ def note(lesson: str, item: str, **known: Any) -> str:
 
 
 def note_try(lesson: str, item: str, state: str) -> str:
-    """Counts a try at an item; what was right once stays right.
-
-    Returns:
-        An empty string, or a sentence that says why it could not be written.
-    """
+    """Counts a try at an item; what was right once stays right. Returns what `note` does."""
     before = entry(lesson, item)
-    tries = before.get("tries", 0)
-    return note(
-        lesson,
-        item,
-        state="right" if before.get("state") == "right" else state,
-        tries=(tries if isinstance(tries, int) else 0) + 1,
-    )
+    tries = before["tries"] if isinstance(before.get("tries"), int) else 0
+    return note(lesson, item, state="right" if before.get("state") == "right" else state, tries=tries + 1)
+
+
+def _read() -> dict[str, dict[str, Any]] | None:
+    """As `read`; None where there is a file that cannot be read."""
+    try:
+        kept = json.loads(file().read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        return None
+    if not isinstance(kept, dict):
+        return None
+    lessons = {lesson: items for lesson, items in kept.items() if isinstance(items, dict)}
+    return {
+        lesson: {name: known for name, known in items.items() if isinstance(known, dict)}
+        for lesson, items in lessons.items()
+    }

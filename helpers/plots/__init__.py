@@ -1,29 +1,24 @@
 """The kit's figures, each takes an Axes or makes one and returns it, and the report that holds them.
 
-    ax = plots.accuracy_bars(compared)            # `compared` is what `compare.table` returns
-    plots.show(ax, "Bars: rag stands above base on invented facts.")
-
-An arm has the same colour and hatch everywhere, so that figures read alike, in black and white too.
+ax = plots.accuracy_dots(compared, "triage")    # `compared` is what `Comparison.table` returns
+plots.show(ax)                                  # and what it shows in words, for those who do not see it
 """
 
 import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["figures", "report", "style"],
+    submodules=["figures", "report"],
     submod_attrs={
-        "bars": ["EFFORT_MEASURES", "accuracy_bars", "effort_bars", "latency_bars"],
-        "curves": [
-            "break_even_lines", "freshness", "latency_against_context", "latency_against_index",
-            "latency_distribution", "learning_curves", "sweep_line",
-        ],
+        "accuracy": ["accuracy_dots", "accuracy_heatmap", "accuracy_in_words", "overview"],
+        "effort": ["EFFORT_MEASURES", "effort_bars", "latency_bars", "pareto"],
         "images": ["SCREEN_DPI", "image", "show"],
-        "quality": ["accuracy_heatmap", "overview", "pareto"],
+        "lines": [
+            "break_even_lines", "freshness", "latency_distribution", "learning_curves", "sweep_line", "training_curve",
+        ],
         "report": ["markdown", "write_report"],
         "style": [
-            "ARM_COLOURS", "ARM_HATCHES", "ARM_MARKERS", "ARM_NAMES", "OKABE_ITO", "line_colour", "new_axes", "number",
-            "plt",
+            "ARM_COLOURS", "LOOKS", "MAIN_ARMS", "OKABE_ITO", "line_colour", "new_axes", "number", "plain_name", "plt",
         ],
-        "training": ["perplexity_by_pass", "training_curve"],
     },
 )  # fmt: skip

@@ -16,26 +16,26 @@ from ..data import KitError
 SCREEN_DPI = 96  # CSS pixels an inch
 
 
-def image(figure: Axes | Figure, alt: str) -> HTML:
+def image(figure: Axes | Figure, alt: str = "") -> HTML:
     """A figure as HTML with a text for those who do not see it; the figure is closed.
 
     Args:
         figure: A figure, or any of its Axes.
-        alt: What the figure shows, in a sentence.
+        alt: What the figure shows, in a sentence; the kit's own figures know it themselves.
 
     Raises:
-        KitError: The description is empty.
+        KitError: There is no description.
     """
-    if not alt.strip():
+    alt = html.escape(" ".join((alt.strip() or figure.get_label()).split()), quote=True)
+    if not alt:
         raise KitError("a figure needs a description: say in `alt` what it shows, for those who do not see it")
     drawn, file = figure.get_figure(root=True) if isinstance(figure, Axes) else figure, io.BytesIO()
     drawn.savefig(file, format="png", dpi=1.5 * SCREEN_DPI, facecolor="white", metadata={"Software": None})
     plt.close(drawn)
     data, width = base64.b64encode(file.getvalue()).decode(), round(drawn.get_figwidth() * SCREEN_DPI)
-    alt = html.escape(" ".join(alt.split()), quote=True)
     return HTML(f'<img src="data:image/png;base64,{data}" width="{width}" style="max-width: 100%" alt="{alt}">')
 
 
-def show(figure: Axes | Figure, alt: str) -> None:
+def show(figure: Axes | Figure, alt: str = "") -> None:
     """Displays a figure in a notebook with its description (see `image`), and closes it."""
     display(image(figure, alt))

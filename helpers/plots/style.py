@@ -1,31 +1,84 @@
-"""What all figures share: one colour and hatch an arm, sizes, numbers, and labels that do not lie on one another."""
+"""What all figures share: the name and the look of each arm, numbers, and legends that cover nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..data import QUESTION_SETS, DataError
 
-ARM_NAMES = (
-    "base", "customization", "base:few_shot", "domain_adaptation", "rag+customization", "rag",
-    "domain_adaptation+customization", "customization:triage", "customization:answers",
-    "rag:3_passages",
-)  # fmt: skip
+Compared = Mapping[str, Mapping[str, Any]]  # arm, then question set, then its figures: what `Comparison.table` returns
 OKABE_ITO = matplotlib.color_sequences["okabe_ito"]  # readable for the colour-blind: Okabe & Ito 2008
-_COLOURS = (*OKABE_ITO[:4], OKABE_ITO[7], *OKABE_ITO[5:7], OKABE_ITO[4], "#999999", "#7f4f24")
-ARM_COLOURS = dict(zip(ARM_NAMES, _COLOURS, strict=True))
-ARM_HATCHES = dict(zip(ARM_NAMES, ("", "\\\\", "//", "xx", "oo", "..", "++", "||", "--", "**"), strict=True))
-ARM_MARKERS = dict(zip(ARM_NAMES, "osD^vPX<>p", strict=True))
-LINE_CONTRAST = 3.0
 SMALL = 8  # points: numbers beside bars and points
+
+
+class Look(NamedTuple):
+    """How an arm is named and drawn in every figure, so that figures read alike."""
+
+    name: str
+    colour: str
+    marker: str
+
+
+LOOKS = {
+    "base": Look("Base", OKABE_ITO[0], "o"),
+    "base:few_shot": Look("Few-shot", OKABE_ITO[2], "D"),
+    "rag": Look("RAG", OKABE_ITO[5], "P"),
+    "rag:3_passages": Look("RAG, 3 passages", "#7f4f24", "p"),
+    "customization": Look("Instruction-tuned", OKABE_ITO[1], "s"),
+    "domain_adaptation": Look("Continued pretraining", OKABE_ITO[3], "^"),
+    "domain_adaptation+customization": Look("Both tunings", OKABE_ITO[6], "X"),
+    "rag+customization": Look("RAG + tuning", OKABE_ITO[7], "v"),
+    "customization:triage": Look("Tuned on triage only", OKABE_ITO[4], "<"),
+    "customization:answers": Look("Tuned on answers only", "#999999", ">"),
+}
+MAIN_ARMS = tuple(arm for arm in LOOKS if ":" not in arm or arm == "base:few_shot")
+ARM_COLOURS = {arm: look.colour for arm, look in LOOKS.items()}
+SET_NAMES = {
+    "facts_trained": "Trained facts", "facts_heldout": "Held-out facts", "terms": "House terms",
+    "updates": "Changed facts", "two_hop": "Two-hop facts", "unanswerable": "Unanswerable", "triage": "Triage",
+    "general": "General knowledge",
+}  # fmt: skip
+
+
+def look(arm: str) -> Look:
+    """An arm's name and look; an arm that the kit does not know is grey and keeps its key as its name."""
+    return LOOKS.get(arm, Look(arm, "#808080", "o"))
+
+
+def plain_name(key: str) -> str:
+    """The plain name of an arm or a question set; a key that the kit does not know as it is."""
+    return SET_NAMES.get(key) or look(key).name
+
+
+def in_words(title: str) -> str:
+    """An axis title with the plain names of the question sets in it."""
+    return " ".join(SET_NAMES.get(word, word).lower() if "_" in word else word for word in title.split(" "))
+
+
+def point(arm: str) -> dict[str, Any]:
+    """Colour, form and name of an arm's points, with an edge that keeps light colours visible on white."""
+    name, colour, marker = look(arm)
+    return {"color": colour, "marker": marker, "label": name, "markeredgecolor": "0.2", "markeredgewidth": 0.7}
+
+
+def line(arm: str) -> dict[str, Any]:
+    """The look of an arm's line: its points, and a colour dark enough for a line."""
+    return point(arm) | {"color": line_colour(arm), "markerfacecolor": look(arm).colour}
+
+
+def line_colour(arm: str, otherwise: str = "#808080") -> str:
+    """An arm's colour, where needed darkened so that a line has a contrast of 3 to 1 with white (WCAG 2.2, 1.4.11)."""
+    colour = np.array(to_rgb(ARM_COLOURS.get(arm, otherwise)))
+    light = float(colour**2.2 @ (0.2126, 0.7152, 0.0722))
+    return to_hex(colour * min(1.0, (0.29 / max(light, 0.01)) ** (1 / 2.2)))
 
 
 def new_axes(ax: Axes | None, width: float = 6.4, height: float = 3.8) -> Axes:
@@ -33,43 +86,37 @@ def new_axes(ax: Axes | None, width: float = 6.4, height: float = 3.8) -> Axes:
     return ax if ax is not None else plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def style(arm: str) -> dict[str, Any]:
-    """Colour and hatch of an arm's bars; an arm that the kit does not know is grey."""
-    return {"color": ARM_COLOURS.get(arm, "0.5"), "hatch": ARM_HATCHES.get(arm, ""), "edgecolor": "white", "label": arm}
+def finish(ax: Axes, alt: str, grid: str = "y") -> Axes:
+    """Draws the grid and no frame, and keeps in words what the figure shows: `image` and `show` read `get_label()`."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis=grid, color="0.92")
+    ax.set_axisbelow(True)
+    ax.set_label(alt)
+    return ax
 
 
-def marker(arm: str) -> dict[str, Any]:
-    """Colour and form of an arm's points, with an edge that keeps light colours visible on white."""
-    colour = ARM_COLOURS.get(arm, "0.5")
-    return {"color": colour, "marker": ARM_MARKERS.get(arm, "o"), "markeredgecolor": "0.2", "markeredgewidth": 0.7}
+def legend_beside(ax: Axes, order: Mapping[str, float] | None = None) -> None:
+    """A legend to the right of the Axes, where it covers no line; with `order`, from the highest name to the lowest."""
+    pairs = sorted(zip(*ax.get_legend_handles_labels(), strict=True), key=lambda pair: -(order or {}).get(pair[1], 0.0))
+    handles, names = zip(*pairs, strict=True)
+    ax.legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=SMALL + 1)
 
 
-def line_colour(name: str, otherwise: str = "0.5") -> str:
-    """The colour of an arm's lines: that of its bars, made darker until it has a contrast of 3 to 1 with white.
-
-    Formula: relative luminance and contrast of the Web Content Accessibility Guidelines 2.2, success criterion 1.4.11.
-    """
-    colour = np.array(to_rgb(ARM_COLOURS.get(name, otherwise)))
-    while contrast_with_white(colour) < LINE_CONTRAST:
-        colour = colour * 0.97
-    return to_hex(colour)
-
-
-def contrast_with_white(colour: Any) -> float:
-    """How many times as light as this colour white is, 1 to 21."""
-    parts = np.array(to_rgb(colour))
-    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    return 1.05 / (float(linear @ (0.2126, 0.7152, 0.0722)) + 0.05)
+def beside(ax: Axes, at: tuple[float, float], text: str, shift: tuple[float, float] = (4, 0), **how: Any) -> None:
+    """A small text beside a point, moved by `shift` points (1/72 inch)."""
+    ax.annotate(text, at, shift, textcoords="offset points", fontsize=SMALL, **how)
 
 
 def number(value: float) -> str:
-    """Three digits at most where there are decimals, and thousands apart: 0.85, 12.4, 135,000."""
+    """Two or three digits, and a word for what is large: 0.013, 0.85, 12.4, 135,000, 2.1 million."""
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:,.3g} million"
     if value == 0 or value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.095 else f"{value:.2g}"
 
 
-def sets_with(compared: Mapping[str, Mapping[str, Any]], sets: Sequence[str] | None, what: str) -> list[str]:
+def sets_with(compared: Compared, sets: Sequence[str] | None, what: str) -> list[str]:
     """The question sets to draw: those wanted, or all, of which an arm has `what`.
 
     Raises:
@@ -81,57 +128,15 @@ def sets_with(compared: Mapping[str, Mapping[str, Any]], sets: Sequence[str] | N
     return wanted
 
 
-def with_n(question_set: str, cells: Sequence[Mapping[str, float] | None]) -> str:
-    """A question set's name with the number of answers scored."""
-    counts = sorted({cell["n"] for cell in cells if cell})
-    n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    name = question_set.replace("_", "\n") if len(question_set) > 11 else question_set
-    return f"{name}\nn = {n}"
+def with_n(title: str, points: Iterable[Mapping[str, Any] | None], form: str = "{}   (n = {})") -> str:
+    """A title with the number of answers behind the points, where all of them know it: "accuracy   (n = 80)"."""
+    counts = sorted({each.get("n") or 0 for each in points if each})
+    known = counts and counts[0]
+    return form.format(title, " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))) if known else title
 
 
-def counted(title: str, points: Sequence[Mapping[str, Any]], each: str = "") -> str:
-    """An axis title with the number of answers behind the points, where they know it: "accuracy   (n = 80)"."""
-    counts = sorted({point["n"] for point in points if point.get("n")})
-    if not counts or any(not point.get("n") for point in points):
-        return title
-    return f"{title}   (n = {counts[0] if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'}{each})"
-
-
-def plain_decades(ax: Axes, values: Sequence[float]) -> None:
-    """Marks on a logarithmic x axis at 1, 2 and 5 of each decade, as plain numbers; at 1 alone where there are many."""
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 100 * min(values) else (1,)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.minorticks_off()
-
-
-def bare(ax: Axes) -> None:
-    """Takes away the frame's upper and right sides."""
-    ax.spines[["top", "right"]].set_visible(False)
-
-
-def label_points(ax: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Writes the names in a column to the right of the Axes, each joined to its point, spread so that none overlap.
-
-    Args:
-        ax: The Axes, with its limits and scales as they will stay.
-        points: Name to its point, in data coordinates.
-    """
-    to_axes = ax.transData + ax.transAxes.inverted()
-    height = ax.get_figure(root=True).get_figheight() * 0.72 * 72  # about the height of the Axes in points
-    gap = min(1.5 * SMALL / height, 1 / len(points))
-    places = {name: to_axes.transform(point) for name, point in points.items()}
-    order = sorted(points, key=lambda name: (round(places[name][1] / gap), -places[name][0], places[name][1]))
-    heights: list[float] = []  # in that order the lines do not cross
-    for name in order:
-        wanted = float(places[name][1])
-        heights.append(max(wanted, heights[-1] + gap if heights else 0.0))
-    excess = max(0.0, heights[-1] - 1.0) if heights else 0.0
-    for place in range(len(heights) - 1, -1, -1):  # what was pushed over the top comes down again
-        above = heights[place + 1] - gap if place + 1 < len(heights) else heights[place] - excess
-        heights[place] = min(heights[place], above)
-    for name, at in zip(order, heights, strict=True):
-        ax.annotate(
-            name, points[name], (1.03, at), textcoords="axes fraction", va="center", ha="left", fontsize=SMALL,
-            arrowprops={"arrowstyle": "-", "color": "0.65", "lw": 0.6, "shrinkA": 2, "shrinkB": 5, "relpos": (0, 0.5)},
-            annotation_clip=False,
-        )  # fmt: skip
+def plain_decades(axis: Any, values: Sequence[float]) -> None:
+    """Marks on a logarithmic axis at 1, 2 and 5 of each decade, as plain numbers; at 1 alone where there are many."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 100 * min(values) else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}" if value < 1e6 else f"{value / 1e6:,g}M"))
+    axis.set_minor_formatter(NullFormatter())

@@ -27,7 +27,7 @@ from typing import Any
 
 from measuring import DATASET, finish, memory_bandwidth, need, options, ratio, repeats_of, take_turns, timed
 
-from helpers.data import dataset as data
+from helpers import data
 from helpers.data import sample
 from helpers.data.records import Answer, Question
 from helpers.experiment import metrics

@@ -32,7 +32,7 @@ from floor import products, shortest
 from measuring import DATASET, finish, matrix_peak, options, ratio, repeats_of, take_turns, timed
 from transformers import PreTrainedModel
 
-from helpers.data import dataset as data
+from helpers import data
 from helpers.data.documents import read_documents
 from helpers.data.records import Document, Question
 from helpers.fast.embedding import CPU_ROWS, UnpaddedEmbedding

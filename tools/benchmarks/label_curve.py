@@ -13,9 +13,8 @@ from dataclasses import replace
 
 from training_sweep import Bench, options, where_and_when
 
-from helpers.analysis import comparison as compare
-from helpers.data import sample
-from helpers.data.profiles import get_profile
+from helpers.analysis import accuracy
+from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate
@@ -43,7 +42,7 @@ def main() -> None:
         tuned = train(
             bench.fm, fewer, settings, arguments.work / f"{name}-{count}", start, listener=show(f"{count} labels")
         )
-        found = compare.accuracy(evaluate(Assistant(bench.fm, tuned.folder), asked).scores)
+        found = accuracy(evaluate(Assistant(bench.fm, tuned.folder), asked).scores)
         points.append({"x": count} | found)
         print(points[-1], flush=True)
     about = where_and_when()

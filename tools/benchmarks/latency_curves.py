@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from helpers.data import dataset as data
+from helpers import data
 from helpers.experiment import results
 from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.latency_curves import CONTEXT_LENGTHS, INDEX_SIZES, against_context, against_index_size

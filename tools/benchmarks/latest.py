@@ -1,10 +1,10 @@
-"""Runs all benchmarks and keeps their figures in benchmarks/latest.json, which a table in the README is made from.
+"""Runs all benchmarks and keeps their figures in latest.json beside it: the tables of docs/speed.md are made from it.
 
-    python benchmarks/latest.py --quick       # what `make bench` does
-    python benchmarks/latest.py               # the sizes that count; takes hours
-    python benchmarks/latest.py --only indexing --repeats 5
-    python benchmarks/latest.py --only        # none: only write the README's tables anew
-    python benchmarks/latest.py --record benchmarks/float32.json
+    python -m tools.benchmarks.latest --quick       # what `make bench` does
+    python -m tools.benchmarks.latest               # the sizes that count; takes hours
+    python -m tools.benchmarks.latest --only indexing --repeats 5
+    python -m tools.benchmarks.latest --only        # none: only write the page's tables anew
+    python -m tools.benchmarks.latest --record benchmarks/float32.json
 
 The last line keeps figures of a machine without fast 16-bit products, which make a table of their own; so do those of
 one with units for products of matrices, in matrix_units.json. A record is written whole, after each benchmark, whose
@@ -30,7 +30,7 @@ from helpers.models.machine import describe
 
 HERE = Path(__file__).resolve().parent
 LATEST = HERE / "latest.json"
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "speed.md"
 BENCHMARKS = ("training", "step", "answering", "indexing", "retrieval_scale", "startup", "processes")
 TABLES = {  # by the name in their markers
     "benchmarks": LATEST,
@@ -184,7 +184,7 @@ def _machine(figures: dict[str, Any]) -> str:
 
 
 def with_table(readme: str, record: dict[str, Any] | None, name: str = "benchmarks") -> str:
-    """The README's text with the table of a record between the markers of this name, or a sentence where there is none.
+    """The page's text with the table of a record between the markers of this name, or a sentence where there is none.
 
     Raises:
         KitError: The markers are missing.
@@ -193,12 +193,12 @@ def with_table(readme: str, record: dict[str, Any] | None, name: str = "benchmar
     before, begin, rest = readme.partition(first)
     _, end, after = rest.partition(last)
     if not begin or not end:
-        raise KitError(f"{README} lacks the markers {first} and {last}: put them where the table belongs")
+        raise KitError(f"{PAGE} lacks the markers {first} and {last}: put them where the table belongs")
     return f"{before}{first}\n{table(record) if record else NOTHING}\n{last}{after}"
 
 
 def with_tables(readme: str) -> str:
-    """The README's text with the tables of all records."""
+    """The page's text with the tables of all records."""
     for name, path in TABLES.items():
         readme = with_table(readme, read_latest(path), name)
     return readme
@@ -210,7 +210,7 @@ def read_latest(path: Path = LATEST) -> dict[str, Any] | None:
 
 
 def main() -> int:
-    """Runs the benchmarks and writes the README's tables; exit code 1 where one failed or did not agree."""
+    """Runs the benchmarks and writes the page's tables; exit code 1 where one failed or did not agree."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"The peers: {INSTALL}"
     )
@@ -219,7 +219,7 @@ def main() -> int:
     arguments, others = parser.parse_known_args()
     run_all(arguments.only, others, arguments.record)
     record = read_latest(arguments.record)
-    write_text(README, with_tables(README.read_text(encoding="utf-8")))
+    write_text(PAGE, with_tables(PAGE.read_text(encoding="utf-8")))
     if record is None:
         return 0
     return int(bool(record["failed"]) or not all(each["agree"] for each in record["benchmarks"].values()))

@@ -26,7 +26,7 @@ from typing import Any
 
 from measuring import DATASET, ROOT, finish, options, ratio, repeats_of, take_turns
 
-from helpers.data import dataset as data
+from helpers import data
 from helpers.data.records import KitError
 from helpers.models.foundation_model import load_model
 from helpers.models.machine import is_first_process

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from training_sweep import WORLD_SEED, options, where_and_when
 
-from helpers.analysis import comparison as compare
-from helpers.data import dataset as data
-from helpers.data import sample
-from helpers.data.profiles import get_profile
+from helpers import data
+from helpers.analysis import accuracy
+from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate
@@ -40,7 +39,7 @@ def main() -> None:
         tuned = train(fm, material, settings, arguments.work / title, listener=show(title))
         asked = sample(dataset.questions("facts_heldout"), arguments.questions)
         scores = evaluate(Assistant(fm, tuned.folder), asked, dataset.values_by_asset).scores
-        points.append({"x": count} | compare.accuracy(scores))
+        points.append({"x": count} | accuracy(scores))
         print(points[-1], flush=True)
     about = where_and_when()
     arm, title = "domain_adaptation+customization", "restatements of each fact"

@@ -16,9 +16,8 @@ from typing import Any
 
 from training_sweep import Bench, options, where_and_when
 
-from helpers.analysis import comparison as compare
-from helpers.data import sample
-from helpers.data.profiles import get_profile
+from helpers.analysis import accuracy
+from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate, text_perplexity
@@ -39,7 +38,7 @@ def point(bench: Bench, settings: TrainSettings, arguments: Namespace) -> tuple[
     tuned = train(bench.fm, material, settings, folder, listener=show(folder.name))
     assistant = Assistant(bench.fm, tuned.folder)
     asked = sample(bench.dataset.questions("general"), arguments.questions)
-    kept = compare.accuracy(evaluate(assistant, asked).scores)
+    kept = accuracy(evaluate(assistant, asked).scores)
     return kept, text_perplexity(assistant, bench.dataset.corpus("validation"))
 
 

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from measuring import DATASET, finish, in_own_process, memory_bandwidth, options, ratio, repeats_of, timed
 
-from helpers.data import dataset as data
+from helpers import data
 from helpers.data.records import KitError
 from helpers.models import foundation_model as models
 from helpers.models.effort import folder_bytes

@@ -30,8 +30,8 @@ from typing import Any
 from floor import floor
 from measuring import DATASET, finish, in_own_process, matrix_peak, options, ratio, repeats_of, take_turns
 
-from helpers.data import dataset as data
-from helpers.data.profiles import get_profile
+from helpers import data
+from helpers.data import get_profile
 from helpers.models import foundation_model as models
 from helpers.models.machine import choose_dtype
 from helpers.tuning import TrainingData, recipes

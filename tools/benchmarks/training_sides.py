@@ -21,8 +21,8 @@ from typing import Any
 from floor import floor
 from measuring import DATASET, FOUNDATION_MODEL
 
-from helpers.data import dataset as data
-from helpers.data.profiles import get_profile
+from helpers import data
+from helpers.data import get_profile
 from helpers.models import foundation_model as models
 from helpers.models.effort import measure
 from helpers.models.machine import release_freed_memory

@@ -15,11 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from helpers.analysis import comparison as compare
-from helpers.data import dataset as data
-from helpers.data import sample, write_text
+from helpers import data
+from helpers.analysis import accuracy
+from helpers.data import get_profile, sample, write_text
 from helpers.data.documents import read_documents
-from helpers.data.profiles import get_profile
 from helpers.experiment import results
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.evaluation import evaluate, text_perplexity
@@ -93,7 +92,7 @@ class Bench:
         for question_set in SETS[training]:
             asked = sample(self.dataset.questions(question_set), self.questions)
             scores = evaluate(assistant, asked, self.dataset.values_by_asset).scores
-            row[question_set] = compare.accuracy(scores)["value"]
+            row[question_set] = accuracy(scores)["value"]
         plain = Assistant(self.fm, tuned.folder)
         row["perplexity, domain"] = text_perplexity(plain, self.dataset.corpus("validation")[:20])
         row["perplexity, general"] = text_perplexity(plain, self.dataset.general_text("evaluation")[:20])

@@ -55,7 +55,7 @@ def _rows(text: str) -> list[dict]:
 
 def _origin(world: World, restatements: int) -> str:
     splits = Counter(asset.split for asset in world.assets)
-    command = f"python -m helpers world --seed {world.seed} --assets {len(world.assets)} --restatements {restatements}"
+    command = f"python -m tools.world --seed {world.seed} --assets {len(world.assets)} --restatements {restatements}"
     return f"""# Tidewater: data card
 
 This file is generated with the data; every count in it was taken from the files.

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -33,14 +33,14 @@ def load(name: str) -> Any:
     Raises:
         KitError: The file is missing or is not valid YAML.
     """
-    file = resources.files("helpers.tidewater") / "templates" / f"{name}.yaml"
+    file = Path(__file__).parent / "templates" / f"{name}.yaml"
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise KitError(f"The template file {file} is missing: install the kit anew with `pip install -e .`.") from None
+        raise KitError(f"The template file {file} is missing. Check it out again from the repository.") from None
     except yaml.YAMLError as error:
         raise KitError(
-            f"The template file {file} is not valid YAML: {error}. Mend it where the message says."
+            f"The template file {file} is not valid YAML: {error}. Correct it where the message says."
         ) from None
 
 

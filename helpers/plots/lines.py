@@ -1,0 +1,217 @@
+"""Lines: what was varied against what was measured, a training's losses, times, freshness, and costs that cross."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from ..data import DataError
+from . import style
+from .style import OKABE_ITO, beside, in_words, number, plain_name, with_n
+
+Points = Sequence[Mapping[str, Any]]
+LOSSES = {
+    "loss": ("training", {"color": OKABE_ITO[5]}),
+    "validation_loss": ("validation", {"color": OKABE_ITO[6], "linestyle": "--", "marker": "o"}),
+    "general_loss": ("general text", {"color": OKABE_ITO[3], "linestyle": ":", "marker": "s"}),
+}
+
+
+def learning_curves(curves: Mapping[str, Points], x: str, y: str, title: str = "", ax: Axes | None = None) -> Axes:
+    """A measured value against what was varied, one line an arm, each point with its interval.
+
+    Args:
+        curves: For each arm its points: `x` (a number, or a name such as "hybrid"), `value`, `low`, `high`, perhaps
+            `n`. Numbers are joined by a line, names are not; the axis is logarithmic where they span a wide range.
+        x: The title of the horizontal axis, with its unit.
+        y: The title of the vertical axis; where it begins with "accuracy", the axis runs from 0 to 1.
+        title: The title above the figure: what it shows.
+        ax: Where to draw; None makes a figure.
+
+    Raises:
+        DataError: There are no curves, or one has no points.
+    """
+    if not curves or not all(curves.values()):
+        raise DataError(f"there is no curve to draw against {x}: measure at least one point")
+    points = [point for curve in curves.values() for point in curve]
+    named = any(isinstance(point["x"], str) for point in points)
+    ax = style.new_axes(ax, 6.4 if len(curves) == 1 else 7.6)
+    words = []
+    for arm, curve in curves.items():
+        reach = [[p["value"] - p["low"] for p in curve], [p["high"] - p["value"] for p in curve]]
+        look = style.line(arm) | {"linestyle": "none" if named else "-"}
+        ax.errorbar([p["x"] for p in curve], [p["value"] for p in curve], reach, capsize=3, elinewidth=1, **look)
+        words.append(f"{plain_name(arm)} " + ", ".join(f"{number(p['value'])} at {_text(p['x'])}" for p in curve))
+    top = 1.0 if y.startswith("accuracy") else max(point["high"] for point in points)
+    ax.set_ylim(-0.03 * top, 1.12 * top)  # from zero: a flat line must look flat
+    ax.margins(x=0.2)
+    if not named:
+        _mark(ax, [point["x"] for point in points])
+    if len(curves) > 1:
+        style.legend_beside(ax, {plain_name(arm): curve[-1]["value"] for arm, curve in curves.items()})
+    else:
+        for point, after in zip(
+            points, [*points[1:], points[-1]], strict=True
+        ):  # on the side that the line leaves free
+            below = after["value"] > point["value"] > 0.1 * top and not named
+            beside(ax, (point["x"], point["value"]), number(point["value"]), (6, -11 if below else 5))
+    ax.set(xlabel=with_n(in_words(x), points, "{}   (n = {} a point)"), ylabel=in_words(y), title=title)
+    return style.finish(ax, f"Values of {in_words(y)} against {in_words(x)}: {'; '.join(words)}.")
+
+
+def sweep_line(
+    points: Points, x: str, title: str = "", y: str = "accuracy (share right)", label: str = "rag",
+    ax: Axes | None = None,
+) -> Axes:  # fmt: skip
+    """A measured value of one arm (`label`) against what was varied; see `learning_curves`."""
+    return learning_curves({label: points}, x, y, title, ax)
+
+
+def training_curve(history: Sequence[Any], first: Mapping[str, float] | None = None, ax: Axes | None = None) -> Axes:
+    """The loss of a training against the step, with its validation loss and that of general text where they are taken.
+
+    Args:
+        history: What the training reported: each entry has `step` of `steps`, `loss`, and `validation_loss` and
+            `general_loss` where they were taken (nats a token).
+        first: The losses before the first step, where they were taken: `eval_loss` and `general_loss`.
+        ax: Where to draw; None makes a figure.
+
+    Raises:
+        DataError: Nothing has been reported yet.
+    """
+    if not history:
+        raise DataError("the training has not reported a step yet: there is no curve to draw")
+    ax = style.new_axes(ax, 7.2, 2.8)
+    words = []
+    for name, (label, look) in LOSSES.items():
+        before = (first or {}).get("eval_loss" if name == "validation_loss" else name)
+        taken = [(0, before)] if before is not None else []
+        taken += [(entry.step, getattr(entry, name)) for entry in history if getattr(entry, name) is not None]
+        if taken:
+            dot = {"marker": "."} if len(taken) < 3 and name == "loss" else {}  # a line of one point is not seen
+            ax.plot(*zip(*taken, strict=True), label=label, clip_on=False, **look | dot)
+            words.append(f"{label} from {number(taken[0][1])} to {number(taken[-1][1])}")
+    style.legend_beside(ax)
+    ax.set(xlabel="step", ylabel="loss (nats a token)", xlim=(0, 1.03 * history[-1].steps))
+    ax.set_ylim(0, 1.1 * max(max(line.get_ydata()) for line in ax.lines))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    return style.finish(ax, f"Loss against the step: {'; '.join(words)}.")
+
+
+def latency_distribution(seconds: Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
+    """For each arm the share of answers that had come after so many seconds (logarithmic scale).
+
+    Raises:
+        DataError: No arm has any time.
+    """
+    timed = {arm: values for arm, values in seconds.items() if len(values)}
+    if not timed:
+        raise DataError("there are no times to draw: time the arms first")
+    ax = style.new_axes(ax, 7.6, 4.0)
+    for arm, values in timed.items():
+        ax.ecdf(values, label=f"{plain_name(arm)} (n = {len(values)})", color=style.line_colour(arm), linewidth=1.8)
+    ax.set(xscale="log", xlabel="time of one answer (s)", ylabel="share of answers", ylim=(0, 1.02))
+    style.plain_decades(ax.xaxis, np.concatenate(list(timed.values())))
+    style.legend_beside(ax)
+    words = "; ".join(f"{plain_name(arm)} {number(float(np.median(values)))}" for arm, values in timed.items())
+    return style.finish(ax, f"Share of answers against the time of one answer (s). Medians: {words}.")
+
+
+def freshness(steps: Mapping[str, Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+    """Right answers about changed facts against the time since the documents changed.
+
+    A filled point is measured: from then on the arm answers so well. An open point ends a stale line: until then the
+    arm answers from what it learned before, and what it would answer afterwards was not measured. A stale line without
+    an end belongs to an arm that takes nothing in.
+
+    Args:
+        steps: For each arm `seconds` (what absorbing the change takes), `value`, `low`, `high` (accuracy on changed
+            facts), `fresh` (whether that was measured after the change was absorbed), and `estimated`.
+        ax: Where to draw; None makes a figure.
+
+    Raises:
+        DataError: There is no arm to draw.
+    """
+    if not steps:
+        raise DataError("no arm has both an update and accuracy on changed facts: run the study on the set `updates`")
+    ax = style.new_axes(ax, 7.6, 4.2)
+    times = [step["seconds"] for step in steps.values() if step["seconds"] > 0] or [1.0]
+    first, last = min(times) / 8, max(times) * 12
+    words = []
+    for arm, step in steps.items():
+        look, seconds, value, fresh = style.line(arm), step["seconds"], step["value"], step["fresh"]
+        until, told = (first, last), "takes nothing in"
+        if seconds:
+            until = (seconds, last) if fresh else (first, seconds)
+            told = f"{'fresh after' if fresh else 'stale until trained again,'} {seconds:.1f} s"
+            told += " (estimated)" if step.get("estimated") else ""
+            ax.plot([seconds] * 2, [step["low"], step["high"]], color="0.4", linewidth=1)
+            open_point = {} if fresh else {"markerfacecolor": "white", "markeredgecolor": look["color"]}
+            ax.plot(seconds, value, markersize=8, linestyle="none", zorder=3, **look | open_point)
+        name = {} if seconds else {"label": plain_name(arm)}
+        ax.plot(until, [value] * 2, color=look["color"], linewidth=2, linestyle="-" if fresh else "--", **name)
+        words.append(f"{plain_name(arm)} {value:.2f}, {told}")
+    ax.set(xscale="log", xlim=(first, last), ylim=(-0.06, 1.1), ylabel="accuracy on changed facts,\n95 % interval")
+    ax.set_xlabel(with_n("time since the documents changed (s)", steps.values()))
+    style.plain_decades(ax.xaxis, (first, last))
+    style.legend_beside(ax, {plain_name(arm): step["value"] for arm, step in steps.items()})
+    return style.finish(ax, f"Accuracy on changed facts against the time since the change. {'; '.join(words)}.")
+
+
+def break_even_lines(
+    monthly: Mapping[str, Sequence[float]], at: Sequence[float],
+    crossings: Mapping[str, tuple[float, float]] | Sequence[tuple[float, float]] = (),
+    x: str = "queries a month", ax: Axes | None = None,
+) -> Axes:  # fmt: skip
+    """Cost of a month against what comes each month, one line an arm; rings mark where two arms cost the same.
+
+    Args:
+        monthly: For each arm the cost in US dollars at each point of `at`.
+        at: Numbers a month, of queries or of changed documents.
+        crossings: Where the rings are (number a month, US dollars); by arm where an arm breaks even with RAG.
+        x: The title of the horizontal axis; both axes are logarithmic.
+        ax: Where to draw; None makes a figure.
+
+    Raises:
+        DataError: There is no arm to draw.
+    """
+    if not monthly:
+        raise DataError("there are no costs to draw: no arm was timed")
+    ax = style.new_axes(ax, 7.6, 4.4)
+    meets = crossings if isinstance(crossings, Mapping) else {}
+    ends = {}
+    for place, (arm, costs) in enumerate(monthly.items()):
+        look = style.line(arm)
+        if arm in meets:
+            look["label"] += f"\n  (as much as RAG at {number(meets[arm][0])})"
+        ends[look["label"]] = costs[-1]
+        ax.plot(at, np.maximum(costs, 1e-6), linewidth=1.8, markevery=slice(place % 3, None, 6), **look)
+    for ring in meets.values() or crossings:
+        ax.plot(*ring, "o", markersize=13, markerfacecolor="none", markeredgecolor="black")
+    ax.set(xscale="log", yscale="log", xlim=(min(at), max(at)), xlabel=x, ylabel="cost of a month ($, stated prices)")
+    style.plain_decades(ax.xaxis, at)
+    style.plain_decades(ax.yaxis, np.maximum(np.concatenate(list(monthly.values())), 1e-6))
+    style.legend_beside(ax, ends)
+    words = "; ".join(f"{plain_name(arm)} costs as much as RAG at {number(n)}" for arm, (n, _) in meets.items())
+    alt = f"Cost of a month against {x}. {words or 'No arm breaks even with RAG here'}."
+    return style.finish(ax, alt, "both")
+
+
+def _mark(ax: Axes, values: Sequence[float]) -> None:
+    """Marks where something was measured, on a logarithmic axis where the values span a wide range."""
+    first, last = min(values), max(values)
+    if first > 0 and last >= 10 * first:
+        ax.set_xscale("log")
+        ax.set_xlim(first / 1.3, last * 1.5)
+        ax.minorticks_off()
+    elif last > first:
+        ax.set_xlim(first - 0.06 * (last - first), last + 0.1 * (last - first))
+    ax.set_xticks(sorted(set(values)), [_text(value) for value in sorted(set(values))])
+
+
+def _text(x: float | str) -> str:
+    return x if isinstance(x, str) else f"{x:,g}"
