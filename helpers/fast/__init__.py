@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["packed_weights", "varlen"],
     submod_attrs={
-        "compiled": ["compiling_pays"],
+        "compiled": ["can_compile", "compiling_pays"],
         "embedding": ["UnpaddedEmbedding"],
         "packed_weights": ["few_rows", "make_ready", "step"],
         "switch": ["enable", "enabled"],

@@ -1,7 +1,7 @@
 """Decoder layers compiled each by itself: one compilation serves all of them.
 
-The whole model as one graph takes several minutes to compile; a layer 17 to 26 seconds on two cores, and 3 or 4 where an
-earlier process left one of the same sizes in torch's cache on disk.
+The whole model as one graph takes several minutes to compile; a layer 17 to 26 seconds on two cores, and 3 or 4 where
+an earlier process left one of the same sizes in torch's cache on disk.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import nn
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Seconds that a row of 256 tokens takes, plain and compiled, with all weights and with adapters, and those that compiling
-# takes, between a first one and one from the cache (tools/benchmarks/step.py, two cores of 1,827 GFLOP/s in bfloat16).
+# Seconds of a row of 256 tokens, plain and compiled, with all weights and with adapters, and those of compiling,
+# between a first one and one from the cache (tools/benchmarks/step.py, two cores of 1,827 GFLOP/s in bfloat16).
 ALL_WEIGHTS, ADAPTERS, COMPILING = (0.75, 0.59), (0.44, 0.33), 15
 
 

@@ -47,7 +47,7 @@ class FusedLora(torch.autograd.Function):
 
 
 def enable(model: nn.Module) -> Callable[[], None]:
-    """Lets the plain adapters of a PEFT model train with it; others stay as PEFT computes them. Returns what undoes it."""
+    """Lets the plain adapters of a PEFT model train with it, and leaves others to PEFT. Returns what undoes it."""
     changed = [module for module in model.modules() if type(module) is Linear and _plain(module)]
     for module in changed:
         module.forward = MethodType(_forward, module)

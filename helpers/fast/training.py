@@ -44,10 +44,14 @@ def enable_training(
     wanted = _step(model, causal, autocast)
     undo = [PARTS[name](model if name == "lora" else causal) for name in parts]
     found = _step(model, causal, autocast)
-    if any(abs(one - other) > NEAR[autocast or "float32"] * abs(other) for one, other in zip(found, wanted, strict=True)):
+    if any(
+        abs(one - other) > NEAR[autocast or "float32"] * abs(other) for one, other in zip(found, wanted, strict=True)
+    ):
         for each in undo:
             each()
-        print(f"{type(causal).__name__} trains on the plain path: the fast one computes it differently", file=sys.stderr)
+        print(
+            f"{type(causal).__name__} trains on the plain path: the fast one computes it differently", file=sys.stderr
+        )
         return False
     if compiled and compiling.can_compile():
         compiling.compile_layers(causal)

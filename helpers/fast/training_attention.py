@@ -4,7 +4,7 @@ A token never sees a later one, so a block of queries meets only the keys up to 
 than half of the scores; of one that fits a block, all. And where transformers' eager attention lets autograd keep the
 scores as float32, as 16-bit probabilities, and the keys and values repeated for each query head, the probabilities
 alone are kept, once and in the model's dtype, and heads that share keys are computed as one product; where they are
-large, they are computed again on the backward pass instead. Where the scaling is a power of two, as with heads 64 wide, the
+large, they are computed again in the backward pass. Where the scaling is a power of two, as with heads 64 wide, the
 forward pass rounds as eager attention does, so its loss is the same number; elsewhere it rounds the scores once in 16
 bits where eager attention does so twice.
 

@@ -23,7 +23,7 @@ MINUTE = 60  # seconds between two lines, where the output is not a terminal
 class RowTrainer(Trainer):
     """transformers' Trainer, which reads rows without asking for the library `datasets`.
 
-    The kit's folder of data sets has the same name: where Python is started beside it, Trainer takes it for the library.
+    The kit's folder of data sets has the same name: where Python starts beside it, Trainer takes it for the library.
     """
 
     def get_train_dataloader(self) -> DataLoader:

@@ -77,6 +77,8 @@ def train(
     from .progress import Checkpoints, last_checkpoint
 
     out = Path(out)
+    if fsdp and int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        raise KitError("`fsdp` shares a model between processes, and there is one: start it by `torchrun`")
     rows, held, report = training_rows(fm, training_data, settings)
     general = general_rows(fm, training_data, settings)
     _report_too_long(report, settings.max_length)
@@ -164,7 +166,8 @@ def _run(trainer: Trainer, checkpoint: str | None) -> None:
     from .progress import diverged
 
     try:
-        trainer.train(resume_from_checkpoint=checkpoint)
+        with progress_bars(False):
+            trainer.train(resume_from_checkpoint=checkpoint)
     except KitError:
         raise
     except Exception as error:  # torch and safetensors have errors of their own for a full disk
@@ -201,7 +204,10 @@ def _describe(
     ]  # fmt: skip
     learns = sum(weight.numel() for weight in trainer.model.parameters() if weight.requires_grad)
     effort = Effort(
-        tokens_seen=tokens[steps], trainable_parameters=learns, labelled_examples=data.labelled, documents=len(data.texts)
+        tokens_seen=tokens[steps],
+        trainable_parameters=learns,
+        labelled_examples=data.labelled,
+        documents=len(data.texts),
     )
     whole = not hasattr(trainer.model, "get_base_model")
     begun = read_fine_tuned(start) if start else None
