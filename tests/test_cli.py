@@ -27,12 +27,6 @@ VERBS = (
     "train",
     "study",
     "compare",
-    "run",
-    "pages",
-    "pack",
-    "slides",
-    "scale",
-    "move-index",
 )
 
 

@@ -109,7 +109,7 @@ def test_an_interruption_leaves_what_was_finished(tiny):
     asked = questions(12)
     whole = evaluate(Assistant(tiny), asked, batch_size=1)
     into = Evaluation()
-    with interrupted_at(tiny, 100), pytest.raises(KeyboardInterrupt):
+    with interrupted_at(tiny, 7), pytest.raises(KeyboardInterrupt):
         evaluate(Assistant(tiny), asked, batch_size=1, into=into)
     assert not into.complete and 0 < len(into.scores) < 12
     finished = [(score.question, score.answer.text, score.value) for score in into.scores]

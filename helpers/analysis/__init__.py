@@ -21,7 +21,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         ],
         "intervals": ["accuracy", "difference", "holm", "ratio", "spread"],
         "latency": ["freshness_steps", "latency_ratio", "latency_summary", "timing_conditions"],
-        "scaleplan": ["page"],
         "textbook": ["Row", "take_aways", "textbook_html", "textbook_markdown", "textbook_rows"],
     },
 )  # fmt: skip

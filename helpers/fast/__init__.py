@@ -2,14 +2,15 @@
 
 import lazy_loader as lazy
 
+# fmt: off
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["packed_weights", "varlen"],
     submod_attrs={
+        "answering": ["Decoded", "FastAnswers"],
         "compiled": ["can_compile", "compiling_pays"],
-        "embedding": ["UnpaddedEmbedding"],
-        "packed_weights": ["few_rows", "make_ready", "step"],
+        "embedding": ["VarlenEmbedding"],
         "switch": ["enable", "enabled"],
         "training": ["enable_training"],
     },
 )
+# fmt: on

@@ -61,6 +61,7 @@ def enable_training(
 def _step(model: nn.Module, causal: Any, autocast: str | None) -> tuple[float, float]:
     """The loss of a small step, and the length of its gradient; the model stays as it is."""
     dtype = getattr(torch, autocast) if autocast else torch.float32
+    model.zero_grad()
     with torch.random.fork_rng(devices=[]), torch.autocast("cpu", dtype, enabled=autocast is not None):
         torch.manual_seed(0)
         ids = torch.randint(causal.config.vocab_size, (ROWS, TOKENS))
