@@ -100,10 +100,10 @@ def _contradiction(result: Result) -> str:
     if any(part in result.arm for part in TUNED) != bool(adapter):
         return "its record names tuned weights" if adapter else "its record names no tuned weights"
     if result.arm in ARMS and adapter:
-        needed = ARMS[result.arm].training(result.question_set)
+        needed = ARMS[result.arm].recipe(result.question_set)
         if needed not in adapter:
             return f"it answers with the training {needed}, and its record names {', '.join(adapter)}"
-        strange = set(adapter) - set(with_starts(ARMS[result.arm].trainings))
+        strange = set(adapter) - set(with_starts(ARMS[result.arm].recipes))
         if strange:
             return f"its record names trainings that it does not use: {', '.join(sorted(strange))}"
     return ""

@@ -16,8 +16,8 @@ from training_sweep import Bench, options, where_and_when
 from helpers.analysis import accuracy
 from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
-from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate
+from helpers.experiment.results import Curve, write_curve
 from helpers.tuning import recipes
 from helpers.tuning.live import show
 from helpers.tuning.training import train
