@@ -12,6 +12,7 @@ import pytest
 from helpers.data.records import KitError
 from helpers.lessons import exercises, notebooks, times
 from helpers.models.machine import hardware, speed
+from tools.times import measured_on, record_times, with_recorded_times
 
 HERE = hardware()
 
@@ -59,13 +60,17 @@ def test_a_printed_time_follows_the_record(tmp_path):
     path = record(tmp_path, 5.0)
     printed = f"Python 3\n{times.expected_seconds('02', 'quick', path)}\nAbout 5 s of work\n"
     kept = times.read_times(path)
-    assert times.retold(printed, "02_rag_index", kept) == printed, "it states the recorded time already"
+    assert with_recorded_times(printed, "02_rag_index", kept) == printed, "it states the recorded time already"
     kept["quick"]["02_rag_index"]["seconds"] = 30.0
     new = f"About 30 s with the quick profile (measured on Abacus, {HERE['cores']} cores)."
-    assert times.retold(printed, "02_rag_index", kept) == f"Python 3\n{new}\nAbout 5 s of work\n"
+    assert with_recorded_times(printed, "02_rag_index", kept) == f"Python 3\n{new}\nAbout 5 s of work\n"
     unknown = times.expected_seconds("02", "quick", tmp_path / "none.json")
-    assert times.retold(unknown, "02_rag_index", kept) == new
-    assert times.retold(printed, "03_rag_limits", kept) == times.retold(printed, "02_rag_index", {}) == printed
+    assert with_recorded_times(unknown, "02_rag_index", kept) == new
+    assert (
+        with_recorded_times(printed, "03_rag_limits", kept)
+        == with_recorded_times(printed, "02_rag_index", {})
+        == printed
+    )
 
 
 def test_recorded_times_keep_those_of_notebooks_that_failed(tmp_path):
@@ -74,11 +79,11 @@ def test_recorded_times_keep_those_of_notebooks_that_failed(tmp_path):
         SimpleNamespace(notebook=Path(f"{name}.ipynb"), seconds=seconds, error=error)
         for name, seconds, error in (("02_rag_index", 9.0, "NameError"), ("03_rag_limits", 7.04, ""))
     ]
-    times.record_times("quick", runs, path)
+    record_times("quick", runs, path)
     kept = times.read_times(path)["quick"]
     assert {name: each["seconds"] for name, each in kept.items()} == {"02_rag_index": 120.0, "03_rag_limits": 7.0}
     assert kept["02_rag_index"]["hardware"]["processor"] == "Abacus" and kept["03_rag_limits"]["hardware"] == HERE
-    lines = times.measured_on({"quick": kept}, ["quick", "workshop"])
+    lines = measured_on({"quick": kept}, ["quick", "workshop"])
     assert [line.partition(":")[0] for line in lines] == ["- `quick`, 02", "- `quick`, 03"]
     assert "Abacus" in lines[0] and "2026-01-02" in lines[0] and "Abacus" not in lines[1]
 

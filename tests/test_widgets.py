@@ -17,6 +17,7 @@ from helpers.data.records import DataError, Document, Example, KitError, Questio
 from helpers.experiment.assistant import Assistant
 from helpers.lessons import exercises, widgets
 from helpers.lessons.widgets import decide, frame, retrieval, tokens
+from helpers.plots.style import plain_name
 from helpers.rag.chunking import RagSettings
 from helpers.rag.index import build_index
 from helpers.rag.store import open_store
@@ -267,7 +268,9 @@ def test_costs_follow_the_prices_at_once(made):
     first = panel.result.value
     found = {arm: each for arm, each in costs(made).items() if each.change is not None}
     cheapest = min(found, key=lambda arm: found[arm].monthly(1_000, 4, load_prices().months))
-    assert re.search(r"<td[^>]*>([^<]+)</td>", first)[1] == cheapest and 'alt="Monthly cost' in panel.static()
+    assert (
+        re.search(r"<td[^>]*>([^<]+)</td>", first)[1] == plain_name(cheapest) and 'alt="Monthly cost' in panel.static()
+    )
     panel.controls["label"].value = 9.0
     assert panel.result.value != first
     panel.controls["queries"].value = 200_000
@@ -292,7 +295,7 @@ def test_a_ring_marks_where_the_cheapest_arm_changes(made):
 def test_an_arm_whose_update_nobody_measured_is_named_and_left_out(made):
     unmeasured = [r for r in made.results if not (r.arm == "rag" and r.question_set == "updates")]
     panel = widgets.cost_explorer(Comparison(unmeasured))
-    assert "nobody measured it: base, base:few_shot, rag" in panel.result.value
+    assert "nobody measured it: Base, Few-shot, RAG" in panel.result.value
     panel.controls["changes"].value = 0
     assert "nobody measured" not in panel.result.value and "<td" in panel.result.value
     nothing = widgets.cost_explorer(Comparison([r for r in made.results if r.question_set == "facts_heldout"]))

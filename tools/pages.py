@@ -18,8 +18,10 @@ from typing import Any
 
 from helpers.analysis import has_results, read_comparison
 from helpers.data import PROFILES, ROOT, DataError, write_text
-from helpers.lessons import Lesson, in_minutes, lessons, measured_on, read_times, retold, running_minutes
+from helpers.lessons import Lesson, in_minutes, lessons, read_times, running_minutes
 from helpers.plots import figures, overview, report
+
+from .times import measured_on, with_recorded_times
 
 REFERENCE, FIGURE = "results/reference", "docs/comparison.png"
 PART = "<!-- begin {0} -->\n\n{1}\n\n<!-- end {0} -->"
@@ -112,7 +114,7 @@ def _with_parts(lesson: Lesson, links: str, times: dict[str, Any]) -> str:
             text = f"{text.rstrip()}\n\n{PART.format(name, '')}"
         cell["source"] = put(text, name, body, lesson.path).splitlines(keepends=True)
     for output in (output for cell in notebook["cells"] for output in cell.get("outputs", []) if "text" in output):
-        output["text"] = retold("".join(output["text"]), lesson.path.stem, times).splitlines(keepends=True)
+        output["text"] = with_recorded_times("".join(output["text"]), lesson.path.stem, times).splitlines(keepends=True)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 

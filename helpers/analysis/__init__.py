@@ -19,8 +19,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "Cost", "Prices", "break_even", "break_even_changes", "cost_rows", "costs", "energy_kwh", "load_prices",
             "pareto_front", "scaled",
         ],
-        "intervals": ["accuracy", "difference", "holm", "ratio", "spread"],
-        "latency": ["freshness_steps", "latency_ratio", "latency_summary", "timing_conditions"],
+        "intervals": ["accuracy", "difference", "holm", "ratio"],
+        "latency": ["freshness_steps", "latency_ratio", "latency_summary", "spread", "timing_conditions"],
         "textbook": ["Row", "take_aways", "textbook_html", "textbook_markdown", "textbook_rows"],
     },
 )  # fmt: skip

@@ -22,7 +22,7 @@ from .quantities import Quantity, in_words
 
 
 class Asked(BaseModel, extra="forbid"):
-    """One question of the questionnaire: its answers are the values to pass to `advise`, each with its text."""
+    """A question: `answers` are the values to pass to `advise`, each with its text."""
 
     id: str
     ask: str
@@ -30,7 +30,7 @@ class Asked(BaseModel, extra="forbid"):
 
 
 class Rule(BaseModel, extra="forbid"):
-    """A recommendation (`take`, `arms`) or a further reason (`for`), given where every answer fits `if`."""
+    """A recommendation (`take`, `arms`) or a reason beside it (`for`), given where every answer fits `if`."""
 
     id: str
     wanted: dict[str, list[str]] = Field(alias="if")
@@ -83,21 +83,15 @@ class Advice:
 
 
 def questionnaire(folder: Path = rules.FOLDER) -> list[Asked]:
-    """The questions, each with `id`, `ask`, and `answers` (the value to pass to `advise`, and its text)."""
+    """The questions of the data file."""
     return rules.read_rules("advice", Rules, folder).questions
 
 
 def advise(answers: Mapping[str, str], comparison: Comparison | None = None, folder: Path = rules.FOLDER) -> Advice:
-    """A recommendation with its reasons.
-
-    Args:
-        answers: For each question of `questionnaire` one of its answers.
-        comparison: Where the figures come from; without it they say that they were not measured.
-        folder: Where the rules lie.
+    """A recommendation with its reasons, whose figures come from `comparison`.
 
     Raises:
         KitError: A question was not answered, or with something that it does not offer.
-        DataError: The rules contradict themselves.
     """
     found: Rules = rules.read_rules("advice", Rules, folder)
     for question in found.questions:

@@ -34,8 +34,8 @@ SAME = 1e-6  # how far two values may lie apart that are the same
 class Claim:
     """How two quantities, or the two ends of a recorded curve, must relate; see `rules/expectations.yaml`.
 
-    Claimed is that `first` is above, below or the same as `second`, by more than `margin`. `answer` is the number of
-    the right answer that an expectation belongs to, 0 elsewhere.
+    `first` is above, below or the same as `second`, by more than `margin`. `answer` is the number of the right answer
+    that an expectation belongs to, 0 elsewhere.
     """
 
     relation: Literal["above", "below", "same"]
@@ -58,7 +58,7 @@ class Claim:
 
     @property
     def is_ratio(self) -> bool:
-        """Whether the quantities are perplexities or times, which are compared by their ratio."""
+        """Whether it is about perplexities or times, which are compared by their ratio."""
         return self.first is not None and METRICS[self.first.metric].ratio
 
     @property
@@ -69,10 +69,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a claim fared.
+    """How a claim fared, with the difference or ratio that was measured (NaN where it was not).
 
-    `value`, `low` and `high` are the difference or ratio that was measured (NaN where it was not); `n` counts
-    questions (texts, for perplexity); `needed` says about how many would decide, where they are too few.
+    `n` counts questions (texts, for perplexity); `needed` says about how many would decide, where they are too few.
     """
 
     claim: Claim
@@ -86,11 +85,7 @@ class Verdict:
 
 
 def read_claims(name: str = "expectations", folder: Path = rules.FOLDER) -> list[Claim]:
-    """The claims of a data file, in its order: "expectations" of the kit's own world, or those about "own_data".
-
-    Raises:
-        DataError: A claim lacks a field or has one too many, or names a question set that does not exist.
-    """
+    """The claims of a data file: "expectations" of the kit's own world, or those about "own_data"."""
     return rules.read_rules(name, list[Claim], folder)
 
 
@@ -100,17 +95,7 @@ def judge(
     claims: Sequence[Claim] | None = None,
     prices: Prices | None = None,
 ) -> list[Verdict]:
-    """Judges every claim by what was measured.
-
-    Args:
-        comparison: The results.
-        curves: Recorded curves by name.
-        claims: Those of `rules/expectations.yaml` unless given.
-        prices: Those of the data file unless given.
-
-    Returns:
-        One verdict a claim, in their order.
-    """
+    """Judges every claim (those of `rules/expectations.yaml` unless given), in order, by what was measured."""
     return [_judge(claim, comparison, curves or {}, prices) for claim in (read_claims() if claims is None else claims)]
 
 
@@ -145,50 +130,43 @@ def _judge(claim: Claim, comparison: Comparison, curves: Mapping[str, Curve], pr
         if curve is None or len(curve.points) < 2:
             return Verdict(claim, "not measured", f"There is no recorded curve {claim.curve!r} of two points or more.")
         found: Interval | str = unpaired(curve.points[0], curve.points[-1])
-        profiles = {curve.about["profile"]} if "profile" in curve.about else set()
+        profiles = {curve.about.get("profile")}
     else:
         found = compare(comparison, claim.first, claim.second, prices)
         arms = {claim.first.arm, claim.second.arm}
         profiles = {r.profile for r in comparison.results if r.arm in arms and r.config.get("adapter")}
     if isinstance(found, str):
         return Verdict(claim, "not measured", found)
-    return _if_trained_enough(_decide(claim, found), profiles)
+    verdict = _decide(claim, found)
+    short = [name for name in sorted(profiles & set(PROFILES)) if PROFILES[name].training_share < 1]
+    if short and verdict.verdict in ("supported", "contradicted"):  # too little was trained to decide, either way
+        part = min(PROFILES[name].training_share for name in short)
+        why = f"{verdict.why} The {' and '.join(short)} profile makes {part:.0%} of a training's passes: too few."
+        return replace(verdict, verdict="not decided", why=why)
+    return verdict
 
 
 def _decide(claim: Claim, found: Interval) -> Verdict:
     value, low, high, n = found["value"], found["low"], found["high"], int(found["n"])
     sign, unit = ("", "a ratio of ") if claim.is_ratio else ("+", "")
     counted = METRICS[claim.first.metric].counted if claim.first else "questions"
-    span = f"{unit}{value:{sign}.2f}" + (f" [{low:{sign}.2f}, {high:{sign}.2f}]" if low < high else "")
-    why = f"Measured {span}{f' with {n} {counted}' if n else ''}; claimed: {claim.relation} {claim.threshold:g}."
-
-    def verdict(name: str, more: str = "", needed: int | None = None) -> Verdict:
-        return Verdict(claim, name, why + more, value, low, high, n, needed)
-
-    if claim.relation == "same":
-        return verdict("supported" if abs(value - claim.threshold) <= SAME else "contradicted")
-    if math.isinf(high):
-        return verdict("not decided", " It was measured once, so there is no interval.")
-    way = 1 if claim.relation == "above" else -1
+    span = f"{value:{sign}.2f}" + (f" [{low:{sign}.2f}, {high:{sign}.2f}]" if low < high else "")
+    why = f"Measured {unit}{span}{f' with {n} {counted}' if n else ''}; claimed: {claim.relation} {claim.threshold:g}."
+    way = -1 if claim.relation == "below" else 1
     near, far = (low, high) if way > 0 else (high, low)
-    if way * (near - claim.threshold) > 0:
-        return verdict("supported")
-    if way * (far - claim.threshold) < 0:
-        return verdict("contradicted")
-    facing = near if way * (value - claim.threshold) > 0 else far  # the end that has to come past the threshold
-    distance, reach = abs(value - claim.threshold), abs(value - facing)
-    if not n or distance < reach / 30:
-        return verdict("not decided", f" No feasible number of {counted} would decide.")
-    needed = max(n + 1, math.ceil(n * (reach / distance) ** 2))
-    return verdict("not decided", f" About {needed:,} {counted} like these would decide, if the value stays.", needed)
-
-
-def _if_trained_enough(found: Verdict, profiles: set[str]) -> Verdict:
-    """Nothing is decided, either way, where trainings made only a small part of their passes, as in quick."""
-    share = {name: PROFILES[name].training_share for name in sorted(profiles & set(PROFILES))}
-    short = [name for name, part in share.items() if part < 1]
-    if found.verdict not in ("supported", "contradicted") or not short:
-        return found
-    part = min(share[name] for name in short)
-    why = f"{found.why} The {' and '.join(short)} profile makes {part:.0%} of a training's passes: too few."
-    return replace(found, verdict="not decided", why=why)
+    distance, needed = way * (value - claim.threshold), None
+    reach = abs(value - (near if distance > 0 else far))  # to the end that has to come past the threshold
+    if claim.relation == "same":
+        verdict = "supported" if abs(distance) <= SAME else "contradicted"
+    elif way * (near - claim.threshold) > 0:
+        verdict = "supported"
+    elif way * (far - claim.threshold) < 0:
+        verdict = "contradicted"
+    else:
+        verdict = "not decided"
+        if not n or math.isinf(high) or abs(distance) < reach / 30:
+            why += " No feasible number of measurements like these would decide."
+        else:
+            needed = max(n + 1, math.ceil(n * (reach / distance) ** 2))
+            why += f" About {needed:,} {counted} like these would decide, if the value stays."
+    return Verdict(claim, verdict, why, value, low, high, n, needed)

@@ -54,11 +54,10 @@ class Cost:
     """One arm in US dollars, at the stated prices.
 
     `computing` and `labels` are paid once, `storage` each month, `query` for each answer on the own machine, `hosted`
-    for each answer of a hosted model with the same tokens, `change` each time that documents change. `change_measured`
-    is false where the first preparation is taken as the estimate; None where nobody measured a change. An arm that
-    takes nothing in has no `change` (None), though that is known (`change_measured` is false). `query_kwh` is the
-    estimated energy of an answer on the own machine: all cores busy for its time. Memory is left out, since it was not
-    measured by answer, and so is an accelerator.
+    for each answer of a hosted model with the same tokens, `change` each time that documents change.
+    `change_measured` is false where the first preparation is the estimate, or where the arm cannot absorb a change
+    (`change` is None); it is None where nobody measured one. `query_kwh` is the estimated energy of an answer on the
+    own machine: all cores busy for its time; memory and accelerators are left out.
     """
 
     arm: str
@@ -75,7 +74,7 @@ class Cost:
         """All of it for one month; preparation is spread over `months`.
 
         Raises:
-            KitError: Documents change, and the arm cannot absorb changes, or nobody measured what that takes.
+            KitError: Documents change, and the arm cannot absorb that, or nobody measured what it takes.
         """
         if changes and self.change is None:
             if self.change_measured is False:
@@ -83,21 +82,6 @@ class Cost:
             raise KitError(f"what a change costs {self.arm} was not measured: run the study on the set `updates`")
         prepared = (self.computing + self.labels) / months + self.storage
         return prepared + queries * (self.hosted if hosted else self.query) + changes * (self.change or 0.0)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What an arm would take with a larger model: estimated by formula, never measured.
-
-    `training_hours` on one accelerator, `training_cost` in US dollars, `first_token_s` and `token_s` of one answer.
-    """
-
-    arm: str
-    size: str
-    training_hours: float
-    training_cost: float
-    first_token_s: float
-    token_s: float
 
 
 def load_prices(folder: Path = rules.FOLDER, **other: float) -> Prices:
@@ -110,13 +94,7 @@ def load_prices(folder: Path = rules.FOLDER, **other: float) -> Prices:
 
 
 def costs(comparison: Comparison, prices: Prices | None = None, question_set: str = TIMED_SET) -> dict[str, Cost]:
-    """The cost of each arm that was timed on a set.
-
-    Args:
-        comparison: The results.
-        prices: Those of the data file unless given.
-        question_set: What a query is like: its times and tokens are taken.
-    """
+    """The cost of each arm that was timed on a set, whose times and tokens stand for those of a query."""
     prices, found = prices or load_prices(), {}
     hour = prices.machine_per_hour / 3600
     for arm in comparison.arms:
@@ -145,14 +123,10 @@ def costs(comparison: Comparison, prices: Prices | None = None, question_set: st
 
 
 def break_even(first: Cost, second: Cost, changes: float, months: float = 12, hosted: bool = False) -> float | None:
-    """At how many queries a month two arms cost the same; None where one is cheaper at every number.
+    """At how many queries a month two arms cost the same, with so many changes of documents a month.
 
-    Args:
-        first: One arm.
-        second: Another.
-        changes: How often documents change a month.
-        months: Over how many months preparation is spread.
-        hosted: Whether answers come from a hosted model.
+    Preparation is spread over `months`; `hosted` takes the answers of a hosted model. None where one arm is cheaper
+    at every number.
     """
     gap = second.monthly(0, changes, months, hosted) - first.monthly(0, changes, months, hosted)
     return _meeting(gap, (first.hosted - second.hosted) if hosted else (first.query - second.query))
@@ -161,7 +135,7 @@ def break_even(first: Cost, second: Cost, changes: float, months: float = 12, ho
 def break_even_changes(
     first: Cost, second: Cost, queries: float, months: float = 12, hosted: bool = False
 ) -> float | None:
-    """At how many changes of documents a month two arms cost the same; the arguments are those of `break_even`."""
+    """At how many changes of documents a month two arms cost the same; see `break_even`."""
     gap = second.monthly(queries, 0, months, hosted) - first.monthly(queries, 0, months, hosted)
     return _meeting(gap, (first.change or 0.0) - (second.change or 0.0))
 
@@ -173,7 +147,9 @@ def energy_kwh(effort: Effort, prices: Prices) -> float:
     return (cores + memory) * prices.overhead / 3.6e6
 
 
-def scaled(comparison: Comparison, prices: Prices | None = None, sizes: Mapping[str, float] = SIZES) -> list[Estimate]:
+def scaled(
+    comparison: Comparison, prices: Prices | None = None, sizes: Mapping[str, float] = SIZES
+) -> list[dict[str, Any]]:
     """The arms with larger models on one accelerator: estimated from tokens and parameters, never measured.
 
     Training takes 6 operations a parameter and token where all weights are tuned (Kaplan et al. 2020,
@@ -181,25 +157,24 @@ def scaled(comparison: Comparison, prices: Prices | None = None, sizes: Mapping[
     parameter and token; writing one token waits until all weights are read from memory once (Pope et al. 2022,
     arXiv:2211.05102).
 
-    Args:
-        comparison: Results with tokens in their answers.
-        prices: Speed and price of the accelerator; those of the data file unless given.
-        sizes: Names and parameter counts of the larger models.
+    Returns:
+        For each arm and size `training_hours` of one accelerator, `training_cost` in US dollars, and `first_token_s`
+        and `token_s` (each further token) of one answer.
     """
-    prices = prices or load_prices()
-    estimates = []
+    prices, rows = prices or load_prices(), []
     for arm in comparison.arms:
         runs = comparison.runs(arm, TIMED_SET)
-        if not runs:
-            continue
-        effort, (read, _) = runs[0].effort, _tokens(runs)
-        operations = 6 if effort.trainable_parameters > PARAMETERS / 2 else 4  # adapters are a small part
-        for name, parameters in sizes.items():
+        for size, parameters in sizes.items() if runs else ():
+            effort, (read, _) = runs[0].effort, _tokens(runs)
+            operations = 6 if effort.trainable_parameters > PARAMETERS / 2 else 4  # adapters are a small part
             hours = operations * parameters * effort.tokens_seen / prices.accelerator_flops / 3600
-            reading_s = 2 * parameters * read / prices.accelerator_flops
-            writing_s = parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second
-            estimates.append(Estimate(arm, name, hours, hours * prices.accelerator_per_hour, reading_s, writing_s))
-    return estimates
+            rows.append({
+                "arm": arm, "size": size, "training_hours": hours,
+                "training_cost": hours * prices.accelerator_per_hour,
+                "first_token_s": 2 * parameters * read / prices.accelerator_flops,
+                "token_s": parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second,
+            })  # fmt: skip
+    return rows
 
 
 def cost_rows(found: Mapping[str, Cost]) -> list[dict[str, Any]]:
@@ -216,16 +191,12 @@ def cost_rows(found: Mapping[str, Cost]) -> list[dict[str, Any]]:
 
 
 def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The arms that no other beats in both: none is as cheap and better, or cheaper and as good.
+    """The arms (with what each costs, and its quality) that no other beats in both: cheaper and as good, or better."""
 
-    Args:
-        points: For each arm what it costs (less is better) and its quality (more is better).
-    """
-    return [
-        arm
-        for arm, (cost, quality) in points.items()
-        if not any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points.values())
-    ]
+    def beaten(cost: float, quality: float) -> bool:
+        return any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points.values())
+
+    return [arm for arm, point in points.items() if not beaten(*point)]
 
 
 def _meeting(gap: float, slope: float) -> float | None:
@@ -237,15 +208,3 @@ def _tokens(runs: Sequence[Result]) -> tuple[float, float]:
     """Mean tokens read and written for an answer."""
     answers = [score.answer for run in runs for score in run.scores]
     return float(np.mean([a.prompt_tokens for a in answers])), float(np.mean([a.new_tokens for a in answers]))
-
-
-def training_hours(parameters: float, tokens: float, whole: bool, prices: Prices) -> float:
-    return (6 if whole else 4) * parameters * tokens / prices.accelerator_flops / 3600
-
-
-def reading_s(parameters: float, tokens: float, prices: Prices) -> float:
-    return 2 * parameters * tokens / prices.accelerator_flops
-
-
-def writing_s(parameters: float, prices: Prices) -> float:
-    return parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second

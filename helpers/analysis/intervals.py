@@ -1,9 +1,7 @@
-"""How sure a number is: 95 % intervals of shares, of paired differences and of ratios.
+"""How sure a number is: 95 % intervals of shares, of paired differences and of ratios, as `value`, `low`, `high`, `n`.
 
 Questions about one asset are right or wrong together, so whole assets are resampled. `tests/test_intervals.py` checks
 by simulation that the intervals cover what they promise.
-
-Every routine returns `value`, `low`, `high` and `n`, ready for JSON and for a DataFrame.
 """
 
 from __future__ import annotations
@@ -11,17 +9,18 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from ..data import DataError, Score
 
-CONFIDENCE = 0.95
 RESAMPLES = 2000
 FEW = 5  # with fewer right or fewer wrong answers, resampling sees too little to show how answers go together
 ICC = 0.15  # how strongly the answers about one asset are then assumed to agree (intraclass correlation)
-Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+UPPER = 0.975  # the upper end of a 95 % interval
+Z = float(stats.norm.ppf(UPPER))
 
 Interval = dict[str, float]
 
@@ -42,7 +41,6 @@ def accuracy(scores: Sequence[Score]) -> Interval:
     """
     if not scores:
         raise DataError("there are no scored answers to average")
-    check_values(scores)
     values, assets = _by_question(scores)
     value = float(np.mean(list(values.values())))
     sums, counts = _by_asset(values, assets)
@@ -54,13 +52,9 @@ def accuracy(scores: Sequence[Score]) -> Interval:
 
 
 def wilson(value: float, n: float) -> tuple[float, float]:
-    """Wilson's score interval; cautious for scores between 0 and 1, whose variance is smaller.
+    """Wilson's score interval of a share (0..1) that rests on `n` independent questions.
 
-    scipy's `binomtest(...).proportion_ci` takes whole numbers only, and `n` is an effective sample size.
-
-    Args:
-        value: The share, 0..1.
-        n: How many independent questions it rests on; need not be whole.
+    `n` need not be whole, which scipy's `binomtest(...).proportion_ci` asks for: it is an effective sample size.
     """
     middle = (value + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * math.sqrt(value * (1 - value) / n + Z * Z / (4 * n * n))
@@ -75,19 +69,12 @@ def difference(first: Sequence[Score], second: Sequence[Score], seed: int = 0) -
     (scipy's permutation test). Several seeds are averaged question by question; their spread, which another training
     would meet again, widens the interval, and `p` is at least that of a t-test on the seeds' means.
 
-    Args:
-        first: Scores of one arm.
-        second: Scores of the other, on the same questions.
-        seed: Seeds the resampling.
-
     Returns:
         `value`, `low`, `high`, `n` (the number of questions), `p` (two-sided).
 
     Raises:
         DataError: The arms were not asked the same questions, or a score is not a number between 0 and 1.
     """
-    for scores in (first, second):
-        check_values(scores)
     (one, assets), (other, _) = _by_question(first), _by_question(second)
     if not one or set(one) != set(other):
         raise DataError("a difference needs two arms that were asked the same questions: run the study again")
@@ -102,8 +89,7 @@ def difference(first: Sequence[Score], second: Sequence[Score], seed: int = 0) -
         low, high = _ends(resample(_mean, sums, counts, seed=seed))
         low, high = value - math.hypot(value - low, reach), value + math.hypot(high - value, reach)
     low, high = max(-1.0, min(low, value)), min(1.0, max(high, value))
-    p = max(_permutation_p(sums, seed), p_of_seeds)
-    return {"value": value, "low": low, "high": high, "n": len(one), "p": p}
+    return {"value": value, "low": low, "high": high, "n": len(one), "p": max(_permutation_p(sums, seed), p_of_seeds)}
 
 
 def unpaired(first: Interval, second: Interval) -> Interval:
@@ -115,31 +101,26 @@ def unpaired(first: Interval, second: Interval) -> Interval:
 
 
 def ratio(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Interval:
-    """How many times the first median of seconds is the second.
-
-    Returns:
-        `value`, `low`, `high`, `n` (the smaller number of timings); one timing has no interval, so 0 to infinity.
+    """How many times the first median of seconds is the second; one timing has no interval, so 0 to infinity.
 
     Raises:
         DataError: One of them was not timed.
     """
     if not first or not second:
         raise DataError("a ratio of times needs timings of both arms: run the study with this profile again")
-    value, n = float(np.median(first) / np.median(second)), min(len(first), len(second))
-    if n == 1:
-        return {"value": value, "low": 0.0, "high": math.inf, "n": n}
-
-    def of_medians(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
-        return np.median(a, axis=axis) / np.median(b, axis=axis)
-
-    low, high = _ends(resample(of_medians, first, second, paired=False, seed=seed))
+    value, n, low, high = float(np.median(first) / np.median(second)), min(len(first), len(second)), 0.0, math.inf
+    if n > 1:
+        found = resample(
+            lambda a, b, axis: np.median(a, axis) / np.median(b, axis), first, second, paired=False, seed=seed
+        )
+        low, high = _ends(found)
     return {"value": value, "low": low, "high": high, "n": n}
 
 
 def perplexity_ratio(
     first: Sequence[tuple[float, int]], second: Sequence[tuple[float, int]], seed: int = 0
 ) -> Interval:
-    """How many times the first perplexity is the second, on the same texts.
+    """How many times the first perplexity is the second, on the same texts; one text has no interval.
 
     The logarithm of the ratio is the difference of the mean losses per token. Whole texts are resampled, both arms'
     losses of a text together.
@@ -149,9 +130,6 @@ def perplexity_ratio(
         second: The same of the other arm.
         seed: Seeds the resampling.
 
-    Returns:
-        `value`, `low`, `high`, `n` (the number of texts); one text has no interval, so 0 to infinity.
-
     Raises:
         DataError: There is no text, or the arms did not read the same ones.
     """
@@ -159,9 +137,8 @@ def perplexity_ratio(
     if not pairs or [count for _, count in first] != [count for _, count in second]:
         raise DataError("a ratio of perplexities needs two arms that read the same texts: run the study again")
     sums, counts = (np.array(column) for column in zip(*pairs, strict=True))
-    value = math.exp(sums.sum() / counts.sum())
-    low, high = 0.0, math.inf
-    if np.ptp(sums / counts) < 1e-12 and len(pairs) > 1:  # every text moved alike, as between an arm and itself
+    value, low, high = math.exp(sums.sum() / counts.sum()), 0.0, math.inf
+    if len(pairs) > 1 and np.ptp(sums / counts) < 1e-12:  # every text moved alike, as between an arm and itself
         low = high = value
     elif len(pairs) > 1:
         low, high = (math.exp(end) for end in _ends(resample(_mean, sums, counts, seed=seed)))
@@ -177,30 +154,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def spread(seconds: Sequence[float] | None) -> dict[str, float] | None:
-    """Median and 95th percentile of times in seconds; None where nothing was timed.
-
-    Raises:
-        DataError: A time is not a number.
-    """
-    if not seconds:
-        return None
-    if not np.isfinite(seconds).all():
-        raise DataError("a time is not a number. Delete the result file that holds it, and run the study again.")
-    return {"median": float(np.median(seconds)), "p95": float(np.quantile(seconds, 0.95))}
-
-
-def resample(statistic: Callable[..., np.ndarray], *samples: Sequence[float], paired: bool = True, seed: int = 0):
+def resample(statistic: Callable[..., Any], *samples: Sequence[float], paired: bool = True, seed: int = 0) -> Any:
     """scipy's bootstrap of a statistic, at the level that makes a percentile interval honest for few draws.
 
     Hesterberg 2015, The American Statistician 69, section 3.4: it then covers as often as Student's t interval.
     """
     n = min(map(len, samples))
-    t = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
-    level = min(float(1 - 2 * stats.norm.cdf(-math.sqrt(n / (n - 1)) * t)), 1 - 1e-9)  # two draws would ask for 1
+    level = 1 - 2 * stats.norm.cdf(-math.sqrt(n / (n - 1)) * stats.t.ppf(UPPER, n - 1))
     return stats.bootstrap(
-        samples, statistic, paired=paired, n_resamples=RESAMPLES, confidence_level=level, method="percentile",
-        rng=np.random.default_rng(seed),
+        samples, statistic, paired=paired, n_resamples=RESAMPLES, method="percentile",
+        confidence_level=min(float(level), 1 - 1e-9), rng=np.random.default_rng(seed),  # two draws would ask for 1
     )  # fmt: skip
 
 
@@ -214,32 +177,15 @@ def seed_values(scores: Sequence[Score]) -> list[float]:
     return [float(np.mean(values)) for values in rounds.values()]
 
 
-def check_values(scores: Sequence[Score], whose: str = "") -> None:
-    """Refuses scores that are not shares; `whose` names the result.
-
-    Raises:
-        DataError: A score is NaN, or not between 0 and 1.
-    """
-    for score in scores:
-        if not 0 <= score.value <= 1:  # NaN too
-            raise DataError(
-                f"{whose}the score of question {score.question.id!r} is {score.value}, not a number between 0 and 1. "
-                "Delete the result file that holds it, and run the study again."
-            )
-
-
-def _mean(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
-    return sums.sum(axis) / counts.sum(axis)
-
-
-def _ends(found) -> tuple[float, float]:
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
-
-
 def _by_question(scores: Sequence[Score]) -> tuple[dict[str, float], dict[str, str]]:
     """The mean score of each question over its seeds, and what it is about (itself where no asset is named)."""
     values: dict[str, list[float]] = defaultdict(list)
     for score in scores:
+        if not 0 <= score.value <= 1:  # NaN too
+            raise DataError(
+                f"the score of question {score.question.id!r} is {score.value}, not a number between 0 and 1. "
+                "Delete the result file that holds it, and run the study again."
+            )
         values[score.question.id].append(score.value)
     assets = {score.question.id: score.question.asset or f"question {score.question.id}" for score in scores}
     return {name: float(np.mean(each)) for name, each in values.items()}, assets
@@ -251,18 +197,26 @@ def _by_asset(values: dict[str, float], assets: dict[str, str]) -> tuple[np.ndar
     return np.bincount(which, list(values.values())), np.bincount(which)
 
 
+def _mean(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
+    return sums.sum(axis) / counts.sum(axis)
+
+
+def _ends(found: Any) -> tuple[float, float]:
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
 def _effective_n(value: float, sums: np.ndarray, counts: np.ndarray, seeds: Sequence[float]) -> float:
     """How many independent questions a sample is worth, at most as many as it has."""
     n, assets = int(counts.sum()), len(sums)
-    worth = float(n)
+    worth, binomial = float(n), value * (1 - value)
     if assets < n and min(sums.sum(), n - sums.sum()) < FEW:
         worth = min(n, n / (1 + (n / assets - 1) * ICC))
     elif assets < n:
-        few = (Z / stats.t.ppf((1 + CONFIDENCE) / 2, assets - 1)) ** 2
         variance = float(resample(_mean, sums, counts).bootstrap_distribution.var()) * assets / (assets - 1)
-        worth = min(n, few * value * (1 - value) / variance) if variance > 1e-12 else n
-    if len(seeds) > 1 and 0 < value < 1:
-        worth = value * (1 - value) / (value * (1 - value) / worth + float(np.var(seeds, ddof=1)) / len(seeds))
+        few = (Z / stats.t.ppf(UPPER, assets - 1)) ** 2
+        worth = min(n, few * binomial / variance) if variance > 1e-12 else n
+    if len(seeds) > 1 and binomial:
+        worth = binomial / (binomial / worth + float(np.var(seeds, ddof=1)) / len(seeds))
     return worth
 
 
@@ -270,22 +224,18 @@ def _chance_of_seeds(value: float, *seeds: Sequence[float]) -> tuple[float, floa
     """Half the interval that a difference has from the seeds alone, and its p-value; 0, 0 with one seed each."""
     several = [each for each in seeds if len(each) > 1]
     error = math.sqrt(sum(float(np.var(each, ddof=1)) / len(each) for each in several))
+    free = sum(len(each) - 1 for each in several)
     if error < 1e-12:
         return 0.0, 0.0
-    free = sum(len(each) - 1 for each in several)
-    return error * float(stats.t.ppf((1 + CONFIDENCE) / 2, free)), float(2 * stats.t.sf(abs(value) / error, free))
+    return error * float(stats.t.ppf(UPPER, free)), float(2 * stats.t.sf(abs(value) / error, free))
 
 
 def _permutation_p(sums: np.ndarray, seed: int) -> float:
     """Two-sided; exact where there are few assets."""
     if not sums.any() or len(sums) == 1:
         return 1.0
-
-    def total(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
-        return (a - b).sum(axis)
-
     found = stats.permutation_test(
-        (sums, np.zeros_like(sums)), total, permutation_type="samples", n_resamples=RESAMPLES,
-        rng=np.random.default_rng(seed),
+        (sums, np.zeros_like(sums)), lambda a, b, axis: (a - b).sum(axis), permutation_type="samples",
+        n_resamples=RESAMPLES, rng=np.random.default_rng(seed),
     )  # fmt: skip
     return float(found.pvalue)

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pandas as pd
 from pydantic import ConfigDict
-from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic.dataclasses import dataclass
 
 from . import rules
 from .claims import VERDICTS, Claim, all_of, judge
@@ -27,9 +27,9 @@ COLUMNS = ("row", "RAG (textbook)", "fine-tuning (textbook)", "measured here", "
 MARKS = dict(zip(VERDICTS, "✓✗?–", strict=True))
 
 
-@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class Entry:
-    """One row of the data file: the two textbook entries, the claims that they come to, and what is shown with them."""
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Row:
+    """One row: the two textbook entries, the claims that they come to, what is shown besides, and what was measured."""
 
     id: str
     row: str
@@ -37,34 +37,18 @@ class Entry:
     tuning: str
     claims: tuple[Claim, ...]
     also: tuple[Quantity, ...] = ()
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the table: the two textbook entries, the measured sentence, and whether it supports them."""
-
-    id: str
-    row: str
-    rag: str
-    tuning: str
-    measured: str
-    support: str
+    measured: str = ""
+    support: str = ""
 
 
 def textbook_rows(comparison: Comparison, prices: Prices | None = None) -> list[Row]:
-    """The table, row by row; rows whose arms are missing are "not measured".
-
-    Args:
-        comparison: The results.
-        prices: Those of the data file unless given.
-    """
+    """The table, row by row; rows whose arms are missing are "not measured"."""
     rows = []
-    for entry in rules.read_rules("textbook", list[Entry]):
-        verdicts = judge(comparison, claims=entry.claims, prices=prices)
-        quantities = [c.first for c in entry.claims] + [c.second for c in entry.claims] + list(entry.also)
-        measured = in_words(comparison, quantities, prices) or verdicts[0].why
-        support = all_of([verdict.verdict for verdict in verdicts])
-        rows.append(Row(entry.id, entry.row, entry.rag, entry.tuning, measured, support))
+    for row in rules.read_rules("textbook", list[Row]):
+        verdicts = judge(comparison, claims=row.claims, prices=prices)
+        quantities = [claim.first for claim in row.claims] + [claim.second for claim in row.claims]
+        measured = in_words(comparison, [*quantities, *row.also], prices) or verdicts[0].why
+        rows.append(replace(row, measured=measured, support=all_of([each.verdict for each in verdicts])))
     return rows
 
 

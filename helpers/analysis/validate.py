@@ -14,7 +14,6 @@ from typing import Any
 from ..data import DataError, Result
 from ..experiment import ARMS
 from ..tuning import with_starts
-from .intervals import check_values
 
 TUNED = ("customization", "domain_adaptation")
 AGAIN = "Delete the file and run the study again."
@@ -28,10 +27,12 @@ def check_comparable(results: Sequence[Result]) -> None:
     """
     if not results:
         raise DataError("there are no results to compare: name at least one arm and one question set")
-    for other in results[1:]:
-        _check_experiment(results[0], other)
     for result in results:
-        _check_label(result)
+        _check_experiment(results[0], result)
+        _check_scores(result)
+        wrong = _contradiction(result)
+        if wrong:
+            raise DataError(f"{label(result)} is labelled {result.arm!r}, but {wrong}: labels may be swapped. {AGAIN}")
     _check_settings(results)
     complete = [result for result in results if result.status == "complete"]
     for question_set in dict.fromkeys(result.question_set for result in complete):
@@ -49,51 +50,44 @@ def label(result: Result) -> str:
 def _check_experiment(first: Result, other: Result) -> None:
     if other.schema != first.schema:
         raise DataError(f"{label(first)} has schema {first.schema} and {label(other)} {other.schema}. {AGAIN}")
-    if other.experiment == first.experiment:
-        return
-    raise DataError(
-        f"{label(first)} of {first.created} and {label(other)} of {other.created} cannot be compared: they differ in "
-        f"{_difference(first, other)}. Keep each experiment in a folder of its own (`study --out`), or delete the "
-        "files of the older one."
-    )
+    if other.experiment != first.experiment:
+        raise DataError(
+            f"{label(first)} of {first.created} and {label(other)} of {other.created} cannot be compared: they differ "
+            f"in {_difference(first, other)}. Keep each experiment in a folder of its own (`study --out`), or delete "
+            "the files of the older one."
+        )
 
 
 def _difference(first: Result, other: Result) -> str:
-    """What two experiments differ in: what their records say, else what their answers show."""
+    """What two experiments differ in."""
     ours, theirs = ({"profile": each.profile} | each.config for each in (first, other))
     for name in ("data_hash", "model", "model_hash", "dtype", "profile"):
         if ours.get(name) != theirs.get(name):
             return f"{name} {ours.get(name)!r} against {theirs.get(name)!r}"
-    ours, theirs = ({score.question.id: score.answer.prompt for score in each.scores} for each in (first, other))
-    if first.question_set == other.question_set and len(ours) != len(theirs):
-        return f"how many questions were asked ({len(ours)} against {len(theirs)})"
-    if first.arm == other.arm and any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys()):
-        return "the prompts"
-    return "the prompts, the limit of an answer's length, the solved examples or the profile's sizes"
+    return "the prompts, the limit of an answer's length, the solved examples or how many questions were asked"
 
 
-def _check_label(result: Result) -> None:
-    """Compares the label with the result's own record and answers, each answer with its question, and each score."""
+def _check_scores(result: Result) -> None:
+    """Each answer belongs to the question beside it, and each score is a share."""
     for score in result.scores:
-        if score.question.set != result.question_set or score.answer.question_id != score.question.id:
+        name = score.question.id
+        if score.question.set != result.question_set or score.answer.question_id != name:
+            raise DataError(f"{label(result)}: the answer beside question {name!r} belongs to another one. {AGAIN}")
+        if not 0 <= score.value <= 1:  # NaN too
             raise DataError(
-                f"{label(result)}: the answer beside question {score.question.id!r} belongs to another one. {AGAIN}"
+                f"{label(result)} (seed {result.seed}): the score of question {name!r} is {score.value}, not a number "
+                f"between 0 and 1. {AGAIN}"
             )
-    check_values(result.scores, f"{label(result)} (seed {result.seed}): ")
-    arm = result.config.get("arm")
+
+
+def _contradiction(result: Result) -> str:
+    """What in the record or in the answers contradicts the label; empty where all agrees."""
+    arm, k = result.config.get("arm"), result.config.get("rag", {}).get("k")
     if not isinstance(arm, dict):
-        return  # a record that does not say what it is can only be compared by its questions
-    wrong = _contradiction(result, arm)
-    if wrong:
-        raise DataError(f"{label(result)} is labelled {result.arm!r}, but {wrong}: labels may be swapped. {AGAIN}")
-
-
-def _contradiction(result: Result, arm: dict[str, Any]) -> str:
-    """What in the record contradicts the label; empty where all agrees."""
+        return ""  # a record that does not say what it is can only be compared by its questions
     if arm.get("name") != result.arm:
         return f"its record says {arm.get('name')!r}"
     shown = [len(score.answer.passages) for score in result.scores]
-    k = result.config.get("rag", {}).get("k")
     if shown and any(shown) != ("rag" in re.split(r"[+:]", result.arm)):
         return "its answers have passages" if any(shown) else "none of its answers has a passage"
     if k is not None and max(shown, default=0) > k:
@@ -103,25 +97,24 @@ def _contradiction(result: Result, arm: dict[str, Any]) -> str:
     if arm.get("k") and arm["k"] != k:
         return f"it should see {arm['k']} passages and its record says {k}"
     adapter = result.config.get("adapter") or {}
-    tuned = any(part in result.arm for part in TUNED)
-    if tuned != bool(adapter):
-        return "its record names no tuned weights" if tuned else "its record names tuned weights"
+    if any(part in result.arm for part in TUNED) != bool(adapter):
+        return "its record names tuned weights" if adapter else "its record names no tuned weights"
     if result.arm in ARMS and adapter:
-        needed = ARMS[result.arm].training(result.question_set)
+        needed = ARMS[result.arm].recipe(result.question_set)
         if needed not in adapter:
             return f"it answers with the training {needed}, and its record names {', '.join(adapter)}"
-        strange = set(adapter) - set(with_starts(ARMS[result.arm].trainings))
+        strange = set(adapter) - set(with_starts(ARMS[result.arm].recipes))
         if strange:
             return f"its record names trainings that it does not use: {', '.join(sorted(strange))}"
     return ""
 
 
 def _check_settings(results: Sequence[Result]) -> None:
-    """Refuses runs of one arm that were made with different settings; only the seed may differ."""
+    """Refuses runs of one arm that were made with different settings; only the seed of a training may differ."""
     first: dict[str, Result] = {}
     for result in results:
         one = first.setdefault(result.arm, result)
-        ours, theirs = _settings(one), _settings(result)
+        ours, theirs = _without_seeds(one.config), _without_seeds(result.config)
         for key in [*ours, *theirs]:
             if ours.get(key) != theirs.get(key):
                 raise DataError(
@@ -130,18 +123,11 @@ def _check_settings(results: Sequence[Result]) -> None:
                 )
 
 
-def _settings(result: Result) -> dict[str, Any]:
-    """What a result was made with, apart from the seed of its trainings."""
-    adapter = result.config.get("adapter")
-    if not isinstance(adapter, dict):
-        return result.config
-    trainings = {
-        name: {key: value for key, value in settings.items() if key != "seed"}
-        if isinstance(settings, dict)
-        else settings
-        for name, settings in adapter.items()
-    }
-    return result.config | {"adapter": trainings}
+def _without_seeds(settings: Any) -> Any:
+    """The same settings without any `seed`."""
+    if not isinstance(settings, dict):
+        return settings
+    return {key: _without_seeds(value) for key, value in settings.items() if key != "seed"}
 
 
 def _check_prompts(question_set: str, runs: Sequence[Result]) -> None:

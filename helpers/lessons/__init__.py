@@ -7,10 +7,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submodules=["exercises", "widgets"],
     submod_attrs={
         "notebooks": ["Lesson", "NOTEBOOKS", "lessons", "lines_you_write", "notebook_paths", "show_map"],
-        "own_study": ["run_own_study"],
         "times": [
-            "expected_seconds", "header", "in_minutes", "measured_on", "read_times", "record_times", "retold",
-            "running_minutes",
+            "TIMES", "expected_seconds", "header", "in_minutes", "read_times", "recorded_time", "running_minutes",
         ],
     },
 )  # fmt: skip

@@ -1,7 +1,4 @@
-"""Instant checks of an answer: is it right, or what is wrong with it? Every reason comes from the exercise's data.
-
-A check never gives the right answer away: it names the reason, and shows at most what the learner's own code returned.
-"""
+"""Instant checks of an answer: is it right, or what is wrong with it? Every reason comes from the exercise's data."""
 
 from __future__ import annotations
 
@@ -128,9 +125,8 @@ class PredictionRule(Rule):
         beside = f"You predicted {in_words(predicted)}; measured: {' and '.join(map(in_words, tied))}."
         if self.choices:
             return Outcome(RIGHT, beside) if predicted in tied else Outcome(WRONG, f"{beside} {self.otherwise}")
-        interval = isinstance(measured, Mapping)
-        low = measured["low"] if interval else measured - self.near
-        high = measured["high"] if interval else measured + self.near
+        number = {"low": measured - self.near, "high": measured + self.near} if isinstance(measured, Real) else measured
+        low, high = number["low"], number["high"]
         if low - TOLERANCE <= predicted <= high + TOLERANCE:
             return Outcome(RIGHT, beside)
         return Outcome(WRONG, f"{beside} {self.low if predicted < low else self.high}")
@@ -151,9 +147,14 @@ def same(one: Any, other: Any) -> bool:
 
 def unchanged(function: Any, source: str, name: str) -> bool:
     """Whether a function still has the instructions of the one called `name` in a source text."""
+
+    def instructions(code: Any) -> tuple[Any, ...]:
+        constants = tuple(instructions(part) if hasattr(part, "co_code") else part for part in code.co_consts)
+        return code.co_code, constants, code.co_names, code.co_varnames
+
     scope: dict[str, Any] = {}
     exec(source, scope)
-    return hasattr(function, "__code__") and _instructions(function.__code__) == _instructions(scope[name].__code__)
+    return hasattr(function, "__code__") and instructions(function.__code__) == instructions(scope[name].__code__)
 
 
 def in_words(value: Any) -> str:
@@ -166,11 +167,6 @@ def in_words(value: Any) -> str:
 def marked(text: str) -> str:
     """A sentence as HTML: escaped, with what is between backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text)).replace("\n", "<br>")
-
-
-def _instructions(code: Any) -> tuple[Any, ...]:
-    constants = tuple(_instructions(part) if hasattr(part, "co_code") else part for part in code.co_consts)
-    return code.co_code, constants, code.co_names, code.co_varnames
 
 
 def _short(value: Any) -> str:

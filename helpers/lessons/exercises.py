@@ -1,11 +1,9 @@
-"""The notebooks' exercises and quizzes, with an instant check, a hint and a solution for each.
+"""The notebooks' exercises and quizzes, as data in `helpers/lessons/NN.yaml`.
 
-    q = exercises.load("01")
-    q.e1.check(tokens_per_word)      # right, wrong with the reason, or not attempted
-    q.e2.predict(0.4)                # before the run; after it, q.e2.check(what_was_measured)
-    q.quiz                           # the questions at the end of the notebook
-
-The texts and the cases are data: one file a notebook in `helpers/lessons/`.
+q = exercises.load("01")
+q.e1.check(tokens_per_word)      # right, wrong with the reason, or not attempted
+q.e2.predict(0.4)                # before the run; after it, q.e2.check(what_was_measured)
+q.quiz                           # the questions at the end of the notebook
 """
 
 from __future__ import annotations
@@ -58,7 +56,7 @@ class Exercise(Rule):
         outcome = self._outcome(answer)
         if outcome.state == NOT_ATTEMPTED:
             return outcome
-        trouble = progress.note_try(self.lesson, self.id, outcome.state)
+        trouble = progress.note_try(self.key, outcome.state)
         return Outcome(outcome.state, f"{outcome.message or self.why}\n{trouble}".strip())
 
     def predict(self, value: Any = ...) -> Outcome:
@@ -70,12 +68,12 @@ class Exercise(Rule):
         if self.kind != "predict":
             raise KitError(f"{self.id} of notebook {self.lesson} asks for no prediction: use `q.{self.id}.check(...)`")
         if value is ...:
-            kept = progress.entry(self.lesson, self.id).get("predicted")
+            kept = progress.read().get(self.key, {}).get("predicted")
             before = f" Your last prediction was {in_words(kept)}." if kept is not None else ""
             return Outcome(NOT_ATTEMPTED, f"Write your prediction in place of the three dots.{before}")
         if problem := self.rule.problem(value):
             return Outcome(WRONG, problem)
-        trouble = progress.note(self.lesson, self.id, predicted=value)
+        trouble = progress.note(self.key, predicted=value)
         return Outcome(KEPT, f"You predict {in_words(value)}. Now run on and see.\n{trouble}".strip())
 
     def hint(self) -> Markdown:
@@ -88,6 +86,11 @@ class Exercise(Rule):
         return Markdown(f"**Solution.**\n\n{code}{self.why}")
 
     @property
+    def key(self) -> str:
+        """Its name in the learner's progress."""
+        return f"{self.lesson}/{self.id}"
+
+    @property
     def heading(self) -> str:
         """The exercise's number and title, as the notebook shows them."""
         return f"Exercise {self.id[1:]}: {self.title}"
@@ -98,7 +101,7 @@ class Exercise(Rule):
 
     def _outcome(self, answer: Any) -> Outcome:
         if self.kind == "predict":
-            predicted = progress.entry(self.lesson, self.id).get("predicted")
+            predicted = progress.read().get(self.key, {}).get("predicted")
             if predicted is None or answer is ...:
                 return Outcome(NOT_ATTEMPTED, f"Write a prediction into `q.{self.id}.predict(...)` above, then run on.")
             return self.rule.compare(predicted, answer)
@@ -125,10 +128,9 @@ class Exercises:
 
     def done(self) -> tuple[int, int]:
         """How many exercises, and how many quiz questions, were answered rightly so far."""
-        kept = progress.read().get(self.number, {})
-        quiz = [f"quiz{n}" for n in range(1, len(self.quiz.questions) + 1)]
-        right = {name for name, known in kept.items() if known.get("state") == RIGHT}
-        return len(right & set(self.exercises)), len(right & set(quiz))
+        right = {item for item, known in progress.read().items() if known.get("state") == RIGHT}
+        quiz = {f"{self.number}/quiz{n}" for n in range(1, len(self.quiz.questions) + 1)}
+        return len(right & {exercise.key for exercise in self.exercises.values()}), len(right & quiz)
 
 
 def load(number: str) -> Exercises:

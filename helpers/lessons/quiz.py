@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 
 import ipywidgets
 
@@ -31,16 +30,15 @@ class QuizQuestion(Rule):
     because: str
     wrong: list[WrongChoice]
 
-    @cached_property
+    @property
     def says(self) -> dict[str, str]:
         """The reason against each wrong choice."""
         return {choice.text: choice.says for choice in self.wrong}
 
-    @cached_property
-    def choices(self) -> tuple[str, ...]:
+    @property
+    def choices(self) -> list[str]:
         """All choices, in an order that does not give the right one away."""
-        texts = [self.right, *self.says]
-        return tuple(sorted(texts, key=lambda text: hashlib.sha256(f"{self.ask}{text}".encode()).digest()))
+        return sorted([self.right, *self.says], key=lambda text: hashlib.sha256(f"{self.ask}{text}".encode()).digest())
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Quiz:
         if chosen not in question.choices:
             raise KitError(f"question {number} has no choice {choice!r}: use one of {', '.join(letters)}")
         state = RIGHT if chosen == question.right else WRONG
-        trouble = progress.note_try(self.lesson, f"quiz{number}", state)
+        trouble = progress.note_try(f"{self.lesson}/quiz{number}", state)
         reason = question.because if state == RIGHT else question.says[chosen]
         return Outcome(state, f"{reason}\n{trouble}".strip())
 
@@ -88,19 +86,15 @@ class Quiz:
 
     def _question(self, number: int) -> ipywidgets.VBox:
         question, fit = self.questions[number - 1], ipywidgets.Layout(width="max-content")
-        choices = ipywidgets.RadioButtons(options=list(question.choices), index=None, layout=fit)
+        text, verdict = ipywidgets.HTML(f"<p><b>{number}.</b> {marked(question.ask)}</p>"), ipywidgets.HTML()
+        choices = ipywidgets.RadioButtons(options=question.choices, index=None, layout=fit)
         button = ipywidgets.Button(description=f"Check question {number}", layout=fit)
-        verdict = ipywidgets.HTML()
 
-        def check(_: object) -> None:
-            verdict.value = f"<div role='status'>{self.answer(number, choices.value)._repr_html_()}</div>"
+        def show(outcome: Outcome | None) -> None:
+            verdict.value = f"<div role='status'>{outcome._repr_html_()}</div>" if outcome else ""
 
-        def clear(_: object) -> None:
-            verdict.value = ""
-
-        button.on_click(check)
-        choices.observe(clear, "value")  # a verdict belongs to the choice it was given for
-        text = ipywidgets.HTML(f"<p><b>{number}.</b> {marked(question.ask)}</p>")
+        button.on_click(lambda _: show(self.answer(number, choices.value)))
+        choices.observe(lambda _: show(None), "value")  # a verdict belongs to the choice it was given for
         return ipywidgets.VBox([text, choices, button, verdict], layout=ipywidgets.Layout(margin="0 0 14px 0"))
 
     def _ipython_display_(self) -> None:

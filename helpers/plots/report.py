@@ -240,16 +240,10 @@ def _change(cost: Cost) -> str:
 
 
 def _scaled(comparison: Comparison, prices: Prices) -> str:
+    digits = {"training_hours": 3, "training_cost": 2, "first_token_s": 4, "token_s": 4}
     rows = [
-        (
-            e.arm,
-            e.size,
-            f"{e.training_hours:.3f}",
-            f"{e.training_cost:.2f}",
-            f"{e.first_token_s:.4f}",
-            f"{e.token_s:.4f}",
-        )
-        for e in scaled(comparison, prices)
+        (each["arm"], each["size"], *(f"{each[name]:.{places}f}" for name, places in digits.items()))
+        for each in scaled(comparison, prices)
     ]
     head = ("arm", "size", "training (hours)", "training ($)", "first token (s)", "each further token (s)")
     return f"<p>{html.escape(FORMULA)}</p>{_table(head, rows)}" if rows else ""

@@ -42,7 +42,3 @@ def read_rules(name: str, kind: Any, folder: Path = FOLDER, **other: Any) -> Any
     if len(set(ids)) < len(ids):
         raise DataError(f"{path}: the id {next(each for each in ids if ids.count(each) > 1)!r} is used twice")
     return found
-
-
-def load(name: str, folder: Path = FOLDER) -> Any:
-    return read_rules(name, Any, folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from itertools import combinations
 
 import ipywidgets
@@ -46,14 +46,9 @@ def answer_comparer(
         others = [v for asset, owned in (values or {}).items() if asset != question.asset for v in owned]
         rows = []
         for arm, assistant in assistants.items():
-            panel.say(f"Asking {arm} ({len(rows) + 1} of {len(assistants)}) ...")
-            answer = assistant.ask(question)
-            rows.append(
-                (
-                    escape(arm),
-                    *_reply(answer, "not scored" if question.set == "own" else _verdict(question, answer, others)),
-                )
-            )
+            name = plots.plain_name(arm)
+            panel.say(f"Asking {name} ({len(rows) + 1} of {len(assistants)}) ...")
+            rows.append((escape(name), *_reply(question, assistant.ask(question), others)))
         accepted = " or ".join(question.answers) or "unknown, it is your own question"
         if question.set == "unanswerable":
             accepted = "to say that it does not know"
@@ -72,12 +67,11 @@ def answer_comparer(
     return panel
 
 
-def _verdict(question: Question, answer: Answer, others: Sequence[str]) -> str:
-    value, why = metrics.score(question, answer, others)
-    return f"{'✓' if value == 1 else '✗' if value == 0 else f'{value:.2f}'} {escape(why)}"
-
-
-def _reply(answer: Answer, verdict: str) -> list[str]:
+def _reply(question: Question, answer: Answer, others: Sequence[str]) -> list[str]:
+    verdict = "not scored"
+    if question.set != "own":
+        value, why = metrics.score(question, answer, others)
+        verdict = f"{'✓' if value == 1 else '✗' if value == 0 else f'{value:.2f}'} {escape(why)}"
     sources = "".join(
         f"<details><summary>{escape(p.document_id)}</summary>{escape(p.text)}</details>" for p in answer.passages
     )
@@ -100,29 +94,24 @@ def cost_explorer(comparison: Comparison, prices: Prices | None = None) -> Panel
         raise DataError("no arm was timed, so no cost can be computed: run the study on `facts_heldout` first")
 
     def draw(queries: int, changes: int, label: float, machine: float, months: int, hosted: bool) -> str:
-        found = costs(comparison, Prices(**asdict(start) | {"label": label, "machine_per_hour": machine}))
+        found = costs(comparison, replace(start, label=label, machine_per_hour=machine))
         unknown = [arm for arm, cost in found.items() if changes and cost.change is None]
-        missing = ""
-        if unknown:
-            missing = (
-                f"<p>Left out, since they take no update, or nobody measured it: {escape(', '.join(unknown))}.</p>"
-            )
         found = {arm: cost for arm, cost in found.items() if arm not in unknown}
+        names = escape(", ".join(map(plots.plain_name, unknown)))
+        missing = f"<p>Left out, since they take no update, or nobody measured it: {names}.</p>" if unknown else ""
         if not found:
             return f"{missing}<p>Without updates their cost is known: set them to 0.</p>"
         monthly, crossings = monthly_costs(found, changes, months, hosted)
         ax = plots.break_even_lines(monthly, list(QUERIES), crossings)
         ax.axvline(queries, color="0.3", linestyle=":")
         alt = f"Monthly cost of {len(found)} arms against queries a month, {len(crossings)} break-even points ringed"
-        sentence = "The same arm (base left out) is the cheapest from 10 to a million queries a month."
-        if crossings:
-            at = "; ".join(f"at {n:,.0f} queries a month" for n, _ in crossings)
-            sentence = f"The cheapest arm (base left out) changes {at}."
+        at = "; ".join(f"at {n:,.0f} queries a month" for n, _ in crossings)
+        cheapest = f"changes {at}" if at else "is the same from 10 to a million queries a month"
         ranked = sorted((cost.monthly(queries, changes, months, hosted), arm) for arm, cost in found.items())
-        rows = [(escape(arm), f"{value:,.2f}", _update(found[arm])) for value, arm in ranked]
+        rows = [(escape(plots.plain_name(arm)), f"{value:,.2f}", _update(found[arm])) for value, arm in ranked]
         caption = f"One month with {queries:,} queries and {changes} updates, cheapest first"
         return (
-            f"{plots.image(ax, alt).data}<p><b>{sentence}</b></p>"
+            f"{plots.image(ax, alt).data}<p><b>The cheapest arm (base left out) {cheapest}.</b></p>"
             f"{table(caption, ['arm', 'cost per month ($)', 'cost per update ($)'], rows)}{missing}"
             "<p>You set the prices; seconds, tokens and labels were measured.</p>"
         )
@@ -172,10 +161,10 @@ def which_one(comparison: Comparison | None = None) -> Panel:
 
     def advice(**answers: str) -> str:
         given = advise(answers, comparison)
-        arms = ", ".join(f"<code>{escape(arm)}</code>" for arm in given.arms)
+        arms = escape(", ".join(map(plots.plain_name, given.arms)) or "none")
         rows = [(escape(r.text), escape(r.figure), escape(r.speaks_for or "the advice")) for r in given.reasons]
         return (
-            f"<p><b>Take {escape(given.take)}.</b></p>{f'<p>Closest arms: {arms}.</p>' if arms else ''}"
+            f"<p><b>Take {escape(given.take)}.</b> Closest arms of the experiment: {arms}.</p>"
             f"{table('Reasons', ['reason', 'what was measured', 'speaks for'], rows)}"
             "<p>The figures come from one small model and an invented company. Measure your own before you decide.</p>"
         )

@@ -37,7 +37,8 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> s
     top = "".join(f"<th scope='col' {left}>{escape(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td {left}>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     caption = f"<caption {left}>{escape(caption)}</caption>"
-    return f"<table style='margin: 6px 0'>{caption}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    look = "style='margin: 6px 0; line-height: 1.35'"
+    return f"<table {look}>{caption}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def labelled(kind: type[ipywidgets.Widget], label: str, width: str = "480px", **options: Any) -> ipywidgets.Widget:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from ...models import FoundationModel
 
-COMMON = set("a an and at by does for how in is of on or that the to was what when where which who".split())
-PARTS, COLOURS = ("passages", "question", "instructions and template"), ("#56b4e9", "#e69f00", "#999999")
+COMMON = set("a an and at by does for how in is it of on or that the to was what when where which who".split())
+PARTS, COLOURS = ("passages", "question", "instructions"), ("#a6d8f5", "#f5c96b", "#d0d0d0")
 LONGEST = 400  # characters of a chunk that are shown
 
 
@@ -106,15 +106,13 @@ def prompt_meter(fm: FoundationModel, question: str, passages: Sequence[Passage]
     prompt = fm.chat(prompts.expand(Question("explorer", "own", question), passages))
     total = fm.count_tokens(prompt)
     parts = [fm.count_tokens(prompts.passages_text(passages)), fm.count_tokens(question)]
-    bar, words = "", []
-    for name, colour, tokens in zip(PARTS, COLOURS, [*parts, max(total - sum(parts), 0)], strict=True):
-        bar += f"<div style='width: {tokens / total:.1%}; background: {colour}; height: 14px'></div>"
-        look = f"border-bottom: 4px solid {colour}"
-        words.append(f"<span style='{look}'>{name} {tokens} ({tokens / total:.0%})</span>")
+    bar = "".join(
+        f"<div style='width: {tokens / total:.1%}; background: {colour}'>{name} {tokens} ({tokens / total:.0%})</div>"
+        for name, colour, tokens in zip(PARTS, COLOURS, [*parts, max(total - sum(parts), 0)], strict=True)
+    )
     return (
-        f"<div aria-hidden='true' style='display: flex; max-width: 760px; margin-top: 8px'>{bar}</div>"
-        f"<p>The prompt has {total} tokens: {', '.join(words)}.</p><details><summary>The expanded prompt</summary>"
-        f"<div style='max-width: 760px; font-family: monospace'>{escape(prompt)}</div></details>"
+        f"<p>The prompt has {total} tokens:</p><div style='display: flex; max-width: 760px; color: black'>{bar}</div>"
+        f"<details><summary>The expanded prompt</summary><code>{escape(prompt)}</code></details>"
     )
 
 

@@ -65,7 +65,7 @@ class TrainingPanel(Panel):
         """Starts a training with the present settings, or resumes it where it was stopped."""
         if self.thread is None or not self.thread.is_alive():
             self.halt.clear()
-            self.stopped, self.stop_button.disabled = None, False
+            self.stopped, self.button.description, self.stop_button.disabled = None, "Start", False
             self.thread = threading.Thread(target=super().refresh, daemon=True)
             self.thread.start()
 
