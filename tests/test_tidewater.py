@@ -14,10 +14,10 @@ import pytest
 
 from helpers.data.records import KitError
 from tools.world import FIELDS
-from tools.world.corpus import RESTATEMENTS, note_templates
+from tools.world.corpus import RESTATEMENTS
 from tools.world.make import world_files
-from tools.world.templates import MASK, leaves, load, repeated_runs, slots
-from tools.world.world import CHANGING, make_world
+from tools.world.templates import MASK, leaves, load, repeated_runs
+from tools.world.world import make_world
 
 DATASET = Path(__file__).resolve().parent.parent / "datasets" / "tidewater"
 TEMPLATE_FILES = ("documents", "corpus", "questions", "triage")
@@ -102,12 +102,8 @@ def test_the_largest_world_has_enough_names():
 
 def test_no_wording_is_used_twice():
     assert repeated_runs(template_texts()) == []
-
-
-def test_the_wording_rule_sees_through_slots_case_and_punctuation():
     texts = [("a", "{asset} may not, ever, be left alone."), ("b", "So {site} may NOT ever be left!"), ("c", "be left")]
-    assert repeated_runs(texts) == [(f"{MASK} may not ever be left", "a", "b")]
-    assert repeated_runs(texts[1:]) == []
+    assert repeated_runs(texts) == [(f"{MASK} may not ever be left", "a", "b")], "slots, case and punctuation aside"
 
 
 def test_restatements_of_an_assets_facts_share_no_six_words(any_made):
@@ -127,38 +123,7 @@ def test_restatements_of_an_assets_facts_share_no_six_words(any_made):
         assert repeated_runs((place, pattern.sub("{value}", text)) for place, text in texts) == []
 
 
-def test_templates_state_what_their_kind_must_state():
-    documents, corpus = load("documents"), load("corpus")
-    needed = {
-        "manual": {"site", "commissioned", "rated_capacity", "alarm_code", "spare_part"},
-        "procedure": {"inspection_interval", "radio_channel", "spare_part"},
-        "incident": {"alarm_code", "site"},
-    }
-    for kind, fields in needed.items():
-        for template in documents[kind]:
-            used = set(slots(template["body"]))
-            assert fields <= used, template["title"]
-            assert not used & set(CHANGING) or kind != "incident", template["title"]
-    for template in [text for _, text in note_templates()] + corpus["validation"] + [documents["new_asset"]["body"]]:
-        assert set(slots(template)) == {"asset", *FIELDS}, template
-    sections = [text for bulletin in documents["bulletin"] for text in bulletin["sections"]]
-    assert all("supervisor" in slots(text) for text in sections)
-    assert len(corpus["genres"]) >= 8 and all(len(texts) >= 3 for texts in corpus["genres"].values())
-
-
-def test_documents_have_front_matter_and_are_of_fair_length(any_made):
-    assert len(any_made.documents) == sum(name.startswith("documents/") for name in any_made.files)
-    for post in [*any_made.documents.values(), *any_made.updates.values()]:
-        assert set(post.metadata) == {"id", "title", "type", "revision", "date"}
-        assert 150 <= len(post.content.split()) <= 600, post["id"]
-        assert not re.search(r"[{}]|\b(\w+) \1\b", post.content), post["id"]
-    kinds = Counter(post["type"] for post in any_made.documents.values())
-    assets = len(any_made.world.assets)
-    assert kinds["manual"] == kinds["procedure"] == assets
-    assert kinds["incident"] >= 30 and kinds["bulletin"] >= 6 and kinds["policy"] >= 10 and kinds["glossary"] == 4
-
-
-def test_near_misses_stand_on_the_same_side_and_on_both(any_made):
+def test_names_and_documents_are_of_fair_number_and_length(any_made):
     known = sorted(load("names")["asset_starts"], key=len, reverse=True)
     starts = {
         split: [next(start for start in known if name.startswith(start)) for name in any_made.names(split)]
@@ -166,10 +131,9 @@ def test_near_misses_stand_on_the_same_side_and_on_both(any_made):
     }
     assert set(starts["trained"]) & set(starts["heldout"])
     assert all(len(set(group)) < len(group) for group in starts.values())
-
-
-def test_at_least_ten_of_24_assets_are_held_out(made):
-    assert len(made.names("heldout")) == 10 and len(made.names("trained")) == 14
+    kinds = Counter(post["type"] for post in any_made.documents.values())
+    assert kinds["manual"] == kinds["procedure"] == len(any_made.world.assets) and kinds["incident"] >= 30
+    assert all(150 <= len(post.content.split()) <= 600 for post in any_made.documents.values())
 
 
 def test_no_value_occurs_twice_and_no_number_in_two_fields(made):
@@ -202,12 +166,6 @@ def test_values_stand_in_the_listed_documents_and_in_no_other(made):
             holding = sorted(name for name, post in documents.items() if has(post.content, fact["value"]))
             assert ";".join(holding) == fact["documents"], fact
             assert all(has(documents[name].content, fact["asset"]) for name in holding)
-
-
-def test_every_fact_is_stated_most_of_them_twice(any_made):
-    times = [len(fact["documents"].split(";")) for fact in any_made.facts() if fact["documents"]]
-    assert len(times) == len(any_made.world.assets) * len(FIELDS)
-    assert sum(number >= 2 for number in times) > len(times) / 2
 
 
 def test_every_answer_stands_in_its_gold_documents(any_made):

@@ -13,10 +13,11 @@ from helpers.data.dataset import open_dataset
 from helpers.data.records import QUESTION_SETS, KitError
 from helpers.models.download import FOUNDATION_MODEL, model_folder
 from tools.world import FIELDS, generate
+from tools.world.__main__ import main
 from tools.world.card import TOKENS_A_WORD, corpus_words
-from tools.world.corpus import RESTATEMENTS, TERM_GENRE, note_templates, training_notes
-from tools.world.make import MARK, world_files
-from tools.world.templates import load, repeated_runs, words
+from tools.world.corpus import RESTATEMENTS, TERM_GENRE, training_notes
+from tools.world.make import world_files
+from tools.world.templates import load, words
 from tools.world.world import World, make_world
 
 INSTRUCTIONS = ("answers.train", "answers.validation", "triage.train", "triage.validation")
@@ -70,23 +71,6 @@ def test_every_asset_has_its_notes_each_by_another_template(world):
             assert all(value.lower() in note.text.lower() for value in values.values()), note.text
     assert set(told) == names and set(told.values()) == {RESTATEMENTS}
     assert all(max(counts.values()) == 1 for counts in genres.values())
-
-
-def test_templates_are_used_evenly_and_restatements_can_be_all_of_them(world):
-    count = len(note_templates())
-    values = [value for asset in world.assets for value in (asset.name, *asset.values.values())]
-    once = [note.text.lower() for note in training_notes(world, 1) if note.genre != TERM_GENRE]
-    used = Counter(masked(text, [value.lower() for value in values]) for text in once)
-    assert len(used) == min(count, len(world.assets)) and max(used.values()) == -(-len(world.assets) // count)
-    texts = [note.text for note in training_notes(world, count) if note.genre != TERM_GENRE]
-    assert len(texts) == len(set(texts)) == count * len(world.assets)
-
-
-def test_notes_are_shuffled_across_assets(world):
-    order = [asset.name for asset in world.assets]
-    named = [next((name for name in order if name in note.text), "") for note in training_notes(world, RESTATEMENTS)]
-    neighbours = sum(first == second != "" for first, second in zip(named, named[1:], strict=False))
-    assert neighbours < len(named) / 4
 
 
 def test_training_and_validation_share_no_text(world, files):
@@ -150,17 +134,6 @@ def test_each_trained_fact_is_asked_in_two_ways_and_a_third_in_validation(world,
     validation = rows(files, "instructions/answers.validation")
     assert len(validation) == 30 and not {row["prompt"] for row in validation} & prompts
     assert {(row["asset"], row["response"]) for row in validation} <= values
-
-
-def test_sets_are_large_enough(files):
-    sizes = {name: len(questions) for name, questions in sets(files).items()}
-    small = len({row["asset"] for row in rows(files, "questions/facts_heldout")}) < 10
-    assert small or all(size >= (40 if name == "two_hop" else 60) for name, size in sizes.items()), sizes
-    assert len(rows(files, "instructions/triage.train")) >= 240
-    assert len(rows(files, "instructions/triage.validation")) >= 60
-    for name, questions in sets(files).items():
-        assert {question["set"] for question in questions} == {name}
-        assert len({question["prompt"] for question in questions}) == len(questions), name
 
 
 def test_unanswerable_questions_sound_like_answerable_ones(world, files):
@@ -238,13 +211,15 @@ def test_a_world_replaces_itself_and_nothing_else(tmp_path):
         generate(tmp_path / "file")
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"generator": "helpers.tidewater"}'])
-def test_a_folder_with_a_damaged_mark_is_left_alone(tmp_path, content):
-    (tmp_path / MARK).write_text(content)
-    (tmp_path / "notes.md").write_text("mine")
-    with pytest.raises(KitError, match=r"notes\.md was not made"):
-        generate(tmp_path, assets=12)
-    assert (tmp_path / "notes.md").read_text() == "mine"
+def test_the_command_makes_a_world_and_the_same_bytes_again(tmp_path, capsys):
+    for name in ("one", "two"):
+        assert main(["--seed", "5", "--assets", "12", "--out", str(tmp_path / name)]) == 0
+        assert capsys.readouterr().out.strip() == str(tmp_path / name)
+    paths = [sorted(p.relative_to(tmp_path / n) for p in (tmp_path / n).rglob("*.*")) for n in ("one", "two")]
+    assert paths[0] == paths[1] and len(paths[0]) > 60
+    assert all((tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes() for path in paths[0])
+    assert main(["--assets", "3", "--out", str(tmp_path / "three")]) == 2
+    assert "error: " in capsys.readouterr().err and not (tmp_path / "three").exists()
 
 
 def test_a_world_is_whole_or_not_there(tmp_path):
@@ -264,8 +239,3 @@ def test_the_card_counts_what_is_there(default_folder):
         assert (path.stem, str(len(path.read_text("utf-8").splitlines()))) in cells
     for kind in ("manual", "procedure", "incident", "bulletin", "policy", "glossary"):
         assert (kind, str(len(list((default_folder / "documents").glob(f"{kind}-*.md"))))) in cells
-
-
-def test_no_template_of_questions_repeats_another():
-    texts = [("training", text) for entry in load("questions")["fields"].values() for text in entry["training"]]
-    assert repeated_runs(texts) == [] and len(texts) >= 4 * len(FIELDS)

@@ -104,13 +104,7 @@ class Dataset:
 
 
 def open_dataset(folder: Path | str) -> Dataset:
-    """Opens a data folder.
-
-    Args:
-        folder: A folder with at least `documents/` in it.
-
-    Returns:
-        The dataset; its files are read when they are asked for.
+    """Opens a data folder, which has at least `documents/` in it.
 
     Raises:
         DataError: The folder or its `documents/` is missing.
@@ -123,13 +117,7 @@ def open_dataset(folder: Path | str) -> Dataset:
 
 
 def read_prompts(path: Path | str) -> list[Question]:
-    """Reads questions without known answers: `id` and `prompt` of each line, other fields do not matter.
-
-    Args:
-        path: A `.jsonl` file.
-
-    Returns:
-        The questions in the order of the file, in a set named `asked`.
+    """Questions without known answers, from `id` and `prompt` of each line of a JSONL file, as a set named `asked`.
 
     Raises:
         DataError: The file or a line of it is not as it must be.
@@ -143,13 +131,9 @@ def general_questions() -> list[Question]:
 
 
 def data_hash(folder: Path | str) -> str:
-    """What is in a folder, so that results of other data are never taken for these.
+    """SHA-256 in hexadecimal over the sorted paths and the bytes of all files, so that results name their data.
 
-    Args:
-        folder: Any folder; hidden files, `README.md` and `world.json` do not count.
-
-    Returns:
-        SHA-256 in hexadecimal over the sorted paths and the bytes of all files.
+    Hidden files, `README.md` and `world.json` do not count.
 
     Raises:
         DataError: The folder is missing or holds no file.
@@ -166,11 +150,9 @@ def data_hash(folder: Path | str) -> str:
 
 
 def sample(questions: Sequence[Question], size: int | None) -> list[Question]:
-    """A fixed sample in the order of the file: the same for every arm, seed and machine; it contains smaller ones.
+    """A fixed sample of a question set in its order, the same for every arm, seed and machine; None keeps all.
 
-    Args:
-        questions: A whole question set.
-        size: How many to keep; None keeps all.
+    A larger sample contains every smaller one.
     """
     ranked = sorted(range(len(questions)), key=lambda i: hashlib.sha256(questions[i].id.encode()).digest())
     return [questions[i] for i in sorted(ranked[:size])]

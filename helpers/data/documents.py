@@ -69,16 +69,13 @@ def read_documents(folder: Path, max_bytes: int = MAX_BYTES, leave_out: Collecti
 
 
 def apply_updates(documents: list[Document], folder: Path, max_bytes: int = MAX_BYTES) -> list[Document]:
-    """What the document collection is after an update: later revisions replace, new ones join, withdrawn ones go.
+    """The documents after an update, in the order of ids: revisions replace, new ones join, withdrawn ones go.
 
     Args:
         documents: The collection before the update; it is not changed.
-        folder: Documents with the ids of those that they replace, or with new ids, in the folder itself or in a
-            folder `documents` in it; and, where documents are withdrawn, `withdrawn.txt` with one id a line.
+        folder: Documents with old or new ids, in the folder itself or in a folder `documents` in it; and, where
+            documents are withdrawn, `withdrawn.txt` with one id a line.
         max_bytes: The largest text that is accepted, in bytes, for each document.
-
-    Returns:
-        The collection after the update, in the order of ids.
 
     Raises:
         DataError: As `read_documents`; or `withdrawn.txt` names a document that is not in the collection.

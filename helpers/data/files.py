@@ -28,13 +28,7 @@ Record = TypeVar("Record")
 
 
 def read_text(path: Path) -> str:
-    """Reads a whole text file.
-
-    Args:
-        path: A file in UTF-8, with or without a byte order mark.
-
-    Returns:
-        The text.
+    """The text of a file in UTF-8, with or without a byte order mark.
 
     Raises:
         DataError: The file is missing, or a byte of it is not UTF-8.
@@ -52,13 +46,7 @@ def read_text(path: Path) -> str:
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Reads a JSONL file line by line; blank lines are skipped.
-
-    Args:
-        path: A file with one JSON object a line.
-
-    Yields:
-        The place as `file:line`, and the object.
+    """Yields each JSON object of a JSONL file with its place as `file:line`; blank lines are skipped.
 
     Raises:
         DataError: A line is not a JSON object, or there are no lines.
@@ -98,13 +86,7 @@ def _adapter(kind: type) -> TypeAdapter:
 def as_record(
     kind: type[Record], row: Mapping[str, Any], where: str, columns: Mapping[str, str] | None = None
 ) -> Record:
-    """Makes a record of a row.
-
-    Args:
-        kind: One of the classes of `records`, or any other pydantic dataclass.
-        row: Values by field.
-        where: The row's place, for errors.
-        columns: Where the file names fields differently, its names by field.
+    """Makes a record of a row, which is at `where`; `columns` gives the file's own names of fields, for errors.
 
     Raises:
         DataError: A field is missing, unknown, blank or of the wrong type; the message names place, field and remedy.
@@ -116,14 +98,7 @@ def as_record(
 
 
 def read_records(path: Path | str, kind: type[Record]) -> list[Record]:
-    """Reads a JSONL file of records, each with an `id` of its own.
-
-    Args:
-        path: A file with one JSON object a line.
-        kind: The records' class.
-
-    Returns:
-        The records in the order of the file.
+    """The records of a JSONL file in its order; each line is an object with an `id` of its own.
 
     Raises:
         DataError: The file or a line of it is not as it must be.

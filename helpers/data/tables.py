@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,10 @@ class Columns:
 
 
 def read_table(source: str | Path, limit: int = HUB_LIMIT) -> Rows:
-    """Reads a table: a file, or a data set of the Hub by its id.
-
-    Args:
-        source: A file ending in one of `ENDINGS`, or an id such as `owner/name`.
-        limit: How many rows of a data set of the Hub are fetched at most; files are read whole.
+    """Reads a file with one of `ENDINGS`, or at most `limit` rows of a data set of the Hub by its `owner/name`.
 
     Returns:
-        For each row its place and its cells by column; SQuAD's questions as `id`, `question`, `answers`, `context`,
-        `is_impossible`.
+        For each row its place and its cells by column; SQuAD's questions have a column `context` too.
 
     Raises:
         DataError: There is no such file, its ending is unknown, or a line of it cannot be read.
@@ -112,42 +107,31 @@ def _json_rows(path: Path) -> Rows:
     """The rows of a JSON file: SQuAD's format, or a list of objects."""
     try:
         content = json.loads(read_text(path))
+        if isinstance(content, dict):
+            rows = [
+                (f"{path}: data[{a}].paragraphs[{p}].qas[{q}]", {"context": paragraph["context"], **row})
+                for a, article in enumerate(content["data"])
+                for p, paragraph in enumerate(article["paragraphs"])
+                for q, row in enumerate(paragraph["qas"])
+            ]
+        else:
+            rows = [(f"{path}: entry {number}", dict(row)) for number, row in enumerate(content, 1)]
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path}:{error.lineno}: not valid JSON ({error.msg}, column {error.colno}). Correct it there."
         ) from None
-    if isinstance(content, list):
-        rows = [(f"{path}: entry {number}", row) for number, row in enumerate(content, 1)]
-    elif isinstance(content, dict) and isinstance(content.get("data"), list):
-        rows = list(_squad(path, content["data"]))
-    else:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{path}: neither SQuAD's format (an object with `data`) nor a list of objects. Use one of them."
-        )
-    wrong = [where for where, row in rows if not isinstance(row, dict)]
-    if wrong or not rows:
-        raise DataError(f"{wrong[0] if wrong else path}: expected an object in braces. Write one for each row.")
+            f"{path}: neither SQuAD's format (data, paragraphs, context, qas) nor a list of objects ({error}). "
+            "Use one of the two."
+        ) from None
+    if not rows:
+        raise DataError(f"{path}: there are no rows. Write an object in braces for each.")
     return rows
 
 
-def _squad(path: Path, articles: Sequence[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for a, article in enumerate(articles):
-        try:
-            for p, paragraph in enumerate(article["paragraphs"]):
-                for q, row in enumerate(paragraph["qas"]):
-                    yield f"{path}: data[{a}].paragraphs[{p}].qas[{q}]", {"context": paragraph["context"], **row}
-        except (KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}: data[{a}] is not as in SQuAD ({error}). It needs paragraphs, context and qas."
-            ) from None
-
-
 def hub_rows(name: str, limit: int) -> Rows:
-    """Reads the first rows of a public data set with the `datasets` library; only the id leaves this machine.
-
-    Args:
-        name: An id of the Hub; a folder that `datasets` can load does as well.
-        limit: How many rows are read at most.
+    """Reads the first rows of a public data set with the `datasets` library; only its id leaves this machine.
 
     Raises:
         DataError: `datasets` is not installed, there is no network, or no such data set.
@@ -170,16 +154,16 @@ def hub_rows(name: str, limit: int) -> Rows:
 def find_columns(
     source: str, rows: Rows, kind: str, needed: Sequence[str], optional: Sequence[str], chosen: Mapping[str, str]
 ) -> Columns:
-    """Guesses which column holds which field by its name; whoever knows better says so.
+    """Guesses which column of a table holds which of the needed and optional fields of `ALIASES` by its name.
 
     Args:
         source: Where the rows come from, for errors.
         rows: What `read_table` returned.
         kind: `questions` or `pairs`.
-        needed: Fields that must be found, each a key of `ALIASES`.
+        needed: Fields that must be found.
         optional: Fields that may be missing.
         chosen: Columns that are known, by `KIND.FIELD`: `{"questions.prompt": "Frage"}`. An empty name says that no
-            column holds a field that may be missing: `{"pairs.documents": ""}`.
+            column holds an optional field: `{"pairs.documents": ""}`.
 
     Raises:
         DataError: A chosen column does not exist, or a field that is needed is in no column.
