@@ -4,9 +4,9 @@ import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["layers", "lora", "norm", "training_attention"],
+    submodules=["layers", "lora", "norm", "packed_weights", "training_attention"],
     submod_attrs={
-        "answering": ["Decoded", "FastAnswers"],
+        "answering": ["Decoded", "FastAnswers", "SharedPrefix"],
         "embedding": ["VarlenEmbedding"],
         "switch": ["enable", "enabled"],
     },
