@@ -37,7 +37,7 @@ class WithoutPrefix(FastAnswers):
 def variants(fm: FoundationModel) -> dict[str, FoundationModel]:
     """The model with all parts, without one of them, and on the plain path."""
     made = {name: replace(fm) for name in ("all", "without shared prefix", "without packed weights", "plain")}
-    made["all"].fast = FastAnswers(fm.model)
+    assert made["all"].fast, "the fast path does not know this model"
     made["without shared prefix"].fast = WithoutPrefix(fm.model)
     with mock.patch.object(packed_weights, "LARGEST", 0.0):
         made["without packed weights"].fast = FastAnswers(fm.model)
