@@ -125,7 +125,7 @@ def _decode(fm: FoundationModel, limit: int, sampling: Sampling, rows: list[list
     config = GenerationConfig(  # all of it, so that the model's own defaults play no part
         max_new_tokens=limit, eos_token_id=sorted(fm.stop_ids), pad_token_id=fm.tokenizer.pad_token_id,
         repetition_penalty=1.0, do_sample=sampling.temperature > 0, temperature=drawn.temperature, top_p=drawn.top_p,
-        top_k=0,
+        top_k=0 if sampling.temperature else 50,
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(sampling.seed)
