@@ -24,8 +24,10 @@ from .arms import get_arms, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
 
 if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
     from ..rag import Index, IndexReport, RagSettings
-    from ..tuning import FineTuned, Listener, TrainSettings
+    from ..tuning import FineTuned, TrainSettings
 
 ANSWERS_DEPEND_ON = ("name", "questions_per_set", "batch_size", "training_share")  # of a profile
 PROMPTS = [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, prompts.ABSTAIN]
@@ -183,15 +185,15 @@ class Preparation:
         key = _hash([*made_of, self.dataset.general_text("replay")])[:8]
         return self.artefacts / "adapters" / f"{recipe}.{self.profile.name}.seed{self.seed}.{key}"
 
-    def train(self, recipe: str, listener: Listener | None = None, fsdp: bool = False) -> FineTuned:
+    def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> FineTuned:
         """The tuned weights of a recipe: those made before, or made now; an interrupted training is resumed.
 
         Args:
             recipe: A name in `helpers.tuning.recipes.SETTINGS`.
-            listener: Is told of the progress; None shows it in a line or, in a notebook, as a growing curve.
+            callback: A callback of transformers' Trainer; None shows a progress bar.
             fsdp: Whether the processes that torchrun started share the weights as well.
         """
-        from ..tuning import read_fine_tuned, show, train
+        from ..tuning import Progress, read_fine_tuned, train
 
         folder = self.training_folder(recipe)
         if (folder / RECORD).is_file():
@@ -200,11 +202,11 @@ class Preparation:
         training_data = recipes.training_data(
             recipe, self.dataset, retrieve, self.seed, self.profile.validation_examples
         )
-        if listener is None and self.progress:
-            listener = show(recipe)
+        if callback is None and self.progress:
+            callback = Progress(recipe)
         start = self.train(recipes.STARTS_FROM[recipe], fsdp=fsdp).folder if recipe in recipes.STARTS_FROM else None
         with held(folder) if is_first_process() else nullcontext():  # another study may want the same weights
-            return train(self.model, training_data, self.train_settings(recipe), folder, start, listener, fsdp=fsdp)
+            return train(self.model, training_data, self.train_settings(recipe), folder, start, callback, fsdp=fsdp)
 
     def provenance(self, arm: str) -> dict[str, Any]:
         """What the answers of an arm depend on, as plain JSON types; nothing is made for it."""
