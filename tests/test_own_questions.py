@@ -98,7 +98,7 @@ def test_an_empty_passage_names_no_document(tmp_path, folder):
         ("q.json", '{"data": [\n}', "q.json:2: not valid JSON"),
         ("q.json", '{"rows": []}', "neither SQuAD's format"),
         ("q.json", '{"data": [{"paragraphs": [{"qas": [{}]}]}]}', "neither SQuAD's format"),
-        ("q.json", "[1]", "q.json: neither SQuAD"),
+        ("q.json", "[1]", "entry 1: expected an object"),
         ("q.xlsx", "PK", "the ending is not one of .csv"),
     ],
 )

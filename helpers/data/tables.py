@@ -115,18 +115,19 @@ def _json_rows(path: Path) -> Rows:
                 for q, row in enumerate(paragraph["qas"])
             ]
         else:
-            rows = [(f"{path}: entry {number}", dict(row)) for number, row in enumerate(content, 1)]
+            rows = [(f"{path}: entry {number}", row) for number, row in enumerate(content, 1)]
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path}:{error.lineno}: not valid JSON ({error.msg}, column {error.colno}). Correct it there."
         ) from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise DataError(
             f"{path}: neither SQuAD's format (data, paragraphs, context, qas) nor a list of objects ({error}). "
             "Use one of the two."
         ) from None
-    if not rows:
-        raise DataError(f"{path}: there are no rows. Write an object in braces for each.")
+    wrong = next((where for where, row in rows if not isinstance(row, dict)), "" if rows else str(path))
+    if wrong:
+        raise DataError(f"{wrong}: expected an object in braces. Write one for each row.")
     return rows
 
 
