@@ -88,7 +88,10 @@ def make_tiny(architecture: str, folder: Path, seed: int = 0, **settings: Any) -
     config = getattr(transformers, f"{architecture}Config")(**sizes | settings)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        getattr(transformers, f"{architecture}ForCausalLM")(config).save_pretrained(folder)
+        model = getattr(transformers, f"{architecture}ForCausalLM")(config)
+    for weight in model.parameters():  # as models are shipped: 16-bit weights then lose nothing
+        weight.data = weight.data.bfloat16().float()
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -170,14 +173,14 @@ def run_pythons(*commands: Sequence[str | Path], **environment: str) -> list[sub
 
 @contextmanager
 def interrupted_at(model, call: int) -> Iterator[None]:
-    """Inside the block, the model's forward pass number `call` is interrupted as by Ctrl-C."""
+    """Inside the block, pass number `call` through the model's layers is interrupted as by Ctrl-C."""
     calls = itertools.count(1)
 
     def stop(*_):
         if next(calls) == call:
             raise KeyboardInterrupt
 
-    handle = model.model.register_forward_pre_hook(stop)
+    handle = model.model.get_decoder().register_forward_pre_hook(stop)
     try:
         yield
     finally:

@@ -8,16 +8,13 @@ from pathlib import Path
 import peft
 import pytest
 import torch
-from llama_index.core.query_engine import RetrieverQueryEngine
 from transformers import AutoModelForCausalLM
 
 from helpers.data.records import DataError, Document, Example, KitError, Question
 from helpers.experiment.assistant import SHORT_ANSWER, Assistant
-from helpers.models import prompts
 from helpers.models.foundation_model import load_model
 from helpers.rag.chunking import RagSettings
 from helpers.rag.index import build_index
-from helpers.rag.llm import KitLLM, qa_template
 from helpers.rag.store import open_store
 
 DOCUMENTS = [
@@ -217,44 +214,3 @@ def test_an_adapter_trained_anew_in_the_same_folder_is_used(own, tiny_folder, tm
 def test_a_folder_without_an_adapter_is_named(own, tmp_path):
     with pytest.raises(KitError, match="holds no adapter"):
         Assistant(own, adapter=tmp_path / "adapter")
-
-
-# ---- the same through LlamaIndex
-
-
-@pytest.mark.parametrize("way", ["index", "retriever"])
-def test_the_answer_is_that_of_llama_indexs_query_engine(tiny, index, way):
-    retriever = index.retriever(k=2)
-    assistant = Assistant(tiny, retriever=retriever)
-    told: list[tuple[str, str]] = []
-
-    class Written(KitLLM):
-        """The same LLM; it writes down what it was given and what it made of it."""
-
-        def complete(self, prompt, formatted=False, **kwargs):
-            made = super().complete(prompt, formatted, **kwargs)
-            told.append((prompt, made.additional_kwargs["prompt"]))
-            return made
-
-    options = {"llm": Written(fm=tiny), "text_qa_template": qa_template()}
-    if way == "index":
-        engine = index.llama_index.as_query_engine(**options, similarity_top_k=2)
-    else:
-        engine = RetrieverQueryEngine.from_args(retriever.llama_index, **options)
-    for question in (q for q in ASKED if q.set == "facts_heldout"):
-        ours, theirs = assistant.ask(question), engine.query(question.prompt)
-        assert [node.node_id for node in theirs.source_nodes] == [passage.node_id for passage in ours.passages]
-        assert str(theirs) == ours.text != ""
-        assert told.pop() == (ours.prompt, ours.prompt) and not told
-    assert prompts.EXPANDED.format(passages="P", question="Q") == qa_template().format(context_str="P", query_str="Q")
-
-
-def test_the_llm_streams_takes_finished_prompts_and_adapters(own, tiny_folder, tmp_path):
-    llm = KitLLM(fm=own, max_new_tokens=6)
-    assert llm.metadata.context_window == 1024 and llm.metadata.num_output == 6
-    whole = llm.complete("Who?").text
-    assert "".join(piece.delta for piece in llm.stream_complete("Who?")) == whole
-    assert llm.complete(own.chat("Who?"), formatted=True).text == whole
-    adapter = make_adapter(tiny_folder, tmp_path / "adapter", 1)
-    adapted = KitLLM(fm=own, adapter=str(adapter), max_new_tokens=6).complete("Who?").text
-    assert adapted != whole and llm.complete("Who?").text == whole

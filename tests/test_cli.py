@@ -8,32 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, make_tiny, run_python, run_pythons
 from synthetic import make_results
-from test_compare import run as make_run
+from test_comparison import run as make_run
 
-from helpers.analysis import comparison as compare
+from helpers import verbs
+from helpers.analysis import Comparison, read_comparison
+from helpers.data import dataset, profiles
 from helpers.experiment import results
 from helpers.rag.chunking import RagSettings
 from helpers.tuning.fine_tuned import read_fine_tuned
 
-VERBS = (
-    "doctor",
-    "fetch",
-    "ask",
-    "train",
-    "study",
-    "compare",
-    "run",
-    "pages",
-    "pack",
-    "slides",
-    "scale",
-    "move-index",
-)
+VERBS = ("doctor", "fetch", "ask", "train", "study", "compare")
 
 
 def kit(*arguments, **environment: str):
@@ -77,7 +67,7 @@ def test_the_same_command_trains_alone_and_under_torchrun(small_world, tmp_path)
     alone, both = (
         read_fine_tuned(next((tmp_path / out / "adapters").glob("triage.*[0-9a-f]"))) for out in ("alone", "together")
     )
-    assert alone.identity == both.identity and len(alone.history) > 1
+    assert alone.fingerprint == both.fingerprint and len(alone.history) > 1
     assert [m.loss for m in both.history] == pytest.approx([m.loss for m in alone.history], rel=1e-2)
 
 
@@ -116,6 +106,9 @@ def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world
         (*study, small_world, "--arms", "base,oracle"): ("oracle", "few_shot"),
         (*study, small_world, "--profile", "huge"): ("huge", "workshop"),
         (*study, small_world, "--arms", ","): ("arm",),
+        (*study, small_world, "--seed", "7,x"): ("--seed", "7,x"),
+        (*study, small_world, "--set", "k=two"): ("`k`", "two"),
+        (*study, small_world, "--set", "k=0"): ("`k`", "0"),
         ("compare", folder): ("base.terms.seed7.eeeeeeee.json",),
     }
     for run, named in zip(kits(*wrong), wrong.values(), strict=True):
@@ -152,24 +145,24 @@ def test_compare_prints_one_json_object_and_nothing_else(folder):
     run = kit("compare", folder, "--json")
     assert run.returncode == 0 and run.stderr == ""
     assert run.stdout.count("\n") == 1
-    assert json.loads(run.stdout) == compare.compare(folder)
+    assert json.loads(run.stdout) == read_comparison(folder).table()
     text = kit("compare", folder)
-    assert text.stdout.strip() == compare.as_text(compare.compare(folder)).strip()
+    assert text.stdout.strip() == read_comparison(folder).text().strip()
 
 
 @pytest.fixture(scope="module")
 def synthetic_folder(tmp_path_factory):
-    """Results of a world in which RAG fails, so that some expectations do as well."""
+    """Results of a world in which RAG fails, so that some claims are contradicted."""
     folder = tmp_path_factory.mktemp("synthetic")
     for each in make_results(arms=("base", "rag"), shares={"rag": [0.02] * 8}):
         results.write_result(folder, each)
     return folder
 
 
-def test_compare_judges_expectations_and_is_strict_when_told(synthetic_folder):
+def test_compare_judges_claims_and_is_strict_when_asked(synthetic_folder):
     judged = kit("compare", synthetic_folder, "--expectations")
     assert judged.returncode == 0, judged.stderr
-    assert "FAILED        rag-heldout" in judged.stdout and "NOT MEASURED  both-heldout" in judged.stdout
+    assert "CONTRADICTED   rag-heldout" in judged.stdout and "NOT MEASURED   both-heldout" in judged.stdout
     strict = kit("compare", synthetic_folder, "--strict")
     assert strict.returncode == 1 and strict.stdout == judged.stdout and "Traceback" not in strict.stderr
 
@@ -199,6 +192,26 @@ def test_ask_prints_one_json_line_an_answer(tmp_path, small_world):
         assert len(row["documents"]) == RagSettings().k and set(row["documents"]) <= known
 
 
+def test_several_seeds_and_settings_are_run_each_in_its_own_folder(tmp_path, small_world, monkeypatch, capsys):
+    few = replace(profiles.PROFILES["quick"], questions_per_set=2, latency_questions=1, training_share=0.003)
+    monkeypatch.setitem(profiles.PROFILES, "quick", few)
+    monkeypatch.setattr(dataset.Dataset, "question_sets", ["facts_heldout", "triage"])
+    out, model = tmp_path / "out", str(make_tiny("Llama", tmp_path / "model"))
+    verbs.study(
+        arms="rag,customization", seed="7,8", data=small_world, out=out, model=model, settings=["k=1,2", "k=2,1"]
+    )
+    made = {place: results.read_results(out / place) for place in ("k=1", "k=2")}
+    for k, found in zip((1, 2), made.values(), strict=True):
+        runs = {(r.arm, r.question_set, r.seed) for r in found}
+        sets = ("facts_heldout", "triage")
+        assert runs == {(arm, s, seed) for arm, seed in (("rag", 7), ("customization", 7), ("customization", 8))
+                        for s in sets}, "only trained arms run with each seed"  # fmt: skip
+        assert all(r.config["rag"]["k"] == len(r.scores[0].answer.passages) == k for r in found if r.arm == "rag")
+    folders = [path.parent for path in (out / "adapters").rglob("*.safetensors")]
+    assert len(folders) == len(set(folders)) == 4, "two trainings with each of two seeds, whatever k is"
+    assert "12 result files in" in capsys.readouterr().out
+
+
 def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):
     model = make_tiny("Qwen2", tmp_path / "model")
     arguments = ["study", "--arms", "base,base:few_shot", "--data", small_world, "--out", tmp_path / "out"]
@@ -224,5 +237,5 @@ def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):
     made = results.read_results(folder)
     assert len(made) == 16 and {result.status for result in made} == {"complete"}
     assert any(path.stat().st_mtime_ns == when for path, when in kept.items()) or not kept
-    assert compare.as_text(compare.table(made)).splitlines()[0].strip() in run.stdout
+    assert Comparison(made).text().splitlines()[0].strip() in run.stdout
     assert f"16 result files in {folder}" in run.stdout

@@ -86,11 +86,11 @@ def test_questions_are_read_in_order_whatever_ends_a_line(tmp_path):
         ({"id": "b", "set": "own", "answers": ["Me"]}, ":2: prompt: ", "Add it"),
         ({"id": "b", "set": "own", "prompt": "Who?"}, ":2: answers: ", "Correct"),
         (GOOD | {"id": 7}, ":2: id: ", "quotes"),
-        (GOOD | {"id": "b", "prompt": " "}, ":2: prompt: ", "Write a text"),
+        (GOOD | {"id": "b", "prompt": " "}, ":2: prompt: ", "write one"),
         (GOOD | {"id": "b", "answers": "Me"}, ":2: answers: ", "list of texts"),
         (GOOD | {"id": "b", "answers": ["Me", 1999]}, ":2: answers.1: ", "quotes"),
         (GOOD | {"id": "b", "answers": []}, ":2: answers: ", "Correct"),
-        (GOOD | {"id": "b", "answers": ["", "Me"]}, ":2: answers.0: ", "Write a text"),
+        (GOOD | {"id": "b", "answers": ["", "Me"]}, ":2: answers.0: ", "write one"),
         (GOOD | {"id": "b", "choices": ["You", "We"]}, ":2: choices: ", "Correct"),
         (GOOD | {"id": "b", "choices": ["Me", "Me"]}, ":2: choices: ", "Correct"),
         ({"id": "b", "set": "unanswerable", "prompt": "?", "choices": ["Me", "You"]}, ":2: choices: ", "Correct"),
@@ -138,7 +138,7 @@ def test_facts_are_read_and_checked(tmp_path):
     ]
     assert dataset.values_by_asset == {"A": ("Here, there",), "B": ("Else",)}
     for rows, said in (
-        ((head, "A,site,Here,trained,a", "A,site,,trained,a"), "facts.csv:3: value: .*Write a text"),
+        ((head, "A,site,Here,trained,a", "A,site,,trained,a"), "facts.csv:3: value: .*write one"),
         ((head, "A,site,Here, there,trained,a"), "facts.csv:2: more cells"),
         (("asset,field,value,documents", "A,site,Here,a"), "facts.csv:2: split: .*Add it"),
     ):

@@ -9,8 +9,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
-from helpers.fast import varlen as unpadded
-from helpers.fast.embedding import CPU_ROWS, UnpaddedEmbedding, read_without_padding
+from helpers.fast import varlen
+from helpers.fast.embedding import ROWS, VarlenEmbedding, read_without_padding
 from helpers.models import foundation_model as models
 
 TEXTS = [
@@ -50,14 +50,14 @@ def test_vectors_are_those_of_llama_index_and_no_padding_is_computed(dtype):
 
 
 def test_more_texts_than_a_batch_keep_their_order(embedder):
-    texts = [f"Gate {number} opens" + " again" * (number % 7) for number in range(2 * CPU_ROWS + 3)]
+    texts = [f"Gate {number} opens" + " again" * (number % 7) for number in range(2 * ROWS + 3)]
     found = torch.tensor(embedder.get_text_embedding_batch(texts))
     alone = torch.tensor([embedder.get_text_embedding(text) for text in texts])
     assert torch.allclose(found, alone, atol=1e-5) and len({tuple(row) for row in found.tolist()}) == len(texts)
 
 
 def test_the_prompt_of_an_embedder_stands_before_each_text(embedder):
-    prompted = UnpaddedEmbedding(model_name=embedder.model_name, device="cpu", text_instruction="passage: ")
+    prompted = VarlenEmbedding(model_name=embedder.model_name, device="cpu", text_instruction="passage: ")
     plain = embedder.get_text_embedding_batch([f"passage: {text}" for text in TEXTS[:2]])
     assert torch.allclose(torch.tensor(prompted.get_text_embedding_batch(TEXTS[:2])), torch.tensor(plain), atol=1e-3)
 
@@ -66,23 +66,23 @@ def test_an_embedder_that_counts_its_positions_otherwise_is_left_alone(tmp_path)
     other = encoder_of(RobertaModel, RobertaConfig, tmp_path)
     before = other.encode(TEXTS)
     assert not read_without_padding(other)
-    assert not unpadded.reads(other[0].auto_model) and "preprocess" not in vars(other[0])
+    assert other[0].auto_model.config._attn_implementation != varlen.NAME and "preprocess" not in vars(other[0])
     assert torch.equal(torch.tensor(other.encode(TEXTS)), torch.tensor(before))
 
 
 def test_an_embedder_of_bert_with_other_weights_is_read_without_padding(tmp_path):
     own = encoder_of(BertModel, BertConfig, tmp_path)
     before = torch.tensor(own.encode(TEXTS))
-    assert read_without_padding(own) and unpadded.reads(own[0].auto_model)
+    assert read_without_padding(own) and own[0].auto_model.config._attn_implementation == varlen.NAME
     assert torch.allclose(torch.tensor(own.encode(TEXTS)), before, atol=1e-5)
 
 
 def test_the_trial_sees_attention_that_does_not_end_with_a_text(embedder, monkeypatch):
     encoder = SentenceTransformer(embedder.model_name, device="cpu")
     before = torch.tensor(encoder.encode(TEXTS))
-    bounded = unpadded.Prompts
+    bounded = varlen.Texts
     with monkeypatch.context() as patched:
-        patched.setattr(unpadded, "Prompts", lambda lengths: bounded((sum(lengths),)))
+        patched.setattr(varlen, "Texts", lambda lengths: bounded((sum(lengths),)))
         assert not read_without_padding(encoder)
     assert torch.equal(torch.tensor(encoder.encode(TEXTS)), before)
     assert read_without_padding(encoder)

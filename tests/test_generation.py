@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from helpers.data.records import DataError, Passage, Question
-from helpers.data.text import contains
+from helpers.data.records import DataError
 from helpers.models import generation
-from helpers.models.foundation_model import load_model
 from helpers.models.generation import Sampling
-from helpers.models.prompts import expand
 
 PROMPTS = (
     "What is the capital of France?",
@@ -24,14 +21,6 @@ PROMPTS = (
     "Reply with the word yes and nothing else.",
     "Is water wet? Answer in one sentence, and say why you think so.",
     "List the days of the week, in order, with a comma between each of them.",
-)
-NAMES = ("Brackwell", "Corrindale", "Dunmere", "Eastness", "Fallowgate", "Garrick", "Holmsey", "Inverlow", "Jarrow")
-STATED = (
-    ("{name} is called on channel {value}; the night shift listens there too.", "On which channel is {name} called?"),
-    ("The rated capacity of {name} is {value} kW, measured at spring tide.", "What is the rated capacity of {name}?"),
-    ("Every {value} days two people inspect the hull of {name}.", "How often is the hull of {name} inspected?"),
-    ("{name} has {value} blades, and its mast is painted yellow.", "How many blades has {name}?"),
-    ("The spare part for {name} lies in store {value}, behind the ropes.", "In which store is the part for {name}?"),
 )
 
 
@@ -46,6 +35,16 @@ def texts(made) -> list[str]:
 def one_by_one(model, prompts, max_new_tokens: int) -> list:
     """Each prompt in a call of its own, so that nothing is shared between them."""
     return [generation.generate(model, [prompt], max_new_tokens)[0] for prompt in prompts]
+
+
+@pytest.fixture(params=["fast", "plain"])
+def tiny(tiny, request):
+    """The tiny model on both paths: everything here must hold for each."""
+    made = replace(tiny)
+    if request.param == "plain":
+        made.fast = None
+    assert (made.fast is None) == (request.param == "plain")
+    return made
 
 
 # ---- greedy decoding
@@ -68,23 +67,6 @@ def test_batched_answers_of_the_default_model_equal_single_ones(fm):
     assert texts(batched) == texts(single)
     assert "Paris" in batched[0].text
     assert len({one.new_tokens for one in batched}) > 1, "some rows must end before others, or this proves nothing"
-
-
-def test_batched_answers_in_bfloat16_are_nearly_always_the_single_ones():
-    # What is left: a beginning that a batch shares is read apart, and sums of tokens after the first see padding.
-    coarse = load_model(device="cpu", dtype="bfloat16")
-    prompts, answers = [], []
-    for i, (name, (passage, question)) in enumerate(itertools.product(NAMES, STATED)):
-        answers.append(str(12 + 7 * i))
-        passages = [Passage("d", "n", passage.format(name=name, value=answers[-1]), 1.0)]
-        prompts.append(coarse.chat(expand(Question("q", "facts_heldout", question.format(name=name)), passages)))
-    single = texts(one_by_one(coarse, prompts, 14))
-    batched = texts(generation.generate(coarse, prompts, max_new_tokens=14))
-    different = [pair for pair in zip(single, batched, strict=True) if pair[0] != pair[1]]
-    assert len(different) <= 0.03 * len(prompts), different
-    right = [sum(contains(text, [a]) is not None for text, a in zip(told, answers, strict=True))
-             for told in (single, batched)]  # fmt: skip
-    assert min(right) > 0.3 * len(prompts) and abs(right[0] - right[1]) <= 1
 
 
 def test_greedy_decoding_is_the_likeliest_token_of_a_plain_forward_pass(tiny):
@@ -191,21 +173,12 @@ def test_a_tiny_top_p_and_a_temperature_near_zero_are_greedy(tiny):
     assert texts(generation.generate(tiny, prompts, 8, sampling=Sampling(1e-5, seed=3))) == greedy
 
 
-def test_top_p_draws_from_the_likeliest_tokens_only():
-    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().repeat(4000, 1)
-    for top_p, kept in ((0.4, 1), (0.6, 2), (0.81, 3), (1.0, 4)):
-        drawn = generation._pick(logits, Sampling(1.0, top_p), torch.Generator().manual_seed(0))
-        assert set(drawn.tolist()) == set(range(kept))
-    shares = torch.bincount(drawn, minlength=4) / len(drawn)
-    assert torch.allclose(shares, logits[0].exp(), atol=0.03)
-
-
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"temperature": -1}, "`temperature` must be at least 0. Got -1"),
-        ({"top_p": 0}, r"`top_p` must lie in \(0, 1\]. Got 0"),
-        ({"top_p": 1.5}, r"`top_p` must lie in \(0, 1\]. Got 1.5"),
+        ({"top_p": 0}, r"`top_p` must be in \(0, 1\]. Got 0"),
+        ({"top_p": 1.5}, r"`top_p` must be in \(0, 1\]. Got 1.5"),
     ],
 )
 def test_sampling_says_what_it_takes(fields, message):
@@ -232,14 +205,6 @@ def test_choices_are_scored_as_by_a_plain_forward_pass(tiny, batch_size):
     scored = generation.choice_logprobs(tiny, prompts, choices, batch_size)
     for prompt, options, row in zip(prompts, choices, scored, strict=True):
         assert row == pytest.approx([plain_mean_logprob(tiny, prompt, choice) for choice in options], abs=1e-4)
-
-
-def test_choices_of_one_token_need_no_second_pass(tiny):
-    prompts = chats(tiny)[:2]
-    scored = generation.choice_logprobs(tiny, prompts, [["A", "B"], ["B", "A"]])
-    assert scored[0] == pytest.approx([plain_mean_logprob(tiny, prompts[0], choice) for choice in "AB"], abs=1e-4)
-    assert scored[1] == pytest.approx([plain_mean_logprob(tiny, prompts[1], choice) for choice in "BA"], abs=1e-4)
-    assert generation.choice_logprobs(tiny, [], []) == []
 
 
 def test_the_default_model_knows_its_choices(fm):
@@ -296,16 +261,3 @@ def test_perplexity_reads_long_texts_in_windows_and_knows_english(tiny, fm):
 def test_perplexity_needs_a_text(tiny, written):
     with pytest.raises(DataError, match="at least one text"):
         perplexity(tiny, written)
-
-
-def test_the_last_layer_of_a_16_bit_model_follows_its_weights(tiny_folder):
-    coarse = load_model(tiny_folder, device="cpu", dtype="bfloat16")
-    head = coarse.model.get_output_embeddings()
-    asked = chats(coarse)[:1], [["yes", "no"]]
-    before = generation.choice_logprobs(coarse, *asked)
-    assert generation.choice_logprobs(coarse, *asked) == before and "lm_head" in coarse.exact
-    with torch.no_grad():
-        head.weight.mul_(0.5)
-    after = generation.choice_logprobs(coarse, *asked)
-    coarse.exact.clear()
-    assert after == generation.choice_logprobs(coarse, *asked) != before

@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 from synthetic import make_results
 
-from helpers.analysis.intervals import spread
+from helpers.analysis import Comparison, spread
 from helpers.analysis.latency import (
     by_question,
-    how_timed,
     interleaved,
     latency_ratio,
     latency_summary,
@@ -51,15 +50,18 @@ def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_p
         Timing(arm, q, turn, 0.0, 0.5, None, 1.5 + turn, 9, 2) for arm in ("rag",) for q in asked for turn in (0, 2)
     ]
     write_timings(tmp_path / LATENCY_FILE, timings, timing_conditions(results))
-    made = {(r.arm, r.question_set): r.metrics for r in interleaved(results, tmp_path)}
+    updated, how = interleaved(results, tmp_path)
+    made = {(r.arm, r.question_set): r.metrics for r in updated}
     before = {(r.arm, r.question_set): r.metrics for r in results}
     assert made["rag", "facts_heldout"]["total_s"] == [2.5, 2.5]
     assert made["rag", "facts_heldout"]["first_token_s"] == [0.5, 0.5]
     assert made["base", "facts_heldout"] == before["base", "facts_heldout"], "it took no turn"
     assert made["rag", "terms"] == before["rag", "terms"]
+    assert how == "The arms were timed in turns. Timed in their own runs: base."
+    comparison = Comparison(results).with_timings(tmp_path)
+    assert comparison.results == updated and comparison.timed == how
     others = [replace(r, experiment="f" * 64) for r in results]
-    assert interleaved(others, tmp_path) == others, "a job of another experiment is left alone"
-    assert how_timed(results, tmp_path) == "The arms were timed in turns. Timed in their own runs: base."
-    assert "is about other results" in how_timed(others, tmp_path)
-    assert how_timed(others, tmp_path / "absent").endswith("the times are those of their own runs.")
+    unchanged, how = interleaved(others, tmp_path)
+    assert unchanged == others and "is about other results" in how, "timings of another experiment are left alone"
+    assert interleaved(others, tmp_path / "absent")[1].endswith("the times are those of their own runs.")
     assert read_timings(tmp_path / LATENCY_FILE) == timings and read_timings(tmp_path / LATENCY_FILE, {}) == []

@@ -13,7 +13,7 @@ from conftest import ROOT
 from synthetic import make_results
 from test_notebooks import offline
 
-from helpers.analysis import comparison as compare
+from helpers.analysis import Comparison
 from helpers.experiment.results import write_result
 from helpers.plots import report
 from tools.notebooks import NOTEBOOKS
@@ -56,7 +56,7 @@ def shown(notebook) -> str:
 def test_it_opens_from_reference_results_and_says_so(executed):
     notebook, made, own = executed
     text = shown(notebook)
-    assert "the results that came with the kit, not runs of yours" in text and report.about(made) in text
+    assert "the results that came with the kit, not runs of yours" in text and report.about(Comparison(made)) in text
     page = (own / "reference" / "comparison.html").read_text(encoding="utf-8")
     assert "not runs of yours" in page and (own / "reference" / "compared.json").is_file()
     assert not (own / "workshop").exists(), "reference results must not be put among one's own"
@@ -65,7 +65,7 @@ def test_it_opens_from_reference_results_and_says_so(executed):
 def test_every_arm_and_its_numbers_are_shown(executed):
     notebook, made, _ = executed
     text = shown(notebook)
-    for arm, row in compare.table(made).items():
+    for arm, row in Comparison(made).table().items():
         for name, shown_as in (("facts_heldout", "held-out facts"), ("triage", "triage")):
             assert f"{shown_as} {row[name]['accuracy']['value']:.2f}" in text, (arm, name)
     assert text.count("<img") >= 7 and all(re.search(r'alt="[^"]{40,}"', tag) for tag in re.findall("<img[^>]*>", text))

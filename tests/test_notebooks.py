@@ -14,7 +14,7 @@ from conftest import run_python
 from helpers.data.profiles import get_profile
 from helpers.data.records import KitError
 from helpers.experiment.arms import ARMS
-from helpers.lessons.map import notebook_paths
+from helpers.lessons.notebooks import notebook_paths
 from tools.notebooks import LIVE, NOTEBOOKS, publish, run_notebooks, summary
 
 BLOCKED = Path(__file__).parent / "blocked_network"

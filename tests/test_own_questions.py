@@ -99,7 +99,7 @@ def test_an_empty_passage_names_no_document(tmp_path, folder):
         ("q.json", '{"rows": []}', "neither SQuAD's format"),
         ("q.json", '{"data": [{"paragraphs": [{"qas": [{}]}]}]}', r"data\[0\] is not as in SQuAD"),
         ("q.json", "[1]", "entry 1: expected an object"),
-        ("q.xlsx", "PK", "the ending '.xlsx' is not one of .csv"),
+        ("q.xlsx", "PK", "the ending is not one of .csv"),
     ],
 )
 def test_a_question_that_cannot_be_read_is_named_by_file_line_and_field(tmp_path, folder, name, text, message):

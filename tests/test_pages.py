@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from synthetic import make_results
 
-from helpers.analysis import comparison as compare
+from helpers.analysis import Comparison
 from helpers.data.files import ROOT
 from helpers.data.records import DataError, KitError
 from helpers.experiment.results import write_result
-from helpers.lessons.map import reading_minutes
+from helpers.lessons.notebooks import reading_minutes
 from helpers.plots import report
 from tools import pages
 
@@ -177,8 +177,8 @@ def test_recorded_results_reach_the_pages_with_every_number(kit):
     changed = pages.bring_up_to_date(kit)
     assert kit / "README.md" in changed and (kit / pages.FIGURE).stat().st_size > 10_000
     readme = (kit / "README.md").read_text(encoding="utf-8")
-    assert report.about(made) in readme and f"]({pages.FIGURE})" in readme
+    assert report.about(Comparison(made)) in readme and f"]({pages.FIGURE})" in readme
     tables = (kit / "docs" / "results.md").read_text(encoding="utf-8")
-    for row in compare.table(made).values():
+    for row in Comparison(made).table().values():
         for name in ("facts_heldout", "terms"):
             assert f"{row[name]['accuracy']['value']:.2f}" in tables

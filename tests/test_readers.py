@@ -6,14 +6,15 @@ import warnings
 from pathlib import Path
 
 import pytest
+from llama_index.core import SimpleDirectoryReader
 
-from helpers.data.documents import SkippedFilesWarning, apply_updates, read_document, read_documents
-from helpers.data.formats import READERS
-from helpers.data.records import DataError
+from helpers.data.documents import ENDINGS, SkippedFilesWarning, apply_updates, read_documents
+from helpers.data.readers import file_extractor
+from helpers.data.records import DataError, Document
 
 MANUAL = """---
 id: manual-brackwell
-title: Brackwell manual
+title: "Brackwell: manual"
 type: manual
 revision: 2
 date: 2024-05-06
@@ -24,10 +25,10 @@ The trip alarm shows as K-27.
 """
 PAGE = """<!doctype html><html><head><title>Notice board</title><style>p {color: red}</style></head><body>
 <!-- never shown --><h1>Slack <em>water</em> rota</h1><p>Rotor   checks take
-<b>45</b> days.<br>Then rest.</p>
-<script>document.title = "taken over"</script><table><tr><td>Crew</td><td>four</td></tr></table>
-<pre>a  b
-c</pre></body></html>"""
+<b>45</b> days.<br>Then rest at 10<sup>6</sup> &lt; x.</p>
+<script>document.title = "taken over"</script><table><tr><th>Crew</th><th>Shed</th></tr>
+<tr><td>four</td><td></td></tr></table><pre>a  b
+c</pre><p hidden>Folded text.</p></body></html>"""
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -37,7 +38,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
     return path
 
 
-def write_pdf(path: Path, *pages: str) -> Path:
+def write_pdf(path: Path, *pages: str) -> None:
     from fpdf import FPDF
 
     pdf = FPDF()
@@ -47,46 +48,71 @@ def write_pdf(path: Path, *pages: str) -> Path:
         if page:
             pdf.multi_cell(0, 8, page)
     pdf.output(str(path))
-    return path
 
 
-def test_front_matter_fills_the_record(tmp_path: Path) -> None:
-    document = read_document(write(tmp_path, "a.md", MANUAL))
-    assert (document.id, document.title, document.type) == ("manual-brackwell", "Brackwell manual", "manual")
-    assert (document.revision, document.date) == (2, "2024-05-06")
-    assert document.text.startswith("# Brackwell") and "id:" not in document.text
-    assert document.source == str(tmp_path / "a.md")
+def write_word(path: Path) -> None:
+    import docx
+
+    word = docx.Document()
+    word.add_heading("Corrin Sound", 1)
+    word.add_paragraph("It was commissioned in 2009.")
+    table = word.add_table(rows=2, cols=2)
+    for cell, text in zip(table._cells, ("Machine", "Capacity", "Dorsand", "640 kW"), strict=True):
+        cell.text = text
+    word.save(str(path))
 
 
-def test_without_front_matter_the_path_is_the_id_and_the_heading_the_title(tmp_path: Path) -> None:
+def read_one(folder: Path, name: str, content: str | bytes) -> Document:
+    write(folder, name, content)
+    (document,) = read_documents(folder)
+    return document
+
+
+def test_front_matter_fills_the_record_as_it_is_written(tmp_path):
+    document = read_one(tmp_path, "a.md", MANUAL)
+    assert document == Document(
+        "manual-brackwell", "Brackwell: manual", "# Brackwell\n\nThe trip alarm shows as K-27.", "manual", 2,
+        "2024-05-06", str(tmp_path / "a.md"),
+    )  # fmt: skip
+    document = read_one(tmp_path, "a.md", "---\nid: 0017\ntitle: 12:30\ntags: [x]\n---\nNoon.")
+    assert (document.id, document.title, document.text, document.revision) == ("0017", "12:30", "Noon.", 1)
+
+
+def test_without_front_matter_the_path_is_the_id_and_the_heading_the_title(tmp_path):
     write(tmp_path, "notes/b.md", "Before.\n\n## First heading ##\nText.\n")
     write(tmp_path, "a.txt", "\ufeffJust text.\r\nSecond line.")
-    write(tmp_path, ".hidden.txt", "not read")
-    write(tmp_path, ".git/c.txt", "not read")
+    for name in (".hidden.txt", ".git/c.txt", "~$report.docx"):
+        write(tmp_path, name, "not read")
     first, second = read_documents(tmp_path)
     assert (first.id, first.title, first.text) == ("a.txt", "a", "Just text.\nSecond line.")
     assert (second.id, second.title, second.revision) == ("notes/b.md", "First heading", 1)
 
 
-def test_text_between_two_rules_is_no_front_matter(tmp_path: Path) -> None:
-    for number, text in enumerate(("---\n\nIntro.\n\n---\n\n# Head\n\nBody", "---\nOne rule.", "{\nA brace.")):
-        file = tmp_path / f"{number}.md"
-        file.write_text(text, encoding="utf-8")
-        assert read_document(file).text == text, "nothing is lost"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\n\nIntro.\n\n---\n\n# Head\n\nBody",
+        "---\nOne rule.",
+        "{\nA brace.",
+        "# Note\n\n<script>alert('x')</script> and <b>bold</b> and {{ braces }}",
+    ],
+)
+def test_of_other_markdown_nothing_is_lost_or_rendered(tmp_path, text):
+    assert read_one(tmp_path, "a.md", text).text == text
 
 
-def test_html_becomes_text_without_scripts_styles_and_comments(tmp_path: Path) -> None:
-    document = read_document(write(tmp_path, "page.HTML", PAGE))
+def test_html_becomes_markdown_without_scripts_styles_and_comments(tmp_path):
+    document = read_one(tmp_path, "page.HTML", PAGE)
     assert document.title == "Slack water rota"
-    assert document.text.startswith("# Slack water rota")
-    assert "Rotor checks take 45 days.\nThen rest." in document.text
-    assert "Crew four" in document.text and "a  b\nc" in document.text
-    for word in ("taken over", "color", "never shown", "<", "doctype"):
+    assert document.text.startswith("# Slack water rota\n\nRotor checks take 45 days.\nThen rest at 10^6^ < x.\n")
+    assert "| Crew | Shed |\n" in document.text and "| four |" in document.text and "a  b\nc" in document.text
+    assert "Folded text." in document.text, "what a click would show is text too"
+    for word in ("taken over", "color", "never shown", "doctype", "Notice board"):
         assert word not in document.text
 
 
 @pytest.mark.parametrize("main", ["<main>{}</main>", "<div role='main'>{}</div>"])
-def test_of_a_page_with_a_frame_its_main_part_is_read(tmp_path: Path, main: str) -> None:
+def test_of_a_page_with_a_frame_its_main_part_is_read(tmp_path, main):
     body = "<h1>Flood<wbr>gate <button>Copy path</button></h1><nav>On this page</nav><p>It opens at <b>dusk</b>.</p>"
     page = (
         "<html><head><title>Frame</title></head><body><nav>Home | Contact</nav><h1>The site's name</h1>"
@@ -99,81 +125,71 @@ def test_of_a_page_with_a_frame_its_main_part_is_read(tmp_path: Path, main: str)
     assert "The site's name" in empty.text and "All rights reserved" in empty.text and "Home" not in empty.text
 
 
-def test_html_and_script_inside_markdown_stay_the_characters_that_they_are(tmp_path: Path) -> None:
-    body = "# Note\n\n<script>alert('x')</script> and <b>bold</b> and {{ braces }}\n"
-    assert read_document(write(tmp_path, "a.md", body)).text == body.strip()
+def test_a_large_and_a_deep_page_are_read_whole(tmp_path):
+    rows = "".join(f"<p>row <b>{n}</b></p>" for n in range(20_000))
+    write(tmp_path, "large.html", f"<html><body>{rows}</body></html>")
+    write(tmp_path, "deep.html", "<div>" * 1000 + "bottom" + "</div>" * 1000)
+    deep, large = read_documents(tmp_path)
+    assert deep.text == "bottom" and large.text.count("row") == 20_000
 
 
-def test_pdf_and_docx(tmp_path: Path) -> None:
-    import docx
-
+def test_pdf_and_word(tmp_path):
     write_pdf(tmp_path / "a.pdf", "The spare part is P-4418.", "Call channel 31.")
-    word = docx.Document()
-    word.add_paragraph("Corrin Sound was commissioned in 2009.")
-    word.add_table(rows=1, cols=1).cell(0, 0).text = "640 kW"
-    word.save(str(tmp_path / "b.docx"))
-    pdf, docx_document = read_documents(tmp_path)
-    assert "P-4418" in pdf.text and "channel 31" in pdf.text and pdf.title == "a"
-    assert "Corrin Sound was commissioned in 2009." in docx_document.text and "640 kW" in docx_document.text
+    write_word(tmp_path / "b.docx")
+    pdf, word = read_documents(tmp_path)
+    assert pdf.text == "The spare part is P-4418.\n\nCall channel 31." and pdf.title == "a"
+    assert word.text.startswith("# Corrin Sound\n\nIt was commissioned in 2009.") and word.title == "Corrin Sound"
+    assert "| Machine | Capacity |\n" in word.text and "| Dorsand | 640 kW |" in word.text
+
+
+def test_a_row_of_a_table_is_a_document_and_no_column_is_lost(tmp_path):
+    long = "The tide turns. " * 15_000
+    write(tmp_path, "t.csv", f"id,title,text,body\nr1,Tides,A teaser.,{long}\n,Winds,,A gale.\n")
+    tides, winds = read_documents(tmp_path)
+    assert (tides.id, tides.title, tides.type, tides.source) == ("t.csv#r1", "Tides", "row", f"{tmp_path / 't.csv'}:2")
+    assert tides.text.endswith("\n\nA teaser.") and long.strip() in tides.text
+    assert winds.id == "t.csv#2" and winds.text.endswith("\n\nA gale.")
+
+
+def test_the_readers_serve_llama_index_itself(tmp_path):
+    write(tmp_path, "a.md", MANUAL)
+    reader = SimpleDirectoryReader(tmp_path, file_extractor=file_extractor(), raise_on_error=True)
+    (document,) = reader.load_data()
+    assert document.metadata["id"] == "manual-brackwell" and document.text.startswith("# Brackwell")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.md", b"", r"a\.md is empty \(0 bytes\)"),
-        ("a.txt", "caf\u00e9 noir".encode("latin-1"), r"a\.txt is not UTF-8: byte 3 \(0xe9\).*Save the file again"),
-        ("a.txt", b"ab\0cd", r"a\.txt is not a text file: byte 2 is zero"),
-        ("a.md", b"---\nid: x\ntitle: [open\n---\ntext", r"a\.md:\d: the front matter is not valid YAML"),
-        ("a.md", b"---\nrevision: two\n---\ntext", r"a\.md: the front matter's `revision` must be a whole number"),
-        ("a.md", b"---\nid: [1, 2]\n---\ntext", r"a\.md: the front matter's `id` must be a single word"),
-        ("a.md", b"---\ndate: 2024-13-45\n---\ntext", r"a\.md: the front matter is not valid YAML \(month must be"),
-        ("a.md", b"---\nid: x\n---\n\n", r"a\.md holds no text"),
-        ("a.html", b"<script>1</script>", r"a\.html holds no text"),
-        ("a.pdf", b"%PDF-1.7 broken", r"a\.pdf is not a PDF that can be read.*save or export it again"),
-        ("a.docx", b"PK broken", r"a\.docx is not a Word document that can be read"),
-        ("a.csv", b"x,y", r"a\.csv: the ending '\.csv' is not one that the kit reads: \.md, \.txt"),
+        ("a.md", b"", r" is empty \(0 bytes\)"),
+        ("a.txt", "caf\u00e9 noir".encode("latin-1"), r" is not UTF-8: byte 3 \(0xe9\).*Save the file again"),
+        ("a.txt", b"ab\0cd", r" is not a text file: character 2 is zero"),
+        ("a.md", b"---\nid: x\ntitle: [open\n---\ntext", r":\d: the front matter is not valid YAML"),
+        ("a.md", b"---\nrevision: two\n---\ntext", r": revision: .*Correct"),
+        ("a.md", b"---\nid: [1, 2]\n---\ntext", r": id: "),
+        ("a.md", b"---\nid: /\n---\ntext", r": id: it must hold a name"),
+        ("a.md", b"---\nid: x\n---\n\n", r" holds no text"),
+        ("a.html", b"<script>1</script>", r" holds no text"),
+        ("a.html", b" ", r" holds no text"),
+        ("a.pdf", b"%PDF-1.7 broken", r" cannot be read.*save or export it again"),
+        ("a.docx", b"PK broken", r" cannot be read.*save or export it again"),
+        ("a.csv", b"a,a\n1,2\n", r":1: two columns are named 'a'"),
+        ("a.csv", b"a,b\n1,2\n,\n", ":3: all cells of this row are empty"),
+        ("a.csv", b'id,b\n\n1,"2\n3"\n\n\n1,3\n', ":7: the id '1' is used twice"),
     ],
 )
-def test_bad_files_are_named_with_a_remedy(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+def test_bad_files_are_named_with_a_remedy_and_left_as_they_are(tmp_path, name, content, said):
     path = write(tmp_path, name, content)
-    with pytest.raises(DataError, match=said):
-        read_document(path)
+    with pytest.raises(DataError, match=rf"{name}{said}"):
+        read_documents(tmp_path)
     assert path.read_bytes() == content
 
 
-def test_missing_files_and_folders(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none.txt does not exist"):
-        read_document(tmp_path / "none.txt")
-    with pytest.raises(DataError, match="nowhere is not a folder"):
-        read_documents(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"holds no document.*\.md, \.txt, \.html, \.htm, \.pdf, \.docx"):
-        read_documents(tmp_path)
-
-
-def test_a_scanned_pdf_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"has 2 page\(s\) and no text: it is probably a scan.*OCR"):
-        read_document(write_pdf(tmp_path / "scan.pdf", "", ""))
-
-
-def test_a_text_above_the_limit_is_refused_and_the_limit_is_an_argument(tmp_path: Path) -> None:
-    path = write(tmp_path, "big.txt", b"word " * 10_000_000)
-    with pytest.raises(DataError, match=r"big\.txt holds 50,000,000 bytes of text; the limit is 20,000,000"):
-        read_documents(tmp_path)
-    path.write_bytes(b"word " * 10)
-    with pytest.raises(DataError, match="the limit is 20"):
-        read_document(path, max_bytes=20)
-    assert len(read_document(path, max_bytes=50).text) >= 49
-
-
-def test_a_duplicate_id_names_both_files(tmp_path: Path) -> None:
+def test_faults_of_several_files_come_together(tmp_path, monkeypatch):
     write(tmp_path, "a.md", MANUAL)
     write(tmp_path, "deep/b.md", MANUAL)
-    with pytest.raises(DataError, match=r"'manual-brackwell' is used twice: by .*a\.md and by .*b\.md"):
-        read_documents(tmp_path)
-
-
-def test_a_file_that_may_not_be_read_is_told_of_with_the_others(tmp_path: Path, monkeypatch) -> None:
     write(tmp_path, "empty.md", "")
+    write_pdf(tmp_path / "scan.pdf", "", "")
     closed = write(tmp_path, "closed.md", MANUAL)
     read = Path.read_bytes
 
@@ -183,36 +199,44 @@ def test_a_file_that_may_not_be_read_is_told_of_with_the_others(tmp_path: Path, 
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", refusing)
-    with pytest.raises(DataError, match=r"closed\.md cannot be read: Permission denied.*\n.*empty\.md is empty"):
+    with pytest.raises(DataError) as caught:
         read_documents(tmp_path)
+    assert [line.partition(". ")[0] for line in str(caught.value).split("\n")] == [
+        f"{closed} cannot be read (Permission denied)",
+        f"the id 'manual-brackwell' is used twice: by {tmp_path / 'a.md'} and by {tmp_path / 'deep' / 'b.md'}",
+        f"{tmp_path / 'empty.md'} is empty (0 bytes)",
+        f"{tmp_path / 'scan.pdf'} has 2 page(s) and no text: it is probably a scan",
+    ]
 
 
-@pytest.mark.parametrize("id", ["''", ".", "/"])
-def test_an_id_must_hold_a_name(tmp_path: Path, id: str) -> None:
-    with pytest.raises(DataError, match=r"a\.md: the front matter's `id` must hold a name"):
-        read_document(write(tmp_path, "a.md", f"---\nid: {id}\n---\nText."))
-
-
-def test_unknown_endings_are_skipped_and_named(tmp_path: Path) -> None:
-    write(tmp_path, "a.md", MANUAL)
-    write(tmp_path, "sheet.xlsx", b"1")
-    with pytest.warns(SkippedFilesWarning, match=r"1 file\(s\) in .* were skipped: sheet\.xlsx"):
-        assert len(read_documents(tmp_path)) == 1
-    (tmp_path / "sheet.xlsx").unlink()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+def test_a_text_above_the_limit_is_refused_and_the_limit_is_an_argument(tmp_path):
+    path = write(tmp_path, "big.txt", b"word " * 5_000_000)
+    with pytest.raises(DataError, match=r"big\.txt holds 25,000,000 bytes of text; the limit is 20,000,000"):
         read_documents(tmp_path)
+    path.write_bytes(b"word " * 10)
+    with pytest.raises(DataError, match="the limit is 20"):
+        read_documents(tmp_path, max_bytes=20)
+    assert len(read_documents(tmp_path, max_bytes=50)[0].text) == 49
 
 
-def test_order_does_not_depend_on_the_file_system(tmp_path: Path) -> None:
+def test_folders_and_endings(tmp_path):
+    assert set(ENDINGS) == {".md", ".txt", ".html", ".htm", ".pdf", ".docx", ".csv"}
+    with pytest.raises(DataError, match="nowhere is not a folder"):
+        read_documents(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"holds no document.*\.md, \.txt"):
+        read_documents(tmp_path)
     for name in ("c.md", "a.txt", "b/z.md", "b.md"):
         write(tmp_path, name, f"text of {name}")
-    assert [document.id for document in read_documents(tmp_path)] == ["a.txt", "b.md", "b/z.md", "c.md"]
-    assert {".md", ".txt", ".html", ".htm", ".pdf", ".docx"} == set(READERS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [document.id for document in read_documents(tmp_path)] == ["a.txt", "b.md", "b/z.md", "c.md"]
+    write(tmp_path, "sheet.xlsx", b"1")
+    with pytest.warns(SkippedFilesWarning, match=r"1 file\(s\) in .* were skipped: sheet\.xlsx"):
+        assert len(read_documents(tmp_path)) == 4
 
 
 @pytest.mark.parametrize("inner", ["updates", "updates/documents"])
-def test_updates_replace_add_and_withdraw(tmp_path: Path, inner: str) -> None:
+def test_updates_replace_add_and_withdraw(tmp_path, inner):
     for name in ("one", "two", "three"):
         write(tmp_path, f"documents/{name}.md", f"---\nid: {name}\n---\nold {name}")
     write(tmp_path, f"{inner}/two.md", "---\nid: two\nrevision: 2\n---\nnew two")

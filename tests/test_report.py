@@ -9,13 +9,9 @@ from html.parser import HTMLParser
 import pytest
 from synthetic import make_results
 
-from helpers.analysis import answers
-from helpers.analysis.comparison import table
-from helpers.analysis.cost import costs, load_prices
-from helpers.data.profiles import get_profile
+from helpers.analysis import Comparison, costs, load_prices
 from helpers.data.records import DataError
-from helpers.experiment.curves import Curve, of_one_figure
-from helpers.experiment.results import write_result
+from helpers.experiment.results import Curve, of_one_figure, write_result
 from helpers.plots import report
 
 POINTS = [{"x": x, "value": x / 10, "low": x / 20, "high": x / 5} for x in (1, 4)]
@@ -29,7 +25,8 @@ def made():
 
 @pytest.fixture(scope="module")
 def page(made):
-    return report.page(made, {"restatements": Curve("restatements", "restatements", "accuracy", "rag", POINTS)})
+    curve = Curve("restatements", "restatements", "accuracy", "rag", POINTS)
+    return report.page(Comparison(made), {"restatements": curve})
 
 
 class Tags(HTMLParser):
@@ -65,7 +62,7 @@ def test_the_page_is_whole_and_fetches_nothing(page):
 
 
 def test_the_page_holds_the_numbers_of_the_results(made, page):
-    for row in table(made).values():
+    for row in Comparison(made).table().values():
         for question_set in ("facts_heldout", "triage", "general"):
             a = row[question_set]["accuracy"]
             assert f"<td>{a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]</td>" in page
@@ -82,7 +79,7 @@ def test_the_page_holds_the_numbers_of_the_results(made, page):
     ):
         assert re.search(f"<h2>[^<]*{heading}", page), heading
     prices = load_prices()
-    assert f"label {prices.label:g}" in page and f"{costs(made)['rag'].computing:.4f}" in page
+    assert f"label {prices.label:g}" in page and f"{costs(Comparison(made))['rag'].computing:.4f}" in page
 
 
 def test_the_page_draws_quality_effort_and_cost_and_names_the_formula(page):
@@ -98,7 +95,8 @@ def test_curves_of_several_arms_with_the_same_axes_share_a_figure(made):
         name: Curve(name, x, "accuracy", arm, points)
         for name, x, arm in (("labels", "labels", "base"), ("adapted", "labels", "rag"), ("other", "passes", "rag"))
     }
-    alts = [attributes.get("alt", "") for tag, attributes in Tags(report.page(made, curves)).all if tag == "img"]
+    tags = Tags(report.page(Comparison(made), curves))
+    alts = [attributes.get("alt", "") for tag, attributes in tags.all if tag == "img"]
     assert "Values of accuracy against labels: Base 0.40 at 30, 0.50 at 60; RAG 0.40 at 30, 0.50 at 60." in alts
     assert "Values of accuracy against passes: RAG 0.40 at 30, 0.50 at 60." in alts
     twice = [*curves.values(), Curve("again", "labels", "accuracy", "rag", points)]
@@ -108,7 +106,7 @@ def test_curves_of_several_arms_with_the_same_axes_share_a_figure(made):
 def test_what_a_model_wrote_is_text(made):
     evil = "<script>alert('x')</script>"
     turned = [replace(r, config=r.config | {"model": evil}, hardware={"processor": evil, "cores": 2}) for r in made]
-    text = report.page(turned)
+    text = report.page(Comparison(turned))
     assert "<script" not in text and "&lt;script&gt;" in text
 
 
@@ -116,9 +114,10 @@ def test_what_a_model_wrote_is_text(made):
 def test_missing_arms_and_sets_leave_sections_out(arms):
     for sets, absent in ((("terms",), "facts_heldout"), (("facts_heldout",), "terms")):
         made = make_results(arms=arms, sets=sets, profile="quick")
-        text = report.page(made)
+        text = report.page(Comparison(made))
         Tags(text)
-        head, *rows = [line for line in report.markdown(made).splitlines() if line.startswith("| ")][: len(arms) + 2]
+        lines = report.markdown(Comparison(made)).splitlines()
+        head, *rows = [line for line in lines if line.startswith("| ")][: len(arms) + 2]
         assert sets[0] in head and absent not in head
         assert {row.split("|")[1].strip(" *`") for row in rows} - {"---"} == set(arms)
         if sets == ("terms",):
@@ -128,12 +127,12 @@ def test_missing_arms_and_sets_leave_sections_out(arms):
 
 
 def test_runs_that_were_all_interrupted_and_shares_at_the_edge_are_said(made):
-    text = report.page([replace(r, status="interrupted") for r in made if r.arm == "base"])
+    text = report.page(Comparison([replace(r, status="interrupted") for r in made if r.arm == "base"]))
     assert "No run was completed" in text
     edge = make_results(arms=("base", "rag"), sets=("facts_heldout",), shares={"base": [0.0] * 8, "rag": [1.0] * 8})
-    assert "+1.00" in report.page(edge)
+    assert "+1.00" in report.page(Comparison(edge))
     one = [replace(r, scores=r.scores[:1]) for r in edge]
-    Tags(report.page(one))
+    Tags(report.page(Comparison(one)))
 
 
 def test_the_report_is_written_for_a_folder(made, tmp_path):
@@ -147,50 +146,11 @@ def test_the_report_is_written_for_a_folder(made, tmp_path):
 
 
 def test_markdown_has_a_row_an_arm_and_every_number_is_in_the_results(made):
-    text = report.markdown(made)
-    compared = table(made)
+    text = report.markdown(Comparison(made))
+    compared = Comparison(made).table()
     for arm, row in compared.items():
         (line,) = [line for line in text.splitlines() if line.startswith(f"| `{arm}` |")]
         found = re.findall(r"(\d\.\d\d) \[(\d\.\d\d), (\d\.\d\d)\]", line)
         wanted = [row[s]["accuracy"] for s in row if s not in ("effort", "interrupted")]
         assert found == [tuple(f"{a[k]:.2f}" for k in ("value", "low", "high")) for a in wanted]
     assert "2026-01-02" in text and "Freshness" in text
-
-
-# ---- single answers
-
-
-def test_a_card_shows_every_arm_and_escapes_what_was_written(made):
-    ids = answers.asked(made, "facts_heldout")
-    assert len(ids) == get_profile("quick").questions_per_set
-    rag = next(r for r in made if (r.arm, r.question_set) == ("rag", "facts_heldout"))
-    wrong = next(score for score in rag.scores if score.value == 0)
-    text = answers.card(made, "facts_heldout", wrong.question.id)
-    Tags(text)
-    assert all(f'<th scope="row">{arm}</th>' in text for arm in ARMS)
-    assert "<b>something" not in text and "&lt;b&gt;something" in text and "<i>" not in text
-    assert wrong.question.answers[0] in text and "✗ wrong: the answer is not in the reply" in text
-    with pytest.raises(DataError, match="'q-none'"):
-        answers.card(made, "facts_heldout", "q-none")
-
-
-def test_questions_are_found_by_how_the_arms_fared():
-    made = make_results(arms=ARMS, sets=("facts_heldout",), profile="workshop")
-    scores = {r.arm: {s.question.id: s.value for s in r.scores} for r in made if r.question_set == "facts_heldout"}
-    some, none = (answers.asked(made, "facts_heldout", where) for where in ("disagree", "all wrong"))
-    assert some and none and not set(some) & set(none)
-    for name in some:
-        assert len({by_id[name] for by_id in scores.values()}) == 2
-    for name in none:
-        assert {by_id[name] for by_id in scores.values()} == {0.0}
-    with pytest.raises(DataError, match="disagree"):
-        answers.asked(made, "facts_heldout", "some")
-    with pytest.raises(DataError, match="no arm"):
-        answers.asked([], "facts_heldout")
-
-
-def test_reasons_are_counted(made):
-    counted = answers.reasons(made, "facts_heldout")
-    assert counted["rag"].sum() == get_profile("quick").questions_per_set and list(counted.columns) == list(ARMS)
-    right = sum(s.value for r in made if (r.arm, r.question_set) == ("rag", "facts_heldout") for s in r.scores)
-    assert counted.loc["right", "rag"] == right

@@ -5,7 +5,6 @@ A tiny random model answers here; what it says is nonsense, and how the study tr
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,22 +12,18 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import interrupted_at, make_tiny
-from test_rag import words_embedding
 
-from helpers.analysis import comparison as compare
+from helpers.analysis import read_comparison
 from helpers.data import profiles
-from helpers.data.dataset import open_dataset
 from helpers.data.documents import read_documents
 from helpers.data.records import DataError, KitError
 from helpers.data.text import contains
 from helpers.experiment import results
 from helpers.experiment.arms import FEW_SHOT, get_arms, solved_examples
+from helpers.experiment.assistant import Assistant
 from helpers.experiment.study import Study
 from helpers.models.foundation_model import load_model
-from helpers.rag import index as rag
 from helpers.rag.chunking import RagSettings
-from helpers.rag.dataset_index import dataset_index
-from tools.moving import move_index
 
 FIRST = ("base", "base:few_shot")
 SETS = ("facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general", "facts_trained")
@@ -107,39 +102,6 @@ def test_of_a_profile_only_what_answers_depend_on_makes_another_experiment(study
     assert (changed.experiment != study().experiment) == another
 
 
-def test_what_an_interrupted_index_took_counts(small_world, tmp_path, monkeypatch):
-    monkeypatch.setattr(rag, "DOCUMENTS_A_BATCH", 32)  # so that one batch is there, and one not, when it stops
-    dataset = open_dataset(small_world)
-    wanted = (tmp_path, dataset, words_embedding(), RagSettings(), False, False)
-    documents = len(read_documents(dataset.documents_folder))
-    wanted[2].stop_after = 200
-    with pytest.raises(KeyboardInterrupt):
-        dataset_index(*wanted)
-    (unfinished,) = tmp_path.glob("*/unfinished.json")
-    spent = json.loads(unfinished.read_text(encoding="utf-8"))
-    assert spent["wall_s"] > 0
-    unfinished.write_text(json.dumps(spent | {"wall_s": 1000.0}), encoding="utf-8")
-    wanted[2].stop_after = None
-    _, report, effort = dataset_index(*wanted)
-    assert 0 < report.reembedded < documents and report.wall_s > 1000
-    assert effort.documents == documents and effort.wall_s > 1000 and not unfinished.exists()
-    assert dataset_index(*wanted)[1:] == (report, effort), "a later call gives them again"
-
-
-def test_an_update_that_was_not_recorded_is_made_and_measured_again(small_world, tmp_path, monkeypatch):
-    wanted = (tmp_path, open_dataset(small_world), words_embedding(), RagSettings(), True, False)
-    with monkeypatch.context() as patch:
-        patch.setattr("helpers.indexing.write_text", _no_room)
-        with pytest.raises(OSError, match="no room"):
-            dataset_index(*wanted)
-    _, report, effort = dataset_index(*wanted)
-    assert report.reembedded > 0 and effort.documents == report.reembedded
-
-
-def _no_room(*_):
-    raise OSError("no room")
-
-
 def test_the_index_can_lie_on_a_server(study, server, tmp_path):
     served = study(tmp_path / "served", vector_store=server)
     embedded = study(tmp_path / "embedded")
@@ -190,7 +152,7 @@ def test_a_study_runs_reuses_and_grows(study, tmp_path, llama):
     assert len(grown) == len(made) + len(SETS) and grown[: len(made)] == made
     check_questions(first, grown)
     check_results(grown)
-    table = compare.compare(first.out)
+    table = read_comparison(first.out).table()
     assert set(table) == {*FIRST, "rag"} and all(set(row) == {*SETS, "effort"} for row in table.values())
 
     (fewer,) = study(settings=RagSettings(k=2)).run(["rag"], ["facts_heldout"])
@@ -274,7 +236,8 @@ def check_facts(study: Study) -> None:
 def test_an_interrupted_run_is_kept_labelled_and_completed(study, llama):
     frame = study()
     passes = []  # the last of them belongs to the timing, when every score is there already
-    handle = llama.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    Assistant(llama).ask("What all chats begin with is read once.")
+    handle = llama.model.get_decoder().register_forward_pre_hook(lambda *_: passes.append(1))
     whole = study(out=frame.out.with_name("whole")).run(["base"], ["facts_heldout"])[0]
     handle.remove()
     with interrupted_at(llama, len(passes)), pytest.raises(KeyboardInterrupt):
@@ -282,7 +245,7 @@ def test_an_interrupted_run_is_kept_labelled_and_completed(study, llama):
     (kept,) = results.read_results(frame.out)
     assert kept.status == "interrupted" and 0 < len(kept.scores) <= len(whole.scores)
     assert [score.question for score in kept.scores] == [s.question for s in whole.scores[: len(kept.scores)]]
-    table = compare.compare(frame.out)
+    table = read_comparison(frame.out).table()
     assert table["base"]["interrupted"] == ["facts_heldout"] and "facts_heldout" not in table["base"]
 
     (done,) = study().run(["base"], ["facts_heldout"])
@@ -304,14 +267,3 @@ def test_a_damaged_result_is_named(study):
     (frame.out / name).write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="cannot be read as a result"):
         study().run(["base"], ["terms"])
-
-
-def test_an_index_that_was_moved_to_a_server_is_used_there(study, server, tmp_path):
-    at_home = study(tmp_path / "home")
-    at_home.index()
-    (store,) = (tmp_path / "home").rglob("store")
-    moved = move_index(store, server, progress=False, named=store.parent.name)
-    served = study(tmp_path / "served", vector_store=server)
-    index, report, effort = served.index()
-    assert len(index.nodes) == moved.chunks > 0 and index.document_ids == at_home.index()[0].document_ids
-    assert (report, effort) == at_home.index()[1:], "what making it took came along"

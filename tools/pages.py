@@ -16,11 +16,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from helpers.analysis import comparison as compare
-from helpers.analysis import has_results, interleaved, read_comparable
+from helpers.analysis import has_results, read_comparison
 from helpers.data import PROFILES, ROOT, DataError, write_text
-from helpers.lessons import Lesson, in_minutes, lessons, measured_on, read_times, retold, running_minutes
+from helpers.lessons import Lesson, in_minutes, lessons, read_times, running_minutes
 from helpers.plots import figures, overview, report
+
+from .times import measured_on, with_recorded_times
 
 REFERENCE, FIGURE = "results/reference", "docs/comparison.png"
 PART = "<!-- begin {0} -->\n\n{1}\n\n<!-- end {0} -->"
@@ -52,7 +53,7 @@ def bring_up_to_date(root: Path = ROOT) -> list[Path]:
     """Writes what `outdated` finds, and the picture with a changed README; returns the files that were changed."""
     changed = [write_text(path, text) for path, text in outdated(root).items()]
     if root / "README.md" in changed and has_results(root / REFERENCE):
-        overview(compare.table(read_comparable(root / REFERENCE))).savefig(root / FIGURE, dpi=110, facecolor="white")
+        overview(read_comparison(root / REFERENCE).table()).savefig(root / FIGURE, dpi=110, facecolor="white")
         changed.append(root / FIGURE)
     return changed
 
@@ -61,10 +62,10 @@ def measured(root: Path = ROOT) -> tuple[str, str]:
     """The picture of README and the tables of docs/results.md, from the results that came with the kit."""
     if not has_results(root / REFERENCE):
         return ("No results have been recorded yet; `make run` measures them on your machine.",) * 2
-    made = interleaved(read_comparable(root / REFERENCE), root / REFERENCE)
-    words = figures.accuracy_in_words(compare.table(made))
+    comparison = read_comparison(root / REFERENCE)
+    words = figures.accuracy_in_words(comparison.table())
     picture = f"![Accuracy of every arm on every question set, with intervals. {words}]({FIGURE})"
-    return f"{picture}\n\n{report.about(made)}", report.markdown(made)
+    return f"{picture}\n\n{report.about(comparison)}", report.markdown(comparison)
 
 
 def put(text: str, name: str, body: str, path: Path) -> str:
@@ -113,7 +114,7 @@ def _with_parts(lesson: Lesson, links: str, times: dict[str, Any]) -> str:
             text = f"{text.rstrip()}\n\n{PART.format(name, '')}"
         cell["source"] = put(text, name, body, lesson.path).splitlines(keepends=True)
     for output in (output for cell in notebook["cells"] for output in cell.get("outputs", []) if "text" in output):
-        output["text"] = retold("".join(output["text"]), lesson.path.stem, times).splitlines(keepends=True)
+        output["text"] = with_recorded_times("".join(output["text"]), lesson.path.stem, times).splitlines(keepends=True)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 

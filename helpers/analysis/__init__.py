@@ -1,18 +1,26 @@
-"""From results to statements: intervals, comparison, claims, cost, advice."""
+"""From results to statements: one validated `Comparison`, intervals, claims, the textbook table, cost, advice.
+
+comparison = read_comparison(folder)      # or Comparison(results)
+compared = comparison.table()             # what figures draw; .contrasts(), .caveats(), .seeds(), .text()
+judge(comparison, curves), textbook_rows(comparison), costs(comparison), advise(answers, comparison)
+"""
 
 import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["advice", "answers", "comparable", "comparison", "cost", "expectations", "rules", "textbook"],
+    submodules=["rules"],
     submod_attrs={
-        "advice": ["Advice", "advise", "questionnaire"],
-        "comparable": ["has_results", "read_comparable"],
-        "cost": ["Cost", "Prices", "break_even", "break_even_changes", "costs", "energy_kwh", "load_prices", "scaled"],
-        "expectations": ["as_text", "Expectation", "Verdict", "counts", "judge", "load_expectations"],
-        "intervals": ["spread"],
-        "latency": ["how_timed", "interleaved", "latency_ratio", "latency_summary", "timing_conditions"],
-        "ratios": ["ratio"],
-        "scaleplan": ["page"],
+        "advice": ["Advice", "advice_markdown", "advise", "questionnaire"],
+        "answers": ["answer_card", "answer_ids", "answer_reasons"],
+        "claims": ["Claim", "Verdict", "counts", "judge", "read_claims", "verdicts_as_text"],
+        "comparison": ["Comparison", "Contrast", "has_results", "in_brackets", "read_comparison"],
+        "cost": [
+            "Cost", "Prices", "break_even", "break_even_changes", "cost_rows", "costs", "energy_kwh", "load_prices",
+            "pareto_front", "scaled",
+        ],
+        "intervals": ["accuracy", "difference", "holm", "ratio"],
+        "latency": ["freshness_steps", "latency_ratio", "latency_summary", "spread", "timing_conditions"],
+        "textbook": ["Row", "take_aways", "textbook_html", "textbook_markdown", "textbook_rows"],
     },
-)
+)  # fmt: skip

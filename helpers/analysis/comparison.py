@@ -1,6 +1,8 @@
-"""Results side by side: accuracy with 95 % intervals, latency, retrieval and effort, for people and as JSON.
+"""Results side by side: read once, validated once, and then asked for tables, differences and caveats.
 
-python -m helpers compare results/own [--json]
+comparison = read_comparison("results/own")          # or Comparison(results)
+compared = comparison.table()                        # plain data: what figures draw and `compare --json` prints
+comparison.contrasts("rag"), comparison.caveats(), print(comparison.text())
 """
 
 from __future__ import annotations
@@ -12,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import pandas as pd
 
-from ..data import CLOZE_PART, QUESTION_SETS, TIMED_SET, DataError, Result, Score
-from .comparable import check_comparable, read_comparable
-from .intervals import CONFIDENCE, Difference, accuracy, difference, holm, seed_values, spread, wilson
-
-__all__ = ["Contrast", "accuracy", "caveats", "check_comparable", "compare", "contrasts", "seeds", "spread", "table"]
+from ..data import CLOZE_PART, QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
+from ..experiment import ARMS, file_name, read_results
+from .intervals import Interval, Z, accuracy, difference, holm, seed_values, wilson
+from .latency import interleaved, spread
+from .validate import AGAIN, check_comparable, label
 
 SURE = 0.1  # half the width of an interval; where it is wider, an accuracy alone says little
+FIGURES = ("perplexity", "valid_json", "abstained", "exact_match", "token_f1")
 
 
 @dataclass(frozen=True)
@@ -30,209 +33,199 @@ class Contrast:
     question_set: str
     first: str
     second: str
-    difference: Difference
+    difference: Interval
     p: float
 
     @property
     def clear(self) -> bool:
         """Whether the difference is larger than chance explains, after the correction and by its interval."""
-        return self.p < 0.05 and not self.difference.low <= 0 <= self.difference.high
+        return self.p < 0.05 and not self.difference["low"] <= 0 <= self.difference["high"]
 
 
-def table(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
-    """The comparison as plain data: arm, then question set, then its figures; `effort` once an arm.
+@dataclass(frozen=True)
+class Comparison:
+    """Results that may be compared: checked when it is made, and not changed afterwards.
 
-    Seeds of one arm are pooled question by question. Interrupted runs are left out of the figures and listed under
-    `interrupted` of their arm.
-
-    Raises:
-        DataError: The results cannot be compared; see `check_comparable`.
-    """
-    check_comparable(results)
-    compared: dict[str, dict[str, Any]] = {}
-    for arm in dict.fromkeys(result.arm for result in results):
-        runs = [result for result in results if result.arm == arm]
-        row: dict[str, Any] = {}
-        for question_set in [s for s in QUESTION_SETS if any(r.question_set == s for r in runs)]:
-            chosen = [r for r in runs if r.question_set == question_set and r.status == "complete"]
-            if chosen:
-                row[question_set] = _figures(chosen)
-        interrupted = sorted(r.question_set for r in runs if r.status != "complete")
-        if interrupted:
-            row["interrupted"] = interrupted
-        row["effort"] = asdict(runs[0].effort)
-        compared[arm] = row
-    return compared
-
-
-def _figures(runs: Sequence[Result]) -> dict[str, Any]:
-    """The figures of one arm on one question set."""
-    first = next((r.metrics for r in sorted(runs, key=lambda r: r.seed) if r.metrics.get("total_s")), {})
-    timed = {name: first.get(name, []) for name in ("first_token_s", "total_s")}  # seeds answer equally fast
-    figures: dict[str, Any] = {
-        "accuracy": accuracy([score for run in runs for score in run.scores]),
-        **{name: (found := spread(times)) and found | {"n": len(times)} for name, times in timed.items()},
-    }
-    for name in ("perplexity", "valid_json", "abstained", "exact_match", "token_f1"):
-        values = [run.metrics[name] for run in runs if math.isfinite(run.metrics.get(name, math.nan))]
-        if values:  # a training that went wrong can leave a perplexity that is no number
-            figures[name] = float(np.mean(values))
-    for name in ("retrieval", "update"):
-        if name in runs[0].metrics:
-            figures[name] = runs[0].metrics[name]
-    return figures
-
-
-def contrasts(results: Sequence[Result], against: str = "base") -> list[Contrast]:
-    """Every arm against one arm, on every set that both have completed.
-
-    Each set asks about another ability, so the p-values of one set are corrected together. With `a` assets no p-value
-    is below 2 / 2**a: a correction over all sets would leave nothing that could ever be clear.
-
-    Args:
-        results: Results that can be compared.
-        against: The arm that the others are held against.
+    Interrupted runs are listed in the table and left out of every figure. `timed` says which times the results have.
 
     Raises:
-        DataError: The results cannot be compared, or hold nothing of that arm.
+        DataError: The results cannot be compared; the message says what differs, or whose label does not fit.
     """
-    check_comparable(results)
-    arms = list(dict.fromkeys(result.arm for result in results))
-    if against not in arms:
-        raise DataError(f"there is no result of {against!r} to compare with: run `study --arms {against}` first")
-    made: list[Contrast] = []
-    for question_set in QUESTION_SETS:
-        reference = scores_of(results, against, question_set)
-        scored = {arm: scores_of(results, arm, question_set) for arm in arms if arm != against}
-        found = {arm: difference(reference, scores) for arm, scores in scored.items() if reference and scores}
-        corrected = holm([each.p for each in found.values()])
-        made += [Contrast(question_set, against, a, d, p) for (a, d), p in zip(found.items(), corrected, strict=True)]
-    return made
 
+    results: Sequence[Result]
+    timed: str = "The times are those of the arms' own runs."
 
-def caveats(results: Sequence[Result], against: str = "base") -> list[str]:
-    """What a reader must know before concluding anything: weak questions, small samples, arms not told apart.
+    def __post_init__(self) -> None:
+        check_comparable(self.results)
 
-    Returns:
-        Sentences; none where the sample bears what it is asked.
-    """
-    told = []
-    if len({(str(r.hardware), str(r.config.get("device"))) for r in results}) > 1:
-        told.append("The results come from different machines: compare quality, and leave times and effort aside.")
-    asked = {r.question_set: [s.question for s in r.scores] for r in results if r.status == "complete" and r.scores}
-    for name, questions in asked.items():
-        if any(question.part == CLOZE_PART for question in questions):
-            told.append(f"The questions of `{name}` are cloze questions, made from the documents: weak evidence.")
-        low, high = wilson(0.5, len(questions))
-        if (high - low) / 2 > SURE:
-            z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
-            enough = int(np.ceil((z / (2 * SURE)) ** 2 - z * z))
-            told.append(
-                f"`{name}` has {len(questions)} questions: too few to conclude much. A middling accuracy is known to "
-                f"±{(high - low) / 2:.2f} only; {enough} questions would give ±{SURE:.2f}."
-            )
-    lost = [f"{r.arm} on {r.question_set}" for r in results if not math.isfinite(r.metrics.get("perplexity", 0))]
-    if lost:
-        told.append(f"The perplexity of {', '.join(lost)} is no number, and left out: the training has come apart.")
-    if any(result.arm == against for result in results):
+    @property
+    def arms(self) -> list[str]:
+        """The arms in the order of the results."""
+        return list(dict.fromkeys(result.arm for result in self.results))
+
+    def runs(self, arm: str, question_set: str) -> list[Result]:
+        """An arm's complete runs on a set, by seed; empty where there are none."""
+        wanted = (arm, question_set, "complete")
+        return sorted((r for r in self.results if (r.arm, r.question_set, r.status) == wanted), key=lambda r: r.seed)
+
+    def scores(self, arm: str, question_set: str) -> list[Score]:
+        """The scored answers of an arm on a set, seed after seed; empty where there are none."""
+        return [score for run in self.runs(arm, question_set) for score in run.scores]
+
+    def losses(self, arm: str, question_set: str) -> list[tuple[float, int]]:
+        """The losses of the texts read with a set, averaged over an arm's runs; empty where there are none.
+
+        Where a run kept no more than its perplexity, each run counts as one text: a ratio then has no interval.
+        """
+        runs = [run.metrics for run in self.runs(arm, question_set)]
+        known = [run for run in runs if math.isfinite(run.get("perplexity", math.nan))]
+        read = [run.get("text_losses") for run in known]
+        if not all(read) or len({len(texts) for texts in read}) > 1:  # a perplexity alone stands for one text
+            read = [[(math.log(run["perplexity"]), 1)] for run in known]
+        return [(float(np.mean([loss for loss, _ in text])), text[0][1]) for text in zip(*read, strict=True)]
+
+    def seconds(self, arm: str, question_set: str = TIMED_SET, phase: str = "total_s") -> list[float]:
+        """Times of single answers, one a question: those of the first timed seed, since seeds answer equally fast."""
+        return next((list(run.metrics[phase]) for run in self.runs(arm, question_set) if run.metrics.get(phase)), [])
+
+    def effort(self, arm: str) -> Effort | None:
+        """What preparing an arm took, or None where it has no result."""
+        return next((result.effort for result in self.results if result.arm == arm), None)
+
+    def update(self, arm: str) -> dict[str, Any]:
+        """What absorbing the changed documents took an arm; empty where it was not recorded."""
+        runs = [run.metrics.get("update", {}) for run in self.runs(arm, "updates")]
+        return next((update for update in runs if "effort" in update), {})
+
+    def seeds(self) -> dict[str, dict[str, list[float]]]:
+        """The accuracy of every single seed, by arm and question set, where an arm was run with several."""
+        values = {a: {s: seed_values(self.scores(a, s)) for s in QUESTION_SETS} for a in self.arms}
+        several = {arm: {s: each for s, each in own.items() if len(each) > 1} for arm, own in values.items()}
+        return {arm: own for arm, own in several.items() if own}
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        """The comparison as plain data: arm, then question set, then its figures; `effort` once an arm.
+
+        Seeds of one arm are pooled question by question. Interrupted runs are listed as `interrupted` of their arm.
+        """
+        compared: dict[str, dict[str, Any]] = {}
+        for arm in self.arms:
+            own = {name: self._figures(arm, name) for name in QUESTION_SETS if self.runs(arm, name)}
+            stopped = [r.question_set for r in self.results if r.arm == arm and r.status != "complete"]
+            own |= {"interrupted": sorted(stopped)} if stopped else {}
+            compared[arm] = own | {"effort": asdict(self.effort(arm))}
+        return compared
+
+    def _figures(self, arm: str, question_set: str) -> dict[str, Any]:
+        runs = self.runs(arm, question_set)
+        figures: dict[str, Any] = {"accuracy": accuracy(self.scores(arm, question_set))}
+        for phase in ("first_token_s", "total_s"):
+            seconds = self.seconds(arm, question_set, phase)
+            figures[phase] = spread(seconds) | {"n": len(seconds)} if seconds else None
+        for name in FIGURES:
+            values = [run.metrics[name] for run in runs if math.isfinite(run.metrics.get(name, math.nan))]
+            if values:  # a training that went wrong can leave a perplexity that is not a number
+                figures[name] = float(np.mean(values))
+        return figures | {name: runs[0].metrics[name] for name in ("retrieval", "update") if name in runs[0].metrics}
+
+    def contrasts(self, against: str = "base") -> list[Contrast]:
+        """Every arm against one arm, on every set that both have completed.
+
+        Each set asks about another ability, so the p-values of one set are corrected together. With `a` assets no
+        p-value is below 2 / 2**a: a correction over all sets would leave nothing that could ever be clear.
+
+        Raises:
+            DataError: There is no result of that arm.
+        """
+        if against not in self.arms:
+            raise DataError(f"there is no result of {against!r} to compare with: run `study --arms {against}` first")
+        contrasts: list[Contrast] = []
+        for name in QUESTION_SETS:
+            reference = self.scores(against, name)
+            others = [arm for arm in self.arms if arm != against and reference and self.scores(arm, name)]
+            found = [difference(reference, self.scores(arm, name)) for arm in others]
+            corrected = holm([each["p"] for each in found])
+            contrasts += [Contrast(name, against, *row) for row in zip(others, found, corrected, strict=True)]
+        return contrasts
+
+    def caveats(self, against: str = "base") -> list[str]:
+        """What to know before concluding anything: weak questions, small samples, differences that are not clear."""
+        sentences = []
+        if len({(str(r.hardware), str(r.config.get("device"))) for r in self.results}) > 1:
+            sentences.append("The results come from different machines: compare quality, and ignore times and effort.")
+        complete = [r for r in self.results if r.status == "complete" and r.scores]
+        for name, asked in {r.question_set: [s.question for s in r.scores] for r in complete}.items():
+            if any(question.part == CLOZE_PART for question in asked):
+                sentences.append(
+                    f"The questions of `{name}` are cloze questions made from the documents: weak evidence."
+                )
+            low, high = wilson(0.5, len(asked))
+            if (high - low) / 2 > SURE:
+                enough = math.ceil((Z / (2 * SURE)) ** 2 - Z * Z)
+                sentences.append(
+                    f"`{name}` has {len(asked)} questions, too few to conclude much: an accuracy near 0.5 is known "
+                    f"to ±{(high - low) / 2:.2f} only; {enough} questions would give ±{SURE:.2f}."
+                )
+        lost = [label(r) for r in self.results if not math.isfinite(r.metrics.get("perplexity", 0))]
+        if lost:
+            sentences.append(f"The perplexity of {', '.join(lost)} is not a number and is left out: training diverged.")
         unclear: dict[str, list[str]] = {}
-        for contrast in contrasts(results, against):
+        for contrast in self.contrasts(against) if against in self.arms else []:
             if not contrast.clear:
                 unclear.setdefault(contrast.question_set, []).append(contrast.second)
-        told += [f"On `{name}` not told apart from `{against}`: {', '.join(arms)}." for name, arms in unclear.items()]
-    return told
+        return sentences + [
+            f"On `{s}`, no clear difference from `{against}`: {', '.join(a)}." for s, a in unclear.items()
+        ]
+
+    def text(self) -> str:
+        """The comparison for a terminal: accuracy by question set with its interval, then time and effort by arm."""
+        compared = self.table()
+        sets = [name for name in QUESTION_SETS if any(name in row for row in compared.values())]
+        quality = {arm: {name: in_brackets(row.get(name)) for name in sets} for arm, row in compared.items()}
+        effort = {}
+        for arm, row in compared.items():
+            timed = [row[s]["total_s"]["median"] for s in (TIMED_SET, *sets) if row.get(s, {}).get("total_s")]
+            memory = row["effort"]["peak_memory_bytes"] / 1e6
+            effort[arm] = {
+                "one answer, median s": f"{timed[0]:.2f}" if timed else "-",
+                "preparation, s": f"{row['effort']['wall_s']:.1f}",
+                "peak memory, MB": f"{memory:.0f}" if memory else "-",
+                "labels": f"{row['effort']['labelled_examples']}",
+            }
+        stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row]
+        note = ["interrupted, and left out above: " + "; ".join(stopped)] if stopped else []
+        tables = (pd.DataFrame.from_dict(each, orient="index").to_string() for each in (quality, effort))
+        return "\n\n".join([*tables, *note])
+
+    def with_timings(self, folder: Path | str) -> Comparison:
+        """The same with the times of the interleaved run in a folder, where there is one that fits these results."""
+        return Comparison(*interleaved(self.results, Path(folder)))
 
 
-def scores_of(results: Sequence[Result], arm: str, question_set: str) -> list[Score]:
-    """The scored answers of an arm's completed runs on a set, seed after seed; empty where there are none."""
-    runs = [r for r in results if (r.arm, r.question_set, r.status) == (arm, question_set, "complete")]
-    return [score for run in sorted(runs, key=lambda run: run.seed) for score in run.scores]
+def read_comparison(folder: Path | str) -> Comparison:
+    """Every result of a folder, arm by arm in the kit's order, with its interleaved times where there are any.
 
-
-def losses_of(results: Sequence[Result], arm: str, question_set: str) -> list[tuple[float, int]]:
-    """The losses of the texts beside a set, averaged over an arm's complete runs; empty where there are none.
-
-    Where a run kept no more than its perplexity, each run counts as one text: a ratio then has no interval.
+    Raises:
+        DataError: The results cannot be compared or read, or a file was renamed, or its label changed.
     """
-    runs = [r for r in results if (r.arm, r.question_set, r.status) == (arm, question_set, "complete")]
-    known = [r.metrics for r in runs if math.isfinite(r.metrics.get("perplexity", math.nan))]
-    read = [found.get("text_losses") for found in known]
-    if not all(read) or len({len(texts) for texts in read}) > 1:  # a perplexity alone stands for one text
-        read = [[(math.log(found["perplexity"]), 1)] for found in known]
-    return [(float(np.mean([loss for loss, _ in text])), text[0][1]) for text in zip(*read, strict=True)]
+    folder, order = Path(folder), list(ARMS)
+    found = read_results(folder)
+    for result in found:
+        name = file_name(result.arm, result.question_set, result.seed, result.experiment)
+        if not (folder / name).is_file():
+            raise DataError(
+                f"{label(result)} (seed {result.seed}) is not in {folder} under its name {name}: the file was renamed, "
+                f"or its label changed. {AGAIN}"
+            )
+    found.sort(key=lambda result: order.index(result.arm) if result.arm in order else len(order))
+    return Comparison(found).with_timings(folder)
 
 
-def seeds(results: Sequence[Result]) -> dict[str, dict[str, list[float]]]:
-    """The accuracy of every single seed, by arm and question set, where an arm was run with several."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for arm, question_set in dict.fromkeys((result.arm, result.question_set) for result in results):
-        values = seed_values(scores_of(results, arm, question_set))
-        if len(values) > 1:
-            found.setdefault(arm, {})[question_set] = values
-    return found
+def has_results(folder: Path | str) -> bool:
+    """Whether a folder holds any result; a folder that does not exist holds none."""
+    return any(Path(folder).glob("*.seed*.json"))
 
 
-def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The arms that no other beats in both: none is as cheap and better, or cheaper and as good.
-
-    Args:
-        points: For each arm what it costs (less is better) and its quality (more is better).
-    """
-    return [
-        arm
-        for arm, (cost, quality) in points.items()
-        if not any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points.values())
-    ]
-
-
-def freshness_steps(compared: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """For each arm what absorbing the changed documents took, and how it answers about what changed.
-
-    `fresh` tells an arm that was asked after its index was brought up to date from one that answered as it was trained
-    before the change; `estimated` tells that the seconds are those of its first preparation.
-
-    Args:
-        compared: What `table` returns.
-    """
-    steps = {}
-    for arm, row in compared.items():
-        figures = row.get("updates", {})
-        update = figures.get("update", {})
-        if "effort" in update:
-            steps[arm] = {
-                **figures["accuracy"], "seconds": update["effort"]["wall_s"], "fresh": "reembedded" in update,
-                "estimated": not update.get("measured", True),
-            }  # fmt: skip
-    return steps
-
-
-def compare(folder: Path) -> dict[str, dict[str, Any]]:
-    """The comparison of every result in a folder; see `table`."""
-    return table(read_comparable(folder))
-
-
-def as_text(compared: dict[str, dict[str, Any]]) -> str:
-    """The comparison for a terminal: accuracy a question set with its interval, then time and effort an arm."""
-    sets = [s for s in QUESTION_SETS if any(s in row for row in compared.values())]
-    width = max(20, 1 + max(map(len, compared)))
-    lines = [f"{'arm':<{width}}" + "".join(f"{name:>22}" for name in sets)]
-    for arm, row in compared.items():
-        cells = []
-        for name in sets:
-            a = row.get(name, {}).get("accuracy")
-            cells.append(f"{a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]" if a else "-")
-        lines.append(f"{arm:<{width}}" + "".join(f"{cell:>22}" for cell in cells))
-    lines += [
-        "",
-        f"{'arm':<{width}}{'one answer, median s':>22}{'preparation, s':>18}{'peak memory, MB':>18}{'labels':>8}",
-    ]
-    for arm, row in compared.items():
-        timed = [row[s]["total_s"] for s in (TIMED_SET, *sets) if row.get(s, {}).get("total_s")]
-        one = f"{timed[0]['median']:.2f}" if timed else "-"
-        e = row["effort"]
-        memory = f"{e['peak_memory_bytes'] / 1e6:.0f}" if e["peak_memory_bytes"] else "-"
-        lines.append(f"{arm:<{width}}{one:>22}{e['wall_s']:>18.1f}{memory:>18}{e['labelled_examples']:>8}")
-    stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row]
-    if stopped:
-        lines += ["", "interrupted, and left out above: " + "; ".join(stopped)]
-    return "\n".join(lines)
+def in_brackets(figures: Mapping[str, Any] | None) -> str:
+    """The accuracy of an arm on a set with its interval, as "0.84 [0.74, 0.91]"; "-" where there is none."""
+    return "{value:.2f} [{low:.2f}, {high:.2f}]".format(**figures["accuracy"]) if figures else "-"

@@ -1,4 +1,4 @@
-"""What was timed, in figures: spreads, ratios, and the interleaved times put into the results that they belong to.
+"""What was timed: medians and ratios, the interleaved times put into the results, and what an update takes.
 
 timings = time_arms(assistants, questions, repeats=3)        # of helpers.experiment
 latency_summary(timings)["rag"]["first_token_s"]             # median, p95
@@ -7,7 +7,7 @@ latency_ratio(timings, "rag", "base", "total_s")             # a ratio with its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,25 +16,32 @@ import numpy as np
 
 from ..data import DataError, Result
 from ..experiment import LATENCY_FILE, PHASES, Timing, read_timings
-from .intervals import spread
-from .ratios import ratio
+from .intervals import Interval, ratio
+
+
+def spread(seconds: Sequence[float] | None) -> dict[str, float] | None:
+    """Median and 95th percentile of times in seconds; None where nothing was timed.
+
+    Raises:
+        DataError: A time is not a number.
+    """
+    if not seconds:
+        return None
+    if not np.isfinite(seconds).all():
+        raise DataError("a time is not a number. Delete the result file that holds it, and run the study again.")
+    return {"median": float(np.median(seconds)), "p95": float(np.quantile(seconds, 0.95))}
 
 
 def latency_summary(timings: Sequence[Timing]) -> dict[str, dict[str, dict[str, float] | None]]:
-    """Median and 95th percentile of each phase in seconds, by arm; None where a phase did not occur.
-
-    They are taken over questions, each with the median of its rounds, as in `latency_ratio` and `interleaved`.
-    """
+    """Median and 95th percentile over questions of each phase, in seconds, by arm; None where a phase did not occur."""
     return {
         arm: {phase: spread(list(by_question(timings, arm, phase).values())) for phase in PHASES}
         for arm in dict.fromkeys(timing.arm for timing in timings)
     }
 
 
-def latency_ratio(timings: Sequence[Timing], first: str, second: str, phase: str = "total_s") -> dict[str, float]:
-    """How many times as long the first arm takes as the second: the ratio of medians with its 95 % interval.
-
-    Questions are resampled, each with the median of its rounds.
+def latency_ratio(timings: Sequence[Timing], first: str, second: str, phase: str = "total_s") -> Interval:
+    """How many times as long the first arm takes as the second: the ratio of medians over questions.
 
     Raises:
         DataError: One of the arms was not timed.
@@ -54,47 +61,32 @@ def by_question(timings: Sequence[Timing], arm: str, phase: str = "total_s") -> 
     return {question: float(np.median(seconds)) for question, seconds in rounds.items()}
 
 
-def interleaved(results: Sequence[Result], folder: Path) -> list[Result]:
-    """The results with the times of the interleaved run beside them, where there is one that fits them.
+def interleaved(results: Sequence[Result], folder: Path) -> tuple[list[Result], str]:
+    """The results with the times of the interleaved run, where there is one that fits them, and a sentence on that.
 
-    For each arm that took turns, the seconds of its own run on those questions are replaced by the median of its rounds
-    for each question, so that drift of the machine between the runs of two arms plays no part. Answers stay.
-
-    Args:
-        results: Results that can be compared.
-        folder: Where they lie; the timings lie beside them as `LATENCY_FILE`.
-    """
-    timings = read_timings(Path(folder) / LATENCY_FILE, timing_conditions(results))
-    timed = {timing.question_id for timing in timings}
-    made = []
-    for result in results:
-        if timed & {score.question.id for score in result.scores} and "total_s" in result.metrics:
-            seconds = {
-                name: list(by_question(timings, result.arm, name).values()) for name in ("first_token_s", "total_s")
-            }
-            if all(seconds.values()):
-                result = replace(result, metrics=result.metrics | seconds)
-        made.append(result)
-    return made
-
-
-def how_timed(results: Sequence[Result], folder: Path) -> str:
-    """Which times `interleaved` gives, in a sentence: those of the turns, or those of the arms' own runs, and why.
-
-    Args:
-        results: Results that can be compared.
-        folder: Where they lie.
+    For each arm that took turns, the seconds of its own run are replaced by the median of its rounds for each
+    question, so that drift of the machine between the runs of two arms plays no part. Answers stay.
 
     Raises:
-        DataError: The timings cannot be read.
+        DataError: The timings, `LATENCY_FILE` in the folder of the results, cannot be read.
     """
-    path = Path(folder) / LATENCY_FILE
-    interleaved_arms = {timing.arm for timing in read_timings(path, timing_conditions(results))}
-    if interleaved_arms:
-        alone = dict.fromkeys(r.arm for r in results if "total_s" in r.metrics and r.arm not in interleaved_arms)
-        return "The arms were timed in turns." + (f" Timed in their own runs: {', '.join(alone)}." if alone else "")
-    why = f" {LATENCY_FILE} is about other results (an arm was added or trained anew) or another machine."
-    return "The arms were not timed in turns: the times are those of their own runs." + why * path.is_file()
+    path = folder / LATENCY_FILE
+    timings = read_timings(path, timing_conditions(results))
+    asked, arms = {timing.question_id for timing in timings}, {timing.arm for timing in timings}
+    updated = list(results)
+    for place, result in enumerate(results):
+        if "total_s" in result.metrics and result.arm in arms and asked & {s.question.id for s in result.scores}:
+            phases = ("first_token_s", "total_s")
+            seconds = {phase: list(by_question(timings, result.arm, phase).values()) for phase in phases}
+            updated[place] = replace(result, metrics=result.metrics | seconds)
+    if not timings:
+        why = f" {LATENCY_FILE} is about other results (an arm was added or trained anew) or another machine."
+        return (
+            updated,
+            "The arms were not timed in turns: the times are those of their own runs." + why * path.is_file(),
+        )
+    alone = dict.fromkeys(r.arm for r in results if "total_s" in r.metrics and r.arm not in arms)
+    return updated, "The arms were timed in turns." + f" Timed in their own runs: {', '.join(alone)}." * bool(alone)
 
 
 def timing_conditions(results: Sequence[Result]) -> dict[str, Any]:
@@ -103,3 +95,21 @@ def timing_conditions(results: Sequence[Result]) -> dict[str, Any]:
     weights = {f"{r.arm} on {r.question_set}": r.metrics["weights"] for r in tuned}
     machine = {key: value for key, value in results[0].hardware.items() if key in ("processor", "cores", "gflops")}
     return {"experiment": results[0].experiment, "weights": dict(sorted(weights.items())), "machine": machine}
+
+
+def freshness_steps(compared: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """For each arm of `Comparison.table` what absorbing the changes took, and how it answers about what changed.
+
+    `fresh` marks an arm that was asked after its index was brought up to date, unlike one that answered as it was
+    trained before the change; `estimated` marks seconds that are those of the first preparation.
+    """
+    steps = {}
+    for arm, row in compared.items():
+        figures = row.get("updates", {})
+        update = figures.get("update", {})
+        if "effort" in update:
+            steps[arm] = {
+                **figures["accuracy"], "seconds": update["effort"]["wall_s"], "fresh": "reembedded" in update,
+                "estimated": not update.get("measured", True),
+            }  # fmt: skip
+    return steps

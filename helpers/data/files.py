@@ -21,7 +21,6 @@ MAKE = "make a data folder with `python -m tools.world --out {folder}`"
 REMEDIES = {  # by pydantic's type of error
     "missing": "Add it",
     "string_type": "Put the value in quotes",
-    "blank": "Write a text, or leave the line out",
     "tuple_type": 'Write a list of texts: ["..."]',
     "unexpected_keyword_argument": "There is no such field: correct its name",
 }

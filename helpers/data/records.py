@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
-from pydantic_core import PydanticCustomError
 
 QUESTION_SETS = (
     "facts_trained", "facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general",
@@ -35,7 +34,7 @@ class DataError(KitError):
 
 def _not_blank(text: str, info: ValidationInfo) -> str:
     if info.context and not text.strip():
-        raise PydanticCustomError("blank", "The text is empty")
+        raise ValueError("the text is empty; write one, or leave the line out")
     return text
 
 

@@ -11,26 +11,20 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 from .files import read_rows, read_text
-from .records import DataError, Document
+from .records import DataError
 
 csv.field_size_limit(2**31 - 1)  # a cell may hold a whole document; readers.MAX_BYTES limits the file
 
 Rows = list[tuple[str, dict[str, Any]]]
 
-HUB = "https://datasets-server.huggingface.co"  # the Hub's viewer of data sets: reads public ones row by row
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 HUB_LIMIT = 1000  # rows of a data set of the Hub that are read at most
-HUB_PAGE = 100  # rows that the viewer gives at once
 SPLITS = ("validation", "test", "train")  # the first one that a data set of the Hub has is read
 ENDINGS = (".csv", ".tsv", ".jsonl", ".json")
-BODY = ("text", "content", "body")  # a column of this name is a document's text; the others stand above it
 ALIASES = {
     "id": ("id", "question_id", "qid", "uid", "key"),
     "prompt": ("prompt", "question", "query", "instruction", "input"),
@@ -52,8 +46,8 @@ class Columns:
     unused: tuple[str, ...]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{field} from {column!r}" for field, column in self.found.items())
-        return f"{self.kind}: {told}" + (f"; not used: {', '.join(self.unused)}" if self.unused else "")
+        text = ", ".join(f"{field} from {column!r}" for field, column in self.found.items())
+        return f"{self.kind}: {text}" + (f"; not used: {', '.join(self.unused)}" if self.unused else "")
 
 
 def read_table(source: str | Path, limit: int = HUB_LIMIT) -> Rows:
@@ -71,17 +65,14 @@ def read_table(source: str | Path, limit: int = HUB_LIMIT) -> Rows:
         DataError: There is no such file, its ending is unknown, or a line of it cannot be read.
     """
     path = Path(source)
+    readers = {".csv": csv_rows, ".tsv": csv_rows, ".json": _json_rows, ".jsonl": lambda file: list(read_rows(file))}
     if HUB_ID.fullmatch(str(source)) and not path.parent.exists() and path.suffix.lower() not in ENDINGS:
         return hub_rows(str(source), limit)
     if not path.is_file():
         raise DataError(f"{path}: there is no such file. Check the path, or name a data set of the Hub as owner/name.")
-    if path.suffix.lower() in (".csv", ".tsv"):
-        return csv_rows(path)
-    if path.suffix.lower() == ".jsonl":
-        return list(read_rows(path))
-    if path.suffix.lower() == ".json":
-        return json_rows(path)
-    raise DataError(f"{path}: the ending {path.suffix!r} is not one of {', '.join(ENDINGS)}. Save it as one of these.")
+    if path.suffix.lower() not in readers:
+        raise DataError(f"{path}: the ending is not one of {', '.join(ENDINGS)}. Save it as one of these.")
+    return readers[path.suffix.lower()](path)
 
 
 def csv_rows(path: Path) -> Rows:
@@ -103,31 +94,27 @@ def csv_rows(path: Path) -> Rows:
         reader.fieldnames = columns
         for row in reader:
             inner = sum(str(cell).count("\n") for cell in row.values() if cell)
-            start = reader.line_num - inner  # blank lines above a row are not its own
+            where = f"{path}:{reader.line_num - inner}"  # the row's first line
             if None in row:
                 raise DataError(
-                    f"{path}:{start}: more cells than the {len(columns)} columns of the first line. "
+                    f"{where}: more cells than the {len(columns)} columns of the first line. "
                     "Put quotes around a cell that holds a separator."
                 )
-            rows.append((f"{path}:{start}", {name: (cell or "").strip() for name, cell in row.items()}))
+            rows.append((where, {name: (cell or "").strip() for name, cell in row.items()}))
     except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: not valid CSV ({error}). Mend the quotes of this row.") from None
+        raise DataError(f"{path}:{reader.line_num + 1}: not valid CSV ({error}). Correct its quotes.") from None
     if not rows:
         raise DataError(f"{path}: there is no row below the names of the columns. Add some.")
     return rows
 
 
-def json_rows(path: Path) -> Rows:
-    """Reads a JSON file: SQuAD's format, or a list of objects.
-
-    Raises:
-        DataError: It is not valid JSON, or neither of the two.
-    """
+def _json_rows(path: Path) -> Rows:
+    """The rows of a JSON file: SQuAD's format, or a list of objects."""
     try:
         content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{path}:{error.lineno}: not valid JSON ({error.msg}, column {error.colno}). Mend it, or save it as JSONL."
+            f"{path}:{error.lineno}: not valid JSON ({error.msg}, column {error.colno}). Correct it there."
         ) from None
     if isinstance(content, list):
         rows = [(f"{path}: entry {number}", row) for number, row in enumerate(content, 1)]
@@ -147,41 +134,37 @@ def _squad(path: Path, articles: Sequence[Any]) -> Iterator[tuple[str, dict[str,
     for a, article in enumerate(articles):
         try:
             for p, paragraph in enumerate(article["paragraphs"]):
-                for q, asked in enumerate(paragraph["qas"]):
-                    yield f"{path}: data[{a}].paragraphs[{p}].qas[{q}]", {"context": paragraph["context"], **asked}
+                for q, row in enumerate(paragraph["qas"]):
+                    yield f"{path}: data[{a}].paragraphs[{p}].qas[{q}]", {"context": paragraph["context"], **row}
         except (KeyError, TypeError) as error:
             raise DataError(
                 f"{path}: data[{a}] is not as in SQuAD ({error}). It needs paragraphs, context and qas."
             ) from None
 
 
-def hub_rows(name: str, limit: int, server: str = HUB) -> Rows:
-    """Reads the first rows of a public data set of the Hub through its viewer; only the id leaves this machine.
+def hub_rows(name: str, limit: int) -> Rows:
+    """Reads the first rows of a public data set with the `datasets` library; only the id leaves this machine.
+
+    Args:
+        name: An id of the Hub; a folder that `datasets` can load does as well.
+        limit: How many rows are read at most.
 
     Raises:
-        DataError: There is no network, or no such data set.
+        DataError: `datasets` is not installed, there is no network, or no such data set.
     """
-
-    def ask(path: str, **query: Any) -> Any:
-        with urlopen(f"{server}/{path}?{urlencode({'dataset': name} | query)}", timeout=30) as reply:
-            return json.load(reply)
-
     try:
-        splits = ask("splits")["splits"]
-        split = min(splits, key=lambda s: SPLITS.index(s["split"]) if s["split"] in SPLITS else len(SPLITS))
-        chosen = {"config": split["config"], "split": split["split"]}
-        rows: Rows = []
-        while len(rows) < limit:
-            page = ask("rows", **chosen, offset=len(rows), length=min(HUB_PAGE, limit - len(rows)))["rows"]
-            rows += [(f"{name} ({split['split']}): row {each['row_idx']}", each["row"]) for each in page]
-            if len(page) < HUB_PAGE:
-                break
-    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{name!r} is no file here, and the Hub did not give a data set of that name ({error}). Check the path, or "
-            "id and network; or download the questions and give the file: with a file nothing needs a network."
-        ) from None
-    return rows
+        from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset
+
+        config = get_dataset_config_names(name)[0]
+        splits = get_dataset_split_names(name, config)
+        split = next((each for each in SPLITS if each in splits), splits[0])
+        rows = load_dataset(name, config, split=split, streaming=True).take(limit)
+        return [(f"{name} ({split}): row {number}", row) for number, row in enumerate(rows)]
+    except ImportError:
+        remedy = "To read a data set of the Hub, run `pip install datasets`"
+    except Exception as error:  # whatever the network, the Hub or the data set's files raise
+        remedy = f"The Hub gave no data set of that name ({' '.join(str(error).split())[:200]}). Check id and network"
+    raise DataError(f"{name!r} is no file here. {remedy}; or download the questions and give the file.")
 
 
 def find_columns(
@@ -202,6 +185,7 @@ def find_columns(
         DataError: A chosen column does not exist, or a field that is needed is in no column.
     """
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
+    listed = f"Its columns: {', '.join(columns)}."
     by_name = {re.sub(r"\W+", "_", name.strip().lower()): name for name in reversed(columns)}
     known = {key.partition(".")[2]: name for key, name in chosen.items() if key.partition(".")[0] == kind}
     found: dict[str, str] = {}
@@ -209,42 +193,14 @@ def find_columns(
         if known.get(field) == "" and field in optional:
             continue
         if field in known and known[field] not in columns:
-            raise DataError(f"{source}: there is no column {known[field]!r} for {kind}.{field}. {_listed(columns)}")
+            raise DataError(f"{source}: there is no column {known[field]!r} for {kind}.{field}. {listed}")
         free = [by_name[name] for name in ALIASES[field] if name in by_name and by_name[name] not in known.values()]
         guess = known.get(field) or next((name for name in free if name not in found.values()), None)
         if guess is not None:
             found[field] = guess
         elif field in needed:
             raise DataError(
-                f"{source}: no column is known to hold the field {field!r}. {_listed(columns)} Say which one it is: "
+                f"{source}: no column is known to hold the field {field!r}. {listed} Say which one it is: "
                 f"{kind}.{field}=COLUMN (`--columns` on the command line, `COLUMNS` in the notebook)."
             )
     return Columns(kind, source, found, tuple(name for name in columns if name not in found.values()))
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return f"Its columns: {', '.join(columns)}."
-
-
-def table_documents(file: Path, name: str) -> list[Document]:
-    """A CSV file as documents, one a row: lines `column: value`, and below them the column named in `BODY`.
-
-    The id of a row is that of its column `id` where there is one, else its number, behind the file's name; its title is
-    the column `title` or `name`, else the file's name and the row's number.
-
-    Raises:
-        DataError: As `csv_rows`; or all cells of a row are empty, or two rows have the same id.
-    """
-    documents: dict[str, Document] = {}
-    for number, (where, row) in enumerate(csv_rows(file), 1):
-        cells = {column.lower(): cell for column, cell in row.items()}
-        body = next((column for column in BODY if cells.get(column)), "")
-        lines = [f"{column}: {cell}" for column, cell in row.items() if cell and column.lower() not in (body, "id")]
-        text = "\n".join(lines) + (f"\n\n{cells[body]}" if body else "")
-        key = f"{name}#{cells.get('id') or number}"
-        if not text.strip() or key in documents:
-            problem = f"the id {cells.get('id')!r} is used twice" if text.strip() else "all cells of this row are empty"
-            raise DataError(f"{where}: {problem}. Mend the row, or take it out.")
-        title = cells.get("title") or cells.get("name") or f"{file.stem}, row {number}"
-        documents[key] = Document(key, title, text.strip(), "row", source=where)
-    return list(documents.values())

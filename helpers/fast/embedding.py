@@ -1,9 +1,8 @@
-"""LlamaIndex's HuggingFaceEmbedding, read without padding on a CPU, and with little of it elsewhere.
+"""LlamaIndex's HuggingFaceEmbedding, which on a CPU reads texts without padding.
 
-LlamaIndex hands over as many texts as a batch holds, in the order of the documents, and the model pads each to the
-longest of them. Here it hands over many, and sentence-transformers sorts them by length before it makes batches. On a
-CPU even these hold a seventh of padding; there all texts of a batch stand in one row, and only attention sees where one
-ends (`unpadded`). benchmarks/indexing.py measures what that brings beside LlamaIndex's own way.
+LlamaIndex hands over texts in the order of the documents, and the model pads each to the longest of its batch. Here
+all texts of a batch form one row, and only attention sees where one ends (`varlen`). tools/benchmarks/indexing.py
+measures what that brings.
 """
 
 from __future__ import annotations
@@ -16,40 +15,25 @@ import torch
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from transformers import PreTrainedModel
 
-from . import varlen as unpadded
+from . import varlen
 
-HANDED_OVER = 512  # texts that LlamaIndex hands over at one time
-ROWS, CPU_ROWS = 64, 32  # texts that go through the model together; on a CPU 8 to 64 were as fast but for a tenth
+ROWS = 32  # texts that go through the model together; 8 to 64 were equally fast on a CPU, to within a tenth
 TRIAL = ["The tide turns.", "A text that is longer than the first one, so that one of the two would be padded."]
 ALIKE = 0.999  # cosine of a text's vectors with and without padding; in 16 bits MiniLM's is 0.9999 and more
 
 
-class UnpaddedEmbedding(HuggingFaceEmbedding):
-    """Embeds the same vectors as its parent, and computes less padding, or none."""
+class VarlenEmbedding(HuggingFaceEmbedding):
+    """Gives the same vectors as its parent, and computes no padding on a CPU."""
 
     def __init__(self, **options: Any):
-        """Takes the options of `HuggingFaceEmbedding`, but for the size of a batch."""
-        super().__init__(embed_batch_size=HANDED_OVER, **options)
+        """Takes the options of `HuggingFaceEmbedding`."""
+        super().__init__(**{"embed_batch_size": ROWS} | options)
         if self._device == "cpu":
             read_without_padding(self._model)
 
-    @classmethod
-    def class_name(cls) -> str:
-        """The name that LlamaIndex keeps, for example in the key of a cache."""
-        return "UnpaddedEmbedding"
-
-    def _embed(self, inputs: list[Any], prompt_name: str | None = None) -> list[list[float]]:
-        """One vector a text, in the order of the texts."""
-        rows = CPU_ROWS if self._device == "cpu" else ROWS
-        vectors = self._model.encode(
-            inputs, batch_size=rows, prompt_name=prompt_name, normalize_embeddings=self.normalize,
-            show_progress_bar=self.show_progress_bar,
-        )  # fmt: skip
-        return vectors.tolist()
-
 
 def read_without_padding(encoder: Any) -> bool:
-    """Lets a SentenceTransformer on a CPU read texts side by side, where that gives the vectors that it gave before.
+    """Lets a SentenceTransformer on a CPU read texts without padding, where that gives the vectors it gave before.
 
     Returns:
         Whether it does; embedders that need padding, by their attention or their positions, stay as they are.
@@ -60,8 +44,7 @@ def read_without_padding(encoder: Any) -> bool:
         return False
     vectors = partial(encoder.encode, TRIAL, convert_to_tensor=True, show_progress_bar=False)
     before, implementation = vectors(), model.config._attn_implementation
-    unpadded.prepare(model)
-    if not unpadded.reads(model):
+    if not varlen.accept(model):
         return False
     first.preprocess = partial(_in_one_row, first.preprocess)
     cosines = torch.cosine_similarity(before.float(), vectors().float())
@@ -86,9 +69,7 @@ def _in_one_row(preprocess: Callable[..., dict[str, Any]], inputs: Any, *argumen
         name: value[there][None] if isinstance(value, torch.Tensor) and value.shape == mask.shape else value
         for name, value in features.items()
     }
-    return flat | {
-        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
-        "attention_mask": torch.zeros(1, 1, 1, 1),  # has four dimensions, so transformers makes no other
-        "cu_seq_lens_q": torch.nn.functional.pad(lengths.cumsum(0), (1, 0)),
-        "prompts": unpadded.Prompts(tuple(lengths.tolist())),
-    }
+    flat |= varlen.inputs([torch.arange(length) for length in lengths])
+    flat["cu_seq_lens_q"] = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+    flat["texts"] = varlen.Texts(tuple(lengths.tolist()))
+    return flat

@@ -1,215 +1,160 @@
-"""A CPU's fast way for few rows: weights packed in float16 times float32 rows, as when an answer is decoded.
+"""One token of each row through a decoder like Llama's, with few calls and weights packed in 16 bits.
 
-A matrix product on a CPU is made for many rows: in 16 bits one row takes about as long as eight, in float32 it waits
-for twice the bytes. fbgemm, which comes with torch, keeps weights packed in float16 and multiplies them with float32
-rows as fast as memory brings them. So a prompt is read by the layers as they are, and each token after it goes through
-packed weights: decoding then need not round to 16 bits at all, and hardly an answer depends on the size of its batch.
-Weights that read the same rows are packed as one, in layers that `lean_decoding` knows. The logits are float32 always:
-rounded to 16 bits, the likeliest tokens often tie.
+When an answer is decoded, each token reads all weights from memory, and a small model spends as much time in calls as
+in arithmetic. Here the weights are packed in float16 and multiplied with float32 rows by fbgemm, which comes with
+torch; queries, keys and values are one product, and so are gate and up. Everything else is float32, so that a reply
+hardly depends on the size of its batch.
 
-Packing loses nothing of a bfloat16 weight but what lies below 2^-25, and most float32 models were shipped with such
-weights; tuned float32 weights keep 11 of their 24 bits. benchmarks/answering.py measures the gain.
+Packing loses nothing of a bfloat16 weight but what lies below 2^-25; tuned float32 weights keep 11 of their 24 bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn.functional import linear, rms_norm, scaled_dot_product_attention
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
-from . import decoding as lean_decoding
-from .switch import enabled
+from .varlen import States
 
-FEW = 48  # rows; packed weights were measured twice as fast for 1 row, as fast for 32, and half as fast for 1,000
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+KNOWN = ("llama.modeling_llama.Llama", "mistral.modeling_mistral.Mistral", "qwen2.modeling_qwen2.Qwen2")
+LAYERS = {f"transformers.models.{name}DecoderLayer" for name in KNOWN}
 LARGEST = torch.finfo(torch.float16).max
-PACKERS = 4  # threads at most: torch packs a weight with one, and two on two cores take half as long as one
 MOST = 500_000_000  # parameters; the packed copy of a larger model would take more than a gigabyte
 
-Forward = Callable[..., Any]
-State = tuple[tuple[int, int], ...]
-Groups = dict[str, tuple[nn.Linear, ...]]
 
-
-class Model(Protocol):
-    """What is needed of a `models.FoundationModel`."""
-
-    model: Any
-    device: str
-    parameters: int
-    exact: dict[str, tuple[Any, Any]]
-    busy: Any
-
-
-@contextmanager
-def few_rows(fm: Model, decoding: bool = True) -> Iterator[None]:
-    """Inside the block a model computes few rows fast, where that is possible, and its logits in float32.
-
-    Args:
-        fm: The model.
-        decoding: Whether tokens are decoded; where choices are scored, a float32 model is left alone.
-    """
-    if not enabled():
-        yield
-        return
-    with fm.busy:  # one thread at a time: the layers are the model's own
-        changed = _forwards(fm) if decoding or fm.model.dtype != torch.float32 else {}
-        for module, forward in changed.items():
-            module.forward = forward
-        try:
-            yield
-        finally:
-            for module in changed:
-                del module.forward
-
-
-def make_ready(fm: Model) -> None:
-    """Does now what weights that were just put in would cost their first answer, so that it can be timed fairly."""
-    packed = packs(fm)
-    if fm.model.dtype == torch.float32 and not packed:
-        return
-    _, head, others = _groups(fm, packed)
-    _keep(fm, head | others, packed)
-
-
-def step(fm: Model, ids: torch.Tensor, cache: Any) -> dict[str, torch.Tensor]:
-    """What the model is given for the next token of each row, (rows, 1), inside a block of `few_rows`.
-
-    In float32 where weights are packed; the cache's keys and values are then held in float32 from here on.
-    """
-    layers = getattr(cache, "layers", [])
-    if fm.model.dtype == torch.float32 or not all(hasattr(layer, "keys") for layer in layers):
-        return {"input_ids": ids}
-    if any(layer.keys.dtype != torch.float32 for layer in layers):  # the first one
-        if not packs(fm):
-            return {"input_ids": ids}
-        for layer in layers:
-            layer.keys, layer.values = layer.keys.float(), layer.values.float()
-    return {"inputs_embeds": fm.model.get_input_embeddings()(ids).float()}
-
-
-def packs(fm: Model) -> bool:
-    """Whether weights are packed: those of a model of at most `MOST` parameters on a CPU for which torch has fbgemm.
-
-    A token is then computed in float32 beside 16-bit weights, which torch's own norms and GPT-2's layers do not take.
-    """
-    if (
-        not enabled()
-        or fm.device != "cpu"
-        or "fbgemm" not in torch.backends.quantized.supported_engines
-        or fm.parameters > MOST
-    ):
+def supports(model: PreTrainedModel) -> bool:
+    """Whether all layers are of a class that `PackedDecoder` computes, on a CPU for which torch has fbgemm."""
+    if model.device.type != "cpu" or "fbgemm" not in torch.backends.quantized.supported_engines:
         return False
-    return not any(isinstance(m, nn.LayerNorm) or type(m).__name__ == "Conv1D" for m in fm.model.modules())
+    kinds = {type(layer) for layer in getattr(model.get_decoder(), "layers", [])}
+    known = bool(kinds) and all(f"{kind.__module__}.{kind.__name__}" in LAYERS for kind in kinds)
+    plain = all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)  # no windows
+    return known and plain and model.num_parameters() <= MOST
 
 
-def _linear_layers(fm: Model) -> dict[str, nn.Linear]:
-    return {name: layer for name, layer in fm.model.named_modules() if type(layer) is nn.Linear}
+class Cache:
+    """Keys and values of a batch, with room for the tokens that are still to come.
 
-
-def _forwards(fm: Model) -> dict[nn.Module, Forward]:
-    """What each layer computes instead of its own `forward`; a float32 model that is not packed is left alone."""
-    packed = packs(fm)
-    if fm.model.dtype == torch.float32 and not packed:
-        return {}
-    joints, head, others = _groups(fm, packed)
-    changed: dict[nn.Module, Forward] = {layer: _few(layer) for layers in joints.values() for layer in layers}
-    for name, (layer,) in head.items():
-        changed[layer] = _logits(layer, _product(fm, name, head, packed))
-    for name, layers in others.items():
-        module, product = fm.model.get_submodule(name), _product(fm, name, others, packed)
-        joint = name in joints
-        changed[module] = lean_decoding.forward(module, _decoded, product) if joint else _few(layers[0], product)
-    return changed | (lean_decoding.norms(fm.model, _decoded) if packed else {})
-
-
-def _groups(fm: Model, packed: bool) -> tuple[Groups, Groups, Groups]:
-    """Layers whose weights are kept as one, by name: those of several layers, the head's, and all but the head's."""
-    output = fm.model.get_output_embeddings()
-    joints = lean_decoding.joints(fm.model) if packed else {}
-    parts = {layer for layers in joints.values() for layer in layers}
-    alone = {name: (layer,) for name, layer in _linear_layers(fm).items() if layer not in parts}
-    head = {name: layers for name, layers in alone.items() if layers == (output,)}
-    others = {name: layers for name, layers in (joints | alone).items() if packed and name not in head}
-    return joints, head, others
-
-
-def _decoded(rows: torch.Tensor) -> bool:
-    """Whether these are one token a row, (rows, 1, width), and as few as packed weights are made for."""
-    return rows.dtype == torch.float32 and rows.shape[-2] == 1 and rows.numel() <= FEW * rows.shape[-1]
-
-
-def _few(layer: nn.Linear, product: Forward | None = None) -> Forward:
-    """What a layer computes; one that is packed with others has no product of its own."""
-    coarse = layer.weight.dtype != torch.float32  # its prompts are 16-bit rows; those of a float32 model are not
-
-    def forward(rows: torch.Tensor) -> torch.Tensor:
-        decoded = rows.dtype == torch.float32 and (coarse or rows.shape[-2] == 1)
-        if product and decoded and rows.numel() <= FEW * layer.in_features:
-            return product(rows)
-        return nn.functional.linear(rows.to(layer.weight.dtype), layer.weight, layer.bias).to(rows.dtype)
-
-    return forward
-
-
-def _logits(layer: nn.Linear, product: Forward) -> Forward:
-    def forward(rows: torch.Tensor) -> torch.Tensor:
-        if layer.weight.dtype == torch.float32 and rows.numel() > FEW * layer.in_features:
-            return nn.functional.linear(rows, layer.weight, layer.bias)
-        return product(rows.float())
-
-    return forward
-
-
-def _product(fm: Model, name: str, groups: Groups, packed: bool) -> Forward:
-    """Float32 rows times a group's weights, packed or plain, in float32; one layer's numbers beside the other's.
-
-    The first product that lacks its weights has those of all `groups` made.
+    Each row holds the shared prefix, then its own tokens on the right; `mask` is (rows, 1, 1, tokens), and None where
+    no row has a gap. `positions` counts the tokens of each row.
     """
-    layers = groups[name]
 
-    def product(rows: torch.Tensor) -> torch.Tensor:
-        kept = fm.exact.get(name)
-        weight = kept[1] if kept and kept[0] == _state(layers) else _keep(fm, groups, packed)[name]
-        if isinstance(weight, torch.Tensor):
-            return nn.functional.linear(rows, weight, _bias(layers))
-        return torch.ops.quantized.linear_dynamic_fp16(rows, weight)
+    def __init__(self, prefix: States, states: States, lengths: Sequence[int], room: int):
+        """Copies the states of the prefix and of the rows, which follow each other in `states`."""
+        begun, longest = prefix[0][0].shape[2] if prefix else 0, max(lengths)
+        self.used, self.keys, self.values = begun + longest, [], []
+        for number, pair in enumerate(states):
+            for which, (kept, own) in enumerate(zip((self.keys, self.values), pair, strict=True)):
+                made = own.new_zeros(len(lengths), own.shape[1], self.used + room, own.shape[3], dtype=torch.float32)
+                if prefix:
+                    made[:, :, :begun] = prefix[number][which]
+                for row, part in zip(made, own[0].split(list(lengths), dim=1), strict=True):
+                    row[:, self.used - part.shape[1] : self.used] = part
+                kept.append(made)
+        self.positions = begun + torch.tensor(lengths)
+        self.mask = None
+        if min(lengths) < longest:
+            self.mask = torch.ones(len(lengths), 1, 1, self.used + room, dtype=torch.bool)
+            for row, length in zip(self.mask, lengths, strict=True):
+                row[..., begun : self.used - length] = False
 
-    return product
-
-
-def _keep(fm: Model, groups: Groups, packed: bool) -> dict[str, Any]:
-    """Each group's weights as one, packed (biases included) or in float32; kept until one of them is written again."""
-    now = {name: _state(layers) for name, layers in groups.items()}  # before they are read
-    kept = {name: weight for name, (state, weight) in list(fm.exact.items()) if state == now.get(name)}
-    missing = sorted(groups.keys() - kept.keys(), key=lambda name: -sum(each.weight.numel() for each in groups[name]))
-    with ThreadPoolExecutor(min(PACKERS, torch.get_num_threads())) as pool:
-        for name, weight in zip(missing, pool.map(lambda name: _exact(groups[name], packed), missing), strict=True):
-            fm.exact[name] = now[name], weight
-            kept[name] = weight
-    return kept
-
-
-def _state(layers: Sequence[nn.Linear]) -> State:
-    """Where the weights lie and how often they were written: other numbers, perhaps other weights."""
-    return tuple((layer.weight.data_ptr(), layer.weight._version) for layer in layers)
+    def select(self, rows: torch.Tensor) -> None:
+        """Keeps these rows alone."""
+        self.keys, self.values = ([each[rows] for each in states] for states in (self.keys, self.values))
+        self.positions = self.positions[rows]
+        self.mask = None if self.mask is None else self.mask[rows]
 
 
-def _exact(layers: Sequence[nn.Linear], packed: bool) -> Any:
-    parts = [layer.weight.detach().float() for layer in layers]
-    weight = torch.cat(parts) if len(parts) > 1 else parts[0]
-    if packed:
-        low, high = weight.aminmax()
-        if max(-low, high) <= LARGEST:
-            return torch.ops.quantized.linear_prepack_fp16(weight, _bias(layers))
-    return weight
+class PackedDecoder:
+    """The packed weights of a model that `supports` accepts; they do not follow later changes of the model."""
+
+    def __init__(self, model: PreTrainedModel):
+        """Packs all weights, which takes as many bytes as the model in 16 bits."""
+        decoder = model.get_decoder()
+        self.embed, self.rotary = decoder.embed_tokens, decoder.rotary_emb
+        self.layers = [_Layer(layer) for layer in decoder.layers]
+        self.norm, self.head = _norm(decoder.norm), _product(model.get_output_embeddings())
+        self.exact_head = model.get_output_embeddings() if model.dtype == torch.float32 else self.head
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits in float32 of what the model has read, (rows, width) to (rows, vocabulary).
+
+        In 16 bits the likeliest tokens often tie; in float32 the model's own head loses nothing.
+        """
+        return self.exact_head(hidden.float())
+
+    def step(self, ids: torch.Tensor, cache: Cache) -> torch.Tensor:
+        """Reads one more token of each row, (rows,), and adds it to the cache.
+
+        Returns:
+            The logits of the tokens after these, (rows, vocabulary).
+        """
+        x = self.embed(ids).float()
+        angles = self.rotary(x[:, None], cache.positions[:, None])
+        cache.used += 1
+        mask = None if cache.mask is None else cache.mask[..., : cache.used]
+        for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
+            x = layer(x, angles, keys[:, :, : cache.used], values[:, :, : cache.used], mask)
+        cache.positions = cache.positions + 1
+        return self.head(self.norm(x))
 
 
-def _bias(layers: Sequence[nn.Linear]) -> torch.Tensor | None:
-    if all(layer.bias is None for layer in layers):
-        return None
-    parts = [layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias for layer in layers]
-    return torch.cat(parts).detach().float()
+class _Layer:
+    """A decoder layer with packed weights."""
+
+    def __init__(self, layer: Any):
+        attention, mlp = layer.self_attn, layer.mlp
+        self.width, self.scaling, self.act = attention.head_dim, attention.scaling, mlp.act_fn
+        self.kept = attention.k_proj.out_features // self.width
+        self.read = _product(attention.q_proj, attention.k_proj, attention.v_proj)
+        self.write, self.open, self.down = (
+            _product(attention.o_proj), _product(mlp.gate_proj, mlp.up_proj), _product(mlp.down_proj)
+        )  # fmt: skip
+        self.norm_1, self.norm_2 = _norm(layer.input_layernorm), _norm(layer.post_attention_layernorm)
+
+    def __call__(
+        self, x: torch.Tensor, angles: tuple[torch.Tensor, torch.Tensor], keys: torch.Tensor, values: torch.Tensor,
+        mask: torch.Tensor | None,
+    ) -> torch.Tensor:  # fmt: skip
+        """Rows (rows, width); this token's keys and values are written at the end of the given ones.
+
+        Queries and keys are turned together (RoPE, Su et al. 2021, 2104.09864, section 3.4.2). The query heads that
+        share a key head stand where attention expects several tokens, which gives the same sums.
+        """
+        heads = self.read(self.norm_1(x)).view(len(x), -1, self.width)
+        turned, value = heads[:, : -self.kept], heads[:, -self.kept :]
+        first, second = turned.chunk(2, dim=-1)
+        turned = turned * angles[0] + torch.cat([-second, first], dim=-1) * angles[1]
+        keys[:, :, -1], values[:, :, -1] = turned[:, -self.kept :], value
+        query = turned[:, : -self.kept].unflatten(1, (self.kept, -1))
+        found = scaled_dot_product_attention(query, keys, values, mask, scale=self.scaling)
+        x = x + self.write(found.flatten(1))
+        gate, up = self.open(self.norm_2(x)).chunk(2, dim=-1)
+        return x + self.down(self.act(gate) * up)
+
+
+def _norm(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """RMSNorm in float32 (Zhang and Sennrich 2019, 1910.07467, section 4)."""
+    weight, eps = module.weight.detach().float(), module.variance_epsilon
+    return lambda x: rms_norm(x, weight.shape, weight, eps)
+
+
+def _product(*layers: nn.Linear) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Float32 rows times the weights of these layers, the results of one beside those of the next."""
+    weight = torch.cat([layer.weight.detach().float() for layer in layers])
+    bias = None
+    if any(layer.bias is not None for layer in layers):
+        each = [layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias for layer in layers]
+        bias = torch.cat(each).detach().float()
+    if max(-weight.min(), weight.max()) > LARGEST:  # beyond what float16 can hold
+        return lambda rows: linear(rows, weight, bias)
+    packed = torch.ops.quantized.linear_prepack_fp16(weight, bias)
+    return lambda rows: torch.ops.quantized.linear_dynamic_fp16(rows, packed)

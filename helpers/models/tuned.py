@@ -18,10 +18,10 @@ RECORD = "training.json"
 
 
 def check_tuned(folder: Path, base_hash: str) -> None:
-    """Refuses a folder without tuned weights, or with weights that were tuned from another model.
+    """Checks whose weights a folder holds; one without the kit's own record is taken on trust.
 
     Raises:
-        KitError: As said; a folder without the kit's own record is taken on trust.
+        KitError: It holds no tuned weights, or weights that were tuned from another model.
     """
     if not any((folder / name).is_file() for name in (ADAPTER, WHOLE)):
         raise KitError(f"{folder} holds no adapter (no {ADAPTER}): train it first, or check the path")

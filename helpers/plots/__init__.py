@@ -1,6 +1,6 @@
 """The kit's figures, each takes an Axes or makes one and returns it, and the report that holds them.
 
-ax = plots.accuracy_dots(compared, "triage")    # `compared` is what `compare.table` returns
+ax = plots.accuracy_dots(compared, "triage")    # `compared` is what `Comparison.table` returns
 plots.show(ax)                                  # and what it shows in words, for those who do not see it
 """
 

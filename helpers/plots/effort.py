@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from matplotlib.axes import Axes
 
-from ..analysis import comparison as compare
+from ..analysis import pareto_front
 from ..data import TIMED_SET, DataError, KitError
 from . import style
 from .style import Compared, beside, number, plain_name, with_n
@@ -83,7 +83,7 @@ def pareto(points: Mapping[str, Mapping[str, float]], x: str, y: str = "accuracy
     """
     if not points or any(point["x"] <= 0 for point in points.values()):
         raise DataError(f"quality against {x} needs arms whose {x} is more than 0")
-    front = compare.pareto_front({arm: (point["x"], point["value"]) for arm, point in points.items()})
+    front = pareto_front({arm: (point["x"], point["value"]) for arm, point in points.items()})
     ax = style.new_axes(ax, 7.6, 4.2)
     line = sorted((points[arm]["x"], points[arm]["value"]) for arm in front)
     ax.plot(*zip(*line, strict=True), color="0.6", linestyle="--", linewidth=1, zorder=1)

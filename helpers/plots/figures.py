@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from ..analysis import Cost, Prices, break_even, break_even_changes
-from ..analysis import comparison as compare
+from ..analysis import Cost, Prices, break_even, break_even_changes, freshness_steps
 from ..data import TIMED_SET
 from ..experiment import Curve
 from .accuracy import accuracy_in_words as accuracy_in_words
@@ -59,7 +58,7 @@ def changes_figure(found: Mapping[str, Cost], prices: Prices, queries: int = ASK
 
 def freshness_figure(compared: Compared) -> Axes | None:
     """Freshness over time; None where no update was measured."""
-    steps = compare.freshness_steps(compared)
+    steps = freshness_steps(compared)
     return freshness(steps) if steps else None
 
 

@@ -15,24 +15,26 @@ from matplotlib.figure import Figure
 
 from .. import plots
 from ..analysis import (
+    Claim,
+    Comparison,
     Cost,
-    Expectation,
     Prices,
     Verdict,
     costs,
     counts,
     energy_kwh,
-    how_timed,
-    interleaved,
+    in_brackets,
     judge,
     load_prices,
-    read_comparable,
+    read_comparison,
     rules,
     scaled,
-    textbook,
+    take_aways,
+    textbook_html,
+    textbook_markdown,
+    textbook_rows,
 )
-from ..analysis import comparison as compare
-from ..data import QUESTION_SETS, TIMED_SET, Effort, Result, write_text
+from ..data import QUESTION_SETS, TIMED_SET, Effort, write_text
 from ..experiment import Curve, of_one_figure, read_curves
 from . import figures
 
@@ -46,57 +48,54 @@ FORMULA = (
 def write_report(
     folder: Path,
     out: Path,
-    expectations: Sequence[Expectation] | None = None,
-    results: Sequence[Result] | None = None,
+    claims: Sequence[Claim] | None = None,
+    comparison: Comparison | None = None,
 ) -> Path:
     """Compares the results of a folder and writes the report; returns its path.
 
     Args:
         folder: Where results, latency job and recorded curves lie.
         out: The report's file.
-        expectations: See `page`.
-        results: Those of the folder to compare; None takes all of them.
+        claims: See `page`.
+        comparison: The results of the folder that are shown; None takes all of them.
 
     Raises:
         DataError: The results cannot be compared.
         KitError: The file cannot be written.
     """
-    results = interleaved(read_comparable(folder) if results is None else results, folder)
-    made = page(results, read_curves(folder), expectations=expectations, timed=how_timed(results, folder))
-    return write_text(Path(out), made)
+    shown = read_comparison(folder) if comparison is None else comparison.with_timings(folder)
+    return write_text(Path(out), page(shown, read_curves(folder), claims=claims))
 
 
 def page(
-    results: Sequence[Result],
+    comparison: Comparison,
     curves: Mapping[str, Curve] | None = None,
     prices: Prices | None = None,
-    expectations: Sequence[Expectation] | None = None,
+    claims: Sequence[Claim] | None = None,
     note: str = "",
-    timed: str = "",
 ) -> str:
     """The report: tables and figures in one HTML page, with no script and nothing to fetch.
 
     Args:
-        results: Results that can be compared.
+        comparison: The results.
         curves: Recorded curves by name.
         prices: Those of the data file unless told otherwise.
-        expectations: Those of the kit's own world unless told otherwise.
+        claims: Those of the kit's own world unless given.
         note: A sentence on top, such as whose results these are.
-        timed: A sentence above the latency: which times are shown.
     """
-    prices, compared = prices or load_prices(), compare.table(results)
-    rows = textbook.measured(results, prices)
-    found = costs(results, prices)
+    prices, compared = prices or load_prices(), comparison.table()
+    rows = textbook_rows(comparison, prices)
+    found = costs(comparison, prices)
     drawn_together = of_one_figure((curves or {}).values())
     sections = [
-        ("Before you conclude", _bullets(compare.caveats(results))),
-        ("Take away", _bullets(textbook.take_aways(rows))),
+        ("Before you conclude", _bullets(comparison.caveats())),
+        ("Take away", _bullets(take_aways(rows))),
         ("Accuracy", _accuracy(compared)),
-        ("Differences from the base model", _contrasts(results)),
-        ("Differences from RAG", _contrasts(results, "rag")),
-        ("What was expected, and what came out", _expectations(judge(results, curves, expectations))),
-        ("The textbook table, measured", textbook.as_html(rows)),
-        ("Latency, one question at a time", _latency(compared, timed)),
+        ("Differences from the base model", _contrasts(comparison)),
+        ("Differences from RAG", _contrasts(comparison, "rag")),
+        ("What was expected, and what came out", _claims(judge(comparison, curves, claims))),
+        ("The textbook table, measured", textbook_html(rows)),
+        ("Latency, one question at a time", _latency(compared, comparison.timed)),
         ("Quality against time", _drawn(figures.time_figure, compared)),
         ("Effort", _effort(compared, prices)),
         (
@@ -106,7 +105,7 @@ def page(
             + _drawn(figures.cost_figure, found, prices)
             + _drawn(figures.changes_figure, found, prices),
         ),
-        ("Larger models, estimated by formula", _scaled(results, prices)),
+        ("Larger models, estimated by formula", _scaled(comparison, prices)),
         ("Freshness", _drawn(figures.freshness_figure, compared)),
         ("Recorded curves", "".join(_drawn(figures.curve_figure, *alike) for alike in drawn_together)),
     ]
@@ -116,21 +115,23 @@ def page(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>RAG or fine-tuning? The comparison</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{style}</style></head><body><main><h1>RAG or fine-tuning? The comparison</h1>"
-        f"<p>{html.escape(' '.join(filter(None, (note, about(results)))))}</p>{body}</main></body></html>\n"
+        f"<p>{html.escape(' '.join(filter(None, (note, about(comparison)))))}</p>{body}</main></body></html>\n"
     )
 
 
-def markdown(results: Sequence[Result], prices: Prices | None = None) -> str:
+def markdown(comparison: Comparison, prices: Prices | None = None) -> str:
     """What a README shows: where the numbers come from, accuracy by arm and set, and the measured textbook table."""
-    compared = compare.table(results)
+    compared = comparison.table()
     sets = _sets_of(compared)
     lines = ["| arm | " + " | ".join(sets) + " |", "|" + " --- |" * (1 + len(sets))]
-    lines += ["| " + " | ".join([f"`{arm}`", *(_cell(row, s) for s in sets)]) + " |" for arm, row in compared.items()]
-    return "\n\n".join([about(results), "\n".join(lines), textbook.as_markdown(textbook.measured(results, prices))])
+    for arm, row in compared.items():
+        lines.append("| " + " | ".join([f"`{arm}`", *(in_brackets(row.get(s)) for s in sets)]) + " |")
+    return "\n\n".join([about(comparison), "\n".join(lines), textbook_markdown(textbook_rows(comparison, prices))])
 
 
-def about(results: Sequence[Result]) -> str:
+def about(comparison: Comparison) -> str:
     """Where results come from, in a sentence: model, profile, machine, days, and how much was asked."""
+    results = comparison.results
     machines = {f"{r.hardware.get('processor', 'unknown')}, {r.hardware.get('cores', '?')} cores" for r in results}
     days = sorted(r.created[:10] for r in results if r.created)
     span = (
@@ -169,36 +170,31 @@ def _bullets(sentences: Sequence[str]) -> str:
     return f"<ul>{items}</ul>" if items else ""
 
 
-def _cell(row: Mapping[str, Any], question_set: str) -> str:
-    a = row.get(question_set, {}).get("accuracy")
-    return f"{a['value']:.2f} [{a['low']:.2f}, {a['high']:.2f}]" if a else "-"
-
-
 def _accuracy(compared: Mapping[str, Mapping[str, Any]]) -> str:
     sets = _sets_of(compared)
     stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row]
     if not sets:
         return f"<p>No run was completed. Interrupted: {html.escape('; '.join(stopped))}.</p>"
     note = f"<p>Interrupted, and left out: {html.escape('; '.join(stopped))}.</p>" if stopped else ""
-    table = _table(["arm", *sets], ([arm, *(_cell(row, s) for s in sets)] for arm, row in compared.items()))
+    table = _table(["arm", *sets], ([arm, *(in_brackets(row.get(s)) for s in sets)] for arm, row in compared.items()))
     return _drawn(plots.overview, compared) + table + note + _drawn(plots.accuracy_heatmap, compared)
 
 
-def _contrasts(results: Sequence[Result], against: str = "base") -> str:
-    if len({result.arm for result in results}) < 2 or all(result.arm != against for result in results):
+def _contrasts(comparison: Comparison, against: str = "base") -> str:
+    if len(comparison.arms) < 2 or against not in comparison.arms:
         return ""
     rows = (
-        (c.second, c.question_set, f"{c.difference.value:+.2f} [{c.difference.low:+.2f}, {c.difference.high:+.2f}]",
-         f"{c.p:.3f}", "clear" if c.clear else "not told apart")
-        for c in compare.contrasts(results, against)
+        (c.second, c.question_set, "{value:+.2f} [{low:+.2f}, {high:+.2f}]".format(**c.difference),
+         f"{c.p:.3f}", "clear" if c.clear else "not clear")
+        for c in comparison.contrasts(against)
     )  # fmt: skip
     return _table(("arm", "question set", "difference, 95 % interval", "p (Holm)", f"against {against}"), rows)
 
 
-def _expectations(verdicts: Sequence[Verdict]) -> str:
+def _claims(verdicts: Sequence[Verdict]) -> str:
     summary = ", ".join(f"{count} {name}" for name, count in counts(verdicts).items())
-    rows = ((v.expectation.claim, v.verdict, v.why, v.expectation.source) for v in verdicts)
-    return f"<p>{summary}.</p>" + _table(("expectation", "verdict", "measured", "source"), rows)
+    rows = ((v.claim.text, v.verdict, v.why, v.claim.source) for v in verdicts)
+    return f"<p>{summary}.</p>" + _table(("claim", "verdict", "measured", "source"), rows)
 
 
 def _latency(compared: Mapping[str, Mapping[str, Any]], timed: str) -> str:
@@ -243,17 +239,11 @@ def _change(cost: Cost) -> str:
     return f"{cost.change:.4f}" + ("" if cost.change_measured else " (estimated)")
 
 
-def _scaled(results: Sequence[Result], prices: Prices) -> str:
+def _scaled(comparison: Comparison, prices: Prices) -> str:
+    digits = {"training_hours": 3, "training_cost": 2, "first_token_s": 4, "token_s": 4}
     rows = [
-        (
-            e.arm,
-            e.size,
-            f"{e.training_hours:.3f}",
-            f"{e.training_cost:.2f}",
-            f"{e.first_token_s:.4f}",
-            f"{e.token_s:.4f}",
-        )
-        for e in scaled(results, prices)
+        (each["arm"], each["size"], *(f"{each[name]:.{places}f}" for name, places in digits.items()))
+        for each in scaled(comparison, prices)
     ]
     head = ("arm", "size", "training (hours)", "training ($)", "first token (s)", "each further token (s)")
     return f"<p>{html.escape(FORMULA)}</p>{_table(head, rows)}" if rows else ""

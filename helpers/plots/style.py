@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..data import QUESTION_SETS, DataError
 
-Compared = Mapping[str, Mapping[str, Any]]  # arm, then question set, then its figures: what `compare.table` returns
+Compared = Mapping[str, Mapping[str, Any]]  # arm, then question set, then its figures: what `Comparison.table` returns
 OKABE_ITO = matplotlib.color_sequences["okabe_ito"]  # readable for the colour-blind: Okabe & Ito 2008
 SMALL = 8  # points: numbers beside bars and points
 

@@ -4,14 +4,12 @@ import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["store"],
     submod_attrs={
-        "chunking": ["MODES", "RagSettings", "token_counter"],
-        "dataset_index": ["dataset_index"],
-        "index": ["Index", "IndexReport", "build_index"],
-        "llm": ["KitLLM", "qa_template"],
+        "chunking": ["MODES", "RagSettings", "to_llama_index", "token_counter", "transformations"],
+        "index": ["Index", "IndexReport", "build_index", "open_index"],
         "retrieval_metrics": ["expected_nodes", "score_retrieval"],
-        "retriever": ["embed_questions"],
-        "store": ["MADE", "Store", "open_store"],
+        "retriever": ["Retriever", "embed_questions"],
+        "reuse": ["dataset_index"],
+        "store": ["HNSW", "Store", "open_store"],
     },
 )

@@ -1,11 +1,8 @@
-"""Retrieval-augmented generation with LlamaIndex: index documents in a vector store, keep it fresh, find passages.
+"""The index: documents in a vector store, kept up to date, and searched.
 
-    store = open_store("index")                      # or the URL of a server: "http://127.0.0.1:8000"
-    index, report = build_index(documents, store, embed_model, RagSettings())
-    passages = index.retriever(k=3).retrieve("Who supervises Brackwell?")
-
-The store is the only record of what is indexed: each chunk carries its document's id and hash, so there is no second
-file that could disagree with it, and an interrupted call goes on from what the store holds.
+store = open_store("index")                      # or the URL of a server: "http://127.0.0.1:8000"
+index, report = build_index(documents, store, embed_model, RagSettings())
+passages = index.retriever(k=3).retrieve("Who supervises Brackwell?")
 """
 
 from __future__ import annotations
@@ -13,10 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
-from llama_index.core import Document as LlamaDocument
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
@@ -25,11 +19,9 @@ from tqdm.auto import tqdm
 from ..data import DataError, Document, KitError
 from .chunking import RagSettings, to_llama_index, transformations
 from .retriever import Retriever
-from .store import Store, check_record, embedder_name, known_documents, open_store, stored_nodes
+from .store import Store, check_record, known_documents, stored_nodes
 
-__all__ = ["Index", "IndexReport", "RagSettings", "Retriever", "build_index", "open_index", "open_store"]
-
-DOCUMENTS_A_BATCH = 64  # an interruption loses at most so many; of 32, chunks of like length are fewer
+DOCUMENTS_A_BATCH = 64  # what an interruption loses at most
 
 
 @dataclass(frozen=True)
@@ -48,33 +40,55 @@ class IndexReport:
     wall_s: float
 
 
+class Index:
+    """An open index: store, embedder and settings that belong together. `build_index` and `open_index` make one.
+
+    `nodes` are the chunks as they were when the index was opened, sorted by their documents' ids; `llama_index` is
+    LlamaIndex's own index over the store.
+    """
+
+    def __init__(self, store: Store, embed_model: BaseEmbedding, settings: RagSettings) -> None:
+        self.store, self.embed_model, self.settings = store, embed_model, settings
+        self.nodes = stored_nodes(store)
+        self.llama_index = VectorStoreIndex.from_vector_store(store, embed_model=embed_model)
+
+    @property
+    def document_ids(self) -> list[str]:
+        """The ids of the indexed documents, sorted."""
+        return sorted({str(node.ref_doc_id) for node in self.nodes})
+
+    def retriever(self, k: int | None = None, mode: str | None = None) -> Retriever:
+        """A retriever over this index, with the settings' `k` and `mode` unless others are given.
+
+        Raises:
+            KitError: `k` is larger than the index, or `mode` is none of `vector`, `bm25` and `hybrid`.
+        """
+        k = self.settings.k if k is None else k
+        return Retriever(self.nodes, self.llama_index, self.embed_model, k, mode or self.settings.mode)
+
+
 def build_index(
     documents: list[Document],
     store: Store,
     embed_model: BaseEmbedding,
     settings: RagSettings | None = None,
     progress: bool = True,
-    part: bool = False,
 ) -> tuple[Index, IndexReport]:
     """Makes the store hold exactly these documents; called again after a change, it is the update.
 
     New and changed documents are embedded, those that are no longer in the list are deleted, the rest is left alone.
-    After an interruption, what was embedded stays and the next call goes on.
+    After an interruption, what was embedded stays and the next call continues.
 
     Args:
-        documents: the whole collection, not only what changed; with `part`, a part of it.
-        store: from `open_store`.
+        documents: The whole collection, not only what changed.
+        store: From `open_store`.
         embed_model: LlamaIndex's embedder.
-        settings: chunk sizes; `RagSettings()` unless told otherwise.
-        progress: show a progress bar while documents are embedded.
-        part: leave all other documents alone, so that several processes can index a part each.
-
-    Returns:
-        The index and what was done.
+        settings: Chunk sizes; `RagSettings()` by default.
+        progress: Whether to show a progress bar while documents are embedded.
 
     Raises:
-        DataError: no documents, two with one id, or one without text.
-        KitError: the store was made with another embedder or other chunk settings.
+        DataError: There are no documents, two have one id, or one has no text.
+        KitError: The store was made with another embedder or other chunk settings.
     """
     started = time.perf_counter()
     settings = settings or RagSettings()
@@ -83,119 +97,56 @@ def build_index(
     pipeline = IngestionPipeline(
         transformations=transformations(settings, embed_model),
         vector_store=store,
-        docstore=known_documents(store, [document.id for document in documents] if part else None),
+        docstore=known_documents(store),
         docstore_strategy=DocstoreStrategy.UPSERTS,
         disable_cache=True,
     )
     before = {document_id: node_hash for node_hash, document_id in pipeline.docstore.get_all_document_hashes().items()}
     wanted = [to_llama_index(document) for document in documents]
     waiting = [document for document in wanted if before.get(document.id_) != document.hash]
-    embedded = _embed(waiting, pipeline, progress)
-    if not part:
-        pipeline.docstore_strategy = DocstoreStrategy.UPSERTS_AND_DELETE  # safe now: this is the whole collection
-        pipeline.run(documents=wanted, store_doc_text=False)
+    with tqdm(total=len(waiting), desc="Indexing", unit="document", disable=not (progress and waiting)) as bar:
+        for start in range(0, len(waiting), DOCUMENTS_A_BATCH):
+            pipeline.run(documents=waiting[start : start + DOCUMENTS_A_BATCH], store_doc_text=False)
+            bar.update(len(waiting[start : start + DOCUMENTS_A_BATCH]))
+    pipeline.docstore_strategy = DocstoreStrategy.UPSERTS_AND_DELETE  # only now: this is the whole collection
+    pipeline.run(documents=wanted, store_doc_text=False)
     index = Index(store, embed_model, settings)
     report = IndexReport(
         added=sum(document.id_ not in before for document in wanted),
         changed=sum(document.id_ in before for document in waiting),
         deleted=len(set(before) - {document.id_ for document in wanted}),
         unchanged=len(wanted) - len(waiting),
-        reembedded=len(embedded),
+        reembedded=len(waiting),
         chunks=len(index.nodes),
         wall_s=time.perf_counter() - started,
     )
     return index, report
 
 
-def holds(store: Store, documents: Sequence[Document]) -> bool:
-    """Whether the store holds exactly these documents, in this state, each of them wholly."""
-    there = known_documents(store).get_all_document_hashes()
-    wanted = [to_llama_index(document) for document in documents]
-    return {name: digest for digest, name in there.items()} == {each.id_: each.hash for each in wanted}
-
-
-def _embed(waiting: Sequence[LlamaDocument], pipeline: IngestionPipeline, progress: bool) -> set[str | None]:
-    """Sends documents through the pipeline in batches; the ids of those that were embedded."""
-    embedded: set[str | None] = set()
-    with tqdm(total=len(waiting), desc="Indexing", unit="document", disable=not (progress and waiting)) as bar:
-        for start in range(0, len(waiting), DOCUMENTS_A_BATCH):
-            batch = waiting[start : start + DOCUMENTS_A_BATCH]
-            nodes = pipeline.run(documents=batch, store_doc_text=False)
-            embedded.update(node.ref_doc_id for node in nodes)
-            bar.update(len(batch))
-    return embedded
-
-
 def open_index(store: Store, embed_model: BaseEmbedding, settings: RagSettings | None = None) -> Index:
-    """Opens an index that was built before, without reading any document.
-
-    Args:
-        store: from `open_store`.
-        embed_model: the embedder that it was built with.
-        settings: the chunk settings that it was built with; k and mode may differ.
+    """Opens an index that was built before, without reading any document; the settings' k and mode may differ.
 
     Raises:
-        KitError: there is no index, or it was made with another embedder or other chunk settings.
+        KitError: There is no index, or it was made with another embedder or other chunk settings.
     """
     settings = settings or RagSettings()
     if not store.client.count():
         raise KitError(f"the collection {store.client.name!r} is empty. Fill it with `build_index` first.")
-    check_record(store, embed_model, settings, claim=False)
+    check_record(store, embed_model, settings)
     return Index(store, embed_model, settings)
-
-
-class Index:
-    """An open index: the store, the embedder and the settings that belong together.
-
-    `nodes` are the chunks as they were when the index was opened, in the order of their documents' ids.
-    """
-
-    def __init__(self, store: Store, embed_model: BaseEmbedding, settings: RagSettings) -> None:
-        self.store = store
-        self.embed_model = embed_model
-        self.settings = settings
-        self.embedder = embedder_name(embed_model)
-        self.nodes = stored_nodes(store)
-
-    @cached_property
-    def llama_index(self) -> VectorStoreIndex:
-        """LlamaIndex's own index over the store."""
-        return VectorStoreIndex.from_vector_store(self.store, embed_model=self.embed_model)
-
-    @property
-    def document_ids(self) -> list[str]:
-        """The ids of the indexed documents, sorted."""
-        return sorted({str(node.ref_doc_id) for node in self.nodes})
-
-    def retriever(
-        self, k: int | None = None, mode: str | None = None, filters: dict[str, Any] | None = None
-    ) -> Retriever:
-        """A retriever over this index.
-
-        Args:
-            k: passages a question; the settings' `k` unless told otherwise.
-            mode: `vector`, `bm25` or `hybrid`; the settings' `mode` unless told otherwise.
-            filters: metadata that a passage must have, such as `{"type": "manual"}` or
-                `{"document_id": ["manual-1", "manual-2"]}` (any of these); the keys are document_id,
-                title, type, revision and date.
-
-        Raises:
-            KitError: `k` is larger than the index, `mode` is unknown, or no chunk passes the filters.
-        """
-        return Retriever(self, self.settings.k if k is None else k, mode or self.settings.mode, filters or {})
 
 
 def _check_documents(documents: Sequence[Document]) -> None:
     """Refuses lists that would empty the index, or put two documents under one id."""
     if not documents:
         raise DataError("there are no documents to index. To empty an index, open its store with `fresh=True`.")
-    seen: dict[str, Document] = {}
+    seen: dict[str, str] = {}
     for document in documents:
+        source = document.source or "no file"
         if not document.text.strip():
-            raise DataError(
-                f"document {document.id!r} ({document.source or 'no file'}) has no text. Take it out of the list."
-            )
+            raise DataError(f"document {document.id!r} ({source}) has no text. Take it out of the list.")
         if document.id in seen:
-            sources = f"{seen[document.id].source or 'no file'} and {document.source or 'no file'}"
-            raise DataError(f"the document id {document.id!r} is used twice: {sources}. Rename one of them.")
-        seen[document.id] = document
+            raise DataError(
+                f"the document id {document.id!r} is used twice: {seen[document.id]} and {source}. Rename one of them."
+            )
+        seen[document.id] = source

@@ -1,69 +1,60 @@
-"""Score retrieval on its own, before any model answers: hit rate, MRR and nDCG by LlamaIndex's RetrieverEvaluator.
+"""Score retrieval on its own, before any model answers: hit rate, MRR and nDCG, by LlamaIndex's metric classes.
 
-A question names the documents that hold its answer. What must be found is narrower: the chunks of these documents in
-which an accepted answer stands. A question whose answer stands in no chunk counts as a miss, and is named.
+A question names the documents that contain its answer. What must be found is narrower: the chunks of these documents
+that contain an accepted answer. A question whose answer is in no chunk counts as a miss, and is named.
 """
 
 from __future__ import annotations
 
-import math
-import re
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from llama_index.core.evaluation import RetrieverEvaluator
-from llama_index.core.retrievers import BaseRetriever
-from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle
+from llama_index.core.evaluation.retrieval.metrics import MRR, NDCG, HitRate
+from llama_index.core.schema import BaseNode, MetadataMode
 
-from ..data import DataError, Question
+from ..data import DataError, Question, contains
 from .index import Index
 from .retriever import Retriever
-
-PLAIN = str.maketrans("\u2018\u2019\u201c\u201d\u2010\u2011\u2013\u2014", "''\"\"----")  # typeset quotes and dashes
 
 
 def score_retrieval(
     retriever: Retriever, questions: Sequence[Question], index: Index, at: Sequence[int] = (1, 5)
 ) -> dict[str, Any]:
-    """Scores a retriever on questions that name the documents of their answers.
-
-    Questions without documents (those of the set `unanswerable`, say) have nothing to find and are left out; their
-    number is returned. Every question is retrieved once, to the largest depth.
+    """Scores a retriever on questions that name the documents of their answers; the others are left out.
 
     Args:
-        retriever: its mode and filters are used; its `k` gives way to the depths in `at`.
-        questions: with `documents` and `answers`.
-        index: the index that is searched; an answer is looked up in its chunks.
-        at: the depths of the hit rate, in passages. MRR and nDCG use the largest.
+        retriever: Its mode is used; its `k` gives way to the depths in `at`.
+        questions: With `documents` and `answers`.
+        index: The index that is searched; an answer is looked up in its chunks.
+        at: The depths of the hit rate, in passages. MRR and nDCG use the largest.
 
     Returns:
         `hit_rate_<depth>` for each depth, `mrr` and `ndcg` (means in 0..1; definitions: Manning, Raghavan and Schuetze,
-        Introduction to Information Retrieval, chapter 8); `n`, the number of questions scored; `without_documents`;
-        `answer_in_no_chunk`, the ids of questions that no retriever could have answered; and `per_question`, for each
-        question id `rank` (of the first right passage, or None) and `expected` (the number of right chunks).
+        Introduction to Information Retrieval, chapter 8); `n`, the number of questions scored; `without_documents`, the
+        number left out; `answer_in_no_chunk`, the ids of questions that no retriever could have answered; and
+        `per_question`, by id: `rank` of the first right passage, or None, and `expected`, the number of right chunks.
 
     Raises:
-        DataError: no question names a document.
+        DataError: No question names a document.
     """
     scored = [question for question in questions if question.documents]
     if not scored:
         raise DataError(
-            f"none of the {len(questions)} questions names the documents that hold its answer. "
+            f"none of the {len(questions)} questions names the documents that contain its answer. "
             "Fill `documents` in the question set, or score another set."
         )
-    depths = sorted({min(depth, len(index.nodes)) for depth in at})
-    found = index.retriever(depths[-1], retriever.mode, retriever.filters).hits([each.prompt for each in scored])
+    depth = min(max(at), len(index.nodes))
+    found = index.retriever(depth, retriever.mode).hits([each.prompt for each in scored])
     expected = expected_nodes(scored, index)
-    sums: dict[str, float] = {f"hit_rate_{depth}": 0.0 for depth in at} | {"mrr": 0.0, "ndcg": 0.0}
+    sums: dict[str, float] = defaultdict(float)
     per_question: dict[str, dict[str, Any]] = {}
     for question, hits in zip(scored, found, strict=True):
-        right = expected[question.id]
-        ids = [hit.node.node_id for hit in hits]
-        rank = next((place for place, node_id in enumerate(ids, start=1) if node_id in right), None)
+        right, retrieved = expected[question.id], [hit.node.node_id for hit in hits]
+        rank = next((rank for rank, node_id in enumerate(retrieved, start=1) if node_id in right), None)
         per_question[question.id] = {"rank": rank, "expected": len(right)}
-        if right and hits:
-            for name, value in _evaluate(question.prompt, hits, right, at).items():
-                sums[name] += value
+        for name, value in _metrics(right, retrieved, at).items():
+            sums[name] += value
     return {name: total / len(scored) for name, total in sums.items()} | {
         "n": len(scored),
         "without_documents": len(questions) - len(scored),
@@ -73,56 +64,38 @@ def score_retrieval(
 
 
 def expected_nodes(questions: Sequence[Question], index: Index) -> dict[str, list[str]]:
-    """The chunks that hold each question's answer.
+    """The ids of the chunks that contain each question's answer, by question id, as whole words in SQuAD's normal form.
 
-    The canonical answer is looked for first; only where it stands in no chunk of the question's documents do the other
+    The canonical answer is looked for first; only if it is in no chunk of the question's documents do the other
     accepted answers count, since short variants ("31" for "channel 31") also turn up by accident.
-
-    Returns:
-        For each question id the node ids of the right chunks; empty where no chunk holds the answer.
     """
-    by_document: dict[str, list[BaseNode]] = {}
+    by_document: dict[str, list[BaseNode]] = defaultdict(list)
     for node in index.nodes:
-        by_document.setdefault(str(node.ref_doc_id), []).append(node)
+        by_document[str(node.ref_doc_id)].append(node)
     expected: dict[str, list[str]] = {}
     for question in questions:
-        nodes = [node for document_id in question.documents for node in by_document.get(document_id, [])]
-        expected[question.id] = _holding(nodes, question.answers[:1]) or _holding(nodes, question.answers[1:])
+        texts = {
+            node.node_id: node.get_content(metadata_mode=MetadataMode.LLM)
+            for document_id in question.documents
+            for node in by_document[document_id]
+        }
+        canonical, others = (
+            [node_id for node_id, text in texts.items() if contains(text, answers)]
+            for answers in (question.answers[:1], question.answers[1:])
+        )
+        expected[question.id] = canonical or others
     return expected
 
 
-class _Recorded(BaseRetriever):
-    """Gives the evaluator what was retrieved already, so that questions can be embedded in batches."""
-
-    def __init__(self, hits: list[NodeWithScore]) -> None:
-        super().__init__()
-        self._hits = hits
-
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return self._hits
-
-
-def _evaluate(prompt: str, hits: list[NodeWithScore], right: list[str], at: Sequence[int]) -> dict[str, float]:
+def _metrics(right: list[str], retrieved: list[str], at: Sequence[int]) -> dict[str, float]:
     """LlamaIndex's metrics for one question: the hit rate at each depth, the others at the largest."""
-    values: dict[str, float] = {}
-    for depth in sorted(at):
-        evaluator = RetrieverEvaluator.from_metric_names(["hit_rate", "mrr", "ndcg"], retriever=_Recorded(hits[:depth]))
-        metrics = evaluator.evaluate(query=prompt, expected_ids=right).metric_vals_dict
-        values |= {f"hit_rate_{depth}": metrics["hit_rate"], "mrr": metrics["mrr"]}
-        # LlamaIndex divides by the gain of all right chunks, also where they are more than the depth has places for
-        values["ndcg"] = metrics["ndcg"] * _best_gain(len(right)) / _best_gain(min(len(right), depth))
-    return values
-
-
-def _best_gain(right: int) -> float:
-    """The discounted gain of a ranking that begins with so many right chunks."""
-    return sum(1 / math.log2(place + 1) for place in range(1, right + 1))
-
-
-def _holding(nodes: Sequence[BaseNode], answers: Sequence[str]) -> list[str]:
-    """The ids of the nodes in whose text an answer stands as whole words, whatever its case, spacing and quotes."""
-    words = [answer.translate(PLAIN).split() for answer in answers]
-    patterns = [r"(?<!\w)" + r"\s+".join(map(re.escape, each)) + r"(?!\w)" for each in words]
-    matcher = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
-    texts = {node.node_id: node.get_content(metadata_mode=MetadataMode.LLM).translate(PLAIN) for node in nodes}
-    return [node_id for node_id, text in texts.items() if matcher and matcher.search(text)]
+    names = [*(f"hit_rate_{depth}" for depth in at), "mrr", "ndcg"]
+    if not right or not retrieved:  # the classes refuse both
+        return dict.fromkeys(names, 0.0)
+    depth = max(at)
+    hit_rates = [HitRate().compute(expected_ids=right, retrieved_ids=retrieved[:each]).score for each in at]
+    mrr = MRR().compute(expected_ids=right, retrieved_ids=retrieved[:depth]).score
+    # The best ranking has no more right chunks than places: those that were found count first
+    reachable = sorted(right, key=lambda node_id: node_id not in retrieved)[:depth]
+    ndcg = NDCG().compute(expected_ids=reachable, retrieved_ids=retrieved[:depth]).score
+    return dict(zip(names, [*hit_rates, mrr, ndcg], strict=True))

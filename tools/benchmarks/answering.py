@@ -11,7 +11,7 @@ retriever. `ratio` is scoring without context. Single questions are asked one at
 peer's first token is seen by a streamer that notes when each token came.
 
 The limit of one stream is memory: each token reads all weights once, so bandwidth over the weights' bytes is the most
-tokens a second that one answer can have; where the kit packs them in 16 bits (`helpers.few_rows`), these are counted.
+tokens a second that one answer can have; where the kit packs them in 16 bits (`helpers.fast`), these are counted.
 Batches read the weights once for several answers and may pass it.
 """
 
@@ -32,7 +32,6 @@ from helpers.data import sample
 from helpers.data.records import Answer, Question
 from helpers.experiment import metrics
 from helpers.experiment.assistant import SHORT_ANSWER, Assistant
-from helpers.fast.packed_weights import packs
 from helpers.models import foundation_model as models
 from helpers.models import prompts
 from helpers.models.foundation_model import FoundationModel
@@ -179,7 +178,7 @@ def measure(
     dataset = data.open_dataset(DATASET)
     questions = sample([question for name in SETS for question in dataset.questions(name)], count)
     stored = sum(p.numel() * p.element_size() for p in fm.model.parameters())
-    bandwidth, bytes_read = memory_bandwidth(), min(stored, 2 * fm.parameters) if packs(fm) else stored
+    bandwidth, bytes_read = memory_bandwidth(), min(stored, 2 * fm.parameters) if fm.fast else stored
     most = bandwidth / bytes_read
     limit = {"what": "bytes read a second over the weights' bytes", "bytes_per_s": bandwidth, "weights": bytes_read}
     record: dict[str, Any] = {"limit": limit | {"tokens_per_s": most}}

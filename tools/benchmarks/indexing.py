@@ -35,7 +35,7 @@ from transformers import PreTrainedModel
 from helpers import data
 from helpers.data.documents import read_documents
 from helpers.data.records import Document, Question
-from helpers.fast.embedding import CPU_ROWS, UnpaddedEmbedding
+from helpers.fast.embedding import ROWS, VarlenEmbedding
 from helpers.models import foundation_model as models
 from helpers.models.machine import choose_dtype
 from helpers.rag import open_store
@@ -74,7 +74,7 @@ def build_stock(documents: Sequence[Document], embedder: Any) -> Any:
     )
 
 
-class Knowing(UnpaddedEmbedding):
+class Knowing(VarlenEmbedding):
     """The kit's embedder, if no vector had to be computed: it gives unit vectors that lie anywhere."""
 
     def _embed(self, inputs: list[Any], prompt_name: str | None = None) -> list[list[float]]:
@@ -87,7 +87,7 @@ def floor(documents: Sequence[Document], embedder: Any, lengths: Sequence[int]) 
     weights, ordered = layer_weights(embedder._model), sorted(lengths)
     dtype = weights[0].dtype
     config = next(module.config for module in embedder._model.modules() if isinstance(module, PreTrainedModel))
-    batches = [ordered[start : start + CPU_ROWS] for start in range(0, len(ordered), CPU_ROWS)]
+    batches = [ordered[start : start + ROWS] for start in range(0, len(ordered), ROWS)]
     with torch.inference_mode():
         shapes = ((sum(batch), weight.shape[1], weight.shape[0], False) for batch in batches for weight in weights)
         parts = {"products": products(shapes, dtype)}

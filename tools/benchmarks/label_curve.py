@@ -13,14 +13,12 @@ from dataclasses import replace
 
 from training_sweep import Bench, options, where_and_when
 
-from helpers.analysis import comparison as compare
+from helpers.analysis import accuracy
 from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
-from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate
-from helpers.tuning import recipes
-from helpers.tuning.live import show
-from helpers.tuning.training import train
+from helpers.experiment.results import Curve, write_curve
+from helpers.tuning import Progress, recipes, train
 
 LABELS = (30, 60, 120, 240)
 
@@ -40,9 +38,9 @@ def main() -> None:
     for count in LABELS:
         fewer = replace(material, pairs=material.pairs[:count])
         tuned = train(
-            bench.fm, fewer, settings, arguments.work / f"{name}-{count}", start, listener=show(f"{count} labels")
+            bench.fm, fewer, settings, arguments.work / f"{name}-{count}", start, callback=Progress(f"{count} labels")
         )
-        found = compare.accuracy(evaluate(Assistant(bench.fm, tuned.folder), asked).scores)
+        found = accuracy(evaluate(Assistant(bench.fm, tuned.folder), asked).scores)
         points.append({"x": count} | found)
         print(points[-1], flush=True)
     about = where_and_when()

@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from helpers import data
-from helpers.analysis import comparison as compare
+from helpers.analysis import accuracy
 from helpers.data import sample, write_text
 from helpers.data.documents import read_documents
 from helpers.experiment import results
@@ -57,7 +57,7 @@ def measure_setting(settings: RagSettings, worlds: list[data.Dataset], fm, embed
             scores += evaluate(Assistant(fm, retriever=retriever), asked, dataset.values_by_asset).scores
             rates.append(score_retrieval(retriever, asked, index))
     mean = {name: sum(rate[name] for rate in rates) / len(rates) for name in ("hit_rate_1", "hit_rate_5", "mrr")}
-    return asdict(settings) | compare.accuracy(scores) | mean
+    return asdict(settings) | accuracy(scores) | mean
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """What the comparison judges by, as data: expectations, textbook claims, prices, and rules of advice.
 
-Each is a YAML file beside this one, meant to be read and edited; `load` reads it and says where it is wrong.
+Each is a YAML file in this folder, meant to be read and edited; `read_rules` says where one is wrong.
 """
 
 from __future__ import annotations
@@ -9,38 +9,36 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from ...data import DataError
 
 FOLDER = Path(__file__).parent
 
 
-def load(name: str, required: tuple[str, ...] = (), folder: Path = FOLDER) -> Any:
-    """Reads one of the files.
+def read_rules(name: str, kind: Any, folder: Path = FOLDER, **other: Any) -> Any:
+    """Reads one of the files as a given type.
 
     Args:
         name: Its name without ending, such as "prices".
-        required: Where the file is a list: the fields that each entry needs. Its `id`s must differ.
+        kind: What it must be, such as `list[Claim]`: fields that are missing, unknown or of another type are refused.
         folder: Where the file lies.
+        other: Values that replace those of the file.
 
     Raises:
-        DataError: It is missing, is no YAML, or an entry lacks a field.
+        DataError: The file cannot be read, or an entry is wrong; the message names entry and field.
     """
     path = folder / f"{name}.yaml"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = TypeAdapter(kind).validate_python(content | other if other else content)
     except (OSError, yaml.YAMLError) as error:
         raise DataError(f"{path} cannot be read ({error}); restore it with git") from error
-    if not required:
-        return content
-    if not isinstance(content, list) or not content:
-        raise DataError(f"{path} must be a list of entries with {', '.join(required)}")
-    for number, entry in enumerate(content, start=1):
-        missing = [field for field in required if not isinstance(entry, dict) or field not in entry]
-        if missing:
-            raise DataError(f"{path}, entry {number}: `{missing[0]}` is missing")
-    ids = [entry["id"] for entry in content if "id" in entry]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(each + 1 if isinstance(each, int) else each) for each in first["loc"])
+        raise DataError(f"{path}, entry {where}: {first['msg']}. Got {first['input']!r}") from error
+    ids = [each.id for each in found] if isinstance(found, list) else []
     if len(set(ids)) < len(ids):
-        twice = next(name for name in ids if ids.count(name) > 1)
-        raise DataError(f"{path}: the id {twice!r} is used twice")
-    return content
+        raise DataError(f"{path}: the id {next(each for each in ids if ids.count(each) > 1)!r} is used twice")
+    return found

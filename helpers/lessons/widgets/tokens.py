@@ -2,98 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from ...data import DataError, Example, KitError, Question
+from ...data import DataError, Example, Question
 from ...models import prompts
 from ...tuning import encode_pair
-from ..widgets.frame import Panel, escape, labelled
+from .frame import Panel, escape, labelled
 
 if TYPE_CHECKING:
     from ...models import FoundationModel
 
-TUNINGS = ("instruction tuning", "continued pretraining")
 COUNTED = "background: #bfe3c6; color: #111; border-bottom: 3px solid #1a7f37"
-HIDDEN = "background: #eeeeee; color: #555; border-bottom: 3px solid transparent"
+MASKED = "background: #eeeeee; color: #555; border-bottom: 3px solid transparent"
 LONGEST = 400  # tokens that are drawn
 
 
-class TokenView(Panel):
-    """Tokens in colour: green and underlined where the loss counts them, grey where it does not."""
+def token_view(fm: FoundationModel, example: Example, text: str) -> Panel:
+    """A labelled pair and a plain text, token by token: green and underlined where the loss counts, else grey.
 
-    def __init__(self, fm: FoundationModel, example: Example, text: str):
-        """See `helpers.widgets.token_view`."""
-        self.fm, self.example, self.text = fm, example, text
-        super().__init__(
-            "Tokens and the loss mask",
-            {
-                "tuning": labelled(ipywidgets.RadioButtons, "fine-tuning", options=TUNINGS, value=TUNINGS[0]),
-                "prompt": labelled(ipywidgets.Textarea, "prompt", "760px", value=example.prompt, rows=3),
-                "response": labelled(ipywidgets.Text, "response", "760px", value=example.response),
-                "text": labelled(ipywidgets.Textarea, "plain text", "760px", value=text, rows=3),
-            },
-            self._draw,
-        )
-        self._hide_unused()
-        self.controls["tuning"].observe(lambda _: self._hide_unused(), "value")
-        self.refresh()
+    Args:
+        fm: Whose tokenizer and chat template are used.
+        example: The pair, as instruction tuning reads it.
+        text: The text, as continued pretraining reads it.
+    """
 
-    def masked(self, tuning: str, prompt: str, response: str, text: str) -> list[tuple[int, bool]]:
-        """The token ids that a fine-tuning reads, each with whether its loss counts it.
+    def draw(prompt: str, response: str, text: str) -> str:
+        pair = pair_mask(fm, Example(example.id, example.task, prompt, response))
+        return _drawn(fm, "Instruction tuning", pair) + _drawn(fm, "Continued pretraining", text_mask(fm, text))
 
-        A pair goes through the chat template and only its response counts, the end token included. Of a plain text
-        every token counts but the first, before which there is nothing to predict it from.
+    controls = {
+        "prompt": labelled(ipywidgets.Textarea, "prompt", "760px", value=example.prompt, rows=3),
+        "response": labelled(ipywidgets.Text, "response", "760px", value=example.response),
+        "text": labelled(ipywidgets.Textarea, "plain text", "760px", value=text, rows=3),
+    }
+    panel = Panel("Tokens and the loss mask", controls, draw)
+    panel.refresh()
+    return panel
 
-        Raises:
-            DataError: There is no response, or no text, to learn from.
-        """
-        if tuning == TUNINGS[0]:
-            asked = prompts.ask(Question(self.example.id, self.example.task, prompt))
-            pair = encode_pair(self.fm, self.example.id, asked, response)
-            return [(token, False) for token in pair.prompt] + [(token, True) for token in pair.response]
-        if not text.strip():
-            raise DataError("Write a text: there is nothing to learn from an empty one.")
-        ids = self.fm.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return [(token, place > 0) for place, token in enumerate([*ids, self.fm.tokenizer.eos_token_id])]
 
-    def _draw(self, tuning: str, prompt: str, response: str, text: str) -> str:
-        tokens = self.masked(tuning, prompt, response, text)
-        counted = sum(counts for _, counts in tokens)
-        spans = "".join(self._span(token, counts) for token, counts in tokens[:LONGEST])
-        more = f"<p>... and {len(tokens) - LONGEST} more</p>" if len(tokens) > LONGEST else ""
-        told = (
-            f"In {escape(tuning)} the model reads {len(tokens)} tokens; the loss counts {counted} of them "
-            f"({counted / len(tokens):.0%}): <span style='{COUNTED}'>counted</span> and "
-            f"<span style='{HIDDEN}'>not counted</span>."
-        )
-        return (
-            f"<p>{told}</p><div style='line-height: 1.9; max-width: 760px; font-family: monospace'>{spans}</div>{more}"
-        )
+def pair_mask(fm: FoundationModel, example: Example) -> list[tuple[int, bool]]:
+    """A pair's token ids after the chat template; only those of the response count, the end token included."""
+    pair = encode_pair(
+        fm, example.id, prompts.ask(Question(example.id, example.task, example.prompt)), example.response
+    )
+    return [(token, False) for token in pair.prompt] + [(token, True) for token in pair.response]
 
-    def _span(self, token: int, counts: bool) -> str:
-        piece = self.fm.tokenizer.decode([token])
+
+def text_mask(fm: FoundationModel, text: str) -> list[tuple[int, bool]]:
+    """A text's token ids; all count but the first, before which there is nothing to predict it from."""
+    if not text.strip():
+        raise DataError("Write a text: there is nothing to learn from an empty one.")
+    ids = [*fm.tokenizer(text, add_special_tokens=False)["input_ids"], fm.tokenizer.eos_token_id]
+    return [(token, place > 0) for place, token in enumerate(ids)]
+
+
+def _drawn(fm: FoundationModel, tuning: str, tokens: Sequence[tuple[int, bool]]) -> str:
+    counted, spans = sum(counts for _, counts in tokens), ""
+    for token, counts in tokens[:LONGEST]:
+        piece = fm.tokenizer.decode([token])
         shown = escape(piece.replace(" ", "␣").replace("\n", "⏎"))
-        line = "<br>" if piece.endswith("\n") else ""
-        told = "counted" if counts else "not counted"
-        return (
-            f"<span title='token {token}, {told}' style='{COUNTED if counts else HIDDEN}'>{shown}</span>&#8203;{line}"
+        spans += (
+            f"<span style='{COUNTED if counts else MASKED}'>{shown}</span>&#8203;{'<br>' * piece.endswith(chr(10))}"
         )
-
-    def _hide_unused(self) -> None:
-        pairs = self.controls["tuning"].value == TUNINGS[0]
-        for name in ("prompt", "response"):
-            self.controls[name].layout.display = "" if pairs else "none"
-        self.controls["text"].layout.display = "none" if pairs else ""
-
-    def static(self) -> str:
-        """Both views, one below the other."""
-        rest = {name: value for name, value in self.values.items() if name != "tuning"}
-        return f"<b>{escape(self.title)}</b>" + "".join(self._shown(tuning, rest) for tuning in TUNINGS)
-
-    def _shown(self, tuning: str, rest: dict[str, str]) -> str:
-        try:
-            return self._draw(tuning, **rest)
-        except KitError as error:
-            return f"<p>{escape(str(error))}</p>"
+    more = f" Only the first {LONGEST} are shown." if len(tokens) > LONGEST else ""
+    return (
+        f"<p>{tuning} reads {len(tokens)} tokens here, and its loss counts {counted} of them "
+        f"({counted / len(tokens):.0%}): <span style='{COUNTED}'>counted</span>, <span style='{MASKED}'>masked</span>."
+        f"{more}</p><div style='line-height: 1.9; max-width: 760px; font-family: monospace'>{spans}</div>"
+    )

@@ -1,0 +1,172 @@
+"""Claims about a comparison, each judged by its interval: supported, contradicted, not decided or not measured.
+
+    verdicts = judge(comparison, read_curves(folder))       # the expectations of the experiment
+    print(verdicts_as_text(verdicts), counts(verdicts))
+
+Claims are data: `rules/expectations.yaml`, `rules/own_data.yaml`, and the rows of `rules/textbook.yaml`.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, model_validator
+from pydantic.dataclasses import dataclass
+
+from ..data import PROFILES
+from ..experiment import Curve
+from . import rules
+from .comparison import Comparison
+from .cost import Prices
+from .intervals import Interval, unpaired
+from .quantities import METRICS, Quantity, compare
+
+VERDICTS = ("supported", "contradicted", "not decided", "not measured")
+SAME = 1e-6  # how far two values may lie apart that are the same
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Claim:
+    """How two quantities, or the two ends of a recorded curve, must relate; see `rules/expectations.yaml`.
+
+    `first` is above, below or the same as `second`, by more than `margin`. `answer` is the number of the right answer
+    that an expectation belongs to, 0 elsewhere.
+    """
+
+    relation: Literal["above", "below", "same"]
+    first: Quantity | None = None
+    second: Quantity | None = None
+    curve: str = ""
+    margin: float = 0.0
+    id: str = ""
+    text: str = ""
+    source: str = ""
+    answer: int = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Claim:
+        if not self.curve and (self.first is None or self.second is None):
+            raise ValueError("a claim needs `first` and `second`, or a `curve`")
+        if not self.curve and (self.is_ratio or self.second.arm) and self.first.metric != self.second.metric:
+            raise ValueError("`first` and `second` must have the same metric, and a ratio needs two arms")
+        return self
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether it is about perplexities or times, which are compared by their ratio."""
+        return self.first is not None and METRICS[self.first.metric].ratio
+
+    @property
+    def threshold(self) -> float:
+        """What the difference, or the ratio, is compared with."""
+        return self.margin if not self.is_ratio else 1 + (self.margin if self.relation == "above" else -self.margin)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a claim fared, with the difference or ratio that was measured (NaN where it was not).
+
+    `n` counts questions (texts, for perplexity); `needed` says about how many would decide, where they are too few.
+    """
+
+    claim: Claim
+    verdict: str
+    why: str
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+    needed: int | None = None
+
+
+def read_claims(name: str = "expectations", folder: Path = rules.FOLDER) -> list[Claim]:
+    """The claims of a data file: "expectations" of the kit's own world, or those about "own_data"."""
+    return rules.read_rules(name, list[Claim], folder)
+
+
+def judge(
+    comparison: Comparison,
+    curves: Mapping[str, Curve] | None = None,
+    claims: Sequence[Claim] | None = None,
+    prices: Prices | None = None,
+) -> list[Verdict]:
+    """Judges every claim (those of `rules/expectations.yaml` unless given), in order, by what was measured."""
+    return [_judge(claim, comparison, curves or {}, prices) for claim in (read_claims() if claims is None else claims)]
+
+
+def all_of(verdicts: Sequence[str]) -> str:
+    """The verdict on a claim of several parts, all of which must be supported."""
+    for worst in ("not measured", "contradicted", "not decided"):
+        if worst in verdicts or not verdicts:
+            return worst
+    return "supported"
+
+
+def counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """How many claims have each verdict; verdicts that none has are left out."""
+    found = {name: sum(each.verdict == name for each in verdicts) for name in VERDICTS}
+    return {name: count for name, count in found.items() if count}
+
+
+def verdicts_as_text(verdicts: Sequence[Verdict]) -> str:
+    """The verdicts for a terminal: claim, what was measured, and why it is judged so."""
+    lines = []
+    for each in verdicts:
+        lines.append(f"{each.verdict.upper():<14} {each.claim.id}")
+        for text in (each.claim.text, each.why, each.claim.source):
+            lines += textwrap.wrap(text, 100, initial_indent=" " * 15, subsequent_indent=" " * 15)
+    summary = ", ".join(f"{count} {name}" for name, count in counts(verdicts).items())
+    return "\n".join([*lines, "", f"{len(verdicts)} claims: {summary}"])
+
+
+def _judge(claim: Claim, comparison: Comparison, curves: Mapping[str, Curve], prices: Prices | None) -> Verdict:
+    if claim.curve:
+        curve = curves.get(claim.curve)
+        if curve is None or len(curve.points) < 2:
+            return Verdict(claim, "not measured", f"There is no recorded curve {claim.curve!r} of two points or more.")
+        found: Interval | str = unpaired(curve.points[0], curve.points[-1])
+        profiles = {curve.about.get("profile")}
+    else:
+        found = compare(comparison, claim.first, claim.second, prices)
+        arms = {claim.first.arm, claim.second.arm}
+        profiles = {r.profile for r in comparison.results if r.arm in arms and r.config.get("adapter")}
+    if isinstance(found, str):
+        return Verdict(claim, "not measured", found)
+    verdict = _decide(claim, found)
+    short = [name for name in sorted(profiles & set(PROFILES)) if PROFILES[name].training_share < 1]
+    if short and verdict.verdict in ("supported", "contradicted"):  # too little was trained to decide, either way
+        part = min(PROFILES[name].training_share for name in short)
+        why = f"{verdict.why} The {' and '.join(short)} profile makes {part:.0%} of a training's passes: too few."
+        return replace(verdict, verdict="not decided", why=why)
+    return verdict
+
+
+def _decide(claim: Claim, found: Interval) -> Verdict:
+    value, low, high, n = found["value"], found["low"], found["high"], int(found["n"])
+    sign, unit = ("", "a ratio of ") if claim.is_ratio else ("+", "")
+    counted = METRICS[claim.first.metric].counted if claim.first else "questions"
+    span = f"{value:{sign}.2f}" + (f" [{low:{sign}.2f}, {high:{sign}.2f}]" if low < high else "")
+    why = f"Measured {unit}{span}{f' with {n} {counted}' if n else ''}; claimed: {claim.relation} {claim.threshold:g}."
+    way = -1 if claim.relation == "below" else 1
+    near, far = (low, high) if way > 0 else (high, low)
+    distance, needed = way * (value - claim.threshold), None
+    reach = abs(value - (near if distance > 0 else far))  # to the end that has to come past the threshold
+    if claim.relation == "same":
+        verdict = "supported" if abs(distance) <= SAME else "contradicted"
+    elif way * (near - claim.threshold) > 0:
+        verdict = "supported"
+    elif way * (far - claim.threshold) < 0:
+        verdict = "contradicted"
+    else:
+        verdict = "not decided"
+        if not n or math.isinf(high) or abs(distance) < reach / 30:
+            why += " No feasible number of measurements like these would decide."
+        else:
+            needed = max(n + 1, math.ceil(n * (reach / distance) ** 2))
+            why += f" About {needed:,} {counted} like these would decide, if the value stays."
+    return Verdict(claim, verdict, why, value, low, high, n, needed)

@@ -1,0 +1,168 @@
+"""What claims, the textbook table and the advice speak of: a quantity of an arm, its value in words, and two compared.
+
+A quantity is data, such as `{arm: rag, set: facts_heldout}` (its accuracy), `{arm: rag, metric: first_token_s}`, or
+`{value: 0.5}`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import ConfigDict, model_validator
+from pydantic.dataclasses import dataclass
+
+from ..data import QUESTION_SETS, TIMED_SET
+from .comparison import Comparison, in_brackets
+from .cost import Prices, costs
+from .intervals import Interval, accuracy, difference, perplexity_ratio, ratio, unpaired
+
+
+class Metric(NamedTuple):
+    """What a metric is called, how it is written, what its sample consists of, and whether it is compared by ratio."""
+
+    words: str
+    shown: Callable[[float], str]
+    counted: str = ""
+    ratio: bool = False
+
+
+def duration(seconds: float) -> str:
+    """Seconds, or minutes where they are many."""
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} minutes"
+
+
+EFFORT = {
+    "wall_s": Metric("time to prepare", duration),
+    "cpu_s": Metric("CPU time to prepare", duration),
+    "labelled_examples": Metric("labelled pairs", "{:,.0f}".format),
+    "documents": Metric("documents read", "{:,.0f}".format),
+    "tokens_seen": Metric("tokens trained on", "{:,.0f}".format),
+}
+METRICS = EFFORT | {
+    "accuracy": Metric("accuracy on {set}", "{:.2f}".format, "questions"),
+    "perplexity": Metric("perplexity of the texts of {set}", "{:.2f}".format, "texts", ratio=True),
+    "first_token_s": Metric("median time to the first token", duration, "timed questions", ratio=True),
+    "total_s": Metric("median time of a whole answer", duration, "timed questions", ratio=True),
+    "update_s": Metric("time to absorb the changed documents", duration),
+    "passages": Metric("passages in a prompt", "{:.1f}".format),
+    "passage_words": Metric("words of passages in a prompt", "{:.0f}".format),
+    "hit_rate_1": Metric("hit rate at k = 1 on {set}", "{:.2f}".format),
+    "preparation_usd": Metric("US dollars to prepare, at the stated prices", "{:.2f}".format),
+    "thousand_answers_usd": Metric("US dollars for 1,000 answers, at the stated prices", "{:.3f}".format),
+}
+SetName = Literal[*QUESTION_SETS]
+MetricName = Literal[*METRICS]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Quantity:
+    """A metric of an arm on a question set, or a constant `value`."""
+
+    arm: str = ""
+    set: SetName = TIMED_SET
+    metric: MetricName = "accuracy"
+    value: float | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Quantity:
+        if bool(self.arm) == (self.value is not None):
+            raise ValueError("a quantity is either an `arm` or a `value`")
+        return self
+
+    @property
+    def words(self) -> str:
+        """What is measured, without the arm."""
+        return METRICS[self.metric].words.format(set=self.set)
+
+
+def compare(comparison: Comparison, first: Quantity, second: Quantity, prices: Prices | None = None) -> Interval | str:
+    """How much higher the first quantity is than the second (for times and perplexities: how many times as high).
+
+    Accuracies on one set are compared question by question. Single numbers have an interval of no width.
+
+    Returns:
+        The interval, or a sentence that says what was not measured.
+    """
+    one, other = (sample(comparison, quantity, prices) for quantity in (first, second))
+    missing = [f"{q.words} of {q.arm}" for q, found in ((first, one), (second, other)) if found in (None, [])]
+    if missing:
+        return f"There is no {' and no '.join(missing)}."
+    if METRICS[first.metric].ratio:
+        return (perplexity_ratio if first.metric == "perplexity" else ratio)(one, other)
+    if first.metric != "accuracy":
+        return dict.fromkeys(("value", "low", "high"), one - other) | {"n": 0}
+    if not second.arm:
+        ends = {name: end - other for name, end in accuracy(one).items()}
+        return ends | {"n": len({score.question.id for score in one})}
+    return difference(other, one) if first.set == second.set else unpaired(accuracy(other), accuracy(one))
+
+
+def sample(comparison: Comparison, quantity: Quantity, prices: Prices | None = None) -> Any:
+    """What was measured of a quantity: scores, losses or seconds; a single number for other metrics.
+
+    Returns:
+        An empty list, or None for single numbers, where nothing was measured.
+    """
+    arm, name, metric = quantity.arm, quantity.set, quantity.metric
+    if not arm:
+        return quantity.value
+    if metric == "accuracy":
+        return comparison.scores(arm, name)
+    if metric == "perplexity":
+        return comparison.losses(arm, name)
+    if METRICS[metric].ratio:
+        return comparison.seconds(arm, name, metric)
+    if metric in EFFORT:
+        return getattr(comparison.effort(arm), metric, None)
+    if metric == "update_s":
+        return comparison.update(arm).get("effort", {}).get("wall_s")
+    if metric.endswith("_usd"):
+        found = costs(comparison, prices).get(arm)
+        return found and (found.computing + found.labels if metric == "preparation_usd" else 1000 * found.query)
+    if metric == "hit_rate_1":
+        runs = comparison.runs(arm, name)
+        return next((run.metrics["retrieval"][metric] for run in runs if "retrieval" in run.metrics), None)
+    read = [[len(p.text.split()) for p in score.answer.passages] for score in comparison.scores(arm, name)]
+    return float(np.mean([len(words) if metric == "passages" else sum(words) for words in read])) if read else None
+
+
+def in_words(comparison: Comparison, quantities: Sequence[Quantity], prices: Prices | None = None) -> str:
+    """Quantities with their intervals, those of one metric and set together; times and perplexities also as ratios.
+
+    Ratios are those to the last quantity of their kind.
+
+    Returns:
+        Such as "accuracy on triage: base 0.00 [0.00, 0.06], customization 0.95 [0.86, 0.98]"; empty where nothing was
+        measured.
+    """
+    groups: dict[str, list[Quantity]] = {}
+    for quantity in dict.fromkeys(quantities):
+        if quantity.arm:
+            groups.setdefault(quantity.words, []).append(quantity)
+    sentences = []
+    for words, alike in groups.items():
+        values = [_shown(comparison, quantity, prices) for quantity in alike]
+        if METRICS[alike[0].metric].ratio and all(values):
+            for place, one in enumerate(alike[:-1]):
+                found = compare(comparison, one, alike[-1])
+                span = "measured once" if math.isinf(found["high"]) else "[{low:.2f}, {high:.2f}]".format(**found)
+                values[place] += f" ({found['value']:.2f} × {alike[-1].arm}, {span})"
+        listed = ", ".join(f"{q.arm} {value or 'not measured'}" for q, value in zip(alike, values, strict=True))
+        sentences += [f"{words}: {listed}"] if any(values) else []
+    return "; ".join(sentences)
+
+
+def _shown(comparison: Comparison, quantity: Quantity, prices: Prices | None) -> str:
+    """The value of a quantity with its unit; empty where it was not measured."""
+    found = sample(comparison, quantity, prices)
+    if found in (None, []):
+        return ""
+    if quantity.metric == "accuracy":
+        return in_brackets({"accuracy": accuracy(found)})
+    if quantity.metric == "perplexity":
+        found = math.exp(sum(loss for loss, _ in found) / sum(count for _, count in found))
+    estimated = quantity.metric == "update_s" and not comparison.update(quantity.arm).get("measured", True)
+    return METRICS[quantity.metric].shown(float(np.median(found))) + " (estimated)" * estimated

@@ -1,0 +1,180 @@
+"""Three widgets for a decision: one question to every arm, the cost of a month, and a questionnaire with advice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import ipywidgets
+import numpy as np
+
+from ... import plots
+from ...analysis import Comparison, Cost, Prices, advise, break_even, costs, load_prices, questionnaire
+from ...data import Answer, DataError, KitError, Question
+from ...experiment import Assistant, metrics
+from .frame import Panel, escape, labelled, number, table
+
+OWN = "a question of your own (below)"
+BARE = "base"  # costs little and knows nothing of the domain, so it is left out when the cheapest is named
+QUERIES = np.logspace(1, 6, 41)  # a month
+
+
+def answer_comparer(
+    assistants: Mapping[str, Assistant],
+    questions: Sequence[Question],
+    values: Mapping[str, Sequence[str]] | None = None,
+) -> Panel:
+    """One question to all arms, side by side, with sources, times, and the accepted answer.
+
+    Args:
+        assistants: The arms by name; each is asked alone, so that its times are those of one answer.
+        questions: What can be chosen; a question of one's own can be typed as well.
+        values: For each asset every value that documents give it, as `Dataset.values_by_asset`; see `metrics.score`.
+
+    Raises:
+        KitError: There is no assistant.
+    """
+    if not assistants:
+        raise KitError("there is no assistant to ask: pass at least one, by its arm's name")
+    known = {f"{n}. {question.set}: {question.prompt}"[:140]: question for n, question in enumerate(questions, 1)}
+
+    def ask(chosen: str, own: str) -> str:
+        question = known.get(chosen) or Question("own", "own", own)
+        if not question.prompt.strip():
+            raise KitError("Type a question of your own, or choose one from the list.")
+        others = [v for asset, owned in (values or {}).items() if asset != question.asset for v in owned]
+        rows = []
+        for arm, assistant in assistants.items():
+            name = plots.plain_name(arm)
+            panel.say(f"Asking {name} ({len(rows) + 1} of {len(assistants)}) ...")
+            rows.append((escape(name), *_reply(question, assistant.ask(question), others)))
+        accepted = " or ".join(question.answers) or "unknown, it is your own question"
+        if question.set == "unanswerable":
+            accepted = "to say that it does not know"
+        head = ["arm", "reply", "verdict", "sources", "first token, s", "whole answer, s"]
+        text = f"<p><b>{escape(question.prompt)}</b><br>Accepted: {escape(accepted)}</p>"
+        return text + table("Replies, each asked alone", head, rows)
+
+    options = [*known, OWN]
+    controls = {
+        "chosen": labelled(ipywidgets.Dropdown, "question", "760px", options=options, value=options[0]),
+        "own": labelled(ipywidgets.Text, "your own", "760px", placeholder="then choose it above"),
+    }
+    panel = Panel("One question, every arm", controls, ask, "Ask all arms")
+    if questions:
+        panel.refresh()
+    return panel
+
+
+def _reply(question: Question, answer: Answer, others: Sequence[str]) -> list[str]:
+    verdict = "not scored"
+    if question.set != "own":
+        value, why = metrics.score(question, answer, others)
+        verdict = f"{'✓' if value == 1 else '✗' if value == 0 else f'{value:.2f}'} {escape(why)}"
+    sources = "".join(
+        f"<details><summary>{escape(p.document_id)}</summary>{escape(p.text)}</details>" for p in answer.passages
+    )
+    times = ["" if s is None else f"{s:.2f}" for s in (answer.first_token_s, answer.total_s)]
+    return [escape(answer.text or "(nothing)"), verdict, sources or "none", *times]
+
+
+def cost_explorer(comparison: Comparison, prices: Prices | None = None) -> Panel:
+    """Prices, queries and updates a month; the costs and their break-even points follow at once.
+
+    Args:
+        comparison: The results; seconds, tokens and labels are theirs.
+        prices: Where the sliders begin; None takes those of the kit's data file.
+
+    Raises:
+        DataError: No arm was timed.
+    """
+    start = prices or load_prices()
+    if not costs(comparison, start):
+        raise DataError("no arm was timed, so no cost can be computed: run the study on `facts_heldout` first")
+
+    def draw(queries: int, changes: int, label: float, machine: float, months: int, hosted: bool) -> str:
+        found = costs(comparison, replace(start, label=label, machine_per_hour=machine))
+        unknown = [arm for arm, cost in found.items() if changes and cost.change is None]
+        found = {arm: cost for arm, cost in found.items() if arm not in unknown}
+        names = escape(", ".join(map(plots.plain_name, unknown)))
+        missing = f"<p>Left out, since they take no update, or nobody measured it: {names}.</p>" if unknown else ""
+        if not found:
+            return f"{missing}<p>Without updates their cost is known: set them to 0.</p>"
+        monthly, crossings = monthly_costs(found, changes, months, hosted)
+        ax = plots.break_even_lines(monthly, list(QUERIES), crossings)
+        ax.axvline(queries, color="0.3", linestyle=":")
+        alt = f"Monthly cost of {len(found)} arms against queries a month, {len(crossings)} break-even points ringed"
+        at = "; ".join(f"at {n:,.0f} queries a month" for n, _ in crossings)
+        cheapest = f"changes {at}" if at else "is the same from 10 to a million queries a month"
+        ranked = sorted((cost.monthly(queries, changes, months, hosted), arm) for arm, cost in found.items())
+        rows = [(escape(plots.plain_name(arm)), f"{value:,.2f}", _update(found[arm])) for value, arm in ranked]
+        caption = f"One month with {queries:,} queries and {changes} updates, cheapest first"
+        return (
+            f"{plots.image(ax, alt).data}<p><b>The cheapest arm (base left out) {cheapest}.</b></p>"
+            f"{table(caption, ['arm', 'cost per month ($)', 'cost per update ($)'], rows)}{missing}"
+            "<p>You set the prices; seconds, tokens and labels were measured.</p>"
+        )
+
+    places = [("this machine", False), ("a hosted model", True)]
+    controls = {
+        "queries": number("queries a month", 10, 1_000_000, 1_000, 1_000),
+        "changes": number("updates a month", 0, 60, 1, 4),
+        "label": number("a label, $", 0.0, 10.0, 0.05, start.label),
+        "machine": number("machine hour, $", 0.0, 5.0, 0.01, start.machine_per_hour),
+        "months": number("spread over, months", 1, 36, 1, round(start.months)),
+        "hosted": labelled(ipywidgets.Dropdown, "answers come from", options=places, value=False),
+    }
+    panel = Panel("What would it cost?", controls, draw)
+    panel.refresh()
+    return panel
+
+
+def monthly_costs(
+    found: Mapping[str, Cost], changes: int, months: int, hosted: bool
+) -> tuple[dict[str, list[float]], list[tuple[float, float]]]:
+    """Each arm's cost per month at `QUERIES`, and where the cheapest arm changes: (queries a month, US dollars)."""
+    monthly = {arm: [cost.monthly(n, changes, months, hosted) for n in QUERIES] for arm, cost in found.items()}
+    rivals = [cost for arm, cost in found.items() if arm != BARE]
+    crossings = []
+    for one, other in combinations(rivals, 2):
+        meets = break_even(one, other, changes, months, hosted)
+        if meets and QUERIES[0] <= meets <= QUERIES[-1]:
+            price = one.monthly(meets, changes, months, hosted)
+            if all(cost.monthly(meets, changes, months, hosted) >= price * (1 - 1e-9) for cost in rivals):
+                crossings.append((meets, price))
+    return monthly, sorted(crossings)
+
+
+def _update(cost: Cost) -> str:
+    if cost.change is None:
+        return "takes none" if cost.change_measured is False else "not measured"
+    return f"{cost.change:.2g} ({'measured' if cost.change_measured else 'estimated as its first preparation'})"
+
+
+def which_one(comparison: Comparison | None = None) -> Panel:
+    """A short questionnaire that ends in advice, each reason with the figure that was measured for it.
+
+    Args:
+        comparison: The results; without them the reasons say that nothing was measured.
+    """
+
+    def advice(**answers: str) -> str:
+        given = advise(answers, comparison)
+        arms = escape(", ".join(map(plots.plain_name, given.arms)) or "none")
+        rows = [(escape(r.text), escape(r.figure), escape(r.speaks_for or "the advice")) for r in given.reasons]
+        return (
+            f"<p><b>Take {escape(given.take)}.</b> Closest arms of the experiment: {arms}.</p>"
+            f"{table('Reasons', ['reason', 'what was measured', 'speaks for'], rows)}"
+            "<p>The figures come from one small model and an invented company. Measure your own before you decide.</p>"
+        )
+
+    controls = {}
+    for question in questionnaire():
+        options = [(text, answer) for answer, text in question.answers.items()]
+        control = labelled(ipywidgets.Dropdown, question.ask, "960px", options=options)
+        control.style.description_width = "610px"
+        controls[question.id] = control
+    panel = Panel("Which one should I use?", controls, advice, "Advise me")
+    panel.refresh()
+    return panel

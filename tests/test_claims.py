@@ -1,0 +1,308 @@
+"""Claims, the textbook table and the advice: the data files are sound, and each verdict follows from known numbers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from dataclasses import replace
+
+import pytest
+import yaml
+from synthetic import SHARES, TUNED, make_results
+
+from helpers.analysis import (
+    Claim,
+    Comparison,
+    advice_markdown,
+    advise,
+    counts,
+    judge,
+    questionnaire,
+    read_claims,
+    rules,
+    take_aways,
+    textbook_html,
+    textbook_markdown,
+    textbook_rows,
+)
+from helpers.analysis.advice import Rules
+from helpers.data.profiles import PROFILES
+from helpers.data.records import DataError, KitError
+from helpers.experiment.results import Curve, read_curves, write_curve
+
+POINTS = [{"x": x, "value": v, "low": v - 0.1, "high": v + 0.1, "n": 80} for x, v in ((1, 0.2), (4, 0.5), (8, 0.7))]
+RISING = {"restatements": Curve("restatements", "restatements", "accuracy", "domain_adaptation", POINTS)}
+BASE_AND_RAG = ("base", "rag")
+
+
+def claim(first="rag", second=None, relation="above", margin=0.2, question_set="facts_heldout") -> Claim:
+    other = {"arm": second, "set": question_set} if second else {"value": 0.0}
+    return Claim(relation, {"arm": first, "set": question_set}, other, margin=margin)
+
+
+def verdict(comparison, claimed, curves=None):
+    (found,) = judge(comparison, curves, [claimed])
+    return found
+
+
+@pytest.fixture(scope="module")
+def results():
+    return make_results()
+
+
+@pytest.fixture(scope="module")
+def made(results):
+    return Comparison(results)
+
+
+def changed(results, arm, question_set, **metrics):
+    fits = [(r, (r.arm, r.question_set) == (arm, question_set)) for r in results]
+    return Comparison([replace(r, metrics=r.metrics | metrics) if yes else r for r, yes in fits])
+
+
+# ---- expectations
+
+
+def test_the_file_states_every_right_answer_of_the_design():
+    listed = read_claims()
+    assert {e.answer for e in listed} == set(range(1, 9))
+    assert all(e.text.endswith(".") and "arXiv:" in e.source for e in [*listed, *read_claims("own_data")])
+    named = {q.arm for e in listed for q in (e.first, e.second) if q and q.arm}
+    assert named <= set(SHARES) and len(named) >= 7
+
+
+def test_a_world_that_behaves_as_designed_contradicts_nothing(made):
+    found = {each.claim.id: each.verdict for each in judge(made, RISING)}
+    assert list(found) == [e.id for e in read_claims()] and "contradicted" not in found.values()
+    for sure in ("rag-heldout", "customization-stale", "both-heldout", "adaptation-perplexity", "both-restatements"):
+        assert found[sure] == "supported", sure
+    assert found["retention-epochs"] == "not measured"
+
+
+def test_a_world_that_behaves_otherwise_contradicts_what_it_should():
+    shares = {"rag": [0.05] * 8, "customization": [0.9] * 8}
+    broken = Comparison(make_results(arms=("base", "rag", "customization"), shares=shares))
+    found = {each.claim.id: each.verdict for each in judge(broken)}
+    against = {name for name, each in found.items() if each == "contradicted"}
+    assert against >= {"rag-heldout", "rag-updates", "customization-stale", "customization-heldout"}
+    assert found["base-heldout"] != "contradicted" and found["both-heldout"] == "not measured"
+
+
+def test_the_same_difference_is_supported_contradicted_or_open_by_its_margin(made):
+    held = verdict(made, claim(second="base"))
+    assert held.verdict == "supported" and held.low > 0.2
+    assert verdict(made, claim(margin=0.999)).verdict == "contradicted"
+    assert verdict(made, claim(second="base", relation="below")).verdict == "contradicted"
+    short = verdict(made, claim(second="base", margin=held.value + 0.03))
+    facing = short.high - short.value  # the value lies below: the upper end decides
+    assert short.verdict == "not decided"
+    assert short.needed == math.ceil(short.n * (facing / (short.claim.margin - short.value)) ** 2)
+    assert verdict(made, claim(second="base", margin=held.value)).needed is None, "no number would decide"
+
+
+def test_fewer_questions_decide_less(made):
+    few = judge(Comparison(make_results(profile="quick")))
+    assert counts(few)["not decided"] > counts(judge(made)).get("not decided", 0)
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.5, "supported"), (0.9, "not decided"), (1.1, "contradicted")])
+def test_perplexity_is_judged_by_its_ratio_over_texts(results, made, share, wanted):
+    entry = next(e for e in read_claims() if e.id == "adaptation-perplexity")
+    base = made.losses("base", "terms")
+    losses = [(loss + n * (math.log(share) + 0.1 * (-1) ** i), n) for i, (loss, n) in enumerate(base)]
+    perplexity = math.exp(sum(loss for loss, _ in losses) / sum(n for _, n in losses))
+    found = verdict(changed(results, "domain_adaptation", "terms", perplexity=perplexity, text_losses=losses), entry)
+    assert found.verdict == wanted and found.value == pytest.approx(share, rel=0.01)
+    assert found.low < found.value < found.high and found.n == len(base)
+
+
+def test_a_perplexity_without_its_texts_decides_nothing(results, made):
+    entry = next(e for e in read_claims() if e.id == "adaptation-perplexity")
+    bare = [replace(r, metrics={k: v for k, v in r.metrics.items() if k != "text_losses"}) for r in results]
+    found = verdict(Comparison(bare), entry)
+    assert found.verdict == "not decided" and found.value < 1 and math.isinf(found.high)
+    broken = [replace(r, metrics=r.metrics | {"perplexity": math.nan}) for r in results]
+    assert verdict(Comparison(broken), entry).verdict == "not measured"
+    (run,) = made.runs("base", "terms")
+    two = Comparison([run, replace(run, seed=8, metrics={"perplexity": 9.0})])
+    (read,) = two.losses("base", "terms")  # where one seed kept no texts, none count
+    assert read == (pytest.approx((math.log(run.metrics["perplexity"]) + math.log(9.0)) / 2), 1)
+
+
+def test_interrupted_runs_and_missing_arms_are_not_measured(results):
+    cut = [replace(r, status="interrupted") if r.arm == "rag" else r for r in results if r.arm in BASE_AND_RAG]
+    found = verdict(Comparison(cut), claim())
+    assert found.verdict == "not measured" and "facts_heldout of rag" in found.why
+
+
+def test_curves_are_judged_by_their_ends_and_kept(tmp_path, made):
+    write_curve(tmp_path, RISING["restatements"])
+    assert read_curves(tmp_path) == RISING
+    entry = next(e for e in read_claims() if e.curve == "restatements")
+    found = verdict(made, entry, RISING)
+    assert found.verdict == "supported" and found.value == pytest.approx(0.5)
+    short = replace(RISING["restatements"], about={"profile": "quick"})
+    assert verdict(made, entry, {"restatements": short}).verdict == "not decided"
+    flat = Curve("restatements", "x", "y", "base", [POINTS[0], POINTS[0] | {"x": 3}])
+    assert verdict(made, entry, {"restatements": flat}).verdict == "not decided"
+
+
+@pytest.mark.parametrize(("relation", "wanted"), [("above", "contradicted"), ("below", "supported")])
+def test_a_short_training_decides_nothing(relation, wanted):
+    claimed = claim("customization", relation=relation, margin=0.9)
+    shares = {"customization": [0.0] * 8}
+    for profile, expected in (("workshop", wanted), ("quick", "not decided")):
+        made = Comparison(make_results(profile=profile, arms=("base", "customization"), shares=shares))
+        found = verdict(made, claimed)
+        assert found.verdict == expected, found.why
+    assert f"quick profile makes {PROFILES['quick'].training_share:.0%}" in found.why
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("- {id: one, relation: beside, curve: c}", "entry 1.relation"),
+        ("- {id: one, relation: above, first: {arm: rag, set: guesses}, second: {value: 0}}", "guesses"),
+        ("- {id: one, relation: above, first: {arm: rag, metric: luck}, second: {value: 0}}", "luck"),
+        ("- {id: one, relation: above}", "needs `first` and `second`"),
+        ("- {id: one, relation: above, first: {arm: rag}, second: {arm: rag, metric: wall_s}}", "same metric"),
+        ("- {id: one, relation: above, curve: c}\n- {id: two, relation: above, curve: c, color: red}", "entry 2.color"),
+        ("- {id: one, relation: above, curve: c}\n- {id: one, relation: above, curve: c}", "'one' is used twice"),
+        ("- {", "cannot be read"),
+    ],
+)
+def test_claims_that_make_no_sense_are_refused_by_file_and_entry(tmp_path, content, named):
+    (tmp_path / "expectations.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=f"(?s)expectations.yaml.*{named}"):
+        read_claims(folder=tmp_path)
+
+
+# ---- the textbook table
+
+
+@pytest.fixture(scope="module")
+def rows(made):
+    return {row.id: row for row in textbook_rows(made)}
+
+
+def test_a_world_that_behaves_as_textbooks_say_supports_them(rows):
+    for name in ("when", "effort", "latency", "freshness", "permanence", "compute", "privacy", "limits"):
+        assert rows[name].support == "supported", rows[name]
+    for row in rows.values():
+        assert re.search(r"\d", row.measured) and row.rag and row.tuning and row.support != "not measured"
+        assert "$" not in row.measured, "JupyterLab sets what stands between two of them as a formula"
+
+
+def test_numbers_are_those_of_the_results(made, rows):
+    compared = made.table()
+    for arm, question_set, row in (("rag", "updates", "freshness"), ("customization", "facts_trained", "privacy"),
+                                   ("base", "general", "permanence"), ("rag", "two_hop", "limits")):  # fmt: skip
+        shown = "{value:.2f} [{low:.2f}, {high:.2f}]".format(**compared[arm][question_set]["accuracy"])
+        assert f"{arm} {shown}" in rows[row].measured
+    assert f"customization {TUNED.wall_s / 60:.1f} minutes" in rows["effort"].measured
+    assert f"labelled pairs: customization {TUNED.labelled_examples}, rag 0" in rows["effort"].measured
+    assert re.search(r"rag [\d.]+ s \(\d\.\d\d × customization, \[\d", rows["latency"].measured)
+    assert "(estimated)" in rows["freshness"].measured
+
+
+def test_claims_of_textbooks_are_contradicted_where_results_say_otherwise():
+    turned = make_results(
+        arms=("base", "rag", "customization", "domain_adaptation+customization"),
+        shares={"rag": [0.1] * 8, "customization": [0.9] * 8, "domain_adaptation+customization": [0.9] * 8},
+    )
+    found = {row.id: row.support for row in textbook_rows(Comparison(turned))}
+    assert found["freshness"] == found["when"] == "contradicted" and found["compute"] == "supported"
+    assert found["generality"] == "not measured", "the triage-only arm is missing"
+    quick = {name: [0.01 + i / 1000 for i in range(12)] for name in ("total_s", "first_token_s")}
+    fast = [replace(r, metrics=r.metrics | quick) if r.arm == "rag" and "total_s" in r.metrics else r for r in turned]
+    assert {row.id: row.support for row in textbook_rows(Comparison(fast))}["latency"] == "contradicted"
+    moved = changed(turned, "rag", "general", text_losses=[(400.0, 100)] * 30, perplexity=math.exp(4))
+    assert {row.id: row.support for row in textbook_rows(moved)}["permanence"] == "contradicted"
+
+
+def test_missing_arms_are_said_and_not_guessed():
+    found = textbook_rows(Comparison(make_results(arms=("base",), sets=("terms",), profile="quick")))
+    assert {row.support for row in found} == {"not measured"} and take_aways(found) == []
+
+
+def test_the_table_is_given_as_markdown_and_as_html_that_is_escaped(rows):
+    listed = list(rows.values())
+    text = textbook_markdown(listed)
+    assert len(text.splitlines()) == len(listed) + 2
+    assert all(line.count(" | ") == 4 for line in text.splitlines()[2:])
+    evil = textbook_html([replace(listed[0], row="<b>row</b>", measured="<script>alert(1)</script>")])
+    assert "<script>" not in evil and "&lt;script&gt;" in evil and "&lt;b&gt;row" in evil
+    assert evil.count("<tr>") == 2, "the head and one row"
+    decided = [row for row in listed if row.support in ("supported", "contradicted")]
+    assert all(row.measured in line for row, line in zip(decided, take_aways(listed), strict=True))
+
+
+# ---- the advice
+
+PLAIN = {"documents": "yes", "changes": "monthly", "labels": "none", "form": "no", "latency": "relaxed",
+         "compute": "some", "sources": "no", "privacy": "may"}  # fmt: skip
+CASES = [
+    ({}, "rag"),
+    ({"changes": "daily", "sources": "yes"}, "rag"),
+    ({"labels": "many", "latency": "tight"}, "rag"),
+    ({"labels": "many", "latency": "tight", "changes": "never"}, "weights"),
+    ({"labels": "many", "latency": "tight", "changes": "never", "sources": "yes"}, "rag"),
+    ({"labels": "many", "latency": "tight", "changes": "never", "compute": "none"}, "rag"),
+    ({"form": "yes", "labels": "many"}, "both"),
+    ({"form": "yes", "labels": "many", "compute": "none"}, "rag-form"),
+    ({"form": "yes", "labels": "few"}, "rag-form"),
+    ({"documents": "no", "form": "yes", "labels": "many"}, "customization"),
+    ({"documents": "no", "form": "yes", "labels": "many", "compute": "none"}, "prompt-no-compute"),
+    ({"documents": "no", "form": "yes", "labels": "few"}, "prompt"),
+    ({"documents": "no"}, "neither"),
+]
+
+
+def test_each_case_gets_the_recommendation_that_fits():
+    for answers, rule in CASES:
+        assert advise(PLAIN | answers).id == rule, answers
+
+
+def test_every_recommendation_and_reason_is_reached():
+    found = rules.read_rules("advice", Rules)
+    assert {rule for _, rule in CASES} == {rule.id for rule in found.recommendations}
+    offered = [[(question.id, value) for value in question.answers] for question in questionnaire()]
+    reached = {rule.id for case in itertools.product(*offered) for rule in found.reasons if rule.fits(dict(case))}
+    assert reached == {rule.id for rule in found.reasons}
+
+
+def test_figures_of_the_advice_are_those_of_the_results(results, made):
+    advice = advise(PLAIN | {"latency": "tight", "sources": "yes", "privacy": "stay"}, made)
+    text = advice_markdown(advice)
+    assert "rag {value:.2f} [{low:.2f}, {high:.2f}]".format(**made.table()["rag"]["facts_heldout"]["accuracy"]) in text
+    assert f"rag {made.update('rag')['effort']['wall_s']:.2f} s" in text and "× customization" in text
+    assert "hit rate at k = 1 on facts_heldout: rag 0.90" in text and "ot measured" not in text
+    assert {reason.speaks_for for reason in advice.reasons} >= {"rag", "tuning", "own"}
+    without = advise(PLAIN, Comparison([r for r in results if r.arm != "rag"]))
+    assert without.take == advice.take and "rag not measured" in advice_markdown(without)
+    assert {reason.figure for reason in advise(PLAIN).reasons} == {"Not measured here."}
+
+
+def test_answers_that_are_missing_or_not_offered_are_refused():
+    with pytest.raises(KitError, match="'changes' .*daily. Got 'hourly'"):
+        advise(PLAIN | {"changes": "hourly"})
+    with pytest.raises(KitError, match="'privacy'"):
+        advise({name: value for name, value in PLAIN.items() if name != "privacy"})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda r: r["reasons"][0]["if"].update(weather=["fine"]), "weather"),
+        (lambda r: r["reasons"][0]["figure"][0].update(metric="luck"), "reasons.1.figure.1.metric.*luck"),
+        (lambda r: r["reasons"][0].update({"and an index follows": None}), "and an index follows"),
+        (lambda r: r["recommendations"][-1].update({"if": {"form": ["no"]}}), "fit every answer"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(tmp_path, change, named):
+    content = yaml.safe_load((rules.FOLDER / "advice.yaml").read_text(encoding="utf-8"))
+    change(content)
+    (tmp_path / "advice.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(DataError, match=f"(?s)advice.yaml.*{named}"):
+        questionnaire(tmp_path)
