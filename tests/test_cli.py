@@ -71,7 +71,7 @@ def test_the_same_command_trains_alone_and_under_torchrun(small_world, tmp_path)
     alone, both = (
         read_fine_tuned(next((tmp_path / out / "adapters").glob("triage.*[0-9a-f]"))) for out in ("alone", "together")
     )
-    assert alone.identity == both.identity and len(alone.history) > 1
+    assert alone.fingerprint == both.fingerprint and len(alone.history) > 1
     assert [m.loss for m in both.history] == pytest.approx([m.loss for m in alone.history], rel=1e-2)
 
 

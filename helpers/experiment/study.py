@@ -32,8 +32,10 @@ from .assistant import Assistant
 from .evaluation import Evaluation, evaluate, summarise, text_losses, texts_beside
 
 if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
     from ..rag import Index, IndexReport, RagSettings
-    from ..tuning import FineTuned, Listener, TrainSettings
+    from ..tuning import FineTuned, TrainSettings
 
 
 class Study:
@@ -149,12 +151,12 @@ class Study:
         key = identity.of_training(chain, self.dataset, self.model, self.settings if name == "passages" else None)
         return self.artefacts / "adapters" / f"{name}.{self.profile.name}.seed{self.seed}.{key}"
 
-    def train(self, name: str, listener: Listener | None = None, fsdp: bool = False) -> FineTuned:
+    def train(self, name: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> FineTuned:
         """The tuned weights of a training: those made before, or made now; an interrupted training goes on.
 
         Args:
             name: A name in `helpers.tuning.recipes.SETTINGS`.
-            listener: Is told of the progress; None shows it in a line or, in a notebook, as a growing curve.
+            callback: A callback of transformers' Trainer; None shows a progress bar.
             fsdp: Whether the processes that torchrun started share the weights as well.
         """
         from ..tuning import read_fine_tuned, train
@@ -165,13 +167,13 @@ class Study:
         retrieve = self.index()[0].retriever(k=recipes.PASSAGES).retrieve_all if name == "passages" else None
         chosen = self.train_settings(name)
         made_of = recipes.training_data(name, self.dataset, retrieve, self.seed, self.profile.validation_examples)
-        if listener is None and self.progress:
-            from ..tuning import show
+        if callback is None and self.progress:
+            from ..tuning import Progress
 
-            listener = show(name)
+            callback = Progress(name)
         before = self.train(recipes.STARTS_FROM[name], fsdp=fsdp).folder if name in recipes.STARTS_FROM else None
         with held(folder) if is_first_process() else nullcontext():  # another study may want the same weights
-            return train(self.model, made_of, chosen, folder, before, listener, fsdp=fsdp)
+            return train(self.model, made_of, chosen, folder, before, callback, fsdp=fsdp)
 
     def effort(self, arm: str) -> Effort:
         """What it took to prepare an arm before its first answer; the peak of memory is that of its hungriest step."""

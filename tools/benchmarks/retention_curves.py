@@ -21,8 +21,7 @@ from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate, text_perplexity
-from helpers.tuning import recipes
-from helpers.tuning.live import show
+from helpers.tuning import Progress, recipes
 from helpers.tuning.training import train
 from helpers.tuning.training_data import TrainSettings
 
@@ -35,7 +34,7 @@ def point(bench: Bench, settings: TrainSettings, arguments: Namespace) -> tuple[
     """Trains in one way; the accuracy on general questions, and the perplexity of unread domain text."""
     material = recipes.training_data("domain", bench.dataset)
     folder = arguments.work / f"retention-{settings.learning_rate:g}-{settings.epochs:g}"
-    tuned = train(bench.fm, material, settings, folder, listener=show(folder.name))
+    tuned = train(bench.fm, material, settings, folder, callback=Progress(folder.name))
     assistant = Assistant(bench.fm, tuned.folder)
     asked = sample(bench.dataset.questions("general"), arguments.questions)
     kept = accuracy(evaluate(assistant, asked).scores)

@@ -12,7 +12,6 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +21,12 @@ from ... import plots
 from ...data import Example, KitError, Question, held, own_folder
 from ...experiment import Assistant
 from ...models import SYSTEM
-from ...tuning import Listener, LogEntry, Lora, TrainingData, TrainingStopped, TrainSettings, train
+from ...tuning import LogEntry, Lora, TrainingData, TrainingStopped, TrainSettings, train
 from .frame import Panel, escape, labelled, number, table
 
 if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
     from ...models import FoundationModel
 
 SHOWN_EPOCHS = 3  # the answers of the last ones are beside those before the training
@@ -110,10 +111,10 @@ class TrainingPanel(Panel):
                     Lora(rank, rank), learning_rate=rate, schedule="constant", epochs=1, seed=epoch, compile=False,
                     max_length=self.length,
                 )  # fmt: skip
-                listener = Listener(partial(self.follow, done, epochs), self.halt.is_set)
+                callback = _callback(self, done, epochs)
                 with held(folder / f"epoch-{epoch}"):  # a panel that was stopped may still be in its last step there
                     tuned = train(
-                        self.fm, TrainingData(pairs=pairs), settings, folder / f"epoch-{epoch}", before, listener
+                        self.fm, TrainingData(pairs=pairs), settings, folder / f"epoch-{epoch}", before, callback
                     )
                 done, before = [*done, *_after(done, tuned.history, epochs)], tuned.folder
                 self.history = done
@@ -136,7 +137,7 @@ class TrainingPanel(Panel):
         self.history = [*(kept for kept in self.history if kept.step < new[0].step), *new]
         self.result.value = self.drawn()
         if not self.halt.is_set():
-            self.say(f"Step {new[0].step} of {new[0].steps}: loss {entry.loss:.2f}, {entry.tokens_per_s:.0f} tokens/s")
+            self.say(f"Step {new[0].step} of {new[0].steps}: loss {entry.loss:.2f}")
 
     def ask(self, when: str, adapter: Path | None) -> None:
         """Asks the questions, and shows the answers."""
@@ -180,6 +181,21 @@ def training_panel(
     """
     folder = folder or own_folder() / "adapters" / "panel"
     return TrainingPanel(fm, list(pairs), list(questions)[:4], folder, max_length)
+
+
+def _callback(panel: TrainingPanel, done: Sequence[LogEntry], epochs: int) -> TrainerCallback:
+    """Passes each logged step to the panel, and stops the training when the panel is told to."""
+    from transformers import TrainerCallback
+
+    class Follow(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            control.should_training_stop = control.should_training_stop or panel.halt.is_set()
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if "loss" in logs:
+                panel.follow(done, epochs, LogEntry(state.global_step, state.max_steps, logs["loss"]))
+
+    return Follow()
 
 
 def _after(done: Sequence[LogEntry], history: Sequence[LogEntry], epochs: int) -> list[LogEntry]:
