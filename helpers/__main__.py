@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
+
+# Before torch can load: its threads sleep while they wait, since the machine is shared with a browser, a lab server and
+# other learners. Threads that spin would take the cores from them, and from each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import typer
 
@@ -16,7 +21,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 
 @app.command()
 def doctor() -> None:
-    """Looks at this machine and says what is missing and how to mend it; exit status 1 when something is."""
+    """Looks at this machine and says what is missing and how to fix it; exit status 1 when something is."""
     from rich.console import Console
 
     from .models import doctor as checks
@@ -43,7 +48,10 @@ app.add_typer(verbs.app)
 
 
 def main() -> None:
-    """Runs a command; the kit's own errors end as a sentence and exit status 2, not as a traceback."""
+    """Runs a command.
+
+    The kit's own errors end as a sentence (what, where, remedy) and exit status 2, Ctrl-C as a sentence and status 130.
+    """
     try:
         app()
     except KitError as error:
@@ -51,7 +59,7 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:  # typer turns Ctrl-C into this status
         if end.code == 130:
-            print("interrupted; what was finished is kept, and the same command goes on from there", file=sys.stderr)
+            print("interrupted; what was finished is kept, and the same command resumes from there", file=sys.stderr)
         raise
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,13 +16,17 @@ from .data import KitError, own_folder
 
 if TYPE_CHECKING:
     from .analysis import Comparison
+    from .data import Result
 
 app = typer.Typer()
 
 DATA = Path(__file__).parent.parent / "datasets" / "tidewater"
-Data = Annotated[Path, typer.Option(help="A data folder, as `world` makes it.")]
+TRAINING = ("learning_rate", "epochs", "batch_size", "replay")  # the settings of training that `--set` changes
+Data = Annotated[Path, typer.Option(help="A data folder, as `python -m tools.world` makes it.")]
 VectorStore = Annotated[str | None, typer.Option(help="URL of a Chroma server for the index; none: a folder.")]
 ProfileName = Annotated[str, typer.Option(help="quick, workshop or full.")]
+Model = Annotated[str | None, typer.Option(help="A folder or Hub id; the default model unless given.")]
+Out = Annotated[Path | None, typer.Option(help="Where results, indices and adapters go; results/own unless given.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A setting and its values, such as k=1,3; may be given again.")
 ]
@@ -32,8 +39,8 @@ def ask(
     profile: ProfileName = "workshop",
     seed: Annotated[int, typer.Option(help="The seed of the arm's trainings.")] = 7,
     data: Data = DATA,
-    out: Annotated[Path | None, typer.Option(help="Where indices and adapters lie.")] = None,
-    model: Annotated[str | None, typer.Option(help="A folder or Hub id; the default FM unless told.")] = None,
+    out: Out = None,
+    model: Model = None,
     vector_store: VectorStore = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an answer.")] = False,
 ) -> None:
@@ -45,20 +52,14 @@ def ask(
     asked = read_prompts(questions)
     study = Study(data, profile, seed, out, model or FOUNDATION_MODEL, progress=not as_json, vector_store=vector_store)
     for question, answer in zip(asked, study.assistant(arm).ask_all(asked, progress=not as_json), strict=True):
+        documents = [passage.document_id for passage in answer.passages]
         if as_json:
-            row = {
-                "id": question.id,
-                "text": answer.text,
-                "documents": [passage.document_id for passage in answer.passages],
-                "retrieval_s": answer.retrieval_s,
-                "first_token_s": answer.first_token_s,
-                "total_s": answer.total_s,
-                "batch_size": answer.batch_size,
-            }
-            print(json.dumps(row, ensure_ascii=False))
+            row = {"id": question.id, "text": answer.text, "documents": documents}
+            times = ("retrieval_s", "first_token_s", "total_s", "batch_size")
+            print(json.dumps(row | {name: getattr(answer, name) for name in times}, ensure_ascii=False))
         else:
-            sources = ", ".join(dict.fromkeys(passage.document_id for passage in answer.passages))
-            print(f"{question.prompt}\n    {answer.text}" + (f"\n    from {sources}" if sources else ""))
+            sources = f"\n    from {', '.join(dict.fromkeys(documents))}" if documents else ""
+            print(f"{question.prompt}\n    {answer.text}{sources}")
 
 
 @app.command()
@@ -67,101 +68,131 @@ def train(
     profile: ProfileName = "quick",
     seed: Annotated[int, typer.Option(help="Seeds training and sampling only.")] = 7,
     data: Data = DATA,
-    out: Annotated[Path | None, typer.Option(help="Where adapters go; results/own unless told.")] = None,
-    model: Annotated[str | None, typer.Option(help="A folder or Hub id; the default FM unless told.")] = None,
+    out: Out = None,
+    model: Model = None,
     settings: Settings = None,
     fsdp: Annotated[bool, typer.Option("--fsdp", help="Under torchrun: share the weights between processes.")] = False,
 ) -> None:
-    """Makes an arm's weights, or goes on where an earlier call was interrupted; runs under torchrun too."""
-    from .experiment import Study, get_arms, left_out, read_setting
+    """Makes an arm's weights, or resumes where an earlier call was interrupted; runs under torchrun too."""
+    from .experiment import Study, get_arms, left_out
     from .models import FOUNDATION_MODEL, is_first_process
 
-    frame = Study(data, profile, seed, out, model or FOUNDATION_MODEL)
-    for name, values in map(read_setting, settings or ()):
+    chosen = read_settings(settings or ())
+    for name, values in chosen.items():
         if len(values) > 1:
             raise KitError(f"one training takes one value of `{name}`; `study` takes several")
-        frame.changes[name] = values[0]
+    changes = {name: values[0] for name, values in chosen.items() if name in TRAINING}
+    study = Study(data, profile, seed, out, model or FOUNDATION_MODEL, changes=changes)
     (wanted,) = get_arms([arm])
-    if not wanted.trainings:
+    if not wanted.recipes:
         raise KitError(f"the arm {arm!r} has the weights as shipped: there is nothing to train")
-    if without := left_out([arm], frame.dataset, frame.question_sets):
-        raise KitError(f"the arm {arm!r} cannot be trained: {without[arm]}")
-    for name in wanted.trainings_for(frame.question_sets):
-        made = frame.train(name, fsdp=fsdp)
+    if missing := left_out([arm], study.dataset, study.question_sets):
+        raise KitError(f"the arm {arm!r} cannot be trained: {missing[arm]}")
+    for name in wanted.recipes_for(study.question_sets):
+        tuned = study.train(name, fsdp=fsdp)
         if is_first_process():
-            print(f"{name}: {made.effort.wall_s:.0f} s, {made.effort.tokens_seen} tokens, {made.folder}")
+            print(f"{name}: {tuned.effort.wall_s:.0f} s, {tuned.effort.tokens_seen} tokens, {tuned.folder}")
 
 
 @app.command()
 def study(
     arms: Annotated[str | None, typer.Option(help="Arms with commas between them.")] = None,
     profile: ProfileName = "quick",
-    seed: Annotated[
-        str, typer.Option(help="Seeds training and sampling; with several, as 7,8, trained arms repeat.")
-    ] = "7",
+    seed: Annotated[str, typer.Option(help="Seeds training and sampling; with 7,8 trained arms run with each.")] = "7",
     data: Data = DATA,
     documents: Annotated[Path | None, typer.Option(help="Your own folder of documents, instead of --data.")] = None,
     questions: Annotated[str | None, typer.Option(help="CSV, JSONL, SQuAD's JSON, or a Hub id: owner/name.")] = None,
     pairs: Annotated[Path | None, typer.Option(help="Labelled pairs, CSV or JSONL.")] = None,
     columns: Annotated[str, typer.Option(help="Such as questions.prompt=Frage,pairs.response=Antwort.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Where results go; results/own unless told.")] = None,
-    model: Annotated[str | None, typer.Option(help="A folder or Hub id; the default FM unless told.")] = None,
+    out: Out = None,
+    model: Model = None,
     vector_store: VectorStore = None,
     settings: Settings = None,
-    shard: Annotated[str, typer.Option(help="i/n: only share i of n, which times no latency.")] = "1/1",
-    show_plan: Annotated[bool, typer.Option("--plan", help="Print jobs and shares as JSON; run none.")] = False,
 ) -> None:
     """Runs arms on every question set and writes one result file each; what is there is reused.
 
-    Several seeds and settings make a grid of jobs, and `--shard` takes a share of it: see docs/scale.md. With
-    --documents the study is of your own documents; questions and labelled pairs are read from files of yours.
+    Each choice of the settings has a folder of its own in OUT, such as k=3. With --documents the study is of your own
+    documents; questions and labelled pairs are read from files of yours.
     """
     from .analysis import Comparison
-    from .data import open_dataset
-    from .experiment import get_arms, grid, left_out
-    from .models import FOUNDATION_MODEL
+    from .data import OWN_ARMS, open_dataset, prepare_own_data
+    from .experiment import get_arms, left_out
 
-    model = model or FOUNDATION_MODEL
-    seeds = grid.read_seeds(seed)
-    if documents is not None:
-        if data != DATA:
-            raise KitError("--data is a data folder of the kit, --documents a folder of your own: give one of them")
-        if len(seeds) > 1 or settings or shard != "1/1" or show_plan:
-            raise KitError("--documents takes one --seed and no --set, --shard or --plan: study the folder it makes")
-        from .lessons import run_own_study
-
-        chosen = dict(pair.partition("=")[::2] for pair in columns.split(",") if pair.strip())
-        names = None if arms is None else _names(arms)
-        run_own_study(names, profile, seeds[0], documents, questions, pairs, chosen, out, model, vector_store)
-        return
-    if questions is not None or pairs is not None or columns:
+    seeds, choices = read_seeds(seed), read_settings(settings or ())
+    if documents is None and (questions is not None or pairs is not None or columns):
         raise KitError("--questions, --pairs and --columns belong to --documents: give the folder of documents too")
-    number, count = grid.read_share(shard)
-    names = _names(arms or "base,base:few_shot,rag")
-    get_arms(names)
-    dataset = open_dataset(data)
-    names = _without(names, left_out(names, dataset, dataset.question_sets))
-    wanted = grid.jobs(names, seeds, [grid.read_setting(each) for each in settings or ()])
-    if show_plan:
-        print(json.dumps(grid.plan(wanted, count)))
-        return
-    folder, mine = out or own_folder(), grid.share(wanted, number, count)
-    made = grid.run(mine, data, profile, folder, model, timing=count == 1, vector_store=vector_store)
-    for name, found in made.items():
-        print(f"{name}\n" if name else "", end="")
-        print(Comparison(found).text())
-    print(f"\n{sum(map(len, made.values()))} result files in {folder}")
+    if documents is not None and data != DATA:
+        raise KitError("--data is a data folder of the kit, --documents a folder of your own: give one of them")
+    default = ("base", "base:few_shot", "rag") if documents is None else OWN_ARMS
+    names = [arm.name for arm in get_arms(_listed(arms) if arms is not None else default)]
+    if not names:
+        raise KitError("a study needs at least one arm: name them with `--arms`")
+    if documents is not None:
+        own = prepare_own_data(
+            documents, questions, pairs, profile, out, dict(c.partition("=")[::2] for c in _listed(columns))
+        )
+        print(*own.columns, *own.notes, sep="\n")
+        data, out = own.folder, own.out / profile
+    dataset, folder = open_dataset(data), out or own_folder()
+    missing = left_out(names, dataset, dataset.question_sets)
+    for name, why in missing.items():
+        print(f"left out: {name}, since {why}", file=sys.stderr)
+    results = _run([n for n in names if n not in missing], seeds, choices, folder, data, profile, model, vector_store)
+    for place, made in results.items():
+        comparison = Comparison(made)
+        print(f"{place}\n" if place else "", end="")
+        print(comparison.text())
+        if documents is not None:
+            _conclude(folder / place, comparison)
+    print(f"\n{sum(map(len, results.values()))} result files in {folder}")
 
 
-def _names(arms: str) -> list[str]:
-    return [name.strip() for name in arms.split(",") if name.strip()]
+def _run(
+    arms: Sequence[str],
+    seeds: Sequence[int],
+    choices: Mapping[str, Sequence[Any]],
+    folder: Path,
+    data: Path,
+    profile: str,
+    model: str | None,
+    vector_store: str | None,
+) -> dict[str, list[Result]]:
+    """Runs one study for each choice of settings and each seed; they share models, indices and weights.
+
+    Returns:
+        The results by the folder below `folder` that they lie in: empty where nothing is set, else such as "k=3".
+    """
+    from .experiment import ARMS, Study
+    from .models import FOUNDATION_MODEL
+    from .rag import RagSettings
+
+    first = None
+    results: dict[str, list[Result]] = {}
+    for values in itertools.product(*choices.values()):
+        chosen = dict(zip(choices, values, strict=True))
+        place = ",".join(f"{name}={value}" for name, value in chosen.items())
+        retrieval = RagSettings(**{name: value for name, value in chosen.items() if name not in TRAINING})
+        changes = {name: value for name, value in chosen.items() if name in TRAINING}
+        for seed in seeds:
+            study = Study(
+                data, profile, seed, folder / place, first.model if first else model or FOUNDATION_MODEL, retrieval,
+                vector_store=vector_store, changes=changes, artefacts=folder,
+            )  # fmt: skip
+            if first is not None:
+                study.embedder = first.embedder
+            first = first or study
+            seeded = [arm for arm in arms if seed == seeds[0] or ARMS[arm].recipes]  # only these depend on the seed
+            results.setdefault(place, []).extend(study.run(seeded))
+    return results
 
 
-def _without(names: list[str], missing: dict[str, str]) -> list[str]:
-    """The arms that the data allows; the others are named with the reason."""
-    for arm, why in missing.items():
-        print(f"left out: {arm}, since {why}", file=sys.stderr)
-    return [name for name in names if name not in missing]
+def _conclude(folder: Path, comparison: Comparison) -> None:
+    """What a study of your own data can and cannot show, and its report."""
+    from .analysis import read_claims
+    from .plots import write_report
+
+    print("", *comparison.caveats(), sep="\n")
+    print(f"report: {write_report(folder, folder / 'comparison.html', read_claims('own_data'), comparison)}")
 
 
 @app.command()
@@ -175,14 +206,17 @@ def compare(
     figure: Annotated[Path | None, typer.Option(help="Write the main figure to a PNG or SVG file.")] = None,
 ) -> None:
     """Compares the results of a folder: accuracy with 95 % intervals, latency, effort."""
-    from .analysis import read_comparison
+    from .analysis import judge, read_comparison, verdicts_as_text
+    from .experiment import read_curves
 
     comparison = read_comparison(folder)
-    if report is not None or figure is not None:
-        _write(folder, comparison.table(), report, figure)
+    for path in _write(folder, comparison, report, figure):
+        print(path, file=sys.stderr)  # which leaves stdout to the tables
     if expectations or strict:
-        _judge(folder, comparison, strict)
-    elif markdown:
+        verdicts = judge(comparison, read_curves(folder))
+        print(verdicts_as_text(verdicts))
+        raise typer.Exit(int(strict and any(each.verdict == "contradicted" for each in verdicts)))
+    if markdown:
         from .plots import markdown as tables
 
         print(tables(comparison))
@@ -192,46 +226,58 @@ def compare(
         print(comparison.text())
 
 
-def _write(folder: Path, compared: dict, report: Path | None, figure: Path | None) -> None:
-    """Writes the report and the main figure; where they lie goes to stderr, which leaves stdout to the tables."""
+def _write(folder: Path, comparison: Comparison, report: Path | None, figure: Path | None) -> Iterator[Path]:
+    """Writes the report and the main figure, where they are wanted; gives their paths."""
     if report is not None:
         from .plots import write_report
 
-        print(write_report(folder, report), file=sys.stderr)
+        yield write_report(folder, report)
     if figure is not None:
         from .plots import overview
 
         if figure.suffix not in (".png", ".svg"):
             raise KitError(f"a figure is written as .png or .svg. Got {str(figure)!r}")
         try:
-            overview(compared).savefig(figure, dpi=150, facecolor="white")
+            overview(comparison.table()).savefig(figure, dpi=150, facecolor="white")
         except OSError as error:
             raise KitError(f"could not write {figure}: {error.strerror or error}") from error
-        print(figure, file=sys.stderr)
+        yield figure
 
 
-def _judge(folder: Path, comparison: Comparison, strict: bool) -> None:
-    from .analysis import judge, verdicts_as_text
-    from .experiment import read_curves
+def read_seeds(text: str) -> list[int]:
+    """Seeds such as "7,8,9", each once.
 
-    verdicts = judge(comparison, read_curves(folder))
-    print(verdicts_as_text(verdicts))
-    raise typer.Exit(int(strict and any(each.verdict == "contradicted" for each in verdicts)))
-
-
-def results_in_words(folder: Path) -> str:
-    """A folder's comparison, how many claims are supported, and where report and results lie; writes the report."""
-    from .analysis import read_comparison
-    from .plots import write_report
-
-    table = read_comparison(folder).text()
-    report = write_report(folder, folder / "comparison.html")
-    return f"{table}\n\n{judged(folder)}\n\nreport: {report}\nresults: {folder}"
+    Raises:
+        KitError: One of them is no whole number, or there is none.
+    """
+    try:
+        return list(dict.fromkeys(int(seed) for seed in text.split(",")))
+    except ValueError:
+        raise KitError(f"`--seed` must be whole numbers with commas between them. Got {text!r}") from None
 
 
-def judged(folder: Path) -> str:
-    """How many claims of a folder are supported, in one line."""
-    from .analysis import judge, read_comparison, verdicts_as_text
-    from .experiment import read_curves
+def read_settings(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Names and values of settings such as "k=1,3"; a name that is given twice has the values of both.
 
-    return verdicts_as_text(judge(read_comparison(folder), read_curves(folder))).splitlines()[-1]
+    Raises:
+        KitError: A setting is unknown, or a value does not fit it.
+    """
+    from .rag import RagSettings
+    from .tuning import TrainSettings
+
+    known = asdict(RagSettings()) | {name: getattr(TrainSettings(), name) for name in TRAINING}
+    choices: dict[str, list[Any]] = {}
+    for text in texts:
+        name, _, values = text.partition("=")
+        if name not in known:
+            raise KitError(f"unknown setting {name!r}: choose one of {', '.join(known)}")
+        try:
+            read = [type(known[name])(value) for value in values.split(",")]
+        except ValueError:
+            raise KitError(f"a value of `{name}` must be like {known[name]!r}. Got {values!r}") from None
+        choices[name] = list(dict.fromkeys([*choices.get(name, ()), *read]))
+    return choices
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

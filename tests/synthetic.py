@@ -75,7 +75,7 @@ def _result(arm, question_set, seed, profile, data_hash, questions, share, gener
     }  # fmt: skip
     config |= {"rag": {"k": ARMS[arm].k or 1, "mode": "hybrid"}} if sees == PASSAGES else {}
     config |= {"examples": {"answers": 4, "triage": 3}} if sees == "examples" else {}
-    config |= {"adapter": {name: {"seed": seed} for name in ARMS[arm].trainings}} if tuned else {}
+    config |= {"adapter": {name: {"seed": seed} for name in ARMS[arm].recipes}} if tuned else {}
     right = _right(questions, share, generator)
     scores = [_score(q, sees, value) for q, value in zip(questions, right, strict=True)]
     effort = EFFORTS.get(arm, TUNED)

@@ -29,7 +29,7 @@ from helpers.analysis import (
 from helpers.analysis.advice import Rules
 from helpers.data.profiles import PROFILES
 from helpers.data.records import DataError, KitError
-from helpers.experiment.curves import Curve, read_curves, write_curve
+from helpers.experiment.results import Curve, read_curves, write_curve
 
 POINTS = [{"x": x, "value": v, "low": v - 0.1, "high": v + 0.1, "n": 80} for x, v in ((1, 0.2), (4, 0.5), (8, 0.7))]
 RISING = {"restatements": Curve("restatements", "restatements", "accuracy", "domain_adaptation", POINTS)}

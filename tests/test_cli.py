@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,14 @@ from conftest import ROOT, make_tiny, run_python, run_pythons
 from synthetic import make_results
 from test_comparison import run as make_run
 
+from helpers import verbs
 from helpers.analysis import Comparison, read_comparison
+from helpers.data import dataset, profiles
 from helpers.experiment import results
 from helpers.rag.chunking import RagSettings
 from helpers.tuning.fine_tuned import read_fine_tuned
 
-VERBS = (
-    "doctor",
-    "fetch",
-    "ask",
-    "train",
-    "study",
-    "compare",
-)
+VERBS = ("doctor", "fetch", "ask", "train", "study", "compare")
 
 
 def kit(*arguments, **environment: str):
@@ -110,6 +106,9 @@ def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world
         (*study, small_world, "--arms", "base,oracle"): ("oracle", "few_shot"),
         (*study, small_world, "--profile", "huge"): ("huge", "workshop"),
         (*study, small_world, "--arms", ","): ("arm",),
+        (*study, small_world, "--seed", "7,x"): ("--seed", "7,x"),
+        (*study, small_world, "--set", "k=two"): ("`k`", "two"),
+        (*study, small_world, "--set", "k=0"): ("`k`", "0"),
         ("compare", folder): ("base.terms.seed7.eeeeeeee.json",),
     }
     for run, named in zip(kits(*wrong), wrong.values(), strict=True):
@@ -191,6 +190,26 @@ def test_ask_prints_one_json_line_an_answer(tmp_path, small_world):
     for row in told:
         assert isinstance(row["text"], str) and 0 < row["first_token_s"] <= row["total_s"]
         assert len(row["documents"]) == RagSettings().k and set(row["documents"]) <= known
+
+
+def test_several_seeds_and_settings_are_run_each_in_its_own_folder(tmp_path, small_world, monkeypatch, capsys):
+    few = replace(profiles.PROFILES["quick"], questions_per_set=2, latency_questions=1, training_share=0.003)
+    monkeypatch.setitem(profiles.PROFILES, "quick", few)
+    monkeypatch.setattr(dataset.Dataset, "question_sets", ["facts_heldout", "triage"])
+    out, model = tmp_path / "out", str(make_tiny("Llama", tmp_path / "model"))
+    verbs.study(
+        arms="rag,customization", seed="7,8", data=small_world, out=out, model=model, settings=["k=1,2", "k=2,1"]
+    )
+    made = {place: results.read_results(out / place) for place in ("k=1", "k=2")}
+    for k, found in zip((1, 2), made.values(), strict=True):
+        runs = {(r.arm, r.question_set, r.seed) for r in found}
+        sets = ("facts_heldout", "triage")
+        assert runs == {(arm, s, seed) for arm, seed in (("rag", 7), ("customization", 7), ("customization", 8))
+                        for s in sets}, "only trained arms run with each seed"  # fmt: skip
+        assert all(r.config["rag"]["k"] == len(r.scores[0].answer.passages) == k for r in found if r.arm == "rag")
+    folders = [path.parent for path in (out / "adapters").rglob("*.safetensors")]
+    assert len(folders) == len(set(folders)) == 4, "two trainings with each of two seeds, whatever k is"
+    assert "12 result files in" in capsys.readouterr().out
 
 
 def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):

@@ -8,11 +8,16 @@ import pytest
 from conftest import interrupted_at
 
 from helpers.data.dataset import open_dataset, sample
-from helpers.data.profiles import WARM_UP
 from helpers.data.records import Answer, Question, Score
 from helpers.experiment import metrics
 from helpers.experiment.assistant import Assistant
-from helpers.experiment.evaluation import Evaluation, evaluate, summarise, text_losses, text_perplexity, time_alone
+from helpers.experiment.evaluation import (
+    Evaluation,
+    evaluate,
+    perplexity_texts,
+    summarise,
+    text_perplexity,
+)
 from helpers.models import generation
 from helpers.models.generation import perplexity
 
@@ -91,13 +96,6 @@ def test_latency_is_taken_one_question_at_a_time(tiny, dataset):
     assert all(0 < first <= total for first, total in zip(done.first_token_s, done.total_s, strict=True))
     assert {score.answer.batch_size for score in done.scores} == {4}
 
-    asked_alone.clear()
-    time_alone(Watched(tiny), asked, 2, done)
-    warm_up, *timed = asked_alone
-    assert [name for name, _ in timed] == [question.id for question in sample(asked, 2)]
-    assert warm_up[0] == timed[0][0] and warm_up[1].new_tokens <= WARM_UP
-    assert done.total_s[3:] == [answer.total_s for _, answer in timed]
-
 
 def test_a_choice_set_has_no_latency(tiny, dataset):
     done = evaluate(Assistant(tiny), dataset.questions("terms")[:3], latency_questions=3)
@@ -116,10 +114,15 @@ def test_an_interruption_leaves_what_was_finished(tiny):
     assert finished == [(s.question, s.answer.text, s.value) for s in whole.scores[: len(finished)]]
 
 
-def test_text_perplexity_is_that_of_the_weights(tiny):
+def test_perplexity_is_that_of_the_weights_and_goes_with_its_question_set(tiny, dataset):
     texts = ["The tide turns twice a day.", "Ropes are checked first."]
-    assert text_losses(Assistant(tiny), texts) == generation.text_losses(tiny, texts)
-    assert text_perplexity(Assistant(tiny), texts) == pytest.approx(perplexity(generation.text_losses(tiny, texts)))
+    losses = generation.text_losses(tiny, texts)
+    assert text_perplexity(Assistant(tiny), texts) == pytest.approx(perplexity(losses))
+    found = evaluate(Assistant(tiny), dataset.questions("terms")[:2], texts=texts).summary()
+    assert found == {"perplexity": pytest.approx(perplexity(losses)), "text_losses": [list(each) for each in losses]}
+    texts = {name: perplexity_texts(name, dataset) for name in dataset.question_sets}
+    assert {name for name, found in texts.items() if found} == {"general", "terms"}
+    assert texts["terms"] == dataset.corpus("validation") and texts["general"] == dataset.general_text("evaluation")
 
 
 # ---- secondary metrics

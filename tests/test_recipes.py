@@ -148,5 +148,5 @@ def test_a_training_that_goes_on_from_another_is_known_by_both(study, monkeypatc
 
 
 def test_every_arm_names_trainings_that_exist():
-    used = {name for arm in ARMS.values() for name in arm.trainings}
+    used = {name for arm in ARMS.values() for name in arm.recipes}
     assert used == set(recipes.SETTINGS) and set(recipes.STARTS_FROM.values()) <= used

@@ -11,8 +11,7 @@ from synthetic import make_results
 
 from helpers.analysis import Comparison, costs, load_prices
 from helpers.data.records import DataError
-from helpers.experiment.curves import Curve, of_one_figure
-from helpers.experiment.results import write_result
+from helpers.experiment.results import Curve, of_one_figure, write_result
 from helpers.plots import report
 
 POINTS = [{"x": x, "value": x / 10, "low": x / 20, "high": x / 5} for x in (1, 4)]

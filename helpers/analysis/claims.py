@@ -58,7 +58,7 @@ class Claim:
 
     @property
     def is_ratio(self) -> bool:
-        """Whether the quantities are perplexities or times, which are compared by their ratio."""
+        """Whether it is about perplexities or times, which are compared by their ratio."""
         return self.first is not None and METRICS[self.first.metric].ratio
 
     @property
@@ -69,10 +69,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a claim fared.
+    """How a claim fared, with the difference or ratio that was measured (NaN where it was not).
 
-    `value`, `low` and `high` are the difference or ratio that was measured (NaN where it was not); `n` counts
-    questions (texts, for perplexity); `needed` says about how many would decide, where they are too few.
+    `n` counts questions (texts, for perplexity); `needed` says about how many would decide, where they are too few.
     """
 
     claim: Claim
@@ -86,11 +85,7 @@ class Verdict:
 
 
 def read_claims(name: str = "expectations", folder: Path = rules.FOLDER) -> list[Claim]:
-    """The claims of a data file, in its order: "expectations" of the kit's own world, or those about "own_data".
-
-    Raises:
-        DataError: A claim lacks a field or has one too many, or names a question set that does not exist.
-    """
+    """The claims of a data file: "expectations" of the kit's own world, or those about "own_data"."""
     return rules.read_rules(name, list[Claim], folder)
 
 
@@ -100,14 +95,7 @@ def judge(
     claims: Sequence[Claim] | None = None,
     prices: Prices | None = None,
 ) -> list[Verdict]:
-    """Judges every claim, in their order, by what was measured.
-
-    Args:
-        comparison: The results.
-        curves: Recorded curves by name.
-        claims: Those of `rules/expectations.yaml` unless given.
-        prices: Those of `rules/prices.yaml` unless given.
-    """
+    """Judges every claim (those of `rules/expectations.yaml` unless given), in order, by what was measured."""
     return [_judge(claim, comparison, curves or {}, prices) for claim in (read_claims() if claims is None else claims)]
 
 

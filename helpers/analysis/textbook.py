@@ -42,12 +42,7 @@ class Row:
 
 
 def textbook_rows(comparison: Comparison, prices: Prices | None = None) -> list[Row]:
-    """The table, row by row; rows whose arms are missing are "not measured".
-
-    Args:
-        comparison: The results.
-        prices: Those of the data file unless given.
-    """
+    """The table, row by row; rows whose arms are missing are "not measured"."""
     rows = []
     for row in rules.read_rules("textbook", list[Row]):
         verdicts = judge(comparison, claims=row.claims, prices=prices)

@@ -16,7 +16,7 @@ class Arm:
     """One way of giving the model knowledge: what it sees beside the question, and with which weights it answers.
 
     `sees` is "nothing", "examples" or "passages"; `k` is the number of passages where it is not the default.
-    `triage` and `answers` name the trainings (see `tuning.recipes`) whose weights answer that task; empty: none.
+    `triage` and `answers` name the recipes (`helpers.tuning.recipes`) whose weights answer that task; empty: none.
     """
 
     name: str
@@ -27,16 +27,16 @@ class Arm:
     k: int | None = None
 
     @property
-    def trainings(self) -> tuple[str, ...]:
-        """The trainings that it needs, each once."""
+    def recipes(self) -> tuple[str, ...]:
+        """The recipes that it needs, each once."""
         return tuple(dict.fromkeys(name for name in (self.triage, self.answers) if name))
 
-    def trainings_for(self, question_sets: Iterable[str]) -> tuple[str, ...]:
-        """Those trainings whose weights answer one of these question sets, each once."""
-        return tuple(dict.fromkeys(name for name in map(self.training, question_sets) if name))
+    def recipes_for(self, question_sets: Iterable[str]) -> tuple[str, ...]:
+        """Those recipes whose weights answer one of these question sets, each once."""
+        return tuple(dict.fromkeys(name for name in map(self.recipe, question_sets) if name))
 
-    def training(self, question_set: str) -> str:
-        """The training whose weights answer a question set; empty: none."""
+    def recipe(self, question_set: str) -> str:
+        """The recipe whose weights answer a question set; empty: none."""
         return self.triage if question_set == "triage" else self.answers
 
 
@@ -77,7 +77,7 @@ def get_arms(names: Iterable[str]) -> list[Arm]:
 
 
 def solved_examples(dataset: Dataset) -> dict[str, list[Example]]:
-    """The solved examples that a few-shot prompt shows: spread evenly over the training pairs of each task that has."""
+    """The solved examples that a few-shot prompt shows, by task: spread evenly over the training pairs, if any."""
     shown = {}
     for task, count in FEW_SHOT.items():
         if not recipes.missing_files(task, dataset):
@@ -92,11 +92,11 @@ def left_out(names: Iterable[str], dataset: Dataset, question_sets: Iterable[str
     Raises:
         KitError: One of them is unknown.
     """
-    sets, found = list(question_sets), {}
+    sets, reasons = list(question_sets), {}
     for arm in get_arms(names):
-        files = [file for name in arm.trainings_for(sets) for file in recipes.missing_files(name, dataset)]
+        files = [file for name in arm.recipes_for(sets) for file in recipes.missing_files(name, dataset)]
         if arm.sees == "examples" and all(recipes.missing_files(task, dataset) for task in TASKS):
             files = recipes.missing_files("answers", dataset)
         if files:
-            found[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(files))}"
-    return found
+            reasons[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(files))}"
+    return reasons

@@ -29,7 +29,7 @@ class SeesPassages(Protocol):
 
 
 class Assistant:
-    """Answers questions with one model, an optional adapter, and an optional retriever or few examples."""
+    """Answers questions with one model, optional tuned weights, and an optional retriever or solved examples."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Assistant:
         retriever: SeesPassages | None = None,
         examples: dict[str, Sequence[Example]] | None = None,
     ):
-        """Puts an assistant together; `model` is a tuned copy where there is an adapter.
+        """Puts an assistant together; `self.model` is a tuned copy where there is an adapter.
 
         Args:
             model: The base model, or a wholly tuned checkpoint.
@@ -80,19 +80,19 @@ class Assistant:
         asked = [q if isinstance(q, Question) else Question(f"q{i}", "own", q) for i, q in enumerate(questions)]
         passages, retrieval_s = self._retrieve(asked, batch_size)
         texts = [
-            self.model.chat(self.prompt(q, found), examples=self.turns(q))
-            for q, found in zip(asked, passages, strict=True)
+            self.model.chat(self.prompt(question, seen), examples=self.turns(question))
+            for question, seen in zip(asked, passages, strict=True)
         ]
         answers: dict[int, Answer] = {}
         for limit, indices in _by_limit(asked, max_new_tokens).items():
-            made = generation.generate(self.model, [texts[i] for i in indices], limit, batch_size, progress=progress)
-            for i, one in zip(indices, made, strict=True):
+            replies = generation.generate(self.model, [texts[i] for i in indices], limit, batch_size, progress=progress)
+            for i, reply in zip(indices, replies, strict=True):
                 answers[i] = Answer(
-                    asked[i].id, one.text, texts[i], tuple(passages[i]), one.prompt_tokens, one.new_tokens,
-                    retrieval_s[i], retrieval_s[i] + one.first_token_s, retrieval_s[i] + one.total_s,
-                    one.batch_size,
+                    asked[i].id, reply.text, texts[i], tuple(passages[i]), reply.prompt_tokens, reply.new_tokens,
+                    retrieval_s[i], retrieval_s[i] + reply.first_token_s, retrieval_s[i] + reply.total_s,
+                    reply.batch_size,
                 )  # fmt: skip
-        choosing = [i for i, q in enumerate(asked) if q.choices]
+        choosing = [i for i, question in enumerate(asked) if question.choices]
         rows = generation.choice_logprobs(
             self.model, [texts[i] for i in choosing], [asked[i].choices for i in choosing], batch_size, progress
         )
@@ -113,24 +113,24 @@ class Assistant:
         task = "triage" if question.set == "triage" else "answers"
         return [] if question.choices else prompts.turns(self.examples.get(task, ()))
 
-    def _retrieve(self, asked: Sequence[Question], batch_size: int) -> tuple[list[list[Passage]], list[float]]:
-        """Passages of each question, and the seconds that a question's share of retrieval took."""
+    def _retrieve(self, questions: Sequence[Question], batch_size: int) -> tuple[list[list[Passage]], list[float]]:
+        """The passages of each question, and the seconds that its share of retrieval took."""
         if self.retriever is None:
-            return [[] for _ in asked], [0.0] * len(asked)
-        found: list[list[Passage]] = []
+            return [[] for _ in questions], [0.0] * len(questions)
+        passages: list[list[Passage]] = []
         seconds: list[float] = []
-        for start in range(0, len(asked), batch_size):
-            batch = asked[start : start + batch_size]
+        for start in range(0, len(questions), batch_size):
+            batch = questions[start : start + batch_size]
             begun = time.perf_counter()
-            found += self.retriever.retrieve_all([q.prompt for q in batch])
+            passages += self.retriever.retrieve_all([question.prompt for question in batch])
             seconds += [(time.perf_counter() - begun) / len(batch)] * len(batch)
-        return found, seconds
+        return passages, seconds
 
 
-def _by_limit(asked: Sequence[Question], max_new_tokens: int | None) -> dict[int, list[int]]:
+def _by_limit(questions: Sequence[Question], max_new_tokens: int | None) -> dict[int, list[int]]:
     """Indices of the questions to be answered in words, grouped by their limit of new tokens."""
     groups: dict[int, list[int]] = {}
-    for i, question in enumerate(asked):
+    for i, question in enumerate(questions):
         if not question.choices:
             limit = max_new_tokens or MAX_NEW_TOKENS.get(question.set, SHORT_ANSWER)
             groups.setdefault(limit, []).append(i)

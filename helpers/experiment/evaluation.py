@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from ..data import WARM_UP, Dataset, Question, Score, sample
+from ..data import Dataset, Question, Score, sample
 from ..models import generation
 from . import metrics
 from .assistant import Assistant
@@ -16,12 +16,27 @@ from .assistant import Assistant
 
 @dataclass
 class Evaluation:
-    """Scored answers of one question set; `first_token_s` and `total_s` were taken one question at a time."""
+    """Scored answers of one question set, in the order of the questions.
+
+    `first_token_s` and `total_s` were taken one question at a time. `text_losses` holds, for each plain text that was
+    read, its summed loss and its predicted tokens.
+    """
 
     scores: list[Score] = field(default_factory=list)
     first_token_s: list[float] = field(default_factory=list)
     total_s: list[float] = field(default_factory=list)
+    text_losses: list[tuple[float, int]] = field(default_factory=list)
     complete: bool = False
+
+    def summary(self) -> dict[str, Any]:
+        """Secondary metrics, times and perplexity, each where it applies."""
+        found = summarise(self.scores)
+        if self.first_token_s:
+            found |= {"first_token_s": self.first_token_s, "total_s": self.total_s}
+        if self.text_losses:
+            losses = [list(each) for each in self.text_losses]
+            found |= {"perplexity": generation.perplexity(self.text_losses), "text_losses": losses}
+        return found
 
 
 def evaluate(
@@ -32,6 +47,7 @@ def evaluate(
     latency_questions: int = 0,
     progress: bool = False,
     into: Evaluation | None = None,
+    texts: Sequence[str] = (),
 ) -> Evaluation:
     """Asks every question, scores the replies, and times some of them one at a time.
 
@@ -41,51 +57,33 @@ def evaluate(
         values: For each asset every value that documents give it; a reply may not name another asset's.
         batch_size: How many replies are decoded together when they are scored.
         latency_questions: How many questions are asked again alone, when all are scored; none of a choice set.
-        progress: Whether to show progress bars.
+        progress: Whether to show a progress bar.
         into: Filled as the work goes on, so that an interruption leaves the caller what was finished.
-
-    Returns:
-        The evaluation; its scores stand in the order of the questions.
+        texts: Plain texts whose loss under the assistant's weights is taken last; retrieval plays no part in it.
     """
     done = into if into is not None else Evaluation()
-    starts = range(0, len(questions), 2 * batch_size)
-    many = tqdm(total=len(questions), desc="questions", unit="question", disable=not progress or len(starts) < 2)
-    with many as bar:
-        for start in starts:
+    with tqdm(total=len(questions), desc="questions", unit="question", disable=not progress) as bar:
+        for start in range(0, len(questions), 2 * batch_size):
             part = questions[start : start + 2 * batch_size]
-            for question, answer in zip(part, assistant.ask_all(part, batch_size, progress=progress), strict=True):
-                done.scores.append(Score(question, answer, *metrics.score(question, answer, _rivals(values, question))))
+            for question, answer in zip(part, assistant.ask_all(part, batch_size), strict=True):
+                rivals = [v for asset, owned in (values or {}).items() if asset != question.asset for v in owned]
+                done.scores.append(Score(question, answer, *metrics.score(question, answer, rivals)))
             bar.update(len(part))
-        time_alone(assistant, questions, latency_questions, done, warm=True)
+    for question in sample(questions, latency_questions):
+        if not question.choices:
+            answer = assistant.ask(question)
+            done.first_token_s.append(answer.first_token_s)
+            done.total_s.append(answer.total_s)
+    if texts:
+        done.text_losses += generation.text_losses(assistant.model, texts)
     done.complete = True
     return done
 
 
-def time_alone(
-    assistant: Assistant, questions: Sequence[Question], count: int, into: Evaluation, warm: bool = False
-) -> None:
-    """Asks `count` of the questions one at a time, and keeps the seconds; none of a choice set.
+def perplexity_texts(question_set: str, dataset: Dataset) -> list[str]:
+    """The texts whose perplexity is reported with a set: general text with `general`, domain text with `terms`.
 
-    Unless it is `warm`, having answered with these weights a moment ago, it is warmed up by the first of them.
-    """
-    timed = [q for q in sample(questions, count) if not q.choices] if count else []
-    if timed and not warm:
-        assistant.ask(timed[0], max_new_tokens=WARM_UP)
-    for question in timed:
-        answer = assistant.ask(question)
-        into.first_token_s.append(answer.first_token_s)
-        into.total_s.append(answer.total_s)
-
-
-def _rivals(values: Mapping[str, Sequence[str]] | None, question: Question) -> list[str]:
-    """Every value of the assets that the question is not about."""
-    return [value for asset, owned in (values or {}).items() if asset != question.asset for value in owned]
-
-
-def texts_beside(question_set: str, dataset: Dataset) -> list[str]:
-    """The texts whose perplexity stands beside a set: general text with `general`, domain text with `terms`.
-
-    Where the data has no `terms`, domain text stands beside `facts_heldout`; beside other sets there is none.
+    Where the data has no `terms`, domain text goes with `facts_heldout`; with other sets there is none.
     """
     if question_set == "general":
         return dataset.general_text("evaluation")
@@ -95,29 +93,24 @@ def texts_beside(question_set: str, dataset: Dataset) -> list[str]:
     return []
 
 
-def text_losses(assistant: Assistant, texts: Sequence[str]) -> list[tuple[float, int]]:
-    """Summed loss and predicted tokens of each plain text under the assistant's weights; retrieval plays no part."""
-    return generation.text_losses(assistant.model, texts)
-
-
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
     """Perplexity of plain texts under the assistant's weights; what it retrieves plays no part."""
-    return generation.perplexity(text_losses(assistant, texts))
+    return generation.perplexity(generation.text_losses(assistant.model, texts))
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Any]:
     """Secondary metrics of a scored set: exact match, token F1, abstentions, valid JSON; each where it applies."""
-    told = [s for s in scores if not s.question.choices]
-    if not told:
+    written = [score for score in scores if not score.question.choices]
+    if not written:
         return {}
-    mean = {"abstained": _mean([float(metrics.abstains(s.answer.text)) for s in told])}
+    found = {"abstained": _mean([float(metrics.abstains(s.answer.text)) for s in written])}
     if scores[0].question.set == "triage":
-        return mean | {"valid_json": _mean([float(metrics.read_json(s.answer.text) is not None) for s in told])}
-    answerable = [s for s in told if s.question.answers]
+        return found | {"valid_json": _mean([float(metrics.read_json(s.answer.text) is not None) for s in written])}
+    answerable = [score for score in written if score.question.answers]
     if answerable:
-        mean["exact_match"] = _mean([metrics.exact_match(s.answer.text, s.question.answers) for s in answerable])
-        mean["token_f1"] = _mean([metrics.token_f1(s.answer.text, s.question.answers) for s in answerable])
-    return mean
+        found["exact_match"] = _mean([metrics.exact_match(s.answer.text, s.question.answers) for s in answerable])
+        found["token_f1"] = _mean([metrics.token_f1(s.answer.text, s.question.answers) for s in answerable])
+    return found
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,18 +12,15 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from ..data import WARM_UP, DataError, Question, write_text
-
-if TYPE_CHECKING:
-    from .assistant import Assistant
+from .assistant import Assistant
 
 LATENCY_FILE = "latency.json"  # the timings beside the results that they belong to
 PHASES = ("retrieval_s", "first_token_s", "per_token_s", "total_s")
-IN_A_ROW = 4  # questions that an arm is asked in its turn: putting other weights in takes longer than an answer
 
 
 @dataclass(frozen=True)
@@ -51,10 +48,10 @@ def time_arms(
     seed: int = 7,
     progress: bool = False,
 ) -> list[Timing]:
-    """Asks every arm every question, one at a time; the arms take turns, a few questions each, in drawn order.
+    """Asks every arm every question, one at a time; the arms take turns with each question, in drawn order.
 
     Args:
-        assistants: The arms by name; each is warmed up with the first question when its first turn comes.
+        assistants: The arms by name; each is warmed up with the first question.
         questions: Questions that are answered in words.
         repeats: How often each arm is asked each question.
         seed: Seeds the order of the arms.
@@ -70,29 +67,37 @@ def time_arms(
         raise DataError("timing needs at least one arm, one question and one repeat")
     if any(question.choices for question in questions):
         raise DataError("questions with choices are scored, not answered, and cannot be timed: take another set")
+    for assistant in assistants.values():
+        assistant.ask(questions[0], max_new_tokens=WARM_UP)
     order = random.Random(seed)
-    timings: list[Timing] = []
-    total = repeats * len(questions) * len(assistants)
-    with tqdm(total=total, desc="timing", unit="answer", disable=not progress) as bar:
-        for turn in range(repeats):
-            for start in range(0, len(questions), IN_A_ROW):
-                for arm in order.sample(list(assistants), len(assistants)):
-                    if turn == start == 0:
-                        assistants[arm].ask(questions[0], max_new_tokens=WARM_UP)
-                    for question in questions[start : start + IN_A_ROW]:
-                        timings.append(_time(arm, assistants[arm], question, turn))
-                        bar.update()
-    return timings
+    turns = [
+        (arm, question, turn)
+        for turn in range(repeats)
+        for question in questions
+        for arm in order.sample(list(assistants), len(assistants))
+    ]
+    bar = tqdm(turns, desc="timing", unit="answer", disable=not progress)
+    return [_time(arm, assistants[arm], question, turn) for arm, question, turn in bar]
+
+
+def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timing:
+    answer = assistant.ask(question)
+    after_first = answer.new_tokens - 1
+    per_token = (answer.total_s - answer.first_token_s) / after_first if after_first > 0 else None
+    return Timing(
+        arm, question.id, turn, answer.retrieval_s, answer.first_token_s, per_token, answer.total_s,
+        answer.prompt_tokens, answer.new_tokens,
+    )  # fmt: skip
 
 
 def write_timings(path: Path, timings: Sequence[Timing], about: Mapping[str, Any] | None = None) -> Path:
-    """Keeps timings as one JSON file; `about` holds what a reader must know, such as the machine."""
+    """Keeps timings as one JSON file; `about` holds what they depend on, such as the machine."""
     record = {"about": dict(about or {}), "timings": [asdict(timing) for timing in timings]}
     return write_text(Path(path), json.dumps(record, indent=1) + "\n")
 
 
 def read_timings(path: Path, about: Mapping[str, Any] | None = None) -> list[Timing]:
-    """The timings of a file that `write_timings` made; none where it is not there, or was not made about the same.
+    """The timings of a file that `write_timings` made; none where it is not there, or is about something else.
 
     Args:
         path: The file.
@@ -104,18 +109,8 @@ def read_timings(path: Path, about: Mapping[str, Any] | None = None) -> list[Tim
     if not Path(path).is_file():
         return []
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        record = json.loads(Path(path).read_bytes())
         timings = [Timing(**row) for row in record["timings"]]
         return timings if about is None or record["about"] == dict(about) else []
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} cannot be read as timings ({error}). Delete it and measure again.") from error
-
-
-def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timing:
-    answer = assistant.ask(question)
-    after = answer.new_tokens - 1
-    per_token = (answer.total_s - answer.first_token_s) / after if after > 0 else None
-    return Timing(
-        arm, question.id, turn, answer.retrieval_s, answer.first_token_s, per_token, answer.total_s,
-        answer.prompt_tokens, answer.new_tokens,
-    )  # fmt: skip

@@ -8,7 +8,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "live": ["show"],
         "notebooks": ["Lesson", "NOTEBOOKS", "lessons", "lines_you_write", "notebook_paths", "show_map"],
-        "own_study": ["run_own_study"],
         "times": [
             "TIMES", "expected_seconds", "header", "in_minutes", "read_times", "recorded_time", "running_minutes",
         ],

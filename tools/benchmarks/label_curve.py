@@ -16,10 +16,9 @@ from training_sweep import Bench, options, where_and_when
 from helpers.analysis import accuracy
 from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
-from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate
-from helpers.tuning import Progress, recipes
-from helpers.tuning.training import train
+from helpers.experiment.results import Curve, write_curve
+from helpers.tuning import Progress, recipes, train
 
 LABELS = (30, 60, 120, 240)
 

@@ -13,8 +13,8 @@ from helpers import data
 from helpers.analysis import accuracy
 from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
-from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate
+from helpers.experiment.results import Curve, write_curve
 from helpers.models import foundation_model as models
 from helpers.tuning import Progress, recipes
 from helpers.tuning.training import train

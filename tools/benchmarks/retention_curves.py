@@ -19,10 +19,9 @@ from training_sweep import Bench, options, where_and_when
 from helpers.analysis import accuracy
 from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
-from helpers.experiment.curves import Curve, write_curve
 from helpers.experiment.evaluation import evaluate, text_perplexity
-from helpers.tuning import Progress, recipes
-from helpers.tuning.training import train
+from helpers.experiment.results import Curve, write_curve
+from helpers.tuning import Progress, recipes, train
 from helpers.tuning.training_data import TrainSettings
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.data.records import DataError
-from helpers.experiment.latency_curves import against_context, against_index_size
+from helpers.data import DataError
+from tools.benchmarks.latency_curves import against_context, against_index_size
 
 
 def test_time_against_context_leaves_out_what_does_not_fit(tiny):
