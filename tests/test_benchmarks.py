@@ -178,7 +178,7 @@ def test_batches_of_one_length_need_what_as_many_of_the_first_need(tiny, monkeyp
     floors = script("floor")
     asked = []
     monkeypatch.setattr(floors, "products", lambda shapes, dtype: asked.append(next(shapes)[0]) or 1.0)
-    monkeypatch.setattr(floors, "attention", lambda causal, segments: asked.append(tuple(segments.shape)) or 0.1)
+    monkeypatch.setattr(floors, "attention", lambda causal, mask: asked.append(tuple(mask.shape)) or 0.1)
     monkeypatch.setattr(floors, "between", lambda causal, tokens: asked.append(tokens) or 0.01)
     monkeypatch.setattr(floors, "loss", lambda causal, labelled: asked.append(labelled) or 10.0)
     monkeypatch.setattr(floors, "update", lambda model: 100.0)
@@ -192,7 +192,7 @@ def test_batches_of_one_length_need_what_as_many_of_the_first_need(tiny, monkeyp
     assert found == pytest.approx(
         {"products": 3, "attention": 0.3 * layers, "between": between, "loss": 30, "update": 300}
     )
-    assert asked == [64, (1, 64), 64, 63, 96, (1, 96), 96, 89]
+    assert asked == [64, (1, 1, 64, 64), 64, 63, 96, (1, 1, 96, 96), 96, 89]
 
 
 def test_the_update_is_timed_on_weights_that_stay_as_they_are():

@@ -64,12 +64,7 @@ def test_results_of_different_experiments_are_refused_by_name(fields, named):
     refuses([run(), run("rag", experiment="f" * 64, **fields)], f"(?s)base/facts_heldout.*rag/facts_heldout.*{named}")
 
 
-def test_a_difference_that_no_field_names_is_named_from_the_answers(made):
-    first = made[0]
-    other = replace(first, experiment="f" * 64)
-    refuses([first, replace(other, scores=first.scores[1:])], "how many questions were asked .(\\d+) against")
-    read = [replace(s, answer=replace(s.answer, prompt="Else: " + s.answer.prompt)) for s in first.scores]
-    refuses([first, replace(other, scores=read)], "they differ in the prompts. Keep")
+def test_no_results_and_results_of_another_schema_are_refused(made):
     refuses([made[0], replace(made[1], schema=0)], "schema")
     refuses([], "no results")
 
@@ -193,12 +188,10 @@ def test_a_perplexity_that_is_not_a_number_is_left_out(made):
 
 def test_the_text_shows_the_numbers_of_the_table():
     comparison = Comparison([run(), run("rag", values=(1, 1, 1)), run("rag", "terms")])
-    lines = comparison.text().splitlines()
     accuracy = comparison.table()["rag"]["facts_heldout"]["accuracy"]
-    rag = [line for line in lines if line.startswith("rag")]
+    rag = [line for line in comparison.text().splitlines() if line.startswith("rag")]
     assert f"1.00 [{accuracy['low']:.2f}, 1.00]" in rag[0]
     assert "0.40" in rag[1] and "2.0" in rag[1]
-    assert len({len(line) for line in lines[:3]}) == 1, "columns must line up"
 
 
 # ---- what follows from it

@@ -9,9 +9,15 @@ import pytest
 from test_comparison import scores
 
 from helpers.analysis import intervals, spread
+from helpers.analysis.intervals import accuracy, difference, perplexity_ratio, ratio
 from helpers.data.records import DataError
 
 CLUSTERS = {"facts_heldout": (10, 8), "two_hop": (24, 2), "general": (100, 1)}  # assets and questions an asset
+
+
+@pytest.fixture(autouse=True)
+def fewer_resamples(monkeypatch):
+    monkeypatch.setattr(intervals, "RESAMPLES", 300)  # the width hardly depends on it, the time does
 
 
 def wilson(right: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -22,52 +28,84 @@ def wilson(right: int, n: int, z: float = 1.959963984540054) -> tuple[float, flo
     return middle - half, middle + half
 
 
-def draw(generator: np.random.Generator, assets: int, each: int, shares: np.ndarray | float):
-    """Right-or-wrong answers to `each` questions about every asset, right with the asset's own share."""
-    values = generator.random((assets, each)) < np.reshape(np.broadcast_to(shares, assets), (assets, 1))
+def width(found) -> float:
+    return found["high"] - found["low"]
+
+
+def draw(generator: np.random.Generator, assets: int, each: int, share: float, together: float = 0.2):
+    """Answers to `each` questions about every asset, whose share is beta distributed (`together`: the ICC)."""
+    strength = (1 - together) / together
+    shares = generator.beta(share * strength, (1 - share) * strength, (assets, 1)) if each > 1 else share
+    values = generator.random((assets, each)) < shares
     names = [f"asset{i // each}" if each > 1 else "" for i in range(assets * each)]
     return scores(values.astype(float).ravel().tolist(), names)
 
 
-def asset_shares(generator: np.random.Generator, share: float, assets: int, together: float) -> np.ndarray:
-    """One share an asset around a common one (beta distributed); `together` is the intraclass correlation."""
-    strength = (1 - together) / together
-    return generator.beta(share * strength, (1 - share) * strength, assets)
+# ---- shares
 
 
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9, 0.98])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
 @pytest.mark.parametrize("question_set", CLUSTERS)
-def test_intervals_cover_the_truth_in_nine_draws_of_ten(monkeypatch, question_set, share):
-    monkeypatch.setattr(intervals, "RESAMPLES", 300)  # the width hardly depends on it, the time does
-    assets, each = CLUSTERS[question_set]
-    generator = np.random.default_rng(5)
-    covered, draws = 0, 1000
+def test_intervals_cover_the_truth_in_nine_draws_of_ten(question_set, share):
+    generator, covered, draws = np.random.default_rng(5), 0, 300
     for _ in range(draws):
-        shares = asset_shares(generator, share, assets, 0.2) if each > 1 else share
-        found = intervals.accuracy(draw(generator, assets, each, shares))
+        found = accuracy(draw(generator, *CLUSTERS[question_set], share))
         covered += found["low"] <= share <= found["high"]
     assert covered / draws >= 0.9
 
 
-def test_intervals_of_clusters_are_not_as_narrow_as_if_questions_were_independent(monkeypatch):
-    monkeypatch.setattr(intervals, "RESAMPLES", 300)
-    generator = np.random.default_rng(5)
-    naive = 0
+def test_clusters_need_more_than_wilsons_formula():
+    generator, naive = np.random.default_rng(5), 0
     for _ in range(300):
-        found = intervals.accuracy(draw(generator, 10, 8, asset_shares(generator, 0.5, 10, 0.3)))
-        low, high = wilson(round(found["value"] * 80), 80)
+        values = [score.value for score in draw(generator, 10, 8, 0.5, 0.3)]
+        low, high = wilson(round(sum(values)), 80)
         naive += low <= 0.5 <= high
-    assert naive / 300 < 0.85, "the clusters of this simulation would not need more than Wilson's formula"
+    assert naive / 300 < 0.85
 
 
-@pytest.mark.parametrize(("first", "second"), [(0.02, 0.02), (0.02, 0.3), (0.5, 0.5), (0.3, 0.8), (0.9, 0.98)])
-def test_differences_cover_the_truth_and_seldom_cry_wolf(monkeypatch, first, second):
-    monkeypatch.setattr(intervals, "RESAMPLES", 300)
-    generator = np.random.default_rng(3)
-    covered, rejected, draws = 0, 0, 200
+@pytest.mark.parametrize(("right", "n"), [(1, 1), (0, 1), (3, 10), (10, 10), (0, 24), (57, 60), (1, 200)])
+def test_independent_questions_get_wilsons_interval(right, n):
+    found = accuracy(scores([1] * right + [0] * (n - right)))
+    low, high = wilson(right, n)
+    assert found == pytest.approx({"value": right / n, "low": max(0, low), "high": min(1, high), "n": n}, abs=1e-9)
+    assert found["low"] < found["high"], "an interval of no width claims too much"
+
+
+def test_answers_that_go_together_by_asset_are_less_certain():
+    values = [1] * 30 + [0] * 30
+    alone = accuracy(scores(values))
+    together = accuracy(scores(values, [f"asset{i // 6}" for i in range(60)]))
+    assert together["value"] == alone["value"] and width(together) > 1.5 * width(alone)
+    assert together == accuracy(scores(values, [f"asset{i // 6}" for i in range(60)])), "it moved from call to call"
+    one = accuracy(scores([1, 0, 1], ["a", "a", "a"]))
+    assert (one["low"], one["high"]) == (0, 1), "one asset says nothing about others"
+    for value in (0, 1):
+        assert width(accuracy(scores([value] * 20, [f"asset{i // 5}" for i in range(20)]))) > 0.1
+
+
+@pytest.mark.parametrize("values", [[1, 0] * 12, [0.5] * 24, [1 / 3, 2 / 3] * 12])
+def test_no_interval_has_no_width(values):
+    found = accuracy(scores(values, [f"asset{i // 2}" for i in range(24)]))
+    assert (found["low"], found["high"]) == pytest.approx(wilson(12, 24))
+
+
+def test_seeds_that_disagree_widen_the_interval():
+    assets = [f"asset{i // 4}" for i in range(40)]
+    low, middle, high = (scores([float(i % 4 < right) for i in range(40)], assets) for right in (1, 2, 3))
+    steady, unsteady = accuracy(middle * 3), accuracy(low + middle + high)
+    assert steady["value"] == pytest.approx(0.5) == unsteady["value"] and steady["n"] == 120
+    assert width(unsteady) > 1.3 * width(steady)
+    assert intervals.seed_values(low + high) == [0.25, 0.75]
+
+
+# ---- differences
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.02, 0.02), (0.5, 0.5), (0.3, 0.8), (0.9, 0.98)])
+def test_differences_cover_the_truth_and_seldom_cry_wolf(first, second):
+    generator, covered, rejected, draws = np.random.default_rng(3), 0, 0, 150
     for _ in range(draws):
-        one, other = (draw(generator, 10, 8, asset_shares(generator, s, 10, 0.2)) for s in (first, second))
-        found = intervals.difference(one, other)
+        found = difference(*(draw(generator, 10, 8, share) for share in (first, second)))
         covered += found["low"] <= second - first <= found["high"]
         rejected += found["p"] < 0.05
     assert covered / draws >= 0.9
@@ -78,58 +116,43 @@ def test_differences_cover_the_truth_and_seldom_cry_wolf(monkeypatch, first, sec
 
 
 def test_a_difference_is_taken_question_by_question():
-    one = scores([1, 0] * 20, [f"asset{i // 4}" for i in range(40)])
-    other = scores([1, 1] * 20, [f"asset{i // 4}" for i in range(40)])
-    found = intervals.difference(one, other)
+    assets = [f"asset{i // 4}" for i in range(40)]
+    one, other = scores([1, 0] * 20, assets), scores([1, 1] * 20, assets)
+    found, back = difference(one, other), difference(other, one)
     assert found["value"] == 0.5 and found["n"] == 40 and found["low"] > 0 and found["p"] < 0.01
-    back = intervals.difference(other, one)
-    assert (back["value"], back["low"], back["high"]) == pytest.approx((-found["value"], -found["high"], -found["low"]))
-    assert intervals.difference(one, list(reversed(one)))["value"] == 0, "the order of the answers does not matter"
+    assert (back["value"], back["low"], back["high"]) == pytest.approx((-0.5, -found["high"], -found["low"]))
+    assert difference(one, list(reversed(one)))["value"] == 0, "the order of the answers does not matter"
 
 
 @pytest.mark.parametrize("values", [[0.0] * 24, [1.0] * 24, [1.0, 0.0] * 12])
 def test_arms_that_answer_alike_are_not_certainly_alike(values):
-    found = intervals.difference(scores(values), scores(values))
+    found = difference(scores(values), scores(values))
     assert found["value"] == 0 and found["p"] == 1 and found["low"] < -0.05 and found["high"] > 0.05
-
-
-def test_differences_need_the_same_questions_and_numbers():
-    with pytest.raises(DataError, match="same questions"):
-        intervals.difference(scores([1, 0]), scores([1, 0, 1]))
-    with pytest.raises(DataError, match="same questions"):
-        intervals.difference([], [])
-    with pytest.raises(DataError, match="'q1' is nan"):
-        intervals.difference(scores([1, 0]), scores([1, math.nan]))
-    with pytest.raises(DataError, match="'q0' is 1.5"):
-        intervals.accuracy(scores([1.5]))
-
-
-def test_seeds_that_disagree_widen_the_interval_and_a_single_question_is_allowed():
-    assets = [f"asset{i // 4}" for i in range(40)]
-    low, high = ([float(i % 4 < right) for i in range(40)] for right in (1, 3))
-    middle = [float(i % 4 < 2) for i in range(40)]
-    steady = intervals.accuracy(scores(middle, assets) * 3)
-    unsteady = intervals.accuracy(scores(low, assets) + scores(middle, assets) + scores(high, assets))
-    assert steady["value"] == pytest.approx(0.5) == unsteady["value"] and steady["n"] == 120
-    assert unsteady["high"] - unsteady["low"] > 1.3 * (steady["high"] - steady["low"])
-    assert intervals.seed_values(scores(low) + scores(high)) == [0.25, 0.75]
-    one = intervals.accuracy(scores([1.0]))
-    assert (one["low"], one["high"]) == pytest.approx(wilson(1, 1))
 
 
 def test_a_difference_that_another_seed_could_reverse_is_not_sure():
     assets = [f"asset{i // 4}" for i in range(40)]
-    base = [float((i * 7) % 10 < 3) for i in range(40)]
-    steady, unsteady = [], []
-    for right in (8, 8, 8):
-        steady += scores([float((i * 7) % 10 < right) for i in range(40)], assets)
-    for right in (4, 10, 10):
-        unsteady += scores([float((i * 7) % 10 < right) for i in range(40)], assets)
-    sure = intervals.difference(scores(base, assets), steady)
-    unsure = intervals.difference(scores(base, assets), unsteady)
+
+    def runs(*rights):
+        return [s for right in rights for s in scores([float((i * 7) % 10 < right) for i in range(40)], assets)]
+
+    sure, unsure = difference(runs(3), runs(8, 8, 8)), difference(runs(3), runs(4, 10, 10))
     assert sure["value"] == pytest.approx(unsure["value"]) == pytest.approx(0.5)
     assert sure["low"] > 0 and sure["p"] < 0.05
     assert unsure["low"] < 0 and unsure["p"] > 0.05, "the three trainings gained 0.1, 0.7 and 0.7"
+
+
+def test_scores_that_cannot_be_used_are_refused():
+    for first, second, named in (
+        (scores([1, 0]), scores([1, 0, 1]), "same questions"),
+        ([], [], "same questions"),
+        (scores([1, 0]), scores([1, math.nan]), "'q1' is nan"),
+    ):
+        with pytest.raises(DataError, match=named):
+            difference(first, second)
+    for values, named in (([1.5], "'q0' is 1.5"), ([], "no scored answers")):
+        with pytest.raises(DataError, match=named):
+            accuracy(scores(values))
 
 
 def test_holm_multiplies_the_smallest_most_and_keeps_the_order():
@@ -137,106 +160,46 @@ def test_holm_multiplies_the_smallest_most_and_keeps_the_order():
     assert intervals.holm([0.5, 0.6]) == [1.0, 1.0] and intervals.holm([]) == []
 
 
+# ---- times and ratios
+
+
 def test_spread_is_median_and_95th_percentile():
-    found = spread([0.1 * number for number in range(1, 102)])
-    assert found == {"median": pytest.approx(5.1), "p95": pytest.approx(9.6)} and spread([]) is None
+    assert spread([0.1 * i for i in range(1, 102)]) == {"median": pytest.approx(5.1), "p95": pytest.approx(9.6)}
+    assert spread([]) is None and spread(None) is None
     with pytest.raises(DataError, match="time is not a number"):
         spread([1.0, math.nan])
 
 
-@pytest.mark.parametrize(("right", "n"), [(1, 1), (0, 1), (3, 10), (10, 10), (0, 24), (24, 24), (57, 60), (1, 200)])
-def test_independent_questions_get_wilsons_interval(right, n):
-    found = intervals.accuracy(scores([1] * right + [0] * (n - right)))
-    low, high = wilson(right, n)
-    assert found == pytest.approx({"value": right / n, "low": max(0, low), "high": min(1, high), "n": n}, abs=1e-9)
-    assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
-    assert found["low"] < found["high"], "an interval of no width claims too much"
-
-
-def test_answers_that_go_together_by_asset_are_less_certain():
-    values = [1] * 30 + [0] * 30
-    alone = intervals.accuracy(scores(values))
-    together = intervals.accuracy(scores(values, [f"asset{i // 6}" for i in range(60)]))
-    assert together["value"] == alone["value"] and together["n"] == alone["n"] == 60
-    assert together["high"] - together["low"] > 1.5 * (alone["high"] - alone["low"])
-    mixed = intervals.accuracy(scores(values, [f"asset{i % 10}" for i in range(60)]))
-    assert mixed["high"] - mixed["low"] < alone["high"] - alone["low"] + 0.05
-
-
-def test_intervals_do_not_move_from_call_to_call_and_grow_narrower_with_more_questions():
-    assets = [f"asset{i // 3}" for i in range(240)]
-    values = [i // 3 * 7 % 5 > i % 3 for i in range(240)]
-    found = intervals.accuracy(scores(values, assets))
-    assert found == intervals.accuracy(scores(values, assets))
-    fewer = intervals.accuracy(scores(values[:60], assets[:60]))
-    assert found["high"] - found["low"] < fewer["high"] - fewer["low"]
-
-
-@pytest.mark.parametrize("value", [0, 1])
-def test_all_right_and_all_wrong_are_not_certain_however_they_are_grouped(value):
-    found = intervals.accuracy(scores([value] * 20, [f"asset{i // 5}" for i in range(20)]))
-    assert found["value"] == value and found["high"] - found["low"] > 0.1
-
-
-@pytest.mark.parametrize("values", [[1, 0] * 12, [0.5] * 24, [1 / 3, 2 / 3] * 12])
-def test_no_interval_has_no_width(values):
-    found = intervals.accuracy(scores(values, [f"asset{i // 2}" for i in range(24)]))
-    assert found["value"] == pytest.approx(0.5)
-    assert (found["low"], found["high"]) == pytest.approx(wilson(12, 24))
-
-
-def test_one_asset_says_nothing_about_others():
-    found = intervals.accuracy(scores([1, 0, 1], ["a", "a", "a"]))
-    assert (found["low"], found["high"]) == (0, 1)
-
-
-def test_shares_of_fields_get_an_interval_around_their_mean():
-    found = intervals.accuracy(scores([1 / 3, 2 / 3, 1.0, 1.0, 0.0] * 8))
-    assert found["value"] == pytest.approx(0.6)
-    assert 0 < found["low"] < 0.6 < found["high"] < 1
-
-
-def test_nothing_has_no_accuracy():
-    with pytest.raises(DataError, match="no scored answers"):
-        intervals.accuracy([])
-
-
 def test_a_ratio_of_times_has_an_interval():
     generator = np.random.default_rng(0)
-    fast, slow = generator.normal(1, 0.05, 40), generator.normal(3, 0.15, 40)
-    found = intervals.ratio(slow.tolist(), fast.tolist())
+    found = ratio(generator.normal(3, 0.15, 40).tolist(), generator.normal(1, 0.05, 40).tolist())
     assert found["low"] < found["value"] < found["high"] and found["value"] == pytest.approx(3, rel=0.1)
-    assert found["high"] - found["low"] < 0.6 and found["n"] == 40
-    assert intervals.ratio([2.0], [1.0]) == {"value": 2.0, "low": 0.0, "high": math.inf, "n": 1}
-    two = intervals.ratio([2.0, 2.2], [1.0, 1.1])
+    assert width(found) < 0.6 and found["n"] == 40
+    assert ratio([2.0], [1.0]) == {"value": 2.0, "low": 0.0, "high": math.inf, "n": 1}
+    two = ratio([2.0, 2.2], [1.0, 1.1])
     assert two["low"] <= two["value"] <= two["high"] < math.inf
     with pytest.raises(DataError, match="timings of both"):
-        intervals.ratio([], [1.0])
+        ratio([], [1.0])
 
 
-@pytest.mark.parametrize("truth", [0.3, 1.0, 1.2])
-def test_ratios_of_perplexities_cover_the_truth(truth, monkeypatch):
-    monkeypatch.setattr(intervals, "RESAMPLES", 300)
-    generator = np.random.default_rng(11)
-    covered, draws = 0, 200
+@pytest.mark.parametrize("truth", [0.3, 1.0])
+def test_ratios_of_perplexities_cover_the_truth(truth):
+    generator, covered, draws = np.random.default_rng(11), 0, 150
     for _ in range(draws):
         counts = generator.integers(50, 400, 30)
         hardness, moved = generator.normal(3.5, 0.5, 30), generator.normal(math.log(truth), 0.1, 30)
-        base = [(float(h * n), int(n)) for h, n in zip(hardness, counts, strict=True)]
-        other = [(float((h + m) * n), int(n)) for h, m, n in zip(hardness, moved, counts, strict=True)]
-        found = intervals.perplexity_ratio(other, base)
-        assert found["low"] <= found["value"] <= found["high"] and found["n"] == 30
+        base, other = (list(zip((each * counts).tolist(), counts.tolist(), strict=True))
+                       for each in (hardness, hardness + moved))  # fmt: skip
+        found = perplexity_ratio(other, base)
         covered += found["low"] <= truth <= found["high"]
-    assert covered / draws >= 0.9
+    assert covered / draws >= 0.9 and found["n"] == 30
 
 
 def test_a_ratio_of_perplexities_at_its_edges():
     base = [(350.0, 100), (90.0, 30), (0.0, 0)]
-    same = intervals.perplexity_ratio(base, base)
-    assert (same["value"], same["low"], same["high"], same["n"]) == (1, 1, 1, 2)
-    one = intervals.perplexity_ratio([(math.log(2), 1)], [(0.0, 1)])
+    assert perplexity_ratio(base, base) == {"value": 1, "low": 1, "high": 1, "n": 2}
+    one = perplexity_ratio([(math.log(2), 1)], [(0.0, 1)])
     assert one["value"] == pytest.approx(2) and (one["low"], one["high"]) == (0, math.inf)
-    with pytest.raises(DataError, match="the same texts"):
-        intervals.perplexity_ratio(base, base[:2])
-    with pytest.raises(DataError, match="the same texts"):
-        intervals.perplexity_ratio([], [])
+    for first, second in ((base, base[:2]), ([], [])):
+        with pytest.raises(DataError, match="the same texts"):
+            perplexity_ratio(first, second)

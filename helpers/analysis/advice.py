@@ -88,12 +88,7 @@ def questionnaire(folder: Path = rules.FOLDER) -> list[Asked]:
 
 
 def advise(answers: Mapping[str, str], comparison: Comparison | None = None, folder: Path = rules.FOLDER) -> Advice:
-    """A recommendation with its reasons.
-
-    Args:
-        answers: For each question of `questionnaire` one of its answers.
-        comparison: Where the figures come from; without it they say that they were not measured.
-        folder: Where the rules lie.
+    """A recommendation with its reasons, whose figures come from `comparison`.
 
     Raises:
         KitError: A question was not answered, or with something that it does not offer.

@@ -13,16 +13,15 @@ import pandas as pd
 from ..data import DataError, Score, contains
 from .comparison import Comparison
 
-WHICH = ("all", "disagree", "all wrong")
+WHICH = {  # by whether the arms are right, as a set of truth values
+    "all": bool,
+    "disagree": lambda right: len(right) > 1,
+    "all wrong": lambda right: True not in right,
+}
 
 
 def answer_ids(comparison: Comparison, question_set: str, which: str = "all") -> list[str]:
-    """The ids of a set's questions, in their order.
-
-    Args:
-        comparison: The results.
-        question_set: Whose questions.
-        which: "all", those on which the arms "disagree", or those that are "all wrong".
+    """The ids of a set's questions: "all", those on which the arms "disagree", or those that are "all wrong".
 
     Raises:
         DataError: No arm was asked this set, or `which` is none of the three.
@@ -31,8 +30,7 @@ def answer_ids(comparison: Comparison, question_set: str, which: str = "all") ->
         raise DataError(f"`which` must be one of {', '.join(WHICH)}. Got {which!r}")
     by_arm = _by_arm(comparison, question_set).values()
     right = {name: {scores[name].value == 1 for scores in by_arm} for name in next(iter(by_arm))}
-    fits = {"all": bool, "disagree": lambda found: len(found) > 1, "all wrong": lambda found: True not in found}
-    return [name for name, found in right.items() if fits[which](found)]
+    return [name for name, found in right.items() if WHICH[which](found)]
 
 
 def answer_card(comparison: Comparison, question_set: str, question_id: str) -> str:

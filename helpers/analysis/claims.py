@@ -3,11 +3,15 @@
     verdicts = judge(comparison, read_curves(folder))       # the expectations of the experiment
     print(verdicts_as_text(verdicts), counts(verdicts))
 
-Claims are data: `rules/expectations.yaml`, `rules/own_data.yaml`, and the rows of `rules/textbook.yaml`.
+    rows = textbook_rows(comparison)                        # "RAG against fine-tuning", and what was measured here
+    print(textbook_markdown(rows), "\\n".join(take_aways(rows)))
+
+Claims are data: `rules/expectations.yaml`, `rules/own_data.yaml`, and those that `rules/textbook.yaml` comes to.
 """
 
 from __future__ import annotations
 
+import html
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -15,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -24,9 +29,11 @@ from . import rules
 from .comparison import Comparison
 from .cost import Prices
 from .intervals import Interval, unpaired
-from .quantities import METRICS, Quantity, compare
+from .quantities import METRICS, Quantity, compare, in_words
 
 VERDICTS = ("supported", "contradicted", "not decided", "not measured")
+MARKS = dict(zip(VERDICTS, "✓✗?–", strict=True))
+COLUMNS = ("row", "RAG (textbook)", "fine-tuning (textbook)", "measured here", "the claim is")
 SAME = 1e-6  # how far two values may lie apart that are the same
 
 
@@ -58,7 +65,7 @@ class Claim:
 
     @property
     def is_ratio(self) -> bool:
-        """Whether the quantities are perplexities or times, which are compared by their ratio."""
+        """Whether it is about perplexities or times, which are compared by their ratio."""
         return self.first is not None and METRICS[self.first.metric].ratio
 
     @property
@@ -69,10 +76,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a claim fared.
+    """How a claim fared, with the difference or ratio that was measured (NaN where it was not).
 
-    `value`, `low` and `high` are the difference or ratio that was measured (NaN where it was not); `n` counts
-    questions (texts, for perplexity); `needed` says about how many would decide, where they are too few.
+    `n` counts questions (texts, for perplexity); `needed` says about how many would decide, where they are too few.
     """
 
     claim: Claim
@@ -86,11 +92,7 @@ class Verdict:
 
 
 def read_claims(name: str = "expectations", folder: Path = rules.FOLDER) -> list[Claim]:
-    """The claims of a data file, in its order: "expectations" of the kit's own world, or those about "own_data".
-
-    Raises:
-        DataError: A claim lacks a field or has one too many, or names a question set that does not exist.
-    """
+    """The claims of a data file: "expectations" of the kit's own world, or those about "own_data"."""
     return rules.read_rules(name, list[Claim], folder)
 
 
@@ -100,14 +102,7 @@ def judge(
     claims: Sequence[Claim] | None = None,
     prices: Prices | None = None,
 ) -> list[Verdict]:
-    """Judges every claim, in their order, by what was measured.
-
-    Args:
-        comparison: The results.
-        curves: Recorded curves by name.
-        claims: Those of `rules/expectations.yaml` unless given.
-        prices: Those of `rules/prices.yaml` unless given.
-    """
+    """Judges every claim (those of `rules/expectations.yaml` unless given), in order, by what was measured."""
     return [_judge(claim, comparison, curves or {}, prices) for claim in (read_claims() if claims is None else claims)]
 
 
@@ -134,6 +129,61 @@ def verdicts_as_text(verdicts: Sequence[Verdict]) -> str:
             lines += textwrap.wrap(text, 100, initial_indent=" " * 15, subsequent_indent=" " * 15)
     summary = ", ".join(f"{count} {name}" for name, count in counts(verdicts).items())
     return "\n".join([*lines, "", f"{len(verdicts)} claims: {summary}"])
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Row:
+    """One row of the textbook's table: two entries, the claims that they come to, and what was measured.
+
+    `also` is shown with the claims and not judged.
+    """
+
+    id: str
+    row: str
+    rag: str
+    tuning: str
+    claims: tuple[Claim, ...]
+    also: tuple[Quantity, ...] = ()
+    measured: str = ""
+    support: str = ""
+
+
+def textbook_rows(comparison: Comparison, prices: Prices | None = None) -> list[Row]:
+    """The table, row by row; rows whose arms are missing are "not measured"."""
+    rows = []
+    for row in rules.read_rules("textbook", list[Row]):
+        verdicts = judge(comparison, claims=row.claims, prices=prices)
+        quantities = [claim.first for claim in row.claims] + [claim.second for claim in row.claims]
+        measured = in_words(comparison, [*quantities, *row.also], prices) or verdicts[0].why
+        rows.append(replace(row, measured=measured, support=all_of([each.verdict for each in verdicts])))
+    return rows
+
+
+def textbook_markdown(rows: Sequence[Row]) -> str:
+    """The table as Markdown."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
+    for row in rows:
+        cells = (f"**{row.row}**", row.rag, row.tuning, row.measured, row.support)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def textbook_html(rows: Sequence[Row]) -> str:
+    """The table as HTML, every text escaped; a mark and a word show whether a claim is supported."""
+    cells = [(row.row, row.rag, row.tuning, row.measured, f"{MARKS[row.support]} {row.support}") for row in rows]
+    table = pd.DataFrame([map(html.escape, row) for row in cells], columns=list(COLUMNS)).set_index(COLUMNS[0])
+    styler = (
+        table.rename_axis(None)
+        .style.set_table_attributes('class="textbook"')
+        .set_properties(**{"text-align": "left", "vertical-align": "top", "white-space": "normal"})
+    )
+    return styler.to_html()
+
+
+def take_aways(rows: Sequence[Row]) -> list[str]:
+    """One sentence for each row that was decided, with the row's own measured numbers."""
+    said = {"supported": "As textbooks say", "contradicted": "Unlike what textbooks say"}
+    return [f"{row.row}. {said[row.support]}: {row.measured}." for row in rows if row.support in said]
 
 
 def _judge(claim: Claim, comparison: Comparison, curves: Mapping[str, Curve], prices: Prices | None) -> Verdict:

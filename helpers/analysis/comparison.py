@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..data import CLOZE_PART, QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
 from ..experiment import ARMS, file_name, read_results
@@ -98,12 +99,9 @@ class Comparison:
 
     def seeds(self) -> dict[str, dict[str, list[float]]]:
         """The accuracy of every single seed, by arm and question set, where an arm was run with several."""
-        found: dict[str, dict[str, list[float]]] = {}
-        for arm, question_set in dict.fromkeys((result.arm, result.question_set) for result in self.results):
-            values = seed_values(self.scores(arm, question_set))
-            if len(values) > 1:
-                found.setdefault(arm, {})[question_set] = values
-        return found
+        values = {a: {s: seed_values(self.scores(a, s)) for s in QUESTION_SETS} for a in self.arms}
+        several = {arm: {s: each for s, each in own.items() if len(each) > 1} for arm, own in values.items()}
+        return {arm: own for arm, own in several.items() if own}
 
     def table(self) -> dict[str, dict[str, Any]]:
         """The comparison as plain data: arm, then question set, then its figures; `effort` once an arm.
@@ -136,9 +134,6 @@ class Comparison:
         Each set asks about another ability, so the p-values of one set are corrected together. With `a` assets no
         p-value is below 2 / 2**a: a correction over all sets would leave nothing that could ever be clear.
 
-        Args:
-            against: The arm that the others are compared with.
-
         Raises:
             DataError: There is no result of that arm.
         """
@@ -154,11 +149,7 @@ class Comparison:
         return contrasts
 
     def caveats(self, against: str = "base") -> list[str]:
-        """What to know before concluding anything: weak questions, small samples, differences that are not clear.
-
-        Returns:
-            Sentences; none where the sample is large enough for what it is asked.
-        """
+        """What to know before concluding anything: weak questions, small samples, differences that are not clear."""
         sentences = []
         if len({(str(r.hardware), str(r.config.get("device"))) for r in self.results}) > 1:
             sentences.append("The results come from different machines: compare quality, and ignore times and effort.")
@@ -190,20 +181,21 @@ class Comparison:
         """The comparison for a terminal: accuracy by question set with its interval, then time and effort by arm."""
         compared = self.table()
         sets = [name for name in QUESTION_SETS if any(name in row for row in compared.values())]
-        width = max(20, 1 + max(map(len, compared)))
-        quality = [f"{'arm':<{width}}" + "".join(f"{name:>22}" for name in sets)]
-        head = f"{'one answer, median s':>22}{'preparation, s':>18}{'peak memory, MB':>18}{'labels':>8}"
-        effort = [f"{'arm':<{width}}{head}"]
+        quality = {arm: {name: in_brackets(row.get(name)) for name in sets} for arm, row in compared.items()}
+        effort = {}
         for arm, row in compared.items():
-            quality.append(f"{arm:<{width}}" + "".join(f"{in_brackets(row.get(name)):>22}" for name in sets))
-            timed = [row[s]["total_s"] for s in (TIMED_SET, *sets) if row.get(s, {}).get("total_s")]
-            one = f"{timed[0]['median']:.2f}" if timed else "-"
-            e = row["effort"]
-            memory = f"{e['peak_memory_bytes'] / 1e6:.0f}" if e["peak_memory_bytes"] else "-"
-            effort.append(f"{arm:<{width}}{one:>22}{e['wall_s']:>18.1f}{memory:>18}{e['labelled_examples']:>8}")
+            timed = [row[s]["total_s"]["median"] for s in (TIMED_SET, *sets) if row.get(s, {}).get("total_s")]
+            memory = row["effort"]["peak_memory_bytes"] / 1e6
+            effort[arm] = {
+                "one answer, median s": f"{timed[0]:.2f}" if timed else "-",
+                "preparation, s": f"{row['effort']['wall_s']:.1f}",
+                "peak memory, MB": f"{memory:.0f}" if memory else "-",
+                "labels": f"{row['effort']['labelled_examples']}",
+            }
         stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row]
-        note = ["", "interrupted, and left out above: " + "; ".join(stopped)] if stopped else []
-        return "\n".join([*quality, "", *effort, *note])
+        note = ["interrupted, and left out above: " + "; ".join(stopped)] if stopped else []
+        tables = (pd.DataFrame.from_dict(each, orient="index").to_string() for each in (quality, effort))
+        return "\n\n".join([*tables, *note])
 
     def with_timings(self, folder: Path | str) -> Comparison:
         """The same with the times of the interleaved run in a folder, where there is one that fits these results."""

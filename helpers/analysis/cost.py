@@ -74,7 +74,7 @@ class Cost:
         """All of it for one month; preparation is spread over `months`.
 
         Raises:
-            KitError: Documents change, and the arm cannot absorb changes, or nobody measured what that takes.
+            KitError: Documents change, and the arm cannot absorb that, or nobody measured what it takes.
         """
         if changes and self.change is None:
             if self.change_measured is False:
@@ -94,13 +94,7 @@ def load_prices(folder: Path = rules.FOLDER, **other: float) -> Prices:
 
 
 def costs(comparison: Comparison, prices: Prices | None = None, question_set: str = TIMED_SET) -> dict[str, Cost]:
-    """The cost of each arm that was timed on a set.
-
-    Args:
-        comparison: The results.
-        prices: Those of the data file unless given.
-        question_set: What a query is like: its times and tokens are taken.
-    """
+    """The cost of each arm that was timed on a set, whose times and tokens stand for those of a query."""
     prices, found = prices or load_prices(), {}
     hour = prices.machine_per_hour / 3600
     for arm in comparison.arms:
@@ -129,14 +123,10 @@ def costs(comparison: Comparison, prices: Prices | None = None, question_set: st
 
 
 def break_even(first: Cost, second: Cost, changes: float, months: float = 12, hosted: bool = False) -> float | None:
-    """At how many queries a month two arms cost the same; None where one is cheaper at every number.
+    """At how many queries a month two arms cost the same, with so many changes of documents a month.
 
-    Args:
-        first: One arm.
-        second: Another.
-        changes: How often documents change in a month.
-        months: Over how many months preparation is spread.
-        hosted: Whether answers come from a hosted model.
+    Preparation is spread over `months`; `hosted` takes the answers of a hosted model. None where one arm is cheaper
+    at every number.
     """
     gap = second.monthly(0, changes, months, hosted) - first.monthly(0, changes, months, hosted)
     return _meeting(gap, (first.hosted - second.hosted) if hosted else (first.query - second.query))
@@ -145,7 +135,7 @@ def break_even(first: Cost, second: Cost, changes: float, months: float = 12, ho
 def break_even_changes(
     first: Cost, second: Cost, queries: float, months: float = 12, hosted: bool = False
 ) -> float | None:
-    """At how many changes of documents a month two arms cost the same; the arguments are those of `break_even`."""
+    """At how many changes of documents a month two arms cost the same; see `break_even`."""
     gap = second.monthly(queries, 0, months, hosted) - first.monthly(queries, 0, months, hosted)
     return _meeting(gap, (first.change or 0.0) - (second.change or 0.0))
 
@@ -201,16 +191,12 @@ def cost_rows(found: Mapping[str, Cost]) -> list[dict[str, Any]]:
 
 
 def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The arms that no other beats in both: none is as cheap and better, or cheaper and as good.
+    """The arms (with what each costs, and its quality) that no other beats in both: cheaper and as good, or better."""
 
-    Args:
-        points: For each arm what it costs (less is better) and its quality (more is better).
-    """
-    return [
-        arm
-        for arm, (cost, quality) in points.items()
-        if not any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points.values())
-    ]
+    def beaten(cost: float, quality: float) -> bool:
+        return any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points.values())
+
+    return [arm for arm, point in points.items() if not beaten(*point)]
 
 
 def _meeting(gap: float, slope: float) -> float | None:

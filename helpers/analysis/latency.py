@@ -33,10 +33,7 @@ def spread(seconds: Sequence[float] | None) -> dict[str, float] | None:
 
 
 def latency_summary(timings: Sequence[Timing]) -> dict[str, dict[str, dict[str, float] | None]]:
-    """Median and 95th percentile of each phase in seconds, by arm; None where a phase did not occur.
-
-    They are taken over questions, each with the median of its rounds, as in `latency_ratio` and `interleaved`.
-    """
+    """Median and 95th percentile over questions of each phase, in seconds, by arm; None where a phase did not occur."""
     return {
         arm: {phase: spread(list(by_question(timings, arm, phase).values())) for phase in PHASES}
         for arm in dict.fromkeys(timing.arm for timing in timings)
@@ -44,9 +41,7 @@ def latency_summary(timings: Sequence[Timing]) -> dict[str, dict[str, dict[str, 
 
 
 def latency_ratio(timings: Sequence[Timing], first: str, second: str, phase: str = "total_s") -> Interval:
-    """How many times as long the first arm takes as the second: the ratio of medians with its 95 % interval.
-
-    Questions are resampled, each with the median of its rounds.
+    """How many times as long the first arm takes as the second: the ratio of medians over questions.
 
     Raises:
         DataError: One of the arms was not timed.
@@ -72,12 +67,8 @@ def interleaved(results: Sequence[Result], folder: Path) -> tuple[list[Result], 
     For each arm that took turns, the seconds of its own run are replaced by the median of its rounds for each
     question, so that drift of the machine between the runs of two arms plays no part. Answers stay.
 
-    Args:
-        results: Results that can be compared.
-        folder: Where they lie, and `LATENCY_FILE` with them.
-
     Raises:
-        DataError: The timings cannot be read.
+        DataError: The timings, `LATENCY_FILE` in the folder of the results, cannot be read.
     """
     path = folder / LATENCY_FILE
     timings = read_timings(path, timing_conditions(results))
@@ -107,13 +98,10 @@ def timing_conditions(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def freshness_steps(compared: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """For each arm what absorbing the changed documents took, and how it answers about what changed.
+    """For each arm of `Comparison.table` what absorbing the changes took, and how it answers about what changed.
 
     `fresh` marks an arm that was asked after its index was brought up to date, unlike one that answered as it was
     trained before the change; `estimated` marks seconds that are those of the first preparation.
-
-    Args:
-        compared: What `Comparison.table` returns.
     """
     steps = {}
     for arm, row in compared.items():

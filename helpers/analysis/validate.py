@@ -59,17 +59,12 @@ def _check_experiment(first: Result, other: Result) -> None:
 
 
 def _difference(first: Result, other: Result) -> str:
-    """What two experiments differ in: what their records say, else what their answers show."""
+    """What two experiments differ in."""
     ours, theirs = ({"profile": each.profile} | each.config for each in (first, other))
     for name in ("data_hash", "model", "model_hash", "dtype", "profile"):
         if ours.get(name) != theirs.get(name):
             return f"{name} {ours.get(name)!r} against {theirs.get(name)!r}"
-    ours, theirs = ({score.question.id: score.answer.prompt for score in each.scores} for each in (first, other))
-    if first.question_set == other.question_set and len(ours) != len(theirs):
-        return f"how many questions were asked ({len(ours)} against {len(theirs)})"
-    if first.arm == other.arm and any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys()):
-        return "the prompts"
-    return "the prompts, the limit of an answer's length, the solved examples or the profile's sizes"
+    return "the prompts, the limit of an answer's length, the solved examples or how many questions were asked"
 
 
 def _check_scores(result: Result) -> None:

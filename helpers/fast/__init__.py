@@ -2,12 +2,16 @@
 
 import lazy_loader as lazy
 
+# fmt: off
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["layers", "lora", "norm", "training_attention"],
+    submodules=["packed_weights"],
     submod_attrs={
-        "answering": ["Decoded", "FastAnswers"],
+        "answering": ["Decoded", "FastAnswers", "SharedPrefix"],
+        "compiled": ["can_compile", "compiling_pays"],
         "embedding": ["VarlenEmbedding"],
         "switch": ["enable", "enabled"],
+        "training": ["enable_training"],
     },
 )
+# fmt: on

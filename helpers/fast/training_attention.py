@@ -1,10 +1,10 @@
-"""Attention for training on a CPU: no scores of later keys, and one matrix a layer kept for the way back, or none.
+"""Attention for training on a CPU: no scores of later keys, and one matrix a layer kept for the backward pass, or none.
 
 A token never sees a later one, so a block of queries meets only the keys up to its last one: of a long row, little more
 than half of the scores; of one that fits a block, all. And where transformers' eager attention lets autograd keep the
 scores as float32, as 16-bit probabilities, and the keys and values repeated for each query head, the probabilities
 alone are kept, once and in the model's dtype, and heads that share keys are computed as one product; where they are
-large, they are computed again on the way back instead. Where the scaling is a power of two, as with heads 64 wide, the
+large, they are computed again in the backward pass. Where the scaling is a power of two, as with heads 64 wide, the
 forward pass rounds as eager attention does, so its loss is the same number; elsewhere it rounds the scores once in 16
 bits where eager attention does so twice.
 
@@ -13,6 +13,7 @@ Formulas of the backward pass: Dao et al. 2022 (FlashAttention, 2205.14135), app
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,14 +23,14 @@ from transformers.masking_utils import eager_mask
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-NAME = "lean"  # transformers' name of this attention
+NAME = "training"  # transformers' name of this attention
 BLOCK = 512  # bytes of a score for each query of a block: 256 queries in 16 bits, 128 in float32, each the fastest
 KEPT = 10 * 2**20  # bytes of a layer's probabilities above which they are not kept: 768 tokens in float32
 MORE = ("attn_logit_softcapping", "attention_dropout")  # config fields of an attention that does more
 ASKED = ("softcap", "s_aux", "position_bias")  # how a layer asks for more
 
 
-class LeanAttention(torch.autograd.Function):
+class TrainingAttention(torch.autograd.Function):
     """softmax(scaling * Q K' + mask) V, with gradients for queries, keys and values."""
 
     @staticmethod
@@ -108,14 +109,15 @@ def attention(
         (rows, tokens, heads, width of a value).
 
     Raises:
-        ValueError: The layer asks for more than this attention does; `prepare` did not know it.
+        ValueError: The layer asks for more than this attention does.
     """
     unknown = [name for name in ASKED if more.get(name) is not None]
     if unknown:
         raise ValueError(f"{type(module).__name__} asks for {', '.join(unknown)}, which this attention does not do")
     rows, heads, tokens, width = query.shape
+    query, key, attention_mask = (each.to(value.dtype) for each in (query, key, attention_mask))  # under autocast
     grouped = query.reshape(rows, key.shape[1], -1, tokens, width)
-    out = LeanAttention.apply(grouped, key, value, attention_mask[:, :, None], scaling)
+    out = TrainingAttention.apply(grouped, key, value, attention_mask[:, :, None], scaling)
     return out.reshape(rows, heads, tokens, -1).transpose(1, 2).contiguous(), None
 
 
@@ -123,9 +125,14 @@ AttentionInterface.register(NAME, attention)
 AttentionMaskInterface.register(NAME, eager_mask)
 
 
-def prepare(model: PreTrainedModel) -> None:
-    """Lets a model train with it, where its attention is plain; another one gets transformers' eager attention."""
+def enable(model: PreTrainedModel) -> Callable[[], None]:
+    """Lets a model train with it, where its attention is plain; another one gets transformers' eager attention.
+
+    Returns what undoes it.
+    """
+    before = model.config._attn_implementation
     plain = getattr(model, "_supports_attention_backend", False)
     plain = plain and not any(getattr(model.config, name, None) for name in MORE)
     plain = plain and not any(hasattr(module, "sinks") for module in model.modules())  # learned, beside the scores
     model.set_attn_implementation(NAME if plain else "eager")
+    return lambda: model.set_attn_implementation(before)

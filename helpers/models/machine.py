@@ -168,18 +168,3 @@ def describe(machine: Mapping[str, Any]) -> str:
     words = [machine["processor"], f"{machine['cores']} cores", memory, machine["accelerator"] or "no accelerator"]
     found = speed(machine)
     return ", ".join(words + ([f"{found:.0f} GFLOP/s"] if found else []))
-
-
-def keep_freed_memory() -> None:
-    """Does nothing any more; goes with its last caller."""
-
-
-def release_freed_memory() -> None:
-    """Frees what cycles of objects hold; goes with its last caller."""
-    import gc
-
-    gc.collect()
-
-
-def trim_heap() -> None:
-    """Does nothing any more; goes with its last caller."""

@@ -2,16 +2,18 @@
 
 import lazy_loader as lazy
 
+# fmt: off
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["recipes"],
     submod_attrs={
-        "fine_tuned": ["FineTuned", "read_fine_tuned"],
-        "live": ["show"],
-        "packing": ["encode_pair"],
+        "fine_tuned": ["FineTuned", "LogEntry", "merge", "read_fine_tuned"],
+        "packing": ["Collator", "Row", "encode_pair"],
+        "progress": ["Progress"],
         "recipes": ["with_starts"],
-        "trainer": ["Listener", "LogEntry"],
-        "training": ["TrainingStopped", "train"],
-        "training_data": ["Lora", "TrainingData", "TrainSettings", "training_rows"],
+        "settings": ["Lora", "TrainSettings"],
+        "training": ["TrainingStopped", "make_trainer", "train"],
+        "training_data": ["TrainingData", "training_rows"],
     },
 )
+# fmt: on

@@ -1,8 +1,8 @@
-"""Training examples as rows of one fixed length: labelled pairs with the loss on the response, or plain text.
+"""Training examples as rows of one length: labelled pairs with the loss on the response, or plain text.
 
-Pairs that begin alike (the same system message, the same passages) share that beginning: it stands in a row once, and
-each pair's own part sees the beginning and itself, never its neighbours. So a row holds several pairs and the model
-computes what they have in common once; what it learns from each is what it would learn from that pair alone.
+Pairs that begin alike (the same system message, the same passages) share that beginning: it is in a row once, and each
+pair's own tokens see the beginning and themselves, never their neighbours. So a row holds several pairs, the model
+computes what they have in common once, and learns from each what it would learn from that pair alone.
 
     beginning | rest of pair 1, response 1 | rest of pair 2, response 2 | padding
     segment 0 | segment 1                  | segment 2                  | segment -1
@@ -11,7 +11,8 @@ computes what they have in common once; what it learns from each is what it woul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from os.path import commonprefix
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 IGNORED = -100  # the label of a token that the loss leaves out
 PADDING = -1  # the segment of padding
-LENGTHS = 32  # tokens: a batch of rows that are not compiled is as long as a multiple of them
+STEP = 32  # tokens: batches are cut to multiples of them, since libraries for matrix products prepare for each length
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Row:
 
     @property
     def tokens(self) -> int:
-        """How many of its tokens are no padding."""
+        """How many of its tokens are not padding."""
         return sum(segment != PADDING for segment in self.segments)
 
     def blank(self) -> Row:
@@ -59,20 +60,8 @@ class Pair:
     prompt: list[int]
     response: list[int]
 
-
-@dataclass
-class PackingReport:
-    """What became of the examples: how many were packed, their tokens, and the ids of those left out as too long.
-
-    `held_too_long` names those of validation, which are left out in the same way.
-    """
-
-    examples: int = 0
-    tokens: int = 0
-    labelled_tokens: int = 0
-    rows: int = 0
-    too_long: list[str] = field(default_factory=list)
-    held_too_long: list[str] = field(default_factory=list)
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.response)
 
 
 def encode_pair(fm: FoundationModel, id: str, prompt: str, response: str) -> Pair:
@@ -83,36 +72,38 @@ def encode_pair(fm: FoundationModel, id: str, prompt: str, response: str) -> Pai
     """
     if not response.strip():
         raise DataError(f"the pair {id!r} has an empty response: every token of it would be masked. Write a response.")
-    tokenizer = fm.tokenizer
-    ids = tokenizer(fm.chat(prompt), add_special_tokens=False)["input_ids"]
-    told = tokenizer(response, add_special_tokens=False)["input_ids"]
-    return Pair(id, ids, told + [tokenizer.eos_token_id])
+    asked, answered = encode(fm, [fm.chat(prompt), response])
+    return Pair(id, asked, [*answered, fm.tokenizer.eos_token_id])
+
+
+def encode(fm: FoundationModel, texts: Sequence[str]) -> list[list[int]]:
+    """The tokens of each text, without any that a tokenizer would put around it."""
+    return [fm.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
 
 
 def pair_rows(groups: Sequence[Sequence[Pair]], length: int, pad: int, random: Random | None = None) -> list[Row]:
-    """Packs pairs, each group into rows of its own, every row opening with what the pairs of its group have in common.
+    """Packs pairs, each group into rows of its own; every row opens with what the pairs of its group have in common.
 
     Args:
         groups: Pairs that are packed together, such as those on the same passages.
-        length: Tokens of a row; a pair that is longer is left out, never cut (see `report`).
+        length: Tokens of a row; a pair that is longer is left out, never cut.
         pad: The token that fills the end of a row; it is masked and its value does not matter.
         random: Shuffles the pairs of a group and the rows; None keeps the order.
     """
     rows = []
     for group in groups:
-        fitting = [pair for pair in group if _fits(pair, length)]
+        fitting = [pair for pair in group if len(pair) <= length]
         if random is not None:
             random.shuffle(fitting)
-        shared = common_beginning(fitting)
+        shared = shared_length(fitting)
         waiting: list[Pair] = []
         used = shared
         for pair in fitting:
-            need = len(pair.prompt) - shared + len(pair.response)
-            if used + need > length:
+            if waiting and used + len(pair) - shared > length:
                 rows.append(_row(waiting, shared, length, pad))
                 waiting, used = [], shared
             waiting.append(pair)
-            used += need
+            used += len(pair) - shared
         if waiting:
             rows.append(_row(waiting, shared, length, pad))
     if random is not None:
@@ -120,19 +111,9 @@ def pair_rows(groups: Sequence[Sequence[Pair]], length: int, pad: int, random: R
     return rows
 
 
-def common_beginning(pairs: Sequence[Pair]) -> int:
+def shared_length(pairs: Sequence[Pair]) -> int:
     """How many tokens all prompts begin with alike; the last token of a prompt always stays with its response."""
-    if not pairs:
-        return 0
-    first = pairs[0].prompt
-    shared = min(len(pair.prompt) for pair in pairs) - 1
-    for pair in pairs[1:]:
-        shared = next((i for i in range(shared) if pair.prompt[i] != first[i]), shared)
-    return shared
-
-
-def _fits(pair: Pair, length: int) -> bool:
-    return len(pair.prompt) + len(pair.response) <= length
+    return len(commonprefix([pair.prompt[:-1] for pair in pairs]))
 
 
 def _row(pairs: Sequence[Pair], shared: int, length: int, pad: int) -> Row:
@@ -143,8 +124,8 @@ def _row(pairs: Sequence[Pair], shared: int, length: int, pad: int) -> Row:
         rest = pair.prompt[shared:]
         ids = ids + rest + pair.response
         labels += [IGNORED] * (len(rest) - 1) + pair.response + [IGNORED]
-        positions += range(shared, shared + len(rest) + len(pair.response))
-        segments += [number] * (len(rest) + len(pair.response))
+        positions += range(shared, len(pair))
+        segments += [number] * (len(pair) - shared)
     empty = length - len(ids)
     return Row(ids + [pad] * empty, labels + [IGNORED] * empty, positions + [0] * empty, segments + [PADDING] * empty)
 
@@ -173,56 +154,42 @@ def text_rows(texts: Sequence[Sequence[int]], length: int, end: int, random: Ran
     return rows
 
 
-def too_long(pairs: Sequence[Pair], length: int) -> list[str]:
-    """The ids of the pairs that no row of so many tokens holds."""
-    return [pair.id for pair in pairs if not _fits(pair, length)]
+@dataclass(frozen=True)
+class Collator:
+    """Makes a batch of rows: what any causal language model of transformers takes.
 
-
-def report(rows: Sequence[Row], pairs: Sequence[Pair] = (), length: int = 0, texts: int = 0) -> PackingReport:
-    """Counts what was packed.
-
-    Raises:
-        DataError: Nothing is left to learn from.
+    The mask has four dimensions, (rows, 1, length, length), and is added to the scores of attention; `shift_labels` are
+    those that transformers' loss takes where labels are already shifted. Padding at the end of all rows is cut off,
+    unless `full_length` asks for batches of one shape, which compiled layers need.
     """
-    found = PackingReport(rows=len(rows))
-    found.too_long = too_long(pairs, length)
-    found.examples = len(pairs) - len(found.too_long) + texts
-    found.tokens = sum(row.tokens for row in rows)
-    found.labelled_tokens = sum(label != IGNORED for row in rows for label in row.labels)
-    if not found.labelled_tokens:
-        reason = f"all {len(found.too_long)} are longer than {length} tokens" if found.too_long else "there are none"
-        raise DataError(f"no training example is left: {reason}. Raise `max_length` or shorten the examples.")
-    return found
 
+    full_length: bool = False
 
-def collate(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
-    """Rows as tensors of shape (rows, length): `input_ids`, `shift_labels`, `positions`, `segments`."""
-    import torch
+    def __call__(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+        import torch
 
-    return {
-        "input_ids": torch.tensor([row.ids for row in rows]),
-        "shift_labels": torch.tensor([row.labels for row in rows]),
-        "positions": torch.tensor([row.positions for row in rows]),
-        "segments": torch.tensor([row.segments for row in rows]),
-    }
-
-
-def collate_short(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
-    """As `collate`, without the padding that all of them end with, but for a rest: for layers that are not compiled.
-
-    Lengths are multiples of `LENGTHS`. A library for matrix products prepares itself anew for every length, and memory
-    that a row of one length leaves does not fit the next one: 37 steps on pairs took 26 s and 1.9 GB so, and 32 s and
-    2.4 GB with a length for each batch; multiples of 16 and 64 took as long.
-    """
-    real = max(max(row.tokens for row in rows), 1)
-    length = min(-(-real // LENGTHS) * LENGTHS, len(rows[0].ids))
-    return {name: tensor[:, :length] for name, tensor in collate(rows).items()}
+        length = len(rows[0].ids)
+        if not self.full_length:
+            length = min(length, -(-max(row.tokens for row in rows) // STEP) * STEP or STEP)
+        ids, labels, positions, segments = (
+            torch.tensor([getattr(row, name)[:length] for row in rows])
+            for name in ("ids", "labels", "positions", "segments")
+        )
+        hidden = torch.zeros(len(rows), 1, length, length)
+        hidden.masked_fill_(~visible(segments)[:, None], torch.finfo(torch.bfloat16).min)
+        return {
+            "input_ids": ids,
+            "attention_mask": hidden,
+            "position_ids": positions,
+            "labels": torch.nn.functional.pad(labels, (1, 0), value=IGNORED)[:, :-1],
+            "shift_labels": labels,
+        }
 
 
 def visible(segments: torch.Tensor) -> torch.Tensor:
     """Which tokens each token sees: boolean, (rows, length, length), from segments (rows, length).
 
-    A token sees itself and what stands before it in its own segment, and all of segment 0.
+    A token sees itself and what comes before it in its own segment, and all of segment 0.
     """
     import torch
 

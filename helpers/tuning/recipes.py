@@ -26,7 +26,8 @@ from typing import Any
 
 from ..data import TASKS, VALIDATION, Dataset, Example, KitError, Passage, Profile, Question, contains
 from ..models import prompts
-from .training_data import Lora, TrainingData, TrainSettings
+from .settings import Lora, TrainSettings
+from .training_data import TrainingData
 
 Retrieve = Callable[[Sequence[str]], list[list[Passage]]]
 

@@ -13,43 +13,34 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import fast
 from ..data import Effort, KitError
-from ..models import (
-    RECORD,
-    FoundationModel,
-    is_first_process,
-    keep_freed_memory,
-    load_model,
-    measure,
-    release_freed_memory,
-    wait_for_processes,
-)
-from . import checkpoints
-from .fine_tuned import FineTuned, clear, read_fine_tuned, write_tuned
-from .training_data import TrainingData, TrainSettings, training_rows, watched_rows
+from ..models import RECORD, FoundationModel, is_first_process, measure, progress_bars, wait_for_processes
+from .fine_tuned import CHECKPOINTS, FineTuned, LogEntry, clear, finish, read_fine_tuned
+from .packing import Collator, Row
+from .settings import TrainSettings
+from .training_data import TrainingData, general_rows, training_rows
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import Trainer, TrainerCallback
 
-    from .packing import Row
-    from .trainer import KitTrainer, Listener
+    from .progress import Checkpoints
 
-
-# Seconds that a row of 256 tokens takes, as it is and compiled, with all weights and with adapters, most of whose own
-# products are too small to gain (benchmarks/step.py, two cores of 1,827 GFLOP/s in bfloat16); compiling keeps the
-# padding of rows, and takes `COMPILING`, the mean of 26 where nothing was ever compiled and 4 for layers that torch has
-# in its cache on disk. Where there is a compiler, only the length of a training decides, never the cache or the speed
-# of the machine, so that the same training computes alike wherever and whenever it is made. In float32, on two cores of
-# 144 GFLOP/s, compiling saved 0.07 and 0.14 of 1.2 and 1.7 seconds.
-ALL_WEIGHTS, ADAPTERS, COMPILING = (0.75, 0.59), (0.44, 0.33), 15
-LOGS, VALIDATIONS = 50, 10  # how often a training tells of its loss, and at most of its validation loss
+LOGS, VALIDATIONS = 50, 10  # how often a training logs its loss, and at most its validation loss
 APART = 10  # steps at least between two validations
+
+
+class TrainingStopped(KitError):
+    """A training that a callback stopped; calling it again resumes it."""
 
 
 def train(
@@ -58,14 +49,14 @@ def train(
     settings: TrainSettings,
     out: str | Path,
     start: str | Path | None = None,
-    listener: Listener | None = None,
+    callback: TrainerCallback | None = None,
     again: bool = False,
     fsdp: bool = False,
 ) -> FineTuned:
     """Trains a copy of the model and writes the weights into a folder; the model in memory stays as it is.
 
-    An interrupted training goes on from its last checkpoint when it is called again in the same way; a finished one
-    is not repeated. Started by `torchrun`, the processes share each batch.
+    An interrupted training resumes from its last checkpoint when it is called again in the same way; a finished one is
+    not repeated. Started by `torchrun`, the processes share each batch.
 
     Args:
         fm: The foundation model; its weights are loaded anew from where they came.
@@ -73,126 +64,195 @@ def train(
         settings: How.
         out: A folder for this training alone.
         start: An earlier training's folder to go on from: its adapter, or its whole model, is trained further.
-        listener: Is told of the progress, and can stop the training.
-        again: Whether a finished training is done anew.
-        fsdp: Whether the processes share the weights as well, see `helpers.sharding`; the result is the same.
+        callback: A callback of transformers; it may stop the training by `control.should_training_stop`.
+        again: Whether a finished training is repeated.
+        fsdp: Whether the processes share the weights as well, by transformers' own `fsdp`, on several GPUs.
 
     Raises:
         DataError: There is nothing to learn from.
-        KitError: The loss became NaN, the disk is full, `out` or `start` holds something else, or there is no second
-            process to share with. What was done is kept, but for the steps after the last checkpoint where the disk
-            has no room for another one.
+        KitError: The training diverged or could not go on, the disk is full say, or `out` or `start` holds something
+            else. The last complete checkpoint is kept.
+        TrainingStopped: The callback stopped it.
     """
-    import torch
+    from .progress import Checkpoints, last_checkpoint
 
-    from .sharding import check_processes
-    from .trainer import Listener
-
-    if fsdp:
-        check_processes()
-    out, listener = Path(out), listener or Listener()
+    out = Path(out)
+    if fsdp and int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        raise KitError("`fsdp` shares a model between processes, and there is one: start it by `torchrun`")
     rows, held, report = training_rows(fm, training_data, settings)
-    watched = watched_rows(fm, training_data, settings)
-    _tell_too_long("examples", report["too_long"], settings.max_length)
-    _tell_too_long("examples of validation", report["held_too_long"], settings.max_length)
-    identity = _identity(fm, rows, settings, start)
+    general = general_rows(fm, training_data, settings)
+    _report_too_long(report, settings.max_length)
+    fingerprint = _fingerprint(fm, rows, settings, start)
     if again and is_first_process():
         clear(out, start)
     if not again and (out / RECORD).is_file():
-        return _reuse(out, identity)
-    work = out / "checkpoints"
-    decided = not again and checkpoints.peek(work).get("decisions")
-    decisions = decided or _decide(fm, settings, report, identity)
-    if decisions["identity"] != identity:
-        raise KitError(
-            f"{out} holds an unfinished training of other data, settings or model: delete {work} to begin anew, or "
-            "give another folder"
-        )
-    threads = torch.get_num_threads()
-    try:
-        trainer = _trained(fm, rows, held, watched, settings, work, start, listener, decisions, fsdp)
-        try:
-            whole = not hasattr(trainer.model.model, "get_base_model")
-            before = read_fine_tuned(start) if start else None
-            made = FineTuned(
-                out, _effort(trainer, training_data), listener.history, asdict(settings), report, whole=whole,
-                identity=identity, base_hash=before.hash if before and before.whole and not whole else fm.hash,
-                data_hash=_data_hash(rows), decisions=decisions, first=trainer.first,
-            )  # fmt: skip
-            _keep(made, fm, trainer.model.model)
-        except BaseException as error:  # Ctrl-C, say: after the last step there was no checkpoint
-            if trainer.args.world_size == 1 and not (out / RECORD).is_file():
-                _save_the_last_steps(trainer, error)
-            raise
-        del trainer
-    finally:  # the process goes on: it answers with as many threads as before
-        torch.set_num_threads(threads)
-        release_freed_memory()
+        return _finished(out, fingerprint)
+    compiled = _compiles(fm, settings, report)
+    fm.free_packed_weights()
+    with measure() as effort:
+        last, before = last_checkpoint(out / CHECKPOINTS, fingerprint)
+        checkpoints = Checkpoints(fingerprint, effort, before)
+        model = prepare(fm, settings, start, compiled)
+        evaluation = {name: kept for name, kept in {"validation": held, "general": general}.items() if kept}
+        trainer = make_trainer(model, rows, evaluation, settings, fm, out / CHECKPOINTS, compiled, fsdp)
+        trainer.args.eval_on_start = bool(general) and last is None
+        for each in (callback, checkpoints):
+            if each is not None:
+                trainer.add_callback(each)
+        _run(trainer, last)
+        made = _describe(trainer, fm, rows, training_data, settings, start)
+        made.report, made.fingerprint, made.compiled, made.folder = report, fingerprint, compiled, out
+        _write(trainer, fm, made, checkpoints, fsdp)
     return read_fine_tuned(out)
 
 
-def _trained(
-    fm: FoundationModel, rows: list[Row], held: list[Row], watched: list[Row], settings: TrainSettings, work: Path,
-    start: Any, listener: Listener, decisions: dict[str, Any], fsdp: bool,
-) -> KitTrainer:  # fmt: skip
-    """The trainer after its last step.
+def prepare(fm: FoundationModel, settings: TrainSettings, start: str | Path | None, compiled: bool) -> nn.Module:
+    """The model as it is trained, with what makes its steps fast where that is on."""
+    import torch
 
-    Raises:
-        TrainingStopped: The listener stopped it before.
-    """
-    fm.forget_exact()
-    release_freed_memory()
-    with measure() as effort:
-        trainer = _make_trainer(fm, rows, held, watched, settings, work, start, listener, decisions, effort, fsdp)
-        if watched:
-            trainer.first = checkpoints.peek(work).get("first") or trainer.losses()
-        trainer.train(resume_from_checkpoint=checkpoints.last(work))
-        trainer.check_weights()
-    state = trainer.state
-    if state.global_step < state.max_steps:
-        raise TrainingStopped(f"stopped after {state.global_step} of {state.max_steps} steps; the same call goes on")
+    from .prepare_model import prepare_model
+
+    torch.manual_seed(settings.seed)  # adapters begin at random
+    model = prepare_model(fm, settings, start)
+    fast.enable_training(model, autocast=fm.dtype if fm.dtype != "float32" else None, compiled=compiled)
+    return model
+
+
+def make_trainer(
+    model: nn.Module, rows: Sequence[Row], evaluation: dict[str, list[Row]], settings: TrainSettings,
+    fm: FoundationModel, folder: Path, compiled: bool = False, fsdp: bool = False,
+) -> Trainer:  # fmt: skip
+    """transformers' Trainer over packed rows, in the order in which they are given."""
+    from transformers import PrinterCallback, TrainingArguments
+
+    from .progress import RowTrainer
+
+    size = min(settings.batch_size, len(rows))
+    steps, every = len(rows) // size, max(1, len(rows) // size // LOGS)
+    arguments = TrainingArguments(
+        output_dir=str(folder), num_train_epochs=1, train_sampling_strategy="sequential", seed=settings.seed,
+        per_device_train_batch_size=_share(size, settings), per_device_eval_batch_size=_share(size, settings),
+        gradient_accumulation_steps=settings.accumulation, learning_rate=settings.learning_rate, adam_beta2=0.99,
+        lr_scheduler_type=settings.schedule, warmup_steps=round(settings.warmup * steps), max_grad_norm=1.0,
+        weight_decay=settings.weight_decay, bf16=fm.dtype == "bfloat16", fp16=fm.dtype == "float16",
+        use_cpu=fm.device == "cpu", logging_steps=every, logging_nan_inf_filter=False,
+        save_steps=-(-settings.checkpoint_steps // every) * every, save_total_limit=2,
+        eval_strategy="steps" if evaluation else "no", eval_steps=-(-max(APART, steps // VALIDATIONS) // every) * every,
+        prediction_loss_only=True, remove_unused_columns=False, dataloader_pin_memory=False, report_to=[],
+        disable_tqdm=True, ddp_find_unused_parameters=False, fsdp="full_shard" if fsdp else None,
+    )  # fmt: skip
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs share a training by torchrun, not as replicas
+    trainer = RowTrainer(
+        model, arguments, Collator(full_length=compiled), train_dataset=rows, eval_dataset=evaluation or None
+    )
+    trainer.remove_callback(PrinterCallback)
     return trainer
 
 
-def _keep(made: FineTuned, fm: FoundationModel, model: nn.Module) -> None:
-    """Writes the weights by the first of the processes, each of which gives its share; the others wait."""
-    from .sharding import tuned_state
+def _share(size: int, settings: TrainSettings) -> int:
+    """How many rows of a batch go through the model of one process at once."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    share, rest = divmod(size, processes * settings.accumulation)
+    if rest:
+        raise KitError(
+            f"a batch of {size} rows cannot be shared by {processes} processes in {settings.accumulation} parts each: "
+            "choose `batch_size` as a multiple of both"
+        )
+    return share
 
-    state = tuned_state(model, frozen=made.whole)
-    if is_first_process():
-        write_tuned(made.folder, fm, model, made, state)
+
+def _run(trainer: Trainer, checkpoint: str | None) -> None:
+    """Trains to the last step."""
+    from .progress import diverged
+
+    try:
+        with progress_bars(False):
+            trainer.train(resume_from_checkpoint=checkpoint)
+    except KitError:
+        raise
+    except Exception as error:  # torch and safetensors have errors of their own for a full disk
+        raise KitError(
+            f"the training stopped ({type(error).__name__}: {error}). If the disk or the memory is full, free some "
+            "and make the same call again: it resumes from the last complete checkpoint, or else delete "
+            f"{trainer.args.output_dir}"
+        ) from error
+    state = trainer.state
+    if state.global_step < state.max_steps:
+        raise TrainingStopped(f"stopped after {state.global_step} of {state.max_steps} steps; the same call resumes it")
+    if not all(weight.isfinite().all() for weight in trainer.model.parameters() if weight.requires_grad):
+        shutil.rmtree(Path(trainer.args.output_dir) / f"checkpoint-{state.global_step}", ignore_errors=True)
+        raise diverged(state.global_step, "weights", trainer.args.learning_rate)
+
+
+def _describe(
+    trainer: Trainer, fm: FoundationModel, rows: Sequence[Row], data: TrainingData, settings: TrainSettings, start: Any
+) -> FineTuned:
+    """What was made, from the Trainer's own log."""
+    steps = trainer.state.max_steps
+    size = len(rows) // steps
+    tokens = [0, *accumulate(sum(row.tokens for row in rows[i : i + size]) for i in range(0, len(rows), size))]
+    logged: dict[int, dict[str, float]] = {}
+    for entry in trainer.state.log_history:
+        logged.setdefault(entry["step"], {}).update(entry)
+    first = logged.pop(0, {})
+    history = [
+        LogEntry(
+            step, steps, entry["loss"], entry["learning_rate"], tokens[step], entry.get("eval_validation_loss"),
+            entry.get("eval_general_loss"),
+        )
+        for step, entry in sorted(logged.items()) if "loss" in entry
+    ]  # fmt: skip
+    learns = sum(weight.numel() for weight in trainer.model.parameters() if weight.requires_grad)
+    effort = Effort(
+        tokens_seen=tokens[steps],
+        trainable_parameters=learns,
+        labelled_examples=data.labelled,
+        documents=len(data.texts),
+    )
+    whole = not hasattr(trainer.model, "get_base_model")
+    begun = read_fine_tuned(start) if start else None
+    base = begun.hash if begun and begun.whole and not whole else fm.hash
+    names = {"eval_validation_loss": "eval_loss", "eval_general_loss": "general_loss"}
+    return FineTuned(
+        Path(), effort, history, asdict(settings), whole=whole, base_hash=base, data_hash=_data_hash(rows),
+        first={short: first[name] for name, short in names.items() if name in first},
+    )  # fmt: skip
+
+
+def _write(trainer: Trainer, fm: FoundationModel, made: FineTuned, checkpoints: Checkpoints, fsdp: bool) -> None:
+    """Writes the weights beside their place, moves them, and writes the record; the other processes wait."""
+    beside = made.folder / ".weights"
+    try:
+        if is_first_process():
+            shutil.rmtree(beside, ignore_errors=True)
+        if made.whole and not fsdp:
+            import torch
+
+            trainer.model.to(getattr(torch, fm.dtype))
+        with progress_bars(False):
+            trainer.save_model(str(beside))
+        if is_first_process():
+            if made.whole:
+                fm.tokenizer.save_pretrained(beside)
+            spent = checkpoints.spent()
+            made.effort.wall_s, made.effort.cpu_s = spent["wall_s"], spent["cpu_s"]
+            made.effort.peak_memory_bytes = int(spent["peak_memory_bytes"])
+            finish(made, beside)
+    except Exception as error:  # safetensors has an error of its own for a full disk
+        shutil.rmtree(beside, ignore_errors=True)
+        raise KitError(
+            f"could not write the tuned weights into {made.folder} ({error}). Free some space and make the same call "
+            "again: no step is repeated."
+        ) from error
     wait_for_processes()
 
 
-def _save_the_last_steps(trainer: KitTrainer, error: BaseException) -> None:
-    """Writes a checkpoint after the last step; where that fails too, the error that led here says so and goes on."""
-    try:
-        trainer.save()
-    except KitError as failure:
-        error.add_note(str(failure))
-
-
-def _tell_too_long(what: str, ids: Sequence[str], limit: int) -> None:
+def _report_too_long(report: dict[str, Any], limit: int) -> None:
     """Says on stderr which examples are left out: none is ever cut."""
-    if ids and is_first_process():
-        some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
-        print(f"{len(ids)} {what} are longer than {limit} tokens and are left out: {some}", file=sys.stderr)
-
-
-class TrainingStopped(KitError):
-    """A training that its listener stopped; calling it again goes on."""
-
-
-def merge(fm: FoundationModel, adapter: str | Path, out: str | Path) -> Path:
-    """Adds an adapter into the weights and writes a whole model, which `load_model(out)` reads.
-
-    Raises:
-        KitError: The adapter was made for another model, or there is none.
-    """
-    tuned = load_model(fm.name, fm.device, "float32").tuned(adapter)
-    tuned.model.save_pretrained(out)
-    tuned.tokenizer.save_pretrained(out)
-    return Path(out)
+    for what, ids in {"examples": report["too_long"], "examples of validation": report["held_too_long"]}.items():
+        if ids and is_first_process():
+            some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
+            print(f"{len(ids)} {what} are longer than {limit} tokens and are left out: {some}", file=sys.stderr)
 
 
 def _data_hash(rows: Sequence[Row]) -> str:
@@ -203,110 +263,26 @@ def _data_hash(rows: Sequence[Row]) -> str:
     return digest.hexdigest()
 
 
-def _identity(fm: FoundationModel, rows: Sequence[Row], settings: TrainSettings, start: Any) -> str:
+def _fingerprint(fm: FoundationModel, rows: Sequence[Row], settings: TrainSettings, start: Any) -> str:
     """What makes two trainings the same: base weights, rows, settings and where they start from."""
-    told = [fm.hash, _data_hash(rows), settings.key, read_fine_tuned(start).hash if start else ""]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    parts = [fm.hash, _data_hash(rows), settings.key, read_fine_tuned(start).hash if start else ""]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _effort(trainer: KitTrainer, training_data: TrainingData) -> Effort:
-    """What the training took, earlier calls included."""
-    spent = trainer.spent()
-    labelled = {pair.id for pair in training_data.pairs} | {
-        member[0] for group in training_data.groups for member in group
-    }
-    return Effort(
-        wall_s=spent["wall_s"], cpu_s=spent["cpu_s"], tokens_seen=int(spent["tokens"]),
-        trainable_parameters=sum(p.numel() for p in trainer.masters.named.values()),
-        labelled_examples=len(labelled), documents=len(training_data.texts),
-        peak_memory_bytes=int(spent["peak_memory_bytes"]),
-    )  # fmt: skip
-
-
-def _reuse(out: Path, identity: str) -> FineTuned:
+def _finished(out: Path, fingerprint: str) -> FineTuned:
     made = read_fine_tuned(out)
-    if made.identity != identity:
+    if made.fingerprint != fingerprint:
         raise KitError(
             f"{out} holds another training (other data, settings or model). Give another folder, or again=True."
         )
     return made
 
 
-def _decide(fm: FoundationModel, settings: TrainSettings, report: dict[str, Any], identity: str) -> dict[str, Any]:
-    """What is decided once and kept: a resumed training must compute in exactly the same way."""
-    import torch
-
-    from .loss import can_compile
-
-    wanted = settings.compile
-    if wanted is None:
-        padded = report["rows"] * settings.max_length
-        pays = compiling_pays(settings.lora is None, report["tokens"], padded)
-        wanted = fm.device == "cpu" and pays and can_compile()
-    return {"identity": identity, "dtype": fm.dtype, "threads": torch.get_num_threads(), "compile": wanted}
-
-
-def compiling_pays(whole: bool, tokens: int, padded: int) -> bool:
-    """Whether a training is so long that compiled layers save more time than compiling takes.
-
-    Args:
-        whole: Whether all weights are tuned.
-        tokens: Those of all rows; plain layers compute them, and hardly any padding.
-        padded: The same with the padding that compiled layers compute.
-    """
-    plain, compiled = ALL_WEIGHTS if whole else ADAPTERS
-    return tokens / 256 * plain - padded / 256 * compiled > COMPILING
-
-
-def _make_trainer(
-    fm: FoundationModel, rows: list[Row], held: list[Row], watched: list[Row], settings: TrainSettings, work: Path,
-    start: Any, listener: Listener, decisions: dict[str, Any], effort: Effort, fsdp: bool,
-) -> KitTrainer:  # fmt: skip
-    import torch
-    from transformers import TrainingArguments
-
-    from ..fast import layers as lean_layers
-    from ..fast import norm as lean_norm
-    from .loss import Objective, compile_layers
-    from .packing import collate, collate_short
-    from .prepare_model import trainable
-    from .sharding import shard
-    from .trainer import KitTrainer
-
-    keep_freed_memory()
-    torch.set_num_threads(decisions["threads"])
-    torch.manual_seed(settings.seed)
-    model = trainable(fm, settings, start, decisions["dtype"])
-    objective = Objective(model)
-    if fm.device == "cpu" and not fsdp:  # shards are of single weights
-        lean_layers.prepare(model)
-    if decisions["compile"]:
-        compile_layers(objective.causal)
-    elif fm.device == "cpu":
-        lean_norm.prepare(model)  # what is compiled does so by itself
-    size = min(settings.batch_size, len(rows))
-    processes, steps = int(os.environ.get("WORLD_SIZE", "1")), len(rows) // size
-    share, rest = divmod(size, processes * settings.accumulation)
-    if rest:
-        raise KitError(
-            f"a batch of {size} of the {len(rows)} rows cannot be shared by {processes} processes in "
-            f"{settings.accumulation} parts each: choose `batch_size` as a multiple of both"
-        )
-    every = max(1, steps // LOGS)  # a validation loss belongs to a logged step
-    options = TrainingArguments(
-        output_dir=str(work), num_train_epochs=1, per_device_train_batch_size=share,
-        gradient_accumulation_steps=settings.accumulation, learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule, warmup_steps=round(settings.warmup * steps),
-        weight_decay=settings.weight_decay, adam_beta2=0.99, max_grad_norm=1.0, seed=settings.seed,
-        logging_steps=every, save_strategy="steps", save_steps=settings.checkpoint_steps,
-        eval_strategy="steps" if held else "no", eval_steps=-(-max(APART, steps // VALIDATIONS) // every) * every,
-        use_cpu=fm.device == "cpu", report_to=[], disable_tqdm=True, remove_unused_columns=False,
-        label_names=["shift_labels"], logging_nan_inf_filter=False, dataloader_pin_memory=False,
-        ddp_find_unused_parameters=False,
-    )  # fmt: skip
-    options._n_gpu = min(options.n_gpu, 1)  # several devices share a training by torchrun, not as replicas of a model
-    if fsdp:
-        shard(objective)
-    as_tensors = collate if decisions["compile"] else collate_short
-    data = {"train_dataset": rows, "eval_dataset": held or None, "data_collator": as_tensors}
-    return KitTrainer(objective, listener, decisions, effort, watched, args=options, **data)
+def _compiles(fm: FoundationModel, settings: TrainSettings, report: dict[str, Any]) -> bool:
+    """Whether decoder layers are compiled: where that is asked for, or the training is long enough to gain by it."""
+    if not fast.enabled() or fm.device != "cpu":
+        return False
+    if settings.compile is not None:
+        return settings.compile
+    padded = report["rows"] * settings.max_length
+    return fast.compiling_pays(settings.lora is None, report["tokens"], padded)

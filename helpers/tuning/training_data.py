@@ -1,73 +1,16 @@
-"""What a training learns from, and how: settings, the data of each kind, and the order in which its rows are read."""
+"""What a training learns from, and the order in which its rows are read."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from ..data import Example, Question, sentences
+from ..data import DataError, Example, Question, sentences
 from ..models import FoundationModel, prompts
-from . import packing
-
-if TYPE_CHECKING:
-    from .packing import Row
-
-
-@dataclass(frozen=True)
-class Lora:
-    """Low-rank adapters (Hu et al. 2021, 2106.09685): W of a layer becomes W + alpha/rank * B A; A and B learn."""
-
-    rank: int = 16
-    alpha: int = 16
-    target_modules: str | tuple[str, ...] = "all-linear"
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How a training goes. `lora=None` trains all weights.
-
-    `epochs` counts passes over each kind of data; `batch_size` is the number of rows of `max_length` tokens a step,
-    over all processes; with `accumulation` above 1 they go through the model in so many parts. `schedule` is a name of
-    transformers' schedulers. `replay` mixes in general text, as a share of the domain's tokens; without domain text,
-    of those of the pairs. With `embeddings` False, training all weights leaves the token embeddings as they are: less
-    memory, and less is forgotten. With `sentences`, the sentences of all domain texts are shuffled anew for each pass,
-    so that a fact cannot be learned by heart from what stands around it (Allen-Zhu & Li 2023, 2309.14316, find that
-    permuted sentences help). A checkpoint is written every `checkpoint_steps` steps, but
-    not after the last one, when the weights themselves are. `compile` None compiles where a
-    C++ compiler is there and the run is long.
-    """
-
-    lora: Lora | None = Lora()
-    learning_rate: float = 1e-3
-    schedule: str = "linear"
-    warmup: float = 0.05
-    weight_decay: float = 0.0
-    epochs: float = 4.0
-    pair_epochs: float | None = None
-    batch_size: int = 4
-    accumulation: int = 1
-    max_length: int = 256
-    replay: float = 0.0
-    sentences: bool = False
-    embeddings: bool = True
-    seed: int = 7
-    checkpoint_steps: int = 25
-    compile: bool | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "epochs", "batch_size", "accumulation", "checkpoint_steps"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"`{name}` must be above 0. Got {getattr(self, name)}")
-        if self.batch_size % self.accumulation:
-            raise ValueError(f"`accumulation` must divide `batch_size` ({self.batch_size}). Got {self.accumulation}")
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """What makes two settings the same. `embeddings` came later and counts where it is set: older weights stay."""
-        told = asdict(self)
-        return told if not self.embeddings else {name: value for name, value in told.items() if name != "embeddings"}
+from .packing import IGNORED, Pair, Row, encode, encode_pair, pair_rows, text_rows
+from .settings import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -75,8 +18,8 @@ class TrainingData:
     """What is learned from: `texts` without labels, labelled `pairs`, or both, mixed from the start.
 
     `groups` are pairs that share a beginning longer than the system message, such as retrieved passages: prompt and
-    response as they stand, `(id, prompt, response)`. `replay` is general text, of which `TrainSettings.replay` says how
-    much is mixed in. The validation parts are never learned from, nor is `general_texts`, whose loss is watched to see
+    response as they are, `(id, prompt, response)`. `replay` is general text, of which `TrainSettings.replay` says how
+    much is mixed in. The validation parts are never learned from, nor are `general_texts`, whose loss is watched to see
     what is forgotten.
     """
 
@@ -88,63 +31,88 @@ class TrainingData:
     validation_pairs: Sequence[Example] = ()
     general_texts: Sequence[str] = ()
 
+    @property
+    def labelled(self) -> int:
+        """How many different labelled pairs there are."""
+        return len({pair.id for pair in self.pairs} | {member[0] for group in self.groups for member in group})
 
-def encode(fm: FoundationModel, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens of each text, without any that a tokenizer would put around it."""
-    return [fm.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
 
+@dataclass
+class PackingReport:
+    """What became of the data: how much was packed, and the ids of the pairs that were left out as too long.
 
-def watched_rows(fm: FoundationModel, training_data: TrainingData, settings: TrainSettings) -> list[Row]:
-    """The rows of general text whose loss is watched."""
-    return packing.text_rows(encode(fm, training_data.general_texts), settings.max_length, fm.tokenizer.eos_token_id)
+    `held_too_long` names those of validation, which are left out in the same way.
+    """
+
+    examples: int = 0
+    tokens: int = 0
+    labelled_tokens: int = 0
+    rows: int = 0
+    too_long: list[str] = field(default_factory=list)
+    held_too_long: list[str] = field(default_factory=list)
 
 
 def training_rows(
-    fm: FoundationModel, training_data: TrainingData, settings: TrainSettings
+    fm: FoundationModel, data: TrainingData, settings: TrainSettings
 ) -> tuple[list[Row], list[Row], dict[str, Any]]:
     """All rows of a training in the order in which they are read, the rows of validation, and what became of the data.
 
     Each pass over the data is shuffled and packed anew; the kinds of data are spread evenly over the whole training.
+    The last batch is filled with rows that hold nothing to learn from.
+
+    Returns:
+        Rows to learn from, rows of validation, and `PackingReport` as a dictionary.
 
     Raises:
         DataError: There is nothing to learn from.
     """
     rng = random.Random(settings.seed)
     end, length = fm.tokenizer.eos_token_id, settings.max_length
-    pieces = [piece for text in training_data.texts for piece in (sentences(text) if settings.sentences else [text])]
-    texts, replay = encode(fm, pieces), encode(fm, training_data.replay)
-    tasks = dict.fromkeys(pair.task for pair in training_data.pairs)
-    groups = [_pairs(fm, [pair for pair in training_data.pairs if pair.task == task]) for task in tasks] + [
-        [packing.encode_pair(fm, *member) for member in group] for group in training_data.groups
-    ]
-    pairs = [pair for group in groups for pair in group]
+    pieces = [piece for text in data.texts for piece in (sentences(text) if settings.sentences else [text])]
+    texts, replay = encode(fm, pieces), encode(fm, data.replay)
+    tasks = dict.fromkeys(pair.task for pair in data.pairs)
+    groups = [_encoded(fm, [pair for pair in data.pairs if pair.task == task]) for task in tasks]
+    groups += [[encode_pair(fm, *member) for member in group] for group in data.groups]
     pair_epochs = settings.pair_epochs or settings.epochs
     kinds = [
-        _passes(lambda: packing.text_rows(texts, length, end, rng), settings.epochs if texts else 0),
-        _passes(lambda: packing.pair_rows(groups, length, end, rng), pair_epochs if pairs else 0),
+        _passes(lambda: text_rows(texts, length, end, rng), settings.epochs if texts else 0),
+        _passes(lambda: pair_rows(groups, length, end, rng), pair_epochs if any(groups) else 0),
     ]
     if settings.replay and replay:
         read = sum(map(len, texts)) * settings.epochs or sum(row.tokens for row in kinds[1])
         share = settings.replay * read / sum(map(len, replay))
-        kinds.append(_passes(lambda: packing.text_rows(replay, length, end, rng), share))
+        kinds.append(_passes(lambda: text_rows(replay, length, end, rng), share))
     placed = [((i + rng.random()) / len(rows), row) for rows in kinds for i, row in enumerate(rows)]
     rows = [row for _, row in sorted(placed, key=lambda item: item[0])]
-    report = packing.report(rows, pairs, length, len(training_data.texts))
-    if rows:  # whole batches: one shape, so compiled layers stay valid; what fills the last one counts for nothing
-        rows += [rows[-1].blank()] * (-len(rows) % min(settings.batch_size, len(rows)))
-    held = packing.text_rows(encode(fm, training_data.validation_texts), length, end)
-    held_pairs = _pairs(fm, training_data.validation_pairs)
-    held += packing.pair_rows([held_pairs], length, end)
-    report.held_too_long = packing.too_long(held_pairs, length)
+    held_pairs = _encoded(fm, data.validation_pairs)
+    held = text_rows(encode(fm, data.validation_texts), length, end) + pair_rows([held_pairs], length, end)
+    report = _report(rows, [pair for group in groups for pair in group], length, len(data.texts))
+    report.held_too_long = [pair.id for pair in held_pairs if len(pair) > length]
+    rows += [rows[-1].blank()] * (-len(rows) % min(settings.batch_size, len(rows)))
     return rows, held, asdict(report)
 
 
-def _pairs(fm: FoundationModel, examples: Sequence[Example]) -> list[packing.Pair]:
-    return [packing.encode_pair(fm, e.id, prompts.ask(Question(e.id, e.task, e.prompt)), e.response) for e in examples]
+def general_rows(fm: FoundationModel, data: TrainingData, settings: TrainSettings) -> list[Row]:
+    """The rows of general text whose loss is watched."""
+    return text_rows(encode(fm, data.general_texts), settings.max_length, fm.tokenizer.eos_token_id)
+
+
+def _report(rows: Sequence[Row], pairs: Sequence[Pair], length: int, texts: int) -> PackingReport:
+    too_long = [pair.id for pair in pairs if len(pair) > length]
+    labelled = sum(label != IGNORED for row in rows for label in row.labels)
+    if not labelled:
+        reason = f"all {len(too_long)} are longer than {length} tokens" if too_long else "there are none"
+        raise DataError(f"no training example is left: {reason}. Raise `max_length` or shorten the examples.")
+    examples, tokens = len(pairs) - len(too_long) + texts, sum(row.tokens for row in rows)
+    return PackingReport(examples, tokens, labelled, len(rows), too_long)
+
+
+def _encoded(fm: FoundationModel, examples: Sequence[Example]) -> list[Pair]:
+    return [encode_pair(fm, e.id, prompts.ask(Question(e.id, e.task, e.prompt)), e.response) for e in examples]
 
 
 def _passes(pack: Callable[[], list[Row]], epochs: float) -> list[Row]:
-    """The rows of so many passes; of the last one a part, where `epochs` is no whole number."""
+    """The rows of so many passes; part of the last one, where `epochs` is not a whole number."""
     rows: list[Row] = []
     while epochs > 1e-9:
         once = pack()

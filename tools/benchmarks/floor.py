@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from helpers.fast.training_attention import LeanAttention
-from helpers.models.machine import keep_freed_memory, release_freed_memory
-from helpers.tuning.loss import MasterAdamW, Objective, SlicedCrossEntropy, can_compile, decoder_layers
-from helpers.tuning.packing import IGNORED, Row, collate_short, visible
+from helpers.fast.compiled import can_compile, decoder_layers
+from helpers.fast.sliced_loss import SlicedCrossEntropy
+from helpers.fast.training_attention import TrainingAttention
+from helpers.tuning.packing import IGNORED, Collator, Row
 
 TIMES = 9  # how often a part is timed
 
@@ -36,28 +36,30 @@ def floor(model: nn.Module, batches: Sequence[Sequence[Row]]) -> dict[str, float
     Batches of the same length, without padding at their end, are taken to need the same as the first of them.
 
     Args:
-        model: As `helpers.trainable` gives it.
+        model: As `prepare_model` gives it.
         batches: Packed rows.
     """
-    keep_freed_memory()  # as a training does
-    causal = Objective(model).causal
+    causal = _causal(model)
     alike: dict[int, list[dict[str, torch.Tensor]]] = {}
-    for batch in map(collate_short, batches):
+    for batch in map(Collator(), batches):
         alike.setdefault(batch["input_ids"].shape[1], []).append(batch)
     total = {"products": 0.0, "attention": 0.0, "between": 0.0, "loss": 0.0, "update": len(batches) * update(model)}
     for (first, *_), count in ((each, len(each)) for each in alike.values()):
         layers, tokens = count * len(decoder_layers(causal)), first["input_ids"].numel()
         total["products"] += count * products(shapes(model, tokens), causal.dtype)
-        total["attention"] += layers * attention(causal, first["segments"])
+        total["attention"] += layers * attention(causal, first["attention_mask"])
         total["between"] += layers * between(causal, tokens)
         total["loss"] += count * loss(causal, int((first["shift_labels"] != IGNORED).sum()))
-    release_freed_memory()
     return total
+
+
+def _causal(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def shapes(model: Any, tokens: int) -> Iterator[Shape]:
     """The matrix products of all layers but attention and head: forward, back to the input, and to a tuned weight."""
-    head = Objective(model).causal.get_output_embeddings()
+    head = _causal(model).get_output_embeddings()
     for layer in model.modules():
         if not isinstance(layer, nn.Linear) or layer is head:
             continue
@@ -79,20 +81,18 @@ def products(wanted: Iterator[Shape], dtype: torch.dtype) -> float:
     return total
 
 
-def attention(causal: Any, segments: torch.Tensor) -> float:
-    """The seconds of one layer's attention, forward and back, on rows with these segments."""
-    config, (rows, tokens) = causal.config, segments.shape
+def attention(causal: Any, mask: torch.Tensor) -> float:
+    """The seconds of one layer's attention, forward and back, on rows with this mask."""
+    config, (rows, _, tokens, _) = causal.config, mask.shape
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     keys = config.num_key_value_heads
     query = torch.randn(rows, keys, config.num_attention_heads // keys, tokens, width)
     key, value = torch.randn(2, rows, keys, tokens, width)
     query, key, value = (each.to(causal.dtype).requires_grad_() for each in (query, key, value))
-    hidden = ~visible(segments)[:, None, None]
-    mask = torch.zeros(hidden.shape, dtype=causal.dtype).masked_fill(hidden, torch.finfo(causal.dtype).min)
-    given = torch.randn_like(query)
+    mask, given = mask[:, :, None].to(causal.dtype), torch.randn_like(query)
     inputs = (query, key, value)
     return shortest(
-        lambda: torch.autograd.grad(LeanAttention.apply(*inputs, mask, width**-0.5), inputs, grad_outputs=given)
+        lambda: torch.autograd.grad(TrainingAttention.apply(*inputs, mask, width**-0.5), inputs, grad_outputs=given)
     )
 
 
@@ -129,14 +129,13 @@ def loss(causal: Any, labelled: int) -> float:
 
 def update(model: nn.Module) -> float:
     """The seconds of clipping the gradients and stepping the optimizer; the weights stay as they are."""
-    tuned = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    optimizer = MasterAdamW(tuned, lr=0.0, weight_decay=0.0)
-    for weight in tuned.values():
+    tuned = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(tuned, lr=0.0, weight_decay=0.0, fused=True)
+    for weight in tuned:
         weight.grad = torch.randn_like(weight)
 
     def step() -> None:
-        optimizer.clip(1.0)
-        optimizer.share = 0.5  # whatever the norm is: a step that clips
+        nn.utils.clip_grad_norm_(tuned, 1.0)
         optimizer.step()
 
     spent = shortest(step)

@@ -18,9 +18,7 @@ from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.evaluation import evaluate
 from helpers.experiment.results import Curve, write_curve
-from helpers.tuning import recipes
-from helpers.tuning.live import show
-from helpers.tuning.training import train
+from helpers.tuning import Progress, recipes, train
 
 LABELS = (30, 60, 120, 240)
 
@@ -40,7 +38,7 @@ def main() -> None:
     for count in LABELS:
         fewer = replace(material, pairs=material.pairs[:count])
         tuned = train(
-            bench.fm, fewer, settings, arguments.work / f"{name}-{count}", start, listener=show(f"{count} labels")
+            bench.fm, fewer, settings, arguments.work / f"{name}-{count}", start, callback=Progress(f"{count} labels")
         )
         found = accuracy(evaluate(Assistant(bench.fm, tuned.folder), asked).scores)
         points.append({"x": count} | found)

@@ -18,20 +18,18 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measuring import DATASET, ROOT, finish, options, ratio, repeats_of, take_turns
+from measuring import DATASET, ROOT, clock_of, finish, options, ratio, repeats_of, take_turns
 
 from helpers import data
 from helpers.data.records import KitError
 from helpers.models.foundation_model import load_model
 from helpers.models.machine import is_first_process
 from helpers.tuning import Lora, TrainingData, TrainSettings
-from helpers.tuning.trainer import Listener
 from helpers.tuning.training import train
 from helpers.tuning.training_data import training_rows
 
@@ -51,14 +49,14 @@ def work(arguments: argparse.Namespace) -> dict[str, Any]:
     ends: list[float] = []
     tuned = train(
         fm, material, replace(settings, epochs=steps * settings.batch_size / once), arguments.worker,
-        listener=Listener(lambda _: ends.append(time.perf_counter())), fsdp=arguments.fsdp,
+        callback=clock_of(ends), fsdp=arguments.fsdp,
     )  # fmt: skip
     history = tuned.history
     return {
         "steps": len(history), "losses": [moment.loss for moment in history],
         "seconds": ends[-1] - ends[WARM_UP - 1] if ends else 0.0,
         "tokens": history[-1].tokens - history[WARM_UP - 1].tokens, "dtype": fm.dtype,
-        "peak_memory_bytes": tuned.effort.peak_memory_bytes, "compiled": tuned.decisions["compile"],
+        "peak_memory_bytes": tuned.effort.peak_memory_bytes, "compiled": tuned.compiled,
     }  # fmt: skip
 
 

@@ -16,8 +16,7 @@ from helpers.experiment.assistant import Assistant
 from helpers.experiment.evaluation import evaluate
 from helpers.experiment.results import Curve, write_curve
 from helpers.models import foundation_model as models
-from helpers.tuning import recipes
-from helpers.tuning.live import show
+from helpers.tuning import Progress, recipes
 from helpers.tuning.training import train
 from tools.world import generate
 
@@ -36,7 +35,7 @@ def main() -> None:
         dataset = data.open_dataset(folder)
         material = recipes.training_data("domain+pairs", dataset)
         title = f"restatements-{count}"
-        tuned = train(fm, material, settings, arguments.work / title, listener=show(title))
+        tuned = train(fm, material, settings, arguments.work / title, callback=Progress(title))
         asked = sample(dataset.questions("facts_heldout"), arguments.questions)
         scores = evaluate(Assistant(fm, tuned.folder), asked, dataset.values_by_asset).scores
         points.append({"x": count} | accuracy(scores))

@@ -21,9 +21,7 @@ from helpers.data import get_profile, sample
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.evaluation import evaluate, text_perplexity
 from helpers.experiment.results import Curve, write_curve
-from helpers.tuning import recipes
-from helpers.tuning.live import show
-from helpers.tuning.training import train
+from helpers.tuning import Progress, recipes, train
 from helpers.tuning.training_data import TrainSettings
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
@@ -35,7 +33,7 @@ def point(bench: Bench, settings: TrainSettings, arguments: Namespace) -> tuple[
     """Trains in one way; the accuracy on general questions, and the perplexity of unread domain text."""
     material = recipes.training_data("domain", bench.dataset)
     folder = arguments.work / f"retention-{settings.learning_rate:g}-{settings.epochs:g}"
-    tuned = train(bench.fm, material, settings, folder, listener=show(folder.name))
+    tuned = train(bench.fm, material, settings, folder, callback=Progress(folder.name))
     assistant = Assistant(bench.fm, tuned.folder)
     asked = sample(bench.dataset.questions("general"), arguments.questions)
     kept = accuracy(evaluate(assistant, asked).scores)

@@ -7,7 +7,7 @@ A training needs its matrix products, attention, norms, activations, loss and th
 itself (floor.py says what that is worth): `floor_s` is how long a step would take if everything else cost nothing,
 `floor` its parts, and `of_floor` the share of a compiled step that they make up. `ratio` is the seconds of a plain step
 over those of a compiled one; `compiling_s` is what the first step, loading included, took longer for it: the more, the
-less of it torch had in its cache. By such figures helpers/finetune.py decides how long a training must be to be
+less of it torch had in its cache. By such figures helpers/fast/compiled.py decides how long a training must be to be
 compiled. Exit code 1: the losses of the first step, when all weights are the same, or the mean losses of all steps
 (`mean_loss_difference`), by which a wrong gradient would show, lie more than 1 % apart.
 
@@ -28,15 +28,14 @@ from statistics import mean, median
 from typing import Any
 
 from floor import floor
-from measuring import DATASET, finish, in_own_process, matrix_peak, options, ratio, repeats_of, take_turns
+from measuring import DATASET, clock_of, finish, in_own_process, matrix_peak, options, ratio, repeats_of, take_turns
 
 from helpers import data
 from helpers.data import get_profile
 from helpers.models import foundation_model as models
 from helpers.models.machine import choose_dtype
 from helpers.tuning import TrainingData, recipes
-from helpers.tuning.prepare_model import trainable
-from helpers.tuning.trainer import Listener
+from helpers.tuning.prepare_model import prepare_model
 from helpers.tuning.training import train
 from helpers.tuning.training_data import training_rows
 
@@ -62,13 +61,13 @@ def work(kind: str, model: str, dtype: str, steps: int, compiled: bool) -> dict[
     settings = recipes.settings(KINDS[kind], profile, SEED, {"compile": compiled, "checkpoint_steps": 1_000_000})
     clock = [time.perf_counter()]
     with tempfile.TemporaryDirectory() as folder:
-        listener = Listener(lambda moment: clock.append(time.perf_counter()))
-        losses = [moment.loss for moment in train(fm, told, settings, f"{folder}/run", listener=listener).history]
+        tuned = train(fm, told, settings, f"{folder}/run", callback=clock_of(clock))
+    losses = [entry.loss for entry in tuned.history]
     seconds = [end - begin for begin, end in pairwise(clock)]
     made = {"seconds": seconds[WARM_UP:], "first_s": seconds[0], "losses": losses, "rows": size}
     made["tokens"] = size * settings.max_length
     if not compiled:
-        made["floor"] = floor(trainable(fm, settings, None, dtype), [training_rows(fm, told, settings)[0][:size]])
+        made["floor"] = floor(prepare_model(fm, settings), [training_rows(fm, told, settings)[0][:size]])
     return made
 
 

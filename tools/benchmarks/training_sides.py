@@ -19,23 +19,21 @@ from statistics import median
 from typing import Any
 
 from floor import floor
-from measuring import DATASET, FOUNDATION_MODEL
+from measuring import DATASET, FOUNDATION_MODEL, clock_of
 
 from helpers import data
 from helpers.data import get_profile
 from helpers.models import foundation_model as models
 from helpers.models.effort import measure
-from helpers.models.machine import release_freed_memory
-from helpers.tuning import recipes
+from helpers.tuning import TrainingData, TrainSettings, recipes, training_rows
 from helpers.tuning.packing import IGNORED, Row
-from helpers.tuning.prepare_model import trainable
-from helpers.tuning.training_data import TrainingData, TrainSettings, training_rows
+from helpers.tuning.prepare_model import prepare_model
 
 TRAININGS = {"pairs": "answers", "text": "domain"}
 BATCHES = ("padded", "grouped", "flat")
 VARIANTS = [f"{batches}, {attention}" for batches in BATCHES for attention in ("sdpa", "eager")]
 TRIAL_STEPS = 4
-BETA2 = 0.99  # of AdamW, as helpers.finetune sets it
+BETA2 = 0.99  # of AdamW, as helpers.tuning sets it
 SEED = 7
 
 
@@ -103,7 +101,7 @@ def run(job: Job) -> dict[str, Any]:
         made.computed = sum(row.tokens for row in rows)
         if job.validate:
             steps = [rows[start : start + size] for start in range(0, size * made.steps, size)]
-            made.floor_s = sum(floor(trainable(fm, settings, None, fm.dtype), steps).values())
+            made.floor_s = sum(floor(prepare_model(fm, settings), steps).values())
     else:
         tokenizer, folder, dtype = fm.tokenizer, fm.model.name_or_path, fm.dtype
         del fm
@@ -164,20 +162,15 @@ def plain_loss(model: Any, examples: Sequence[Example]) -> float:
 
 def train_kit(job: Job, fm: models.FoundationModel, material: TrainingData, settings: TrainSettings, made: Run) -> None:
     """The kit's run."""
-    from helpers.tuning.trainer import Listener, LogEntry
-    from helpers.tuning.training import train
-
-    def told(moment: LogEntry) -> None:
-        if moment.validation_loss is None:
-            made.clock.append((moment.step, time.perf_counter() - begun))
+    from helpers.tuning import train
 
     if not job.validate:
         material = replace(material, validation_texts=(), validation_pairs=())
     load_libraries(job.side)
-    release_freed_memory()
-    begun = time.perf_counter()
+    begun, ticks = time.perf_counter(), []
     with measure() as effort:
-        tuned = train(fm, material, settings, job.out, listener=Listener(told), again=True)
+        tuned = train(fm, material, settings, job.out, callback=clock_of(ticks), again=True)
+    made.clock = [(step, tick - begun) for step, tick in enumerate(ticks, 1)]
     made.seconds, made.peak_memory_bytes = effort.wall_s, effort.peak_memory_bytes
     made.steps = tuned.history[-1].steps
     made.curve = [(m.step, m.validation_loss) for m in tuned.history if m.validation_loss is not None]
@@ -196,7 +189,6 @@ def train_peer(job: Job, batches: list[list[Example]], check: list[Example], loa
         if check and step % every == 0:
             made.curve.append((step, plain_loss(model, check)))
 
-    release_freed_memory()
     begun = time.perf_counter()
     with measure() as effort:
         trainer = peer_trainer(job, batches, load, told)

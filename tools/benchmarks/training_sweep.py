@@ -26,8 +26,7 @@ from helpers.models import foundation_model as models
 from helpers.models.machine import hardware
 from helpers.rag import RagSettings, open_store
 from helpers.rag.index import build_index
-from helpers.tuning import Lora, recipes
-from helpers.tuning.live import show
+from helpers.tuning import Lora, Progress, recipes
 from helpers.tuning.training import train
 from tools.world import generate
 
@@ -67,7 +66,7 @@ class Bench:
         first = recipes.STARTS_FROM[training]
         settings = recipes.settings(first, get_profile("workshop"), seed=7)
         material = recipes.training_data(first, self.dataset)
-        return train(self.fm, material, settings, self.work / first, self.start(first), show(first)).folder
+        return train(self.fm, material, settings, self.work / first, self.start(first), Progress(first)).folder
 
     def run(self, name: str, training: str, change: dict[str, Any]) -> dict[str, Any]:
         """Trains one trial and measures it."""
@@ -80,7 +79,7 @@ class Bench:
         material = recipes.training_data(training, self.dataset, retriever and retriever.retrieve_all)
         if "tasks" in change:
             material = replace(material, pairs=[p for task in change["tasks"] for p in self.dataset.examples(task)])
-        tuned = train(self.fm, material, settings, self.work / name, self.start(training), show(name))
+        tuned = train(self.fm, material, settings, self.work / name, self.start(training), Progress(name))
         row = {
             "training": name, "rank": settings.lora.rank if settings.lora else "all weights",
             "alpha": settings.lora.alpha if settings.lora else None, "batch": settings.batch_size,

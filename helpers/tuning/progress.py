@@ -1,0 +1,153 @@
+"""Callbacks of a training: its progress on the screen, and which checkpoints are complete."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
+
+from ..data import Effort, KitError, write_text
+
+COMPLETE = "complete.json"  # written last into a checkpoint
+MINUTE = 60  # seconds between two lines, where the output is not a terminal
+
+
+class RowTrainer(Trainer):
+    """transformers' Trainer, which reads rows without asking for the library `datasets`.
+
+    The kit's folder of data sets has the same name: where Python starts beside it, Trainer takes it for the library.
+    """
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Batches of rows in their order."""
+        return self._batches(self.train_dataset, self.args.train_batch_size)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """Batches of one of the evaluation's parts."""
+        rows = self.eval_dataset[eval_dataset] if isinstance(eval_dataset, str) else eval_dataset
+        return self._batches(rows, self.args.eval_batch_size)
+
+    def _batches(self, rows: Any, size: int) -> DataLoader:
+        return self.accelerator.prepare(DataLoader(rows, size, collate_fn=self.data_collator))
+
+
+class Progress(TrainerCallback):
+    """One bar with the loss; where the output is neither a terminal nor a notebook, a line a minute instead."""
+
+    def __init__(self, title: str):
+        """Shows a training under this title."""
+        self.title, self.bar, self.told = title, None, 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Opens the bar."""
+        from tqdm.auto import tqdm
+
+        self.told, self.loss = time.monotonic(), math.nan
+        notebook = "ipykernel" in sys.modules
+        if state.is_world_process_zero and (notebook or sys.stderr.isatty()):
+            self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.title, unit="step")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Moves the bar, or writes a line when a minute has gone by."""
+        if self.bar is not None:
+            self.bar.update(1)
+        elif state.is_world_process_zero and time.monotonic() - self.told >= MINUTE:
+            self.told = time.monotonic()
+            step = f"step {state.global_step} of {state.max_steps}"
+            print(f"{self.title}: {step}, loss {self.loss:.3f}", file=sys.stderr, flush=True)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """Shows the loss."""
+        self.loss = (logs or {}).get("loss", self.loss)
+        if self.bar is not None:
+            self.bar.set_postfix(loss=f"{self.loss:.3f}")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Closes the bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+class Checkpoints(TrainerCallback):
+    """Marks complete checkpoints, and lets no training go on with numbers that are none.
+
+    transformers writes the files of a checkpoint one after the other. The marker is written when all of them are there,
+    and says which training they belong to and what it took until then.
+    """
+
+    def __init__(self, fingerprint: str, effort: Effort, before: dict[str, Any]):
+        """Begins to count what the training takes.
+
+        Args:
+            fingerprint: Of the training.
+            effort: Of `models.measure`, which is running; its peak of memory is read from it.
+            before: The marker of the checkpoint that the training resumes from; empty where there is none.
+        """
+        self.fingerprint, self.effort, self.before = fingerprint, effort, before
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def spent(self) -> dict[str, float]:
+        """Wall and CPU seconds and the peak of memory of this training, interrupted calls included."""
+        return {
+            "wall_s": self.before.get("wall_s", 0.0) + time.perf_counter() - self.wall,
+            "cpu_s": self.before.get("cpu_s", 0.0) + time.process_time() - self.cpu,
+            "peak_memory_bytes": max(self.before.get("peak_memory_bytes", 0), self.effort.peak_memory_bytes),
+        }
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Logs the last step, and writes a checkpoint where another callback stops the training."""
+        control.should_log = control.should_log or state.global_step == state.max_steps
+        control.should_save = control.should_save or control.should_training_stop
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """Stops a training that diverges.
+
+        Raises:
+            KitError: The loss or the gradient is not a number; the last checkpoint stays.
+        """
+        bad = [name for name in ("loss", "grad_norm") if not math.isfinite((logs or {}).get(name, 0.0))]
+        if bad:
+            raise diverged(state.global_step, bad[0], args.learning_rate)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Marks the checkpoint as complete."""
+        if state.is_world_process_zero:
+            marker = Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE
+            write_text(marker, json.dumps(self.spent() | {"fingerprint": self.fingerprint}))
+
+
+def diverged(step: int, what: str, learning_rate: float) -> KitError:
+    """The error of a training whose numbers are none any more."""
+    return KitError(
+        f"the {what} of step {step} is not a number: the training has diverged. Lower the learning rate (now "
+        f"{learning_rate:g}) and train again."
+    )
+
+
+def last_checkpoint(folder: Path, fingerprint: str) -> tuple[str | None, dict[str, Any]]:
+    """The last complete checkpoint of a training and its marker; what was left incomplete is deleted.
+
+    Raises:
+        KitError: The checkpoints belong to another training.
+    """
+    while folder.is_dir() and (found := get_last_checkpoint(str(folder))):
+        marker = Path(found) / COMPLETE
+        if not marker.is_file():
+            shutil.rmtree(found)
+            continue
+        made = json.loads(marker.read_text(encoding="utf-8"))
+        if made["fingerprint"] != fingerprint:
+            raise KitError(
+                f"{folder.parent} holds an unfinished training of other data, settings or model: delete {folder} to "
+                "begin anew, or give another folder"
+            )
+        return found, made
+    return None, {}

@@ -1,0 +1,245 @@
+"""Fast training has the losses and gradients of transformers and PEFT, on known models alone, in less memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from peft import LoraConfig, get_peft_model
+from torch.nn.functional import cross_entropy
+from transformers.models.llama.modeling_llama import eager_attention_forward
+
+from helpers.fast import lora, training, training_attention
+from helpers.fast.compiled import can_compile, compile_layers, compiling_pays
+from helpers.fast.sliced_loss import SlicedCrossEntropy
+from helpers.tuning.packing import Collator, pair_rows, text_rows
+from helpers.tuning.packing import Pair as PackedPair
+
+CONFIG = {
+    "hidden_size": 48, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 6,
+    "num_key_value_heads": 2, "vocab_size": 60, "initializer_range": 0.2, "pad_token_id": 0,
+}  # fmt: skip
+
+
+def adapted(dtype: torch.dtype = torch.float32, architecture: str = "Llama", **more: Any) -> Any:
+    """A model with adapters whose second matrix is not the zeros that it begins as."""
+    torch.manual_seed(3)
+    config = getattr(transformers, f"{architecture}Config")(**CONFIG | more)
+    model = getattr(transformers, f"{architecture}ForCausalLM")(config).to(dtype)
+    model = get_peft_model(model, LoraConfig(r=4, lora_alpha=6, target_modules="all-linear", task_type="CAUSAL_LM"))
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    return model.train()
+
+
+def batch() -> dict[str, torch.Tensor]:
+    """Three pairs that share their beginning, in one row, and a row of two texts."""
+    pairs = [PackedPair(str(i), [3, 4, 5, 6, 7, 8 + i], [20 + i, 2]) for i in range(3)]
+    return Collator()([*pair_rows([pairs], 40, 2), *text_rows([list(range(5, 30)), list(range(30, 44))], 40, 2)])
+
+
+def step(model: Any, dtype: torch.dtype = torch.float32) -> tuple[float, torch.Tensor]:
+    """The loss of a batch, and the gradient of everything that learns."""
+    model.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        loss = model(**batch()).loss
+    loss.backward()
+    gradient = torch.cat([weight.grad.float().flatten() for weight in model.parameters() if weight.requires_grad])
+    return loss.item(), gradient
+
+
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+@pytest.mark.parametrize("part", [*training.PARTS, "all"])
+def test_each_part_and_all_have_the_loss_and_gradient_of_the_plain_path(dtype, near, part):
+    parts = tuple(training.PARTS) if part == "all" else (part,)
+    model = adapted(dtype)
+    loss, gradient = step(model, dtype)
+    assert training.enable_training(model, "bfloat16" if dtype == torch.bfloat16 else None, parts=parts)
+    found, ours = step(model, dtype)
+    assert found == pytest.approx(loss, rel=near)
+    assert 0 < (ours - gradient).norm() + (part == "loss") and (ours - gradient).norm() <= 3 * near * gradient.norm()
+
+
+@pytest.mark.parametrize("base", [torch.float32, torch.bfloat16])
+def test_all_weights_have_the_gradient_of_the_plain_path(base):
+    """In 16 bits as the kit trains all weights: float32 weights under autocast."""
+    model = adapted().merge_and_unload().requires_grad_(True)
+    loss, gradient = step(model, base)
+    assert training.enable_training(model, "bfloat16" if base == torch.bfloat16 else None)
+    found, ours = step(model, base)
+    near = 1e-5 if base == torch.float32 else 0.02
+    assert found == pytest.approx(loss, rel=near) and (ours - gradient).norm() <= 3 * near * gradient.norm()
+
+
+HEADS = {
+    "Qwen2": {}, "Mistral": {}, "Granite": {"logits_scaling": 3.0}, "Cohere": {"logit_scale": 3.0},
+    "Gemma2": {"final_logit_softcapping": 2.0, "head_dim": 8}, "Qwen3": {"head_dim": 8},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("architecture", HEADS)
+def test_a_model_that_computes_more_trains_on_the_plain_path_and_says_so(architecture, capsys):
+    model = adapted(architecture=architecture, **HEADS[architecture])
+    loss, gradient = step(model)
+    on = training.enable_training(model)
+    assert on == (architecture in ("Qwen2", "Mistral", "Qwen3"))
+    assert (architecture in capsys.readouterr().err) != on
+    found, ours = step(model)
+    assert found == pytest.approx(loss, rel=1e-4) and (ours - gradient).norm() <= 1e-4 * gradient.norm()
+
+
+def test_it_can_be_turned_off(monkeypatch):
+    monkeypatch.setenv("KIT_FAST", "0")
+    model = adapted()
+    before = model.get_base_model().forward, model.config._attn_implementation
+    assert not training.enable_training(model, compiled=True)
+    assert (model.get_base_model().forward, model.config._attn_implementation) == before
+
+
+def test_evaluation_disabled_and_merged_adapters_are_what_peft_makes_of_them():
+    plain, fast = adapted(), adapted()
+    lora.enable(fast)
+    for model in (plain, fast):
+        model.eval()
+    inputs = {name: tensor for name, tensor in batch().items() if "labels" not in name}
+    wanted = plain(**inputs).logits
+    torch.testing.assert_close(fast(**inputs).logits, wanted)
+    with plain.disable_adapter(), fast.disable_adapter():
+        torch.testing.assert_close(fast(**inputs).logits, plain(**inputs).logits)
+    fast.merge_adapter()
+    torch.testing.assert_close(fast(**inputs).logits, wanted, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"use_dora": True}, {"lora_dropout": 0.3}, {"lora_bias": True}])
+def test_only_plain_adapters_are_computed_otherwise(options):
+    model = torch.nn.Sequential(torch.nn.Linear(6, 5))
+    adapters = get_peft_model(model, LoraConfig(target_modules=["0"], **options))
+    lora.enable(adapters)
+    assert not any("forward" in vars(module) for module in adapters.modules())
+
+
+# ---- attention
+
+
+class Layer(torch.nn.Module):
+    """What eager attention asks of its layer."""
+
+    def __init__(self, groups: int):
+        super().__init__()
+        self.num_key_value_groups = groups
+
+
+def attention_inputs(dtype: torch.dtype, keys: int = 3) -> tuple[torch.Tensor, ...]:
+    """Queries of 9 heads, keys and narrower values, 2 rows of 24 tokens of which the last 5 of a row are hidden."""
+    torch.manual_seed(1)
+    sizes = ((9, 16), (keys, 16), (keys, 10))
+    made = [torch.randn(2, heads, 24, width).to(dtype).requires_grad_() for heads, width in sizes]
+    mask = torch.zeros(2, 1, 24, 24, dtype=dtype)
+    mask[:, :, torch.ones(24, 24, dtype=torch.bool).triu(1)] = torch.finfo(dtype).min
+    mask[1, :, :, 19:] = torch.finfo(dtype).min
+    return *made, mask
+
+
+@pytest.mark.parametrize("block", [training_attention.BLOCK, 32])  # all tokens at once, and 8 or 16 of the 24
+@pytest.mark.parametrize("kept", [training_attention.KEPT, 0])
+@pytest.mark.parametrize("keys", [1, 3, 9])
+@pytest.mark.parametrize(("dtype", "apart"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+def test_attention_has_the_output_and_gradients_of_eager_attention(monkeypatch, dtype, apart, keys, kept, block):
+    monkeypatch.setattr(training_attention, "KEPT", kept)
+    monkeypatch.setattr(training_attention, "BLOCK", block)
+    found = []
+    for attend in (eager_attention_forward, training_attention.attention):
+        query, key, value, mask = attention_inputs(dtype, keys)
+        out, _ = attend(Layer(9 // keys), query, key, value, mask, scaling=0.25)
+        (out.float() * torch.arange(out.numel()).view_as(out).sin()).sum().backward()
+        found.append([out.detach(), query.grad, key.grad, value.grad])
+    for eager, ours in zip(*found, strict=True):
+        assert ours.shape == eager.shape
+        assert (ours.float() - eager.float()).norm() <= apart * eager.float().norm()
+
+
+def test_attention_keeps_one_matrix_of_scores_and_none_where_it_is_large(monkeypatch):
+    sizes = []
+    for attend, most in (
+        (eager_attention_forward, 0), (training_attention.attention, 10**9), (training_attention.attention, 0),
+    ):  # fmt: skip
+        monkeypatch.setattr(training_attention, "KEPT", most)
+        query, key, value, mask = attention_inputs(torch.bfloat16)
+        kept: dict[int, int] = {}
+
+        def keep(tensor, kept=kept):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            attend(Layer(3), query, key, value, mask, scaling=0.25)
+        sizes.append(sum(kept.values()))
+    assert sizes[1] < 0.5 * sizes[0] and sizes[2] < sizes[1]
+
+
+@pytest.mark.parametrize("field", [*training_attention.MORE, "sinks"])
+def test_an_attention_that_does_more_stays_eager(field):
+    model = adapted().get_base_model()
+    if field == "sinks":
+        model.model.layers[0].self_attn.sinks = torch.nn.Parameter(torch.zeros(4))
+    else:
+        setattr(model.config, field, 0.5)
+    training_attention.enable(model)
+    assert model.config._attn_implementation == "eager"
+    with pytest.raises(ValueError, match="softcap"):
+        training_attention.attention(Layer(3), *attention_inputs(torch.float32), scaling=0.25, softcap=30.0)
+
+
+# ---- loss and compiled layers
+
+
+@pytest.mark.parametrize("learns_head", [True, False])
+def test_sliced_cross_entropy_is_cross_entropy(learns_head):
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(700, 8, generator=generator, requires_grad=True)
+    weight = torch.randn(50, 8, generator=generator, requires_grad=learns_head)
+    labels = torch.randint(50, (700,), generator=generator)
+    inputs, results = [hidden, weight] if learns_head else [hidden], []
+    for loss in (cross_entropy(hidden @ weight.t(), labels, reduction="sum"), SlicedCrossEntropy.apply(hidden, weight, labels)):  # fmt: skip  # noqa: E501
+        results.append([loss.detach(), *torch.autograd.grad(3 * loss, inputs)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_logits_are_made_where_there_are_labels_and_nowhere_else():
+    model = adapted()
+    training.enable_training(model, parts=("loss",))
+    sizes: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.extend(t.shape[-1:]) or t, lambda t: t):
+        output = model(**batch())
+    assert 60 not in sizes and output.logits is None
+
+
+@pytest.mark.skipif(not can_compile(), reason="there is no C++ compiler here")
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-4), (torch.bfloat16, 0.02)])
+def test_compiled_layers_are_one_graph_with_the_loss_and_gradient_of_plain_ones(dtype, near):
+    autocast = "bfloat16" if dtype == torch.bfloat16 else None
+    for _ in range(2):  # whatever an earlier training of this process has compiled
+        plain, model = adapted(dtype), adapted(dtype)
+        loss, gradient = step(plain, dtype)
+        torch._dynamo.utils.counters.clear()
+        assert training.enable_training(model, autocast, compiled=True, parts=("loss", "attention"))
+        found, ours = step(model, dtype)
+        assert found == pytest.approx(loss, rel=near) and (ours - gradient).norm() <= 5 * near * gradient.norm()
+        counters = torch._dynamo.utils.counters
+        assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"]
+        with torch.no_grad():  # evaluation takes the plain layers
+            model(**batch())
+        assert counters["stats"]["unique_graphs"] == 1
+    assert compile_layers(adapted().get_base_model()) == 2
+
+
+def test_compiling_pays_where_a_training_is_long_and_little_of_it_is_padding(monkeypatch):
+    monkeypatch.setattr("helpers.fast.compiled.can_compile", lambda: True)
+    assert compiling_pays(True, 256 * 120, 256 * 120)
+    assert not compiling_pays(True, 256 * 60, 256 * 60), "it is too short"
+    assert not compiling_pays(True, 256 * 120, 256 * 140), "compiled layers compute the padding"
+    assert not compiling_pays(False, 256 * 120, 256 * 120), "adapters gain less"
