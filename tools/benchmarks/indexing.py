@@ -1,7 +1,7 @@
 """Indexing: the kit's `build_index` beside LlamaIndex's stock VectorStoreIndex.from_documents and HuggingFaceEmbedding.
 
-    python tools/benchmarks/indexing.py --json
-    python tools/benchmarks/indexing.py --quick
+    python -m tools.benchmarks.indexing --json
+    python -m tools.benchmarks.indexing --quick
 
 The same work: the same documents, cut by the same LlamaIndex parsers into the same chunks, embedded by the same model
 from the same folder. The stock peer is what LlamaIndex gives without further settings: float32, ten chunks a batch, the
@@ -20,11 +20,12 @@ from statistics import median
 from typing import Any
 
 import torch
-from measuring import DATASET, finish, matrix_peak, options, ratio, repeats_of, take_turns, timed
 
 from helpers.data import Document, Question, open_dataset, read_documents
 from helpers.models import choose_dtype, load_embedder
 from helpers.rag import RagSettings, build_index, expected_nodes, open_store, to_llama_index, transformations
+
+from .measuring import DATASET, finish, matrix_peak, options, ratio, repeats_of, take_turns, timed
 
 SETS = ("facts_trained", "facts_heldout")
 DEPTHS = (1, 5)

@@ -1,6 +1,6 @@
 """The recorded sweep behind RagSettings' defaults: chunk size, search mode and k, on worlds of other seeds.
 
-    python tools/benchmarks/rag_sweep.py --out results/reference/rag_sweep.json
+    python -m tools.benchmarks.rag_sweep --out results/reference/rag_sweep.json
 
 Worlds of seeds 11 and 12 are made for it, and only questions about trained assets are asked, so that the held-out
 questions of the committed world stay untouched by the choice. One setting is varied at a time around the default.
