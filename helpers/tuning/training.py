@@ -88,7 +88,7 @@ def train(
     if not again and (out / RECORD).is_file():
         return _finished(out, fingerprint)
     compiled = _compiles(fm, settings, report)
-    fm.forget_exact()
+    fm.free_packed_weights()
     with measure() as effort:
         last, before = last_checkpoint(out / CHECKPOINTS, fingerprint)
         checkpoints = Checkpoints(fingerprint, effort, before)
