@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -45,6 +46,43 @@ def fetch(
 
 
 app.add_typer(verbs.app)
+
+
+@app.command()
+def compare(
+    folder: Annotated[Path, typer.Argument(help="A folder of results.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object and nothing else.")] = False,
+    expectations: Annotated[bool, typer.Option("--expectations", help="Judge the claims instead.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Judge; status 1 when one is contradicted.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The tables as a README shows them.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write all of it to one HTML file.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Write the main figure to a PNG or SVG file.")] = None,
+) -> None:
+    """Compares the results of a folder: accuracy with 95 % intervals, latency, effort."""
+    from . import analysis, plots
+    from .experiment import read_curves
+
+    comparison = analysis.read_comparison(folder)
+    if report is not None:  # where files lie goes to stderr, which leaves stdout to the tables
+        print(plots.write_report(folder, report), file=sys.stderr)
+    if figure is not None:
+        if figure.suffix not in (".png", ".svg"):
+            raise KitError(f"a figure is written as .png or .svg. Got {str(figure)!r}")
+        try:
+            plots.overview(comparison.table()).savefig(figure, dpi=150, facecolor="white")
+        except OSError as error:
+            raise KitError(f"could not write {figure}: {error.strerror or error}. Choose another place.") from error
+        print(figure, file=sys.stderr)
+    if expectations or strict:
+        verdicts = analysis.judge(comparison, read_curves(folder))
+        print(analysis.verdicts_as_text(verdicts))
+        raise typer.Exit(int(strict and any(each.verdict == "contradicted" for each in verdicts)))
+    if markdown:
+        print(plots.markdown(comparison))
+    elif as_json:
+        print(json.dumps(comparison.table()))
+    elif report is None and figure is None:
+        print(comparison.text())
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
-"""The commands of an experiment: ask, train, study, compare."""
+"""The commands that use the models: ask, train, study."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,6 @@ import typer
 from .data import KitError, own_folder
 
 if TYPE_CHECKING:
-    from .analysis import Comparison
     from .data import Result
 
 app = typer.Typer()
@@ -114,9 +113,10 @@ def study(
     Each choice of the settings has a folder of its own in OUT, such as k=3. With --documents the study is of your own
     documents; questions and labelled pairs are read from files of yours.
     """
-    from .analysis import Comparison
+    from .analysis import Comparison, read_claims
     from .data import OWN_ARMS, open_dataset, prepare_own_data
     from .experiment import get_arms, left_out
+    from .plots import write_report
 
     seeds, choices = read_seeds(seed), read_settings(settings or ())
     if documents is None and (questions is not None or pairs is not None or columns):
@@ -143,7 +143,9 @@ def study(
         print(f"{place}\n" if place else "", end="")
         print(comparison.text())
         if documents is not None:
-            _conclude(folder / place, comparison)
+            print("", *comparison.caveats(), sep="\n")
+            page = write_report(folder / place, folder / place / "comparison.html", read_claims("own_data"), comparison)
+            print(f"report: {page}")
     print(f"\n{sum(map(len, results.values()))} result files in {folder}")
 
 
@@ -184,64 +186,6 @@ def _run(
             seeded = [arm for arm in arms if seed == seeds[0] or ARMS[arm].recipes]  # only these depend on the seed
             results.setdefault(place, []).extend(study.run(seeded))
     return results
-
-
-def _conclude(folder: Path, comparison: Comparison) -> None:
-    """What a study of your own data can and cannot show, and its report."""
-    from .analysis import read_claims
-    from .plots import write_report
-
-    print("", *comparison.caveats(), sep="\n")
-    print(f"report: {write_report(folder, folder / 'comparison.html', read_claims('own_data'), comparison)}")
-
-
-@app.command()
-def compare(
-    folder: Annotated[Path, typer.Argument(help="A folder of results.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object and nothing else.")] = False,
-    expectations: Annotated[bool, typer.Option("--expectations", help="Judge the claims instead.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Judge; status 1 when one is contradicted.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The tables as a README shows them.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Write all of it to one HTML file.")] = None,
-    figure: Annotated[Path | None, typer.Option(help="Write the main figure to a PNG or SVG file.")] = None,
-) -> None:
-    """Compares the results of a folder: accuracy with 95 % intervals, latency, effort."""
-    from .analysis import judge, read_comparison, verdicts_as_text
-    from .experiment import read_curves
-
-    comparison = read_comparison(folder)
-    for path in _write(folder, comparison, report, figure):
-        print(path, file=sys.stderr)  # which leaves stdout to the tables
-    if expectations or strict:
-        verdicts = judge(comparison, read_curves(folder))
-        print(verdicts_as_text(verdicts))
-        raise typer.Exit(int(strict and any(each.verdict == "contradicted" for each in verdicts)))
-    if markdown:
-        from .plots import markdown as tables
-
-        print(tables(comparison))
-    elif as_json:
-        print(json.dumps(comparison.table()))
-    elif report is None and figure is None:
-        print(comparison.text())
-
-
-def _write(folder: Path, comparison: Comparison, report: Path | None, figure: Path | None) -> Iterator[Path]:
-    """Writes the report and the main figure, where they are wanted; gives their paths."""
-    if report is not None:
-        from .plots import write_report
-
-        yield write_report(folder, report)
-    if figure is not None:
-        from .plots import overview
-
-        if figure.suffix not in (".png", ".svg"):
-            raise KitError(f"a figure is written as .png or .svg. Got {str(figure)!r}")
-        try:
-            overview(comparison.table()).savefig(figure, dpi=150, facecolor="white")
-        except OSError as error:
-            raise KitError(f"could not write {figure}: {error.strerror or error}") from error
-        yield figure
 
 
 def read_seeds(text: str) -> list[int]:

@@ -27,7 +27,7 @@ from helpers.tuning.packing import IGNORED
 from helpers.tuning.training_data import training_rows
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "benchmarks"
+FOLDER = ROOT / "tools" / "benchmarks"
 ABOUT = {"benchmark", "ratio", "ratio_low", "ratio_high", "agree", "created", "machine", "cores", "quick", "versions"}
 
 
@@ -41,9 +41,7 @@ def installed(name: str) -> bool:
 
 
 has_trl = installed("trl")
-has_llm = installed("llama-index-llms-huggingface")
 needs_trl = pytest.mark.skipif(not has_trl, reason="trl is not installed: pip install -e '.[bench]'")
-needs_llm = pytest.mark.skipif(not has_llm, reason="HuggingFaceLLM is not installed: pip install -e '.[bench]'")
 
 
 @pytest.fixture(autouse=True)
@@ -241,7 +239,6 @@ def test_the_operations_of_a_run_are_six_for_what_is_tuned_and_four_for_what_is_
 # ---- answers
 
 
-@needs_llm
 def test_answering_has_the_same_answers_on_both_sides(tiny_folder, embedder, capsys):
     answering = script("answering")
     fm = load_model(tiny_folder, device="cpu", dtype="float32")
@@ -271,7 +268,6 @@ def test_other_texts_are_other_work_in_float32_even_if_as_many_are_right(monkeyp
     assert answering.scoring(whole, whole, range(20), None, 1)["agree"]
 
 
-@needs_llm
 def test_the_peer_reads_the_kits_prompt_and_counts_its_tokens(tiny):
     answering = script("answering")
     question = data.open_dataset(ROOT / "datasets" / "tidewater").questions("facts_trained")[0]
@@ -296,51 +292,6 @@ def test_indexing_finds_the_same_on_all_sides(embedder, capsys):
     shown = printed(capsys)
     assert shown.keys() >= ABOUT and shown["questions"] == len(asked) > 0
     assert 0 < shown["kit"]["hits_1"] <= shown["kit"]["hits_5"] == shown["stock"]["hits_5"]
-    assert shown["floor"].keys() == {"products", "attention", "between", "rest"} and min(shown["floor"].values()) > 0
-    stock = shown["stock"]["seconds"]
-    assert shown["at_most"] == pytest.approx(stock / sum(shown["floor"].values()))
-    hand = shown["by_hand"]
-    assert (hand is not None) == script("by_hand").can_be_laid_out(embedder._model)
-    if hand:
-        total = hand["embedding_s"] + shown["floor"]["rest"]
-        assert hand["lowest_cosine"] > 0.999 and hand["at_most"] == pytest.approx(stock / total)
-
-
-def test_the_floor_of_indexing_counts_every_weight_for_every_token_and_every_chunk_once(embedder, monkeypatch):
-    indexing = script("indexing")
-    documents = read_documents(data.open_dataset(ROOT / "datasets" / "tidewater").documents_folder)[:2]
-    seen = {"products": [], "attention": [], "built": []}
-    monkeypatch.setattr(indexing, "products", lambda shapes, dtype: seen["products"].extend(shapes) or 1.0)
-    monkeypatch.setattr(indexing, "attention", lambda config, *told: seen["attention"].append(told) or 1.0)
-    monkeypatch.setattr(indexing, "build_kit", lambda *told: seen["built"].append(told))
-    monkeypatch.setattr(indexing, "between", lambda config, tokens, dtype: tokens)
-    lengths = [*range(1, 71), 5, 5]
-    found = indexing.floor(documents, embedder, lengths)
-    weights = [p for name, p in embedder._model.named_parameters() if ".layer." in name and p.ndim == 2]
-    layers = embedder._model[0].model.config.num_hidden_layers
-    assert len(weights) == 6 * layers, "queries, keys, values, their output, up and down"
-    done = sum(rows * inner * outer for rows, inner, outer, _ in seen["products"])
-    assert done == sum(lengths) * sum(weight.numel() for weight in weights)
-    assert sum(rows for rows, _, _ in seen["attention"]) == len(lengths)
-    assert (3, 5) in [told[:2] for told in seen["attention"]], "texts of one length, in one batch"
-    assert found["products"] == 1 and found["attention"] == layers * len(seen["attention"])
-    assert found["between"] == layers * sum(lengths)
-    vectors = np.array(seen["built"][0][1].get_text_embedding_batch(["a", "b"]))
-    assert vectors.shape == (2, len(embedder.get_text_embedding("a"))) and np.allclose(
-        np.linalg.norm(vectors, axis=1), 1
-    )
-
-
-def test_an_embedder_by_hand_gives_the_same_vectors_or_says_that_it_cannot(embedder):
-    import torch
-
-    by_hand, indexing = script("by_hand"), script("indexing")
-    assert indexing.by_hand([torch.nn.Linear(2, 2)], ["a"], 1.0, 2.0) is None, "a layer that is not known"
-    if not torch.backends.mkldnn.is_available():
-        pytest.skip("torch has no oneDNN on this processor")
-    texts = [" ".join(["tide"] * (1 + i % 40)) + f" {i}" for i in range(2 * by_hand.ROWS + 3)]
-    made = by_hand.ByHand(embedder._model).embed(texts)
-    assert np.allclose(made, embedder.get_text_embedding_batch(texts), atol=1e-4)
 
 
 def test_made_vectors_are_the_real_ones_first_and_their_neighbours_after():
@@ -376,7 +327,6 @@ def test_search_is_measured_embedded_and_on_a_server(embedder, capsys, monkeypat
 # ---- start-up
 
 
-@needs_llm
 def test_both_sides_start_and_answer_alike(tiny_llama, tmp_path, capsys):
     startup = script("startup")
     cells = ["answer = 'asked'", "class A:\n    ask = str\nanswer = A().ask(1)", "raise SystemError"]
@@ -479,9 +429,9 @@ def test_the_table_shows_each_ratio_and_what_did_not_agree():
     assert "did not do the same work in: indexing" in text and "Failed: startup." in text
 
 
-def test_the_readmes_tables_are_those_of_the_records():
+def test_the_pages_tables_are_those_of_the_records():
     latest = script("latest")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = latest.PAGE.read_text(encoding="utf-8")
     assert latest.with_tables(readme) == readme
     changed = latest.with_table(readme, {"benchmarks": {"indexing": figures(4.0)}, "failed": {}})
     assert "| indexing |" in changed and latest.NOTHING not in changed

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, make_tiny, run_python, run_pythons
@@ -17,6 +20,7 @@ from synthetic import make_results
 from test_comparison import run as make_run
 
 from helpers import verbs
+from helpers.__main__ import main
 from helpers.analysis import Comparison, read_comparison
 from helpers.data import dataset, profiles
 from helpers.experiment import results
@@ -26,14 +30,17 @@ from helpers.tuning.fine_tuned import read_fine_tuned
 VERBS = ("doctor", "fetch", "ask", "train", "study", "compare")
 
 
-def kit(*arguments, **environment: str):
-    """Runs `python -m helpers ARGUMENTS`, wide enough that no line is broken."""
-    return run_python("-m", "helpers", *arguments, COLUMNS="200", **environment)
-
-
-def kits(*commands):
-    """Runs `python -m helpers ARGUMENTS` for each of these, several at once."""
-    return run_pythons(*(("-m", "helpers", *command) for command in commands), COLUMNS="200")
+def kit(*arguments) -> SimpleNamespace:
+    """Runs `python -m helpers ARGUMENTS` in this process, wide enough that no line is broken."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["helpers", *map(str, arguments)])
+        patch.setenv("COLUMNS", "200")
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
 def assert_one_sentence(run, *named: str) -> None:
@@ -75,15 +82,15 @@ def test_the_same_command_trains_alone_and_under_torchrun(small_world, tmp_path)
 
 
 def test_a_training_takes_one_value_of_a_setting():
-    two, unknown = kits(("train", "--set", "batch_size=2,4"), ("train", "--set", "colour=2"))
-    assert_one_sentence(two, "one training takes one value of `batch_size`")
-    assert_one_sentence(unknown, "unknown setting 'colour'", "learning_rate")
+    assert_one_sentence(kit("train", "--set", "batch_size=2,4"), "one training takes one value of `batch_size`")
+    assert_one_sentence(kit("train", "--set", "colour=2"), "unknown setting 'colour'", "learning_rate")
 
 
 def test_help_lists_every_command_and_each_has_help_of_its_own():
     listed = kit("--help")
     assert listed.returncode == 0
-    for verb, run in zip(VERBS, kits(*((verb, "--help") for verb in VERBS)), strict=True):
+    for verb in VERBS:
+        run = kit(verb, "--help")
         assert verb in listed.stdout
         assert run.returncode == 0 and "Usage" in run.stdout and verb in run.stdout, run.stderr
         assert len(run.stdout) > 200, "the help of a command says what it does"
@@ -111,8 +118,8 @@ def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world
         (*study, small_world, "--set", "k=0"): ("`k`", "0"),
         ("compare", folder): ("base.terms.seed7.eeeeeeee.json",),
     }
-    for run, named in zip(kits(*wrong), wrong.values(), strict=True):
-        assert_one_sentence(run, *named)
+    for arguments, named in wrong.items():
+        assert_one_sentence(kit(*arguments), *named)
     assert not (tmp_path / "out").exists()
 
 
@@ -120,10 +127,8 @@ def test_questions_that_cannot_be_read_are_named_by_file_and_line(tmp_path, smal
     absent, broken, lacking = (tmp_path / f"{name}.jsonl" for name in ("absent", "broken", "lacking"))
     broken.write_text('{"id": "1", "prompt": "Who?"}\n{"id": "2"\n', encoding="utf-8")
     lacking.write_text('{"id": "1", "prompt": "Who?"}\n{"id": "2"}\n', encoding="utf-8")
-    files = (absent, broken, lacking)
-    runs = kits(*(("ask", "--data", small_world, "--questions", file) for file in files))
-    for run, named in zip(runs, ((absent,), (f"{broken}:2",), (f"{lacking}:2", "prompt")), strict=True):
-        assert_one_sentence(run, *named)
+    for file, named in ((absent, (absent,)), (broken, (f"{broken}:2",)), (lacking, (f"{lacking}:2", "prompt"))):
+        assert_one_sentence(kit("ask", "--data", small_world, "--questions", file), *named)
 
 
 def test_fetch_takes_the_names_of_the_default_models_and_refuses_others():
@@ -133,7 +138,7 @@ def test_fetch_takes_the_names_of_the_default_models_and_refuses_others():
 
 
 def test_doctor_says_by_its_status_whether_something_is_missing(tmp_path):
-    whole, empty = kit("doctor"), kit("doctor", KIT_HOME=str(tmp_path))
+    whole, empty = (run_python("-m", "helpers", "doctor", **place) for place in ({}, {"KIT_HOME": str(tmp_path)}))
     assert whole.returncode == 0, whole.stdout + whole.stderr
     assert empty.returncode == 1 and "python -m helpers fetch" in empty.stdout
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import write
 from pydantic import ValidationError
 
-from helpers.data.dataset import Dataset, data_hash, general_text, open_dataset, read_prompts, sample
+from helpers.data.dataset import Dataset, data_hash, open_dataset, read_prompts, sample
 from helpers.data.files import read_records
 from helpers.data.records import (
     QUESTION_SETS,
@@ -180,17 +180,17 @@ def test_a_dataset_says_what_is_missing(small_world, tmp_path):
 
 
 def test_general_text_is_found_beside_the_data_or_in_the_kit(tmp_path):
-    own = general_text("evaluation")
-    assert len(own) >= 30 and not set(own) & set(general_text("replay"))
-    (tmp_path / "mine").mkdir()
-    assert general_text("evaluation", beside=tmp_path / "mine") == own
+    mine = Dataset(tmp_path / "mine")
+    own = mine.general_text("evaluation")
+    assert len(own) >= 30 and not set(own) & set(mine.general_text("replay"))
     write(tmp_path / "general" / "evaluation.txt", "One\nline.\r\n\r\nTwo.\n")
-    write(tmp_path / "general" / "replay.txt", "\n\n")
-    assert general_text("evaluation", beside=tmp_path / "mine") == ["One line.", "Two."]
-    with pytest.raises(DataError, match=r"replay.txt: the file is empty. Put paragraphs"):
-        general_text("replay", beside=tmp_path / "mine")
+    assert mine.general_text("evaluation") == ["One line.", "Two."]
+    for said in ("replay.txt: there is no such file", "replay.txt: the file is empty. Put paragraphs"):
+        with pytest.raises(DataError, match=said):
+            mine.general_text("replay")
+        write(tmp_path / "general" / "replay.txt", "\n\n")
     with pytest.raises(DataError, match="no part 'train'. Choose one of: evaluation, replay"):
-        general_text("train")
+        mine.general_text("train")
 
 
 def test_a_sample_is_fixed_and_contains_smaller_ones():

@@ -29,7 +29,7 @@ def test_a_whole_set_up_passes_and_names_every_topic():
     checks = doctor.check()
     assert not doctor.something_missing(checks), shown(checks)
     names = [row.name for row in checks]
-    topics = ["Python", "packages", "cores", "memory", "accelerator", "threads", "KIT_HOME", "disk", "dtype", *MODELS]
+    topics = ["Python", "packages", "cores", "memory", "accelerator", "dtype", "threads", "KIT_HOME", "disk", *MODELS]
     assert names == topics
     dtype = checks[names.index("dtype")].found
     assert "float32" in dtype and "bfloat16" in dtype and "GFLOP/s" in dtype

@@ -10,7 +10,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 from helpers.fast import varlen
-from helpers.fast.embedding import ROWS, VarlenEmbedding, read_without_padding
+from helpers.fast.embedding import ROWS, read_without_padding
 from helpers.models import foundation_model as models
 
 TEXTS = [
@@ -54,12 +54,6 @@ def test_more_texts_than_a_batch_keep_their_order(embedder):
     found = torch.tensor(embedder.get_text_embedding_batch(texts))
     alone = torch.tensor([embedder.get_text_embedding(text) for text in texts])
     assert torch.allclose(found, alone, atol=1e-5) and len({tuple(row) for row in found.tolist()}) == len(texts)
-
-
-def test_the_prompt_of_an_embedder_stands_before_each_text(embedder):
-    prompted = VarlenEmbedding(model_name=embedder.model_name, device="cpu", text_instruction="passage: ")
-    plain = embedder.get_text_embedding_batch([f"passage: {text}" for text in TEXTS[:2]])
-    assert torch.allclose(torch.tensor(prompted.get_text_embedding_batch(TEXTS[:2])), torch.tensor(plain), atol=1e-3)
 
 
 def test_an_embedder_that_counts_its_positions_otherwise_is_left_alone(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 from conftest import interrupted_at
 
@@ -29,31 +27,6 @@ def questions(count: int, prefix: str = "q") -> list[Question]:
 @pytest.fixture(scope="module")
 def dataset(small_world):
     return open_dataset(small_world)
-
-
-# ---- the sample
-
-
-def test_a_sample_is_fixed_nested_and_in_order():
-    asked = questions(50)
-    for size in (0, 1, 7, 24, 49):
-        chosen = sample(asked, size)
-        assert len(chosen) == size and chosen == sample(asked, size)
-        assert [q for q in asked if q in chosen] == chosen, "the order of the file must be kept"
-        assert set(chosen) <= set(sample(asked, size + 1)), "a smaller sample must be part of a larger one"
-    for size in (None, 50, 51):
-        assert sample(asked, size) == asked
-    assert sample(asked, 10) != asked[:10]
-
-
-def test_a_sample_depends_on_the_ids_alone():
-    asked = questions(40)
-    shuffled = random.Random("order").sample(asked, len(asked))
-    assert set(sample(shuffled, 12)) == set(sample(asked, 12))
-
-
-def test_a_sample_of_a_world_has_more_than_one_asset(dataset):
-    assert len({question.asset for question in sample(dataset.questions("facts_heldout"), 12)}) >= 3
 
 
 # ---- evaluation

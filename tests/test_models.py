@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import gc
 import hashlib
@@ -313,23 +312,13 @@ def test_a_home_that_cannot_be_written_to_costs_a_timing_and_no_more(home):
     assert devices.hardware()["gflops"] == {}, "timed anew each time, it would make one machine look like many"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", '"words"'])
-def test_a_damaged_memory_of_the_dtype_is_made_anew(home, text):
+@pytest.mark.parametrize("text", ["", "[]", '"words"', '{"KEY": []}', '{"KEY": {"float32": 1, "bfloat16": "fast"}}'])
+def test_a_damaged_memory_of_the_dtype_is_made_again(home, text):
     home.mkdir()
-    (home / "dtype.json").write_text(text, encoding="utf-8")
+    (home / "dtype.json").write_text(text.replace("KEY", devices._timing_key("cpu")), encoding="utf-8")
     chosen, speeds = devices.choose_dtype("cpu")
-    assert chosen in ("float32", "bfloat16") and min(speeds.values()) > 0
+    assert chosen in ("float32", "bfloat16") and set(speeds) == {"float32", "bfloat16"} and min(speeds.values()) > 0
     assert list(json.loads((home / "dtype.json").read_text(encoding="utf-8")).values()) == [speeds]
-
-
-@pytest.mark.parametrize("timings", [[], {"float32": 1.0}, {"float32": 1.0, "bfloat16": "fast"}])
-def test_a_damaged_entry_in_the_memory_of_the_dtype_is_made_anew(home, timings):
-    devices.choose_dtype("cpu")
-    (key,) = json.loads((home / "dtype.json").read_text(encoding="utf-8"))
-    (home / "dtype.json").write_text(json.dumps({key: timings}), encoding="utf-8")
-    devices.choose_dtype.cache_clear()
-    speeds = devices.choose_dtype("cpu")[1]
-    assert set(speeds) == {"float32", "bfloat16"} and min(speeds.values()) > 0
 
 
 def test_a_device_that_is_not_there_is_named():
@@ -342,21 +331,7 @@ def test_a_device_that_is_not_there_is_named():
     assert devices.speed(hardware) == max(devices.choose_dtype(devices.choose_device())[1].values())
 
 
-def test_a_machine_in_words_tells_its_speed_where_it_is_known():
-    old = {"processor": "Abacus", "cores": 2, "memory_bytes": 8 * 2**30, "accelerator": ""}
-    assert devices.describe(old) == "Abacus, 2 cores, 8 GiB of memory, no accelerator" and devices.speed(old) is None
-    timed = old | {"gflops": {"float32": 74.8, "bfloat16": 11.1}}
-    assert devices.describe(timed).endswith("no accelerator, 75 GFLOP/s")
-
-
 # ---- models of other kinds
-
-
-def test_a_template_that_drops_the_system_message_does_not_take_it(tiny):
-    dropping = "{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}{% endfor %}"
-    fm = dataclasses.replace(tiny, tokenizer=copy.deepcopy(tiny.tokenizer))
-    fm.tokenizer.chat_template = dropping
-    assert not fm.takes_system and prompts.SYSTEM in fm.chat("Who?")
 
 
 def test_a_template_that_asks_for_the_day_is_given_the_same_one(tiny_folder, tmp_path):

@@ -82,7 +82,7 @@ def test_questions_among_the_documents_are_not_read_as_documents(tmp_path, folde
     inside = write(folder / "asked.csv", questions.read_text(encoding="utf-8"))
     own = prepare_own_data(folder, inside, pairs, out=tmp_path / "out")
     assert open_dataset(own.folder).hash == open_dataset(plain.folder).hash
-    assert any("asked.csv lies among the documents and is not read as one" in note for note in own.notes)
+    assert any("asked.csv is among the documents and is not read as one" in note for note in own.notes)
 
 
 def test_sets_leaks_and_held_out_parts(tmp_path, folder, questions, pairs):

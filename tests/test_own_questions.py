@@ -32,11 +32,11 @@ def test_columns_are_guessed_shown_and_overridden(tmp_path, folder, questions, p
     assert asked.answers == ("1900", "neunzehnhundert")
     with pytest.raises(DataError, match="no column 'Fragen' for questions.prompt"):
         prepare_own_data(folder, german, out=tmp_path / "out", columns=named | {"questions.prompt": "Fragen"})
-    with pytest.raises(DataError, match="Got 'prompt'"):
+    with pytest.raises(DataError, match="not 'prompt'"):
         prepare_own_data(folder, german, out=tmp_path / "out", columns={"prompt": "Frage"})
 
     made_by = write(tmp_path / "by.csv", "prompt,response,source\nWhen?,In spring.,a-model\n")
-    with pytest.raises(DataError, match="by.csv:2: .*'source' names 'a-model'.*say `pairs.documents=`"):
+    with pytest.raises(DataError, match="by.csv:2: source: 'a-model'.*say `pairs.documents=`"):
         prepare_own_data(folder, questions, made_by, out=tmp_path / "out")
     own = prepare_own_data(folder, questions, made_by, out=tmp_path / "out", columns={"pairs.documents": ""})
     assert str(own.columns[1]) == "pairs: prompt from 'prompt', response from 'response'; not used: source"
@@ -84,15 +84,15 @@ def test_an_empty_passage_names_no_document(tmp_path, folder):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("q.csv", "question,answer\n,1\n", "q.csv:2: the field 'question' is empty"),
-        ("q.csv", "question,answer\nWhen?,\n", "q.csv:2: the field 'answer' is empty.*`unanswerable`"),
-        ("q.csv", "question,answer\nWhich?,A\n", "q.csv:2: the answer 'A' holds no word"),
+        ("q.csv", "question,answer\n,1\n", "q.csv:2: question: the text is empty"),
+        ("q.csv", "question,answer\nWhen?,\n", "q.csv:2: answer: .*`unanswerable`"),
+        ("q.csv", "question,answer\nWhich?,A\n", "q.csv:2: answer: 'A' holds no word"),
         ("q.csv", "id,question,answer\na,When?,1\na,Who?,2\n", "q.csv:3: the id 'a' is used twice"),
-        ("q.csv", "question,answer,document\nWhen?,1,herron.md\n", "q.csv:2: .*'document' names 'herron.md'.*heron.md"),
+        ("q.csv", "question,answer,document\nWhen?,1,herron.md\n", "q.csv:2: document: 'herron.md' .*heron.md"),
         (
             "q.jsonl",
             '{"question": "When?", "answer": "1"}\n{"question": 5, "answer": "1"}',
-            "q.jsonl:2: .*must be a text",
+            "q.jsonl:2: question: .*quotes",
         ),
         ("q.jsonl", '{"question": "When?"', "q.jsonl:1: not valid JSON"),
         ("q.json", '{"data": [\n}', "q.json:2: not valid JSON"),
@@ -111,5 +111,5 @@ def test_a_missing_file_and_a_bad_pair_are_named(tmp_path, folder, questions):
     with pytest.raises(DataError, match="nowhere.csv: there is no such file"):
         prepare_own_data(folder, tmp_path / "nowhere.csv", out=tmp_path / "out")
     bad = write(tmp_path / "pairs.csv", "prompt,response\nWhere?,\n")
-    with pytest.raises(DataError, match="pairs.csv:2: the field 'response' is empty"):
+    with pytest.raises(DataError, match="pairs.csv:2: response: the text is empty"):
         prepare_own_data(folder, questions, bad, out=tmp_path / "out")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from conftest import ROOT, disk_with_room_for
+from conftest import ROOT
 
-from helpers.data.files import own_folder, write_text
-from helpers.data.records import Answer, DataError, Effort, KitError, Passage, Question, Result, Score
+from helpers.data.records import Answer, DataError, Effort, Passage, Question, Result, Score
 from helpers.experiment import results
 
 
@@ -64,13 +59,6 @@ def test_versions_time_and_revision_are_those_of_this_kit(monkeypatch):
     assert revision == "" or revision.removesuffix("+").isalnum()
     monkeypatch.setenv("PATH", "")
     assert results.git_revision() == "", "without git there is no revision, and no error"
-
-
-def test_the_own_folder_can_be_moved(monkeypatch, tmp_path):
-    monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
-    assert own_folder() == tmp_path
-    monkeypatch.delenv("KIT_RESULTS")
-    assert own_folder().parts[-2:] == ("results", "own")
 
 
 # ---- files that are no results
@@ -139,46 +127,3 @@ def test_an_empty_and_a_missing_folder_say_how_to_fill_them(tmp_path):
         with pytest.raises(DataError, match="study --out") as caught:
             results.read_results(folder)
         assert str(folder) in str(caught.value)
-
-
-# ---- whole or not at all
-
-
-def test_a_place_where_nothing_can_be_written_is_named_and_the_text_is_kept(tmp_path):
-    (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    with pytest.raises(KitError, match="could not write") as caught:
-        results.write_result(tmp_path / "file", make_result())
-    spare = Path(str(caught.value).split("kept in ")[1].split(": free")[0])
-    try:
-        assert results.read_result(spare) == make_result()
-    finally:
-        spare.unlink()
-    assert (tmp_path / "file").read_text(encoding="utf-8") == "in the way"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is POSIX's")
-def test_a_full_disk_leaves_the_old_result_and_no_half_one(tmp_path, monkeypatch):
-    folder, spare = tmp_path / "results", tmp_path / "spare"
-    spare.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(spare))
-    path = results.write_result(folder, make_result())
-    before = path.read_bytes()
-    large = replace(make_result(), metrics={"padding": "x" * 100_000})
-    with disk_with_room_for(20_000), pytest.raises(KitError) as caught:
-        results.write_result(folder, large)
-    assert str(path) in str(caught.value) and "free some space" in str(caught.value).lower()
-    assert path.read_bytes() == before
-    assert [file.name for file in folder.iterdir()] == [path.name] and not list(spare.iterdir())
-
-
-def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = write_text(tmp_path / "file", "old")
-
-    def stop(_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", stop)
-    with pytest.raises(KeyboardInterrupt):
-        write_text(path, "new")
-    assert path.read_text(encoding="utf-8") == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]

@@ -73,12 +73,6 @@ def test_unknown_names_say_what_there_is(study, small_world, tmp_path):
         study().run(["base"], ["riddles"])
 
 
-def test_the_profiles_grow(study, small_world, llama):
-    quick, workshop, full = (profiles.get_profile(name) for name in ("quick", "workshop", "full"))
-    assert quick.questions_per_set and workshop.questions_per_set is None and full.seeds == 3
-    assert Study(small_world, "full", model=llama).experiment != study().experiment
-
-
 def test_the_experiment_names_what_must_agree(study, small_world, tmp_path):
     first = study()
     assert first.experiment == study(seed=8, out=tmp_path / "else").experiment
@@ -109,13 +103,8 @@ def test_the_index_can_lie_on_a_server(study, server, tmp_path):
     assert [s.answer.text for s in ours.scores] == [s.answer.text for s in theirs.scores]
     assert ours.effort.documents == theirs.effort.documents > 0
     assert not list((tmp_path / "served").rglob("store")) and list((tmp_path / "embedded").rglob("store"))
-    again = study(tmp_path / "served", vector_store=server)
-    assert again.index()[1] == served.index()[1], "what is on the server is used again"
-    served.index(updated=True)
     elsewhere = study(tmp_path / "elsewhere", vector_store=server)  # another machine, with the same server
-    for updated in (False, True):
-        assert elsewhere.index(updated)[1:] == served.index(updated)[1:], "its report and effort came along"
-    assert served.index(updated=True)[0].store.client.count() == len(elsewhere.index(updated=True)[0].nodes)
+    assert elsewhere.index()[1:] == served.index()[1:], "its report and effort came along"
 
 
 def test_few_shot_examples_are_fixed_and_of_their_task(study):

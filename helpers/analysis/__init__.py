@@ -13,7 +13,10 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "advice": ["Advice", "advice_markdown", "advise", "questionnaire"],
         "answers": ["answer_card", "answer_ids", "answer_reasons"],
-        "claims": ["Claim", "Verdict", "counts", "judge", "read_claims", "verdicts_as_text"],
+        "claims": [
+            "Claim", "Row", "Verdict", "counts", "judge", "read_claims", "take_aways", "textbook_html",
+            "textbook_markdown", "textbook_rows", "verdicts_as_text",
+        ],
         "comparison": ["Comparison", "Contrast", "has_results", "in_brackets", "read_comparison"],
         "cost": [
             "Cost", "Prices", "break_even", "break_even_changes", "cost_rows", "costs", "energy_kwh", "load_prices",
@@ -21,6 +24,5 @@ __getattr__, __dir__, __all__ = lazy.attach(
         ],
         "intervals": ["accuracy", "difference", "holm", "ratio"],
         "latency": ["freshness_steps", "latency_ratio", "latency_summary", "spread", "timing_conditions"],
-        "textbook": ["Row", "take_aways", "textbook_html", "textbook_markdown", "textbook_rows"],
     },
 )  # fmt: skip

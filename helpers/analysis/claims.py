@@ -3,11 +3,15 @@
     verdicts = judge(comparison, read_curves(folder))       # the expectations of the experiment
     print(verdicts_as_text(verdicts), counts(verdicts))
 
-Claims are data: `rules/expectations.yaml`, `rules/own_data.yaml`, and the rows of `rules/textbook.yaml`.
+    rows = textbook_rows(comparison)                        # "RAG against fine-tuning", and what was measured here
+    print(textbook_markdown(rows), "\\n".join(take_aways(rows)))
+
+Claims are data: `rules/expectations.yaml`, `rules/own_data.yaml`, and those that `rules/textbook.yaml` comes to.
 """
 
 from __future__ import annotations
 
+import html
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -15,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -24,9 +29,11 @@ from . import rules
 from .comparison import Comparison
 from .cost import Prices
 from .intervals import Interval, unpaired
-from .quantities import METRICS, Quantity, compare
+from .quantities import METRICS, Quantity, compare, in_words
 
 VERDICTS = ("supported", "contradicted", "not decided", "not measured")
+MARKS = dict(zip(VERDICTS, "✓✗?–", strict=True))
+COLUMNS = ("row", "RAG (textbook)", "fine-tuning (textbook)", "measured here", "the claim is")
 SAME = 1e-6  # how far two values may lie apart that are the same
 
 
@@ -122,6 +129,61 @@ def verdicts_as_text(verdicts: Sequence[Verdict]) -> str:
             lines += textwrap.wrap(text, 100, initial_indent=" " * 15, subsequent_indent=" " * 15)
     summary = ", ".join(f"{count} {name}" for name, count in counts(verdicts).items())
     return "\n".join([*lines, "", f"{len(verdicts)} claims: {summary}"])
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Row:
+    """One row of the textbook's table: two entries, the claims that they come to, and what was measured.
+
+    `also` is shown with the claims and not judged.
+    """
+
+    id: str
+    row: str
+    rag: str
+    tuning: str
+    claims: tuple[Claim, ...]
+    also: tuple[Quantity, ...] = ()
+    measured: str = ""
+    support: str = ""
+
+
+def textbook_rows(comparison: Comparison, prices: Prices | None = None) -> list[Row]:
+    """The table, row by row; rows whose arms are missing are "not measured"."""
+    rows = []
+    for row in rules.read_rules("textbook", list[Row]):
+        verdicts = judge(comparison, claims=row.claims, prices=prices)
+        quantities = [claim.first for claim in row.claims] + [claim.second for claim in row.claims]
+        measured = in_words(comparison, [*quantities, *row.also], prices) or verdicts[0].why
+        rows.append(replace(row, measured=measured, support=all_of([each.verdict for each in verdicts])))
+    return rows
+
+
+def textbook_markdown(rows: Sequence[Row]) -> str:
+    """The table as Markdown."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
+    for row in rows:
+        cells = (f"**{row.row}**", row.rag, row.tuning, row.measured, row.support)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def textbook_html(rows: Sequence[Row]) -> str:
+    """The table as HTML, every text escaped; a mark and a word show whether a claim is supported."""
+    cells = [(row.row, row.rag, row.tuning, row.measured, f"{MARKS[row.support]} {row.support}") for row in rows]
+    table = pd.DataFrame([map(html.escape, row) for row in cells], columns=list(COLUMNS)).set_index(COLUMNS[0])
+    styler = (
+        table.rename_axis(None)
+        .style.set_table_attributes('class="textbook"')
+        .set_properties(**{"text-align": "left", "vertical-align": "top", "white-space": "normal"})
+    )
+    return styler.to_html()
+
+
+def take_aways(rows: Sequence[Row]) -> list[str]:
+    """One sentence for each row that was decided, with the row's own measured numbers."""
+    said = {"supported": "As textbooks say", "contradicted": "Unlike what textbooks say"}
+    return [f"{row.row}. {said[row.support]}: {row.measured}." for row in rows if row.support in said]
 
 
 def _judge(claim: Claim, comparison: Comparison, curves: Mapping[str, Curve], prices: Prices | None) -> Verdict:

@@ -1,7 +1,7 @@
 """Cloze questions for documents that came without questions: a gap in a sentence, or the heading above it.
 
-They are weak evidence. They ask for words that happen to stand in a text, in the words of that text, so retrieval has
-an easy time, and nobody may ever want to know the answer. They show that the machinery works, and little more.
+They are weak evidence: they ask for words that happen to be in a text, in the words of that text, so retrieval is easy,
+and nobody may ever want to know the answer. They show that the machinery works, and little more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .text import sentences
 
 CLOZE_PART = "cloze"  # the part of a question set by which such questions are known
 ABOUT = 100  # about how many questions of each kind are made, of at most so many documents
-WORDS = (8, 35)  # how long a sentence may be
+WORDS = range(8, 36)  # how long a sentence may be
 WORD = re.compile(r"[^\W\d_][\w'-]{4,}|\d[\d.,]*\d|\d+")
 HEADING = re.compile(r"#{1,6}\s+(.+?)\s*#*$")
 PLAIN = re.compile(r"[\w\s.,;:()'%°/-]+[.!?]")
@@ -39,52 +39,50 @@ def cloze_questions(documents: Sequence[Document]) -> list[Question]:
     each = max(1, round(ABOUT / max(1, len(documents))))
     made: dict[int, list[Question]] = {}
     for number, document in sorted(enumerate(documents), key=lambda one: hashlib.sha256(one[1].id.encode()).digest()):
-        if len(made) == ABOUT:
-            break
-        told = list(_sentences(document))
-        gaps = [
-            (rarity[word.lower()], place, word, text) for place, (_, text) in enumerate(told) for word in _gaps(text)
-        ]
-        rarest: dict[str, tuple[str, str]] = {}
-        for _, _, word, text in sorted(gaps, key=lambda gap: (gap[0], -len(gap[2]), gap[1])):
-            rarest.setdefault(text, (word, _with_gap(text, word)))
-        asked = [
-            (f'Which word or number is missing in this sentence of "{document.title}"? {gapped}', word)
-            for word, gapped in list(rarest.values())[:each]
-        ]
-        first_under = {heading: text for heading, text in reversed(told) if heading not in ("", document.title)}
-        if len(first_under) > 1:
-            asked += [
-                (f'Under which heading of "{document.title}" does this stand? {text}', heading)
-                for heading, text in list(reversed(first_under.items()))[:each]
-            ]
-        if asked:
+        if asked := [*_gaps(document, rarity, each), *_headings(document, each)]:
             made[number] = [
                 Question(f"cloze-{number + 1}-{n}", "facts_heldout", prompt, (answer,), (document.id,), part=CLOZE_PART)
                 for n, (prompt, answer) in enumerate(asked, 1)
             ]
+        if len(made) == ABOUT:
+            break
     return [question for _, questions in sorted(made.items()) for question in questions]
 
 
+def _gaps(document: Document, rarity: Counter[str], count: int) -> list[tuple[str, str]]:
+    """Sentences without a word that occurs in them once and not first, the rarest words first; each sentence once."""
+    gaps = []
+    for place, (_, sentence) in enumerate(_sentences(document)):
+        for word in WORD.findall(sentence)[1:]:
+            gapped, times = re.subn(rf"(?<!\w){re.escape(word)}(?!\w)", "____", sentence)
+            if times == 1:
+                gaps.append((rarity[word.lower()], -len(word), place, sentence, gapped, word))
+    rarest: dict[str, tuple[str, str]] = {}
+    for _, _, _, sentence, gapped, word in sorted(gaps, key=lambda gap: gap[:3]):
+        question = f'Which word or number is missing in this sentence of "{document.title}"? {gapped}'
+        rarest.setdefault(sentence, (question, word))
+    return list(rarest.values())[:count]
+
+
+def _headings(document: Document, count: int) -> list[tuple[str, str]]:
+    """The first sentence under each heading, where a document has several."""
+    first: dict[str, str] = {}
+    for heading, sentence in _sentences(document):
+        if heading not in ("", document.title):
+            first.setdefault(heading, sentence)
+    asked = [(f'Under which heading of "{document.title}" is this? {text}', name) for name, text in first.items()]
+    return asked[:count] if len(asked) > 1 else []
+
+
 def _sentences(document: Document) -> Iterator[tuple[str, str]]:
-    """The whole, plain sentences of a document, each with the heading that it stands under."""
+    """The whole, plain sentences of a document, each with the heading above it."""
     heading, lines = "", []
-    for line in [*document.text.splitlines(), "#"]:
-        found = HEADING.match(line.strip())
-        if line.strip() and not found and line != "#":
-            lines.append(line.strip())
+    for line in [*map(str.strip, document.text.splitlines()), ""]:
+        found = HEADING.match(line)
+        if line and not found:
+            lines.append(line)
             continue
         for sentence in sentences(" ".join(lines)):
-            if WORDS[0] <= len(sentence.split()) <= WORDS[1] and PLAIN.fullmatch(sentence) and sentence[0].isupper():
+            if len(sentence.split()) in WORDS and PLAIN.fullmatch(sentence) and sentence[0].isupper():
                 yield heading, sentence
         lines, heading = [], found[1] if found else heading
-
-
-def _gaps(sentence: str) -> list[str]:
-    """The words and numbers that stand once in a sentence, its first word left out."""
-    words = WORD.findall(sentence)
-    return [word for word in words[1:] if len(re.findall(rf"(?<!\w){re.escape(word)}(?!\w)", sentence)) == 1]
-
-
-def _with_gap(sentence: str, word: str) -> str:
-    return re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "____", sentence)

@@ -16,6 +16,7 @@ from .tables import csv_rows
 
 PARTS = ("train", "validation")
 GENERAL_PARTS = ("evaluation", "replay")
+GENERAL = ROOT / "datasets" / "general"
 ABOUT = ("README.md", "world.json")  # files that describe the data and are not part of them
 
 
@@ -82,8 +83,19 @@ class Dataset:
         return {asset: tuple(sorted(own)) for asset, own in sorted(values.items())}
 
     def general_text(self, part: str) -> list[str]:
-        """Paragraphs of general text: see `general_text`."""
-        return general_text(part, beside=self.folder)
+        """Paragraphs of general text: `evaluation` measures retention, `replay` is mixed into training.
+
+        They are those of a folder `general/` beside this one if there is one, otherwise the kit's own.
+        """
+        _check_part(part, GENERAL_PARTS)
+        beside = self.folder.resolve().parent / "general"
+        path = (beside if beside.is_dir() else GENERAL) / f"{part}.txt"
+        paragraphs = [" ".join(block.split()) for block in read_text(path).replace("\r\n", "\n").split("\n\n")]
+        if not any(paragraphs):
+            raise DataError(
+                f"{path}: the file is empty. Put paragraphs into it, with a blank line between two of them."
+            )
+        return [text for text in paragraphs if text]
 
     @cached_property
     def hash(self) -> str:
@@ -127,32 +139,7 @@ def read_prompts(path: Path | str) -> list[Question]:
 
 def general_questions() -> list[Question]:
     """The common-knowledge questions of the kit's own `datasets/general/`: a question set with choices."""
-    return read_records(_general_folder() / "questions.jsonl", Question)
-
-
-def general_text(part: str, beside: Path | str | None = None) -> list[str]:
-    """Paragraphs of general text: `evaluation` measures retention, `replay` is mixed into training.
-
-    Args:
-        part: `evaluation` or `replay`.
-        beside: A data folder whose sibling `general/` is taken if there is one; otherwise the kit's own is.
-
-    Returns:
-        The paragraphs, which blank lines separate in the file.
-
-    Raises:
-        DataError: The part is unknown, or the file is missing or empty.
-    """
-    _check_part(part, GENERAL_PARTS)
-    path = _general_folder(beside) / f"{part}.txt"
-    text = read_text(path).replace("\r\n", "\n") if path.is_file() else ""
-    paragraphs = [" ".join(block.split()) for block in text.split("\n\n") if block.strip()]
-    if not paragraphs:
-        raise DataError(
-            f"{path}: {'the file is empty' if path.is_file() else 'there is no such file'}. Put paragraphs into it, "
-            "with a blank line between two of them; those of the kit are in datasets/general."
-        )
-    return paragraphs
+    return read_records(GENERAL / "questions.jsonl", Question)
 
 
 def data_hash(folder: Path | str) -> str:
@@ -187,11 +174,6 @@ def sample(questions: Sequence[Question], size: int | None) -> list[Question]:
     """
     ranked = sorted(range(len(questions)), key=lambda i: hashlib.sha256(questions[i].id.encode()).digest())
     return [questions[i] for i in sorted(ranked[:size])]
-
-
-def _general_folder(beside: Path | str | None = None) -> Path:
-    sibling = Path(beside).resolve().parent / "general" if beside else None
-    return sibling if sibling and sibling.is_dir() else ROOT / "datasets" / "general"
 
 
 def _check_part(part: str, parts: Sequence[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -82,33 +81,38 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError(f"{path}: the file holds no lines to read. Write one JSON object a line into it.")
 
 
+def explain(error: ValidationError, columns: Mapping[str, str] | None = None) -> str:
+    """The first thing that is wrong with a record: the field (or its column), the rule and the remedy, in one line."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    name, *inner = map(str, first["loc"] or ("",))
+    field = ".".join([(columns or {}).get(name, name), *inner])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{field + ': ' if field else ''}{message}. {REMEDIES.get(first['type'], 'Correct the value')}."
+
+
 @cache
 def _adapter(kind: type) -> TypeAdapter:
     return TypeAdapter(kind)
 
 
-def as_record(kind: type[Record], row: Mapping[str, Any], where: str) -> Record:
+def as_record(
+    kind: type[Record], row: Mapping[str, Any], where: str, columns: Mapping[str, str] | None = None
+) -> Record:
     """Makes a record of a row.
 
     Args:
         kind: One of the classes of `records`, or any other pydantic dataclass.
         row: Values by field.
         where: The row's place, for errors.
+        columns: Where the file names fields differently, its names by field.
 
     Raises:
-        DataError: A field is missing, unknown, empty or of the wrong type; the message names place, field and remedy.
+        DataError: A field is missing, unknown, blank or of the wrong type; the message names place, field and remedy.
     """
     try:
         return _adapter(kind).validate_python(dict(row), context={"file": where})
     except ValidationError as error:
-        raise DataError(f"{where}: {explain(error)}") from None
-
-
-def explain(error: ValidationError) -> str:
-    """The first thing that is wrong with a record: the field, the rule and the remedy, in one line."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    field = "".join(f"{part}: " for part in (".".join(map(str, first["loc"])),) if part)
-    return f"{field}{first['msg'].removeprefix('Value error, ')}. {REMEDIES.get(first['type'], 'Correct the value')}."
+        raise DataError(f"{where}: {explain(error, columns)}") from None
 
 
 def read_records(path: Path | str, kind: type[Record]) -> list[Record]:
@@ -141,8 +145,6 @@ def own_folder() -> Path:
 def write_text(path: Path, text: str) -> Path:
     """Writes a file whole or not at all: beside its place first, then renamed.
 
-    Where the disk is full, the text is kept in the system's temporary folder instead, and the error says where.
-
     Raises:
         KitError: The file could not be written.
     """
@@ -155,25 +157,14 @@ def write_text(path: Path, text: str) -> Path:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
+        raise KitError(
+            f"could not write {path}: {error.strerror or error}. Free some space, or check that you may write there; "
+            "then run the same command again: what was finished before is reused."
+        ) from error
+    finally:
         with suppress(OSError):
             beside.unlink()
-        raise KitError(
-            f"could not write {path}: {error.strerror or error}. {_keep_elsewhere(path.name, text)}"
-        ) from error
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
     return path
-
-
-def _keep_elsewhere(name: str, text: str) -> str:
-    spare = Path(tempfile.gettempdir()) / f"kept-{os.getpid()}-{name}"
-    try:
-        spare.write_text(text, encoding="utf-8")
-    except OSError:
-        spare.unlink(missing_ok=True)
-        return "Free some space and run the same command again: what was finished before is reused."
-    return f"It was kept in {spare}: free some space and move it there, or run the same command again."
 
 
 @contextmanager

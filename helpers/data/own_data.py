@@ -1,8 +1,8 @@
-"""Your own documents, questions and labelled pairs, made into a data set folder that `study.Study` runs.
+"""Your own documents, questions and labelled pairs, made into a data folder that `Study` runs.
 
     python -m helpers study --documents my/folder --questions my/questions.csv --pairs my/pairs.jsonl
 
-The originals are only read, and nothing leaves this machine. What is made lies in `results/own/your_data/NAME-HASH`.
+The originals are only read, and nothing leaves this machine. What is made is in `results/own/your_data/NAME-HASH`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,20 +25,20 @@ from .files import held, own_folder, write_text
 from .own_questions import Pair, read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .records import DataError, Document, KitError, Question
-from .tables import ALIASES, Columns
+from .tables import Columns
 from .text import contains, normalise, sentences
 
 OWN_ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # the default of a study
 LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a training
 LEAST_PIECES = 10  # the same for pieces of text
-HELD_OUT = 30  # at most so many pairs, and pieces of text, are held out to watch a training with
-PIECE = 100  # words of a piece of text, about: pieces are what is shuffled and held out
-CLUSTERS = 10  # with answers in so many documents, questions about one document count as going together
+HELD_OUT = 30  # at most so many pairs, and pieces of text, are held out to validate a training
+PIECE = 100  # about how many words a piece of text has: pieces are what is shuffled and held out
+CLUSTERS = 10  # with answers in so many documents, questions about one document count as a cluster
 
 
 @dataclass(frozen=True)
 class OwnData:
-    """What was made: the data set's `folder`, `out` for its results, and what a reader must know of it."""
+    """What was made: the data `folder`, `out` for its results, and what a reader must know about it."""
 
     folder: Path
     out: Path
@@ -54,80 +54,55 @@ def prepare_own_data(
     out: Path | str | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> OwnData:
-    """Reads what you have and makes a data set of it.
+    """Reads what you have and makes a data folder of it.
 
     Args:
         documents: A folder of PDF, Word, HTML, Markdown, text and CSV files.
         questions: CSV, JSON lines, SQuAD's JSON, or the id of a data set of the Hub; None makes cloze questions.
         pairs: Labelled prompt-response pairs, CSV or JSON lines; None: there are none.
         profile: Says how much is taken of a large folder.
-        out: The folder that the data set's own folder goes into; None takes `your_data` in the results.
+        out: The folder that the new data folder goes into; None takes `your_data` in the results.
         columns: Columns that the guess by name would miss: `{"questions.prompt": "Frage"}`.
 
     Raises:
         DataError: A file, a line or a field is not as it must be.
-        KitError: `out` lies in the folder of documents.
+        KitError: `out` is inside the folder of documents.
     """
-    size, root = get_profile(profile), Path(documents)
+    size, root, chosen = get_profile(profile), Path(documents), columns or {}
     base = Path(out) if out is not None else own_folder() / "your_data"
     if base.resolve().is_relative_to(root.resolve()):
-        raise KitError(f"{base} lies in {root}, which is only read: choose another folder for the results")
-    _check_fields(columns or {})
-    notes: list[str] = []
+        raise KitError(f"{base} is inside {root}, which is only read: choose another folder for the results")
     given = [Path(source) for source in (questions, pairs) if source is not None]
-    within = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
-    notes += [f"{path} lies among the documents and is not read as one: it holds the answers." for path in within]
-    read = read_documents(root, leave_out=within)
-    found = [replace(d, text=_clean(d.text), title=_clean(d.title)) for d in read]
+    inside = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
+    notes = [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
+    found = read_documents(root, leave_out=inside)
     labelled, mappings = [], []
     if questions is not None:
-        asked, mapping = read_questions(str(questions), found, columns or {}, notes)
+        asked, mapping = read_questions(str(questions), found, chosen, notes)
         mappings.append(mapping)
     else:
         asked = cloze_questions(found)
         notes.append(
             f"No questions were given: {len(asked)} cloze questions were made from sentences and headings. They are "
-            "weak evidence, words that stand in a text. Write questions of your own before you decide anything."
+            "weak evidence, words that occur in a text. Write questions of your own before you decide anything."
         )
     if not asked:
         raise DataError(f"{root}: no question was given, and no whole sentence was found to make one. Give questions.")
     if pairs is not None:
-        labelled, mapping = read_pairs(str(pairs), found, columns or {})
+        labelled, mapping = read_pairs(str(pairs), found, chosen)
         mappings.append(mapping)
-    labelled = _without_leaks(labelled, asked, notes)
-    learned, watched = _parts(labelled, asked, notes)
+    learned, validation = _split_pairs(labelled, asked, notes)
     sets = {name: sample(each, size.questions_per_set) for name, each in _by_set(asked, learned).items()}
-    kept = _sample_documents(found, [q for each in sets.values() for q in each], size, notes)
-    count = sum(len(each) for name, each in sets.items() if name != "general")
-    if count < len(asked):
-        notes.append(f"The {profile} profile asks {count} of the {len(asked)} questions.")
-    files = _document_files(kept) | _question_files(sets) | _pair_files(learned, watched)
-    files |= _corpus_files(kept, [q for each in sets.values() for q in each], size, notes)
-    return _write(base, root, files, mappings, notes)
-
-
-def _check_fields(columns: Mapping[str, str]) -> None:
-    for key in columns:
-        kind, _, field = key.partition(".")
-        if kind not in ("questions", "pairs") or field not in ALIASES:
-            raise DataError(
-                "a column is chosen as questions.FIELD=COLUMN or pairs.FIELD=COLUMN; "
-                f"FIELD is one of {', '.join(ALIASES)}. Got {key!r}"
-            )
-
-
-def _clean(text: str) -> str:
-    """Without what cannot be written as UTF-8; text out of a PDF may hold such characters."""
-    return text.encode("utf-8", "ignore").decode("utf-8").replace("\0", "").strip()
-
-
-def _without_leaks(pairs: Sequence[Pair], questions: Sequence[Question], notes: list[str]) -> list[Pair]:
-    """The pairs that are no question of the test."""
-    asked = {normalise(question.prompt) for question in questions}
-    kept = [pair for pair in pairs if normalise(pair[0].prompt) not in asked]
-    if len(kept) < len(pairs):
-        notes.append(f"{len(pairs) - len(kept)} labelled pairs ask a question of the test: they are not learned from.")
-    return kept
+    used = [question for name, each in sets.items() if name != "general" for question in each]
+    if len(used) < len(asked):
+        notes.append(f"The {profile} profile asks {len(used)} of the {len(asked)} questions.")
+    kept = _sample_documents(found, used, size, notes)
+    files = _document_files(kept) | {
+        f"questions/{name}.jsonl": _lines(map(asdict, each)) for name, each in sets.items()
+    }
+    for part, each in (("train", learned), ("validation", validation)) if learned else ():
+        files[f"instructions/answers.{part}.jsonl"] = _lines(asdict(example) for example, _ in each)
+    return _write(base, root, files | _corpus_files(kept, used, size, notes), mappings, notes)
 
 
 def _states(pair: Pair, question: Question) -> bool:
@@ -137,20 +112,24 @@ def _states(pair: Pair, question: Question) -> bool:
     return normalise(pair[0].response) in accepted and shared
 
 
-def _parts(pairs: Sequence[Pair], questions: Sequence[Question], notes: list[str]) -> tuple[list[Pair], list[Pair]]:
-    """The pairs to learn from, and those that the training is watched with.
+def _split_pairs(
+    pairs: Sequence[Pair], questions: Sequence[Question], notes: list[str]
+) -> tuple[list[Pair], list[Pair]]:
+    """The pairs to learn from and those for validation; none asks a question of the test.
 
     The latter state no asked fact, where some do not: what is asked as a trained fact must have been learned from.
     """
-    if len(pairs) < LEAST_PAIRS:
-        notes.append(
-            f"{len(pairs) or 'No'} labelled pairs; {LEAST_PAIRS} are the least for customization and few_shot."
-        )
+    prompts = {normalise(question.prompt) for question in questions}
+    kept = [pair for pair in pairs if normalise(pair[0].prompt) not in prompts]
+    if len(kept) < len(pairs):
+        notes.append(f"{len(pairs) - len(kept)} labelled pairs ask a question of the test: they are not learned from.")
+    if len(kept) < LEAST_PAIRS:
+        notes.append(f"{len(kept) or 'No'} labelled pairs; {LEAST_PAIRS} are the least for customization and few_shot.")
         return [], []
-    free = [pair for pair, documents in pairs if not any(_states((pair, documents), q) for q in questions)]
-    count = min(HELD_OUT, max(1, len(pairs) // 10))
-    held = {pair.id for pair in sample(free or [pair for pair, _ in pairs], count)}
-    return [each for each in pairs if each[0].id not in held], [each for each in pairs if each[0].id in held]
+    free = [pair[0] for pair in kept if not any(_states(pair, question) for question in questions)]
+    chosen = sample(free or [example for example, _ in kept], min(HELD_OUT, max(1, len(kept) // 10)))
+    held_out = {example.id for example in chosen}
+    return [p for p in kept if p[0].id not in held_out], [p for p in kept if p[0].id in held_out]
 
 
 def _by_set(questions: Sequence[Question], pairs: Sequence[Pair]) -> dict[str, list[Question]]:
@@ -167,19 +146,16 @@ def _by_set(questions: Sequence[Question], pairs: Sequence[Pair]) -> dict[str, l
 def _sample_documents(
     documents: Sequence[Document], questions: Sequence[Question], size: Profile, notes: list[str]
 ) -> list[Document]:
-    """All documents, or so many as the profile takes: those that hold answers first."""
+    """All documents, or as many as the profile takes: those that hold answers first."""
     if size.own_documents is None or len(documents) <= size.own_documents:
         return list(documents)
-    asked = [question for question in questions if question.answers and not question.choices]
-    gold = {name for question in asked for name in question.documents}
-    open_ones = [question for question in asked if not question.documents]  # nobody said where their answer stands
-    holding = {d.id for d in documents if any(contains(d.text, question.answers) for question in open_ones)}
-    ranked = sorted(
-        documents, key=lambda d: (d.id not in gold, d.id not in holding, hashlib.sha256(d.id.encode()).digest())
-    )
+    gold = {name for question in questions for name in question.documents}
+    unplaced = [question for question in questions if question.answers and not question.documents]
+    holding = {d.id for d in documents if any(contains(d.text, question.answers) for question in unplaced)}
+    ranked = sorted(documents, key=lambda d: (d.id not in gold, d.id not in holding, _hashed(d.id)))
     kept = {document.id for document in ranked[: max(size.own_documents, len(gold))]}
     chosen = [document for document in documents if document.id in kept]
-    lost = sum(not any(contains(d.text, question.answers) for d in chosen) for question in open_ones)
+    lost = sum(not any(contains(d.text, question.answers) for d in chosen) for question in unplaced)
     missing = f"; of {lost} questions none of these states the answer word for word" if lost else ""
     notes.append(
         f"The {size.name} profile takes {len(kept)} of the {len(documents)} documents, those that hold the answers "
@@ -198,19 +174,6 @@ def _document_files(documents: Sequence[Document]) -> dict[str, str]:
     return files
 
 
-def _question_files(sets: Mapping[str, Sequence[Question]]) -> dict[str, str]:
-    return {f"questions/{name}.jsonl": _lines([asdict(question) for question in each]) for name, each in sets.items()}
-
-
-def _pair_files(learned: Sequence[Pair], watched: Sequence[Pair]) -> dict[str, str]:
-    keys = ("id", "task", "prompt", "response")
-    return {
-        f"instructions/answers.{part}.jsonl": _lines([{key: getattr(pair, key) for key in keys} for pair, _ in each])
-        for part, each in (("train", learned), ("validation", watched))
-        if learned
-    }
-
-
 def _corpus_files(
     documents: Sequence[Document], questions: Sequence[Question], size: Profile, notes: list[str]
 ) -> dict[str, str]:
@@ -223,40 +186,42 @@ def _corpus_files(
     if len(pieces) < LEAST_PIECES:
         notes.append(f"The documents give {len(pieces)} pieces of text: too few for continued pretraining.")
         return {}
-    order = sorted(pieces, key=lambda text: hashlib.sha256(text.encode()).digest())
+    order = sorted(pieces, key=_hashed)
     telling = [text for text in order if contains(text, pieces[text])]
     others = [text for text in order if not contains(text, pieces[text])]
-    held = set((others or telling)[: min(HELD_OUT, max(1, len(pieces) // 10))])
+    held_out = set((others or telling)[: min(HELD_OUT, max(1, len(pieces) // 10))])
     train, words = [], 0
-    for text in [text for text in telling + others if text not in held]:
+    for text in [text for text in telling + others if text not in held_out]:
         if size.own_words is None or words < size.own_words:
             train.append(text)
             words += len(text.split())
-    if len(train) + len(held) < len(pieces):
-        notes.append(f"Continued pretraining reads {words:,} words, as much as the {size.name} profile takes of them.")
+    if len(train) + len(held_out) < len(pieces):
+        notes.append(f"Continued pretraining reads {words:,} words, as many as the {size.name} profile takes.")
     return {
-        f"corpus/{part}.jsonl": _lines([{"id": f"{part}-{n}", "text": text} for n, text in enumerate(each, 1)])
-        for part, each in (("train", train), ("validation", sorted(held)))
+        f"corpus/{part}.jsonl": _lines({"id": f"{part}-{n}", "text": text} for n, text in enumerate(each, 1))
+        for part, each in (("train", train), ("validation", sorted(held_out)))
     }
 
 
 def _pieces(document: Document) -> list[str]:
     """A document in pieces of about `PIECE` words, each under its title, cut between paragraphs or sentences."""
     blocks = [" ".join(block.split()) for block in re.split(r"\n\s*\n", document.text)]
-    parts = [part for block in blocks for part in (sentences(block) if len(block.split()) > PIECE else [block]) if part]
     pieces: list[str] = []
-    for part in parts:
+    for part in (part for block in blocks for part in (sentences(block) if len(block.split()) > PIECE else [block])):
         if pieces and len(pieces[-1].split()) + len(part.split()) <= PIECE:
             pieces[-1] += f" {part}"
-        else:
+        elif part:
             pieces.append(part)
     return [f"{document.title}. {piece}" for piece in pieces if len(piece.split()) > 5]
 
 
-def _lines(rows: Sequence[Mapping[str, Any]]) -> str:
-    return "".join(
-        json.dumps({k: v for k, v in row.items() if v not in ("", ())}, ensure_ascii=False) + "\n" for row in rows
-    )
+def _hashed(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    filled = ({name: value for name, value in row.items() if value not in ("", ())} for row in rows)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in filled)
 
 
 def _write(
@@ -275,6 +240,6 @@ def _write(
         if not (out / "data").is_dir():
             out.mkdir(parents=True, exist_ok=True)
             making.rename(out / "data")
-    told = "\n".join(f"- {line}" for line in [*map(str, columns), *notes])
-    write_text(out / "data" / "README.md", f"# A data set made of {called}\n\n{told}\n")
+    listed = "\n".join(f"- {line}" for line in [*map(str, columns), *notes])
+    write_text(out / "data" / "README.md", f"# A data set made of {called}\n\n{listed}\n")
     return OwnData(out / "data", out, tuple(columns), tuple(notes))

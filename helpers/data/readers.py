@@ -57,8 +57,9 @@ class FileReader(BaseReader):
             self._check(file, file.stat().st_size)
         documents = []
         for record in self.read(file):
-            text = record.pop("text").strip()
-            self._check(file, len(text.encode("utf-8", "ignore")))
+            data = record.pop("text").encode("utf-8", "ignore")  # text out of a PDF may hold what cannot be encoded
+            text = data.decode("utf-8").replace("\0", "").strip()
+            self._check(file, len(data))
             if not text:
                 raise DataError(f"{file} holds no text. Add some, or take the file out of the folder.")
             documents.append(Document(text=text, metadata=(extra_info or {}) | record))

@@ -184,6 +184,12 @@ def find_columns(
     Raises:
         DataError: A chosen column does not exist, or a field that is needed is in no column.
     """
+    for key in chosen:
+        if not re.fullmatch(rf"(questions|pairs)\.({'|'.join(ALIASES)})", key):
+            raise DataError(
+                f"a column is chosen as questions.FIELD=COLUMN or pairs.FIELD=COLUMN, not {key!r}; "
+                f"FIELD is one of {', '.join(ALIASES)}"
+            )
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
     listed = f"Its columns: {', '.join(columns)}."
     by_name = {re.sub(r"\W+", "_", name.strip().lower()): name for name in reversed(columns)}

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+SHORT = 5  # words; a shorter sentence stays with the one before it
 
 
 class _Punctuation(dict[int, int | None]):
-    """For `str.translate`: SQuAD's ASCII punctuation and all that Unicode calls so, such as typeset quotes."""
+    """For `str.translate`: drops SQuAD's ASCII punctuation and all that Unicode calls so, such as typeset quotes."""
 
     def __missing__(self, code: int) -> int | None:
-        letter = chr(code)
-        drop = letter in string.punctuation or unicodedata.category(letter).startswith("P")
+        drop = chr(code) in string.punctuation or unicodedata.category(chr(code)).startswith("P")
         self[code] = None if drop else code
         return self[code]
 
@@ -31,27 +32,17 @@ def normalise(text: str) -> str:
 
 
 def contains(text: str, values: Sequence[str]) -> str | None:
-    """The first of the values that stands in the text as whole words (in normal form), or None."""
+    """The first of the values that is in the text as whole words (in normal form), or None."""
     padded = f" {normalise(text)} "
-    for value in values:
-        normal = normalise(value)
-        if normal and f" {normal} " in padded:
-            return value
-    return None
-
-
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-
-
-SHORT = 5
+    return next((value for value in values if (normal := normalise(value)) and f" {normal} " in padded), None)
 
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text; one of fewer than `SHORT` words stays with the sentence before it."""
     found: list[str] = []
-    for piece in SENTENCE_END.split(text.strip()):
+    for piece in filter(None, SENTENCE_END.split(text.strip())):
         if found and len(piece.split()) < SHORT:
             found[-1] += f" {piece}"
-        elif piece:
+        else:
             found.append(piece)
     return found

@@ -12,20 +12,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ..data import Answer, Example, Passage, Question
 from ..models import FoundationModel, generation, prompts
 
+if TYPE_CHECKING:
+    from ..rag import Retriever
+
 MAX_NEW_TOKENS = {"triage": 48}
 SHORT_ANSWER = 20  # tokens that a reply may have in every other set, so that copying a passage is not an answer
-
-
-class SeesPassages(Protocol):
-    """What an Assistant needs of a retriever; `helpers.rag.Retriever` is one."""
-
-    def retrieve_all(self, questions: Sequence[str]) -> list[list[Passage]]:
-        """The passages for each question, best first."""
 
 
 class Assistant:
@@ -35,7 +31,7 @@ class Assistant:
         self,
         model: FoundationModel,
         adapter: str | Path | None = None,
-        retriever: SeesPassages | None = None,
+        retriever: Retriever | None = None,
         examples: dict[str, Sequence[Example]] | None = None,
     ):
         """Puts an assistant together; `self.model` is a tuned copy where there is an adapter.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,7 +63,7 @@ def evaluate(
         texts: Plain texts whose loss under the assistant's weights is taken last; retrieval plays no part in it.
     """
     done = into if into is not None else Evaluation()
-    with tqdm(total=len(questions), desc="questions", unit="question", disable=not progress) as bar:
+    with tqdm(total=len(questions), desc="questions", disable=not progress, **pace()) as bar:
         for start in range(0, len(questions), 2 * batch_size):
             part = questions[start : start + 2 * batch_size]
             for question, answer in zip(part, assistant.ask_all(part, batch_size), strict=True):
@@ -78,6 +79,12 @@ def evaluate(
         done.text_losses += generation.text_losses(assistant.model, texts)
     done.complete = True
     return done
+
+
+def pace() -> dict[str, float]:
+    """How often a progress bar is drawn anew: in a file, which is no place for a bar, a line a minute."""
+    seen = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return {} if seen else {"mininterval": 60.0, "delay": 60.0}
 
 
 def perplexity_texts(question_set: str, dataset: Dataset) -> list[str]:

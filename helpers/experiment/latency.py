@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from ..data import WARM_UP, DataError, Question, write_text
 from .assistant import Assistant
+from .evaluation import pace
 
 LATENCY_FILE = "latency.json"  # the timings beside the results that they belong to
 PHASES = ("retrieval_s", "first_token_s", "per_token_s", "total_s")
@@ -76,7 +77,7 @@ def time_arms(
         for question in questions
         for arm in order.sample(list(assistants), len(assistants))
     ]
-    bar = tqdm(turns, desc="timing", unit="answer", disable=not progress)
+    bar = tqdm(turns, desc="timing", disable=not progress, **pace())
     return [_time(arm, assistants[arm], question, turn) for arm, question, turn in bar]
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..data import CHOICE_SETS, Effort, get_profile, held, open_dataset, own_folder
 from ..models import FOUNDATION_MODEL, RECORD, FoundationModel, is_first_process, load_embedder, load_model, prompts
 from ..tuning import recipes
-from .arms import Arm, get_arms, solved_examples
+from .arms import get_arms, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ class PreparedArm:
         assistant: What is asked.
         effort: What preparing the arm took, for all question sets, its recipes' starting points included.
         provenance: What its answers depend on: model, data and settings; a result keeps it as its `config`.
-        measured: What a result says beside its scores: `weights` (their hash) and `update` (what it takes the arm to
-            absorb the changed documents, with the set `updates`).
+        measured: What a result says beside its scores: `weights` (their hash) and, with the set `updates`, `update`:
+            what it takes the arm to absorb the changed documents; `measured` in it is false where weights would have to
+            be trained again, and where the arm absorbs nothing and its effort is zero.
         alike: Equal for two arms whose answers to this set are the same: same weights, same context.
         index: What it retrieves from; None where it sees no passages.
     """
@@ -123,30 +124,39 @@ class Preparation:
         return self.dataset.question_sets
 
     def prepare(self, arm: str, question_set: str = "facts_heldout") -> PreparedArm:
-        """Makes what an arm needs to answer a question set; `updates` is asked after the documents were updated.
+        """Makes what an arm needs to answer a question set, and what it needs for the others: that is its effort.
 
         Raises:
             KitError: The arm is unknown, or its weights or its index cannot be made.
         """
         (wanted,) = get_arms([arm])
-        recipe, updates = wanted.recipe(question_set), question_set == "updates"
-        tuned = self.train(recipe) if recipe else None
-        adapter = tuned.folder if tuned else None
-        index = self.index(updates)[0] if wanted.sees == "passages" else None
-        retriever = index.retriever(wanted.k) if index else None
-        shows = wanted.sees == "examples" and question_set not in CHOICE_SETS  # a choice is scored without examples
-        examples = solved_examples(self.dataset) if shows else None
-        measured: dict[str, Any] = {"update": self._update(wanted)} if updates else {}
-        if tuned:
-            measured["weights"] = tuned.hash
-        return PreparedArm(
-            Assistant(self.model, adapter, retriever, examples), self.effort(arm), self.provenance(arm), measured,
-            (question_set, adapter, shows, index and (wanted.k or self.settings.k)), index,
-        )  # fmt: skip
+        recipe, updates, index = wanted.recipe(question_set), question_set == "updates", None
+        shown = solved_examples(self.dataset) if wanted.sees == "examples" else {}
+        needed = recipes.with_starts(wanted.recipes_for(self.question_sets))
+        training = sum((self.train(each).effort for each in needed), Effort())
+        effort = training + Effort(labelled_examples=sum(map(len, shown.values())))
+        measured: dict[str, Any] = {"update": {"effort": asdict(training), "measured": False}} if updates else {}
+        if wanted.sees == "passages":
+            effort += self.index()[2]
+            index, report, updating = self.index(updates)
+            measured = {"update": asdict(report) | {"effort": asdict(updating), "measured": True}} if updates else {}
+        if recipe:
+            measured["weights"] = self.train(recipe).hash
+        assistant = self.assistant(arm, question_set)
+        alike = (question_set, assistant.adapter, bool(assistant.examples), index and (wanted.k or self.settings.k))
+        return PreparedArm(assistant, effort, self.provenance(arm), measured, alike, index)
 
     def assistant(self, arm: str, question_set: str = "facts_heldout") -> Assistant:
-        """The assistant of an arm, as it meets a question set."""
-        return self.prepare(arm, question_set).assistant
+        """The assistant of an arm, as it meets a question set; `updates` is asked after the documents were updated."""
+        (wanted,) = get_arms([arm])
+        recipe, retriever, examples = wanted.recipe(question_set), None, None
+        if wanted.sees == "passages":
+            retriever = self.index(updated=question_set == "updates")[0].retriever(wanted.k)
+        if wanted.sees == "examples" and question_set not in CHOICE_SETS:  # a choice is scored without examples
+            examples = solved_examples(self.dataset)
+        assistant = Assistant(self.model, self.train(recipe).folder if recipe else None, retriever, examples)
+        self._latest = assistant.model  # a tuned copy lives as long as it is held: the arm's next question set needs it
+        return assistant
 
     def index(self, updated: bool = False) -> tuple[Index, IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.
@@ -198,16 +208,6 @@ class Preparation:
         with held(folder) if is_first_process() else nullcontext():  # another study may want the same weights
             return train(self.model, training_data, self.train_settings(recipe), folder, start, callback, fsdp=fsdp)
 
-    def effort(self, arm: str) -> Effort:
-        """What it took to prepare an arm before its first answer; the peak of memory is that of its largest step."""
-        (wanted,) = get_arms([arm])
-        total = self._training_effort(wanted)
-        if wanted.sees == "passages":
-            total += self.index()[2]
-        if wanted.sees == "examples":
-            total += Effort(labelled_examples=sum(map(len, solved_examples(self.dataset).values())))
-        return total
-
     def provenance(self, arm: str) -> dict[str, Any]:
         """What the answers of an arm depend on, as plain JSON types; nothing is made for it."""
         (wanted,) = get_arms([arm])
@@ -223,23 +223,6 @@ class Preparation:
         if wanted.sees == "examples":
             record["examples"] = {task: len(shown) for task, shown in solved_examples(self.dataset).items()}
         return record
-
-    def _training_effort(self, arm: Arm) -> Effort:
-        """The effort of all trainings of an arm, those that others start from included."""
-        needed = recipes.with_starts(arm.recipes_for(self.question_sets))
-        return sum((self.train(recipe).effort for recipe in needed), Effort())
-
-    def _update(self, arm: Arm) -> dict[str, Any]:
-        """What it takes an arm to absorb the changed documents.
-
-        Where passages are retrieved it was measured on this very change. Weights are stale until they are trained
-        again, which takes what their first training took: `measured` is false there. An arm with neither absorbs
-        nothing: its effort is zero, and `measured` is false.
-        """
-        if arm.sees == "passages":
-            _, report, effort = self.index(updated=True)
-            return asdict(report) | {"effort": asdict(effort), "measured": True}
-        return {"effort": asdict(self._training_effort(arm)), "measured": False}
 
 
 def _hash(record: Any) -> str:

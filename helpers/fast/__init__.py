@@ -5,8 +5,9 @@ import lazy_loader as lazy
 # fmt: off
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
+    submodules=["packed_weights"],
     submod_attrs={
-        "answering": ["Decoded", "FastAnswers"],
+        "answering": ["Decoded", "FastAnswers", "SharedPrefix"],
         "compiled": ["can_compile", "compiling_pays"],
         "embedding": ["VarlenEmbedding"],
         "switch": ["enable", "enabled"],

@@ -50,7 +50,7 @@ def check() -> list[Check]:
         rows += [*check_machine(), check_threads()]
     rows += [check_home(), check_disk()]
     if not something_missing(rows):
-        rows += [check_dtype(), *(check_model(name) for name in MODELS)]
+        rows += [check_model(name) for name in MODELS]
     return rows
 
 
@@ -116,17 +116,21 @@ def check_packages(requirements: Iterable[str] | None = None) -> list[Check]:
 
 
 def check_machine() -> list[Check]:
-    """Cores, memory and accelerator; too little memory is advice, since a smaller profile may still fit."""
+    """Cores, memory, accelerator and dtype; little memory is advice, since a smaller profile may still fit."""
     import psutil
 
     found, memory = hardware(), psutil.virtual_memory()
     short = memory.available < MEMORY_NEEDED
     remedy = f"close other programs: the largest step may need {MEMORY_NEEDED / GIB:.0f} GiB" if short else ""
     room = f"{memory.available / GIB:.1f} GiB free of {memory.total / GIB:.1f} GiB"
+    device = choose_device()
+    dtype, speeds = choose_dtype(device)
+    measured = ", ".join(f"{name} {speed:.0f} GFLOP/s" for name, speed in speeds.items())
     return [
         Check("cores", f"{found['cores']} ({found['processor']})"),
         Check("memory", room, ADVICE if short else OK, remedy),
         Check("accelerator", found["accelerator"] or "none: the kit computes on the CPU, which is enough"),
+        Check("dtype", f"{dtype} on {device} (measured: {measured})"),
     ]
 
 
@@ -158,14 +162,6 @@ def check_disk() -> Check:
     free = shutil.disk_usage(_nearest_folder(kit_home())).free
     remedy = f"free {wanted / GIB:.0f} GiB there, or set KIT_HOME to a folder on another disk" if free < wanted else ""
     return Check("disk", f"{free / GIB:.1f} GiB free at KIT_HOME", ADVICE if remedy else OK, remedy)
-
-
-def check_dtype() -> Check:
-    """The dtype that the kit computes in, with the timing that chose it."""
-    device = choose_device()
-    dtype, speeds = choose_dtype(device)
-    measured = ", ".join(f"{name} {speed:.0f} GFLOP/s" for name, speed in speeds.items())
-    return Check("dtype", f"{dtype} on {device} (measured: {measured})")
 
 
 def check_model(name: str) -> Check:

@@ -149,7 +149,7 @@ class FoundationModel:
             self.copies[key] = copied
         return copied
 
-    def forget_exact(self) -> None:
+    def free_packed_weights(self) -> None:
         """Frees the packed weights of the fast path, for work that needs memory; the next answer packs them again."""
         self.__dict__.pop("fast", None)
 

@@ -120,12 +120,12 @@ class _Clock(BaseStreamer):
 
 def _decode(fm: FoundationModel, limit: int, sampling: Sampling, rows: list[list[int]]) -> list[Decoded]:
     """Decodes a batch with `model.generate`."""
-    ids, mask = left_padded(fm, rows)
-    clock = _Clock()
-    drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-    config = GenerationConfig(
+    (ids, mask), clock = left_padded(fm, rows), _Clock()
+    drawn = sampling if sampling.temperature else Sampling(1.0)
+    config = GenerationConfig(  # all of it, so that the model's own defaults play no part
         max_new_tokens=limit, eos_token_id=sorted(fm.stop_ids), pad_token_id=fm.tokenizer.pad_token_id,
-        repetition_penalty=1.0, **(drawn if sampling.temperature else {"do_sample": False}),
+        repetition_penalty=1.0, do_sample=sampling.temperature > 0, temperature=drawn.temperature, top_p=drawn.top_p,
+        top_k=0 if sampling.temperature else 50,
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(sampling.seed)

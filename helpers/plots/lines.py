@@ -57,7 +57,7 @@ def learning_curves(curves: Mapping[str, Points], x: str, y: str, title: str = "
         for point, after in zip(
             points, [*points[1:], points[-1]], strict=True
         ):  # on the side that the line leaves free
-            below = after["value"] > point["value"] > 0.1 * top and not named
+            below = after["value"] > point["value"] > 0.06 * top and not named
             beside(ax, (point["x"], point["value"]), number(point["value"]), (6, -11 if below else 5))
     ax.set(xlabel=with_n(in_words(x), points, "{}   (n = {} a point)"), ylabel=in_words(y), title=title)
     return style.finish(ax, f"Values of {in_words(y)} against {in_words(x)}: {'; '.join(words)}.")

@@ -1,15 +1,15 @@
 """Vector search as the index grows: build time, memory, query times and recall against exact search.
 
-    python benchmarks/retrieval_scale.py --json                    # 1,000, 10,000 and 100,000 chunks
-    python benchmarks/retrieval_scale.py --quick                   # 1,000 and 10,000
-    python benchmarks/retrieval_scale.py --sweep --sizes 100000    # and recall for other neighbours and widths
+    python tools/benchmarks/retrieval_scale.py --json                    # 1,000, 10,000 and 100,000 chunks
+    python tools/benchmarks/retrieval_scale.py --quick                   # 1,000 and 10,000
+    python tools/benchmarks/retrieval_scale.py --sweep --sizes 100000    # and recall for other neighbours and widths
 
 The vectors are made, not embedded, since embedding 100,000 chunks would take long: every chunk of Tidewater's documents
 and corpus is embedded, and all further ones are copies of these with Gaussian noise of length `NOISE` added, at unit
 length again (a cosine of about 0.9 to the original). The queries are embedded questions, without noise. Each chunk
 carries the text of its original.
 
-Chroma runs embedded and as a server on 127.0.0.1, with the settings of helpers/store.py. Building and searching are
+Chroma runs embedded and as a server on 127.0.0.1, with the settings of helpers/rag/store.py. Building and searching are
 processes of their own; the memory is what an embedded search adds to its process, or what the server's processes hold.
 The peer is exact search, one numpy product with all vectors; `ratio` is its median time over that of the embedded
 index at the largest size. `agree`: recall at 5 is at least `RECALL` at every size. The limit is the bandwidth of the
@@ -32,10 +32,8 @@ from typing import Any
 import numpy as np
 from measuring import DATASET, finish, in_own_process, memory_bandwidth, options, ratio, repeats_of, timed
 
-from helpers import data
-from helpers.data.records import KitError
-from helpers.models import foundation_model as models
-from helpers.models.effort import folder_bytes
+from helpers.data import KitError
+from helpers.models import folder_bytes, load_embedder
 
 SIZES, QUICK_SIZES = (1_000, 10_000, 100_000), (1_000, 10_000)
 NOISE = 0.5
@@ -54,11 +52,10 @@ def real_vectors(embedder: Any, most: int | None = None) -> tuple[list[str], np.
 
     `most` bounds the number of texts, and that of questions.
     """
-    from helpers.data.documents import read_documents
-    from helpers.rag.chunking import RagSettings, to_llama_index, transformations
-    from helpers.rag.retriever import embed_questions
+    from helpers.data import open_dataset, read_documents
+    from helpers.rag import RagSettings, embed_questions, to_llama_index, transformations
 
-    dataset = data.open_dataset(DATASET)
+    dataset = open_dataset(DATASET)
     nodes: Any = [to_llama_index(document) for document in read_documents(dataset.documents_folder)]
     for step in transformations(RagSettings(), embedder)[:-1]:
         nodes = step(nodes)
@@ -82,10 +79,9 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
     """Fills a store, embedded or on a server, and says how long that took."""
     from llama_index.core.schema import TextNode
 
-    from helpers.rag import store as stores
-    from helpers.rag.store import open_store
+    from helpers.rag import HNSW, open_store
 
-    stores.HNSW["max_neighbors"] = job.get("neighbours", stores.HNSW["max_neighbors"])
+    HNSW["max_neighbors"] = job.get("neighbours", HNSW["max_neighbors"])
     vectors, texts = np.load(job["vectors"]), json.loads(Path(job["texts"]).read_text(encoding="utf-8"))
     store = open_store(job["where"], fresh=True)
     seconds = []
@@ -102,7 +98,7 @@ def query(job: dict[str, Any]) -> dict[str, Any]:
     """Searches a store that is filled, in turn with exact search, and compares what they find."""
     import psutil
 
-    from helpers.rag.store import open_store
+    from helpers.rag import open_store
 
     process = psutil.Process()
     vectors, asked = np.load(job["vectors"]), np.load(job["queries"])
@@ -145,7 +141,7 @@ def _search(store: Any, vector: np.ndarray) -> list[str]:
 
 def widen(job: dict[str, Any]) -> dict[str, Any]:
     """Gives a filled store another search width (`ef_search`), which the next process to open it searches with."""
-    from helpers.rag.store import open_store
+    from helpers.rag import open_store
 
     open_store(job["where"]).client.modify(configuration={"hnsw": {"ef_search": job["width"]}})
     return {}
@@ -258,7 +254,7 @@ def main() -> int:
         print(json.dumps({"build": build, "query": query, "widen": widen}[job["step"]](job)))
         return 0
     sizes = arguments.sizes or list(QUICK_SIZES if arguments.quick else SIZES)
-    record = measure(sizes, repeats_of(arguments), arguments.sweep, models.load_embedder(dtype=arguments.dtype))
+    record = measure(sizes, repeats_of(arguments), arguments.sweep, load_embedder(dtype=arguments.dtype))
     return finish("retrieval_scale", record, arguments)
 
 
