@@ -8,13 +8,7 @@ import pytest
 from synthetic import make_results
 
 from helpers.analysis import Comparison, spread
-from helpers.analysis.latency import (
-    by_question,
-    interleaved,
-    latency_ratio,
-    latency_summary,
-    timing_conditions,
-)
+from helpers.analysis.latency import by_question, interleaved, latency_ratio, latency_summary, timing_conditions
 from helpers.data.records import DataError
 from helpers.experiment.latency import LATENCY_FILE, Timing, read_timings, write_timings
 

@@ -82,16 +82,10 @@ def test_overview_has_a_panel_a_set_and_every_value_whole_with_its_interval(comp
         plots.overview(compared, ["triage"])
 
 
-def test_heat_map_and_dots_leave_out_what_was_not_measured(compared):
+def test_dots_leave_out_what_was_not_measured(compared):
     del compared["base"]["general"]
-    ax = plots.accuracy_heatmap(compared)
-    assert texts(ax) == ["0.00", "0.25", "0.50", "0.88", "1.00"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == NAMES
-    assert [label.get_text() for label in ax.get_xticklabels()] == [
-        "Held-out\nfacts\nn = 80",
-        "General\nknowledge\nn = 100",
-    ]
-    assert list(points(plots.accuracy_dots(compared, "general"))) == NAMES[1:]
+    ax = plots.accuracy_dots(compared, "general")
+    assert list(points(ax)) == NAMES[1:] and texts(ax) == ["0.50", "1.00"]
 
 
 def test_latency_bars_show_the_median_and_reach_to_the_p95(compared):
@@ -219,7 +213,7 @@ def test_every_figure_draws_where_it_is_told_opens_nothing_else_and_says_what_it
     at = {arm: row["facts_heldout"]["accuracy"] | {"x": 1.0} for arm, row in compared.items()}
     entry = SimpleNamespace(step=1, steps=1, loss=2.0, validation_loss=None, general_loss=None)
     for draw, given in (
-        (plots.accuracy_heatmap, (compared,)), (plots.accuracy_dots, (compared, "general")),
+        (plots.accuracy_dots, (compared, "general")),
         (plots.latency_bars, (compared,)), (plots.effort_bars, (compared,)), (plots.pareto, (at, "time (s)")),
         (plots.sweep_line, (POINTS, "k")), (plots.learning_curves, ({"rag": POINTS}, "k", "accuracy")),
         (plots.training_curve, ([entry],)), (plots.latency_distribution, ({"rag": [1.0, 2.0]},)),

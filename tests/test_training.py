@@ -235,7 +235,7 @@ def test_ctrl_c_loses_no_more_than_the_last_interval_and_nothing_after_the_last_
         train(llama, PAIRS_ONLY, SETTINGS, tmp_path / "run", callback=Watch(interrupt=5))
     watch = Watch()
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-        broken.setattr(training_module, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        broken.setattr(training_module, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
         train(llama, PAIRS_ONLY, SETTINGS, tmp_path / "run", callback=watch)
     assert watch.steps[0] == 4, "the checkpoint after step 3 was the last"
     watch = Watch()

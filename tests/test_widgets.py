@@ -340,7 +340,7 @@ def test_a_training_shows_its_curve_and_answers_after_each_epoch(trainer, tiny):
     assert "Done" in trainer.status.value and list(trainer.answers) == ["before", "epoch 1", "epoch 2"]
     steps = [entry.step for entry in trainer.history]
     assert steps == sorted(set(steps)) and len(steps) >= 2 and steps[-1] == trainer.history[-1].steps
-    assert 'alt="Loss over' in trainer.static() and "epoch 2" in trainer.result.value
+    assert 'alt="Loss against the step' in trainer.static() and "epoch 2" in trainer.result.value
     assert not trainer.button.disabled and trainer.stop_button.disabled
     history, trainer.shown = trainer.history, None
     trainer.button.click()

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "foundation_model": ["FoundationModel", "load_embedder", "load_model"],
         "generation": ["generate", "perplexity"],
         "machine": ["choose_device", "choose_dtype", "describe", "hardware", "is_first_process", "kit_home",
-                    "speed", "wait_for_processes"],
+                    "speed", "synchronise", "wait_for_processes"],
         "prompts": ["SYSTEM"],
         "tuned": ["RECORD"],
     },

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["figures", "report"],
     submod_attrs={
-        "accuracy": ["accuracy_dots", "accuracy_heatmap", "accuracy_in_words", "overview"],
+        "accuracy": ["accuracy_dots", "accuracy_in_words", "overview"],
         "effort": ["EFFORT_MEASURES", "effort_bars", "latency_bars", "pareto"],
         "images": ["SCREEN_DPI", "image", "show"],
         "lines": [

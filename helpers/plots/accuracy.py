@@ -1,4 +1,4 @@
-"""How well the arms answer: a panel a question set with intervals, or everything as one heat map."""
+"""How well the arms answer: a panel a question set, each arm's accuracy with its interval."""
 
 from __future__ import annotations
 
@@ -33,13 +33,9 @@ def accuracy_dots(compared: Compared, question_set: str, ax: Axes | None = None)
 
 
 def overview(compared: Compared, sets: Sequence[str] | None = None, columns: int = 4, title: str = "") -> Figure:
-    """The kit's main figure: a panel of `accuracy_dots` for each question set, all of them where `sets` is None.
+    """The kit's main figure: a panel of `accuracy_dots` for each of `sets`, or for all there are, `columns` in a row.
 
-    Args:
-        compared: Arms by question sets; see the room's first lines.
-        sets: The question sets to draw, in this order.
-        columns: How many panels are side by side.
-        title: What the figure shows, in a sentence.
+    `title` says in a sentence what the figure shows.
 
     Raises:
         DataError: No arm has accuracy on any of the sets.
@@ -58,37 +54,6 @@ def overview(compared: Compared, sets: Sequence[str] | None = None, columns: int
     figure.supxlabel("accuracy (share right), 95 % interval", fontsize=10)
     figure.set_label(f"{title or 'Accuracy with 95 % intervals'}. {accuracy_in_words(compared, sets)}")
     return figure
-
-
-def accuracy_heatmap(compared: Compared, ax: Axes | None = None) -> Axes:
-    """Accuracy (a share in 0..1) as a table of colours: one row an arm, one column a question set.
-
-    A cell that was not measured is empty; the number of questions is below each column.
-
-    Raises:
-        DataError: There is no accuracy to draw.
-    """
-    sets = sets_with(compared, None, "accuracy")
-    rows = [[row.get(s, {}).get("accuracy") for s in sets] for row in compared.values()]
-    ax = new_axes(ax, 3.2 + 1.05 * len(sets), 1.9 + 0.42 * len(rows))
-    values = [[cell["value"] if cell else float("nan") for cell in cells] for cells in rows]
-    picture = ax.imshow(values, vmin=0, vmax=1, cmap="cividis", aspect="auto")
-    for y, cells in enumerate(rows):
-        for x, cell in enumerate(cells):
-            if cell:
-                colour = "black" if cell["value"] > 0.48 else "white"
-                ax.text(x, y, f"{cell['value']:.2f}", ha="center", va="center", color=colour)
-    names = [plain_name(s).replace(" ", "\n") for s in sets]
-    columns = zip(names, zip(*rows, strict=True), strict=True)
-    ax.set_xticks(range(len(sets)), [with_n(name, cells, "{}\nn = {}") for name, cells in columns])
-    ax.set_yticks(range(len(rows)), [plain_name(arm) for arm in compared])
-    ax.tick_params(length=0)
-    ax.set_xlabel("question set (n: number of answers scored)")
-    ax.figure.colorbar(picture, ax=ax, label="accuracy (share right)", ticks=[0, 0.5, 1])
-    finish(ax, f"Heat map of accuracy, arms by question sets. {accuracy_in_words(compared, sets)}")
-    ax.grid(False)
-    ax.spines[:].set_visible(False)
-    return ax
 
 
 def accuracy_in_words(compared: Compared, sets: Sequence[str] | None = None) -> str:

@@ -72,11 +72,7 @@ def effort_bars(compared: Compared, measure: str = "wall_s", ax: Axes | None = N
 def pareto(points: Mapping[str, Mapping[str, float]], x: str, y: str = "accuracy", ax: Axes | None = None) -> Axes:
     """Quality against what it takes: up and to the left is better; a line joins arms that no other beats in both.
 
-    Args:
-        points: For each arm `x` (more than 0), and `value`, `low`, `high` of its quality, a share in 0..1.
-        x: The title of the horizontal axis (logarithmic), with its unit.
-        y: The title of the vertical axis.
-        ax: Where to draw; None makes a figure.
+    Each of `points` has `x` (more than 0; the axis is logarithmic), and `value`, `low`, `high`: a share in 0..1.
 
     Raises:
         DataError: There are no points, or one lies at nothing or below.

@@ -24,13 +24,9 @@ LOSSES = {
 def learning_curves(curves: Mapping[str, Points], x: str, y: str, title: str = "", ax: Axes | None = None) -> Axes:
     """A measured value against what was varied, one line an arm, each point with its interval.
 
-    Args:
-        curves: For each arm its points: `x` (a number, or a name such as "hybrid"), `value`, `low`, `high`, perhaps
-            `n`. Numbers are joined by a line, names are not; the axis is logarithmic where they span a wide range.
-        x: The title of the horizontal axis, with its unit.
-        y: The title of the vertical axis; where it begins with "accuracy", the axis runs from 0 to 1.
-        title: The title above the figure: what it shows.
-        ax: Where to draw; None makes a figure.
+    Each point has `x` (a number, or a name such as "hybrid"), `value`, `low`, `high`, and perhaps `n`. Numbers are
+    joined by a line, names are not; the axis is logarithmic where they span a wide range. `x` and `y` are the axes'
+    titles with their units; where `y` begins with "accuracy", the axis runs from 0 to 1.
 
     Raises:
         DataError: There are no curves, or one has no points.
@@ -74,11 +70,8 @@ def sweep_line(
 def training_curve(history: Sequence[Any], first: Mapping[str, float] | None = None, ax: Axes | None = None) -> Axes:
     """The loss of a training against the step, with its validation loss and that of general text where they are taken.
 
-    Args:
-        history: What the training reported: each entry has `step` of `steps`, `loss`, and `validation_loss` and
-            `general_loss` where they were taken (nats a token).
-        first: The losses before the first step, where they were taken: `eval_loss` and `general_loss`.
-        ax: Where to draw; None makes a figure.
+    `history` is what the training reported: entries with `step` of `steps`, `loss`, `validation_loss` and
+    `general_loss` (nats a token); `first` has the losses before the first step, `eval_loss` and `general_loss`.
 
     Raises:
         DataError: Nothing has been reported yet.
@@ -128,10 +121,8 @@ def freshness(steps: Mapping[str, Mapping[str, Any]], ax: Axes | None = None) ->
     arm answers from what it learned before, and what it would answer afterwards was not measured. A stale line without
     an end belongs to an arm that takes nothing in.
 
-    Args:
-        steps: For each arm `seconds` (what absorbing the change takes), `value`, `low`, `high` (accuracy on changed
-            facts), `fresh` (whether that was measured after the change was absorbed), and `estimated`.
-        ax: Where to draw; None makes a figure.
+    For each arm, `steps` has `seconds` (what absorbing the change takes), `value`, `low`, `high` (accuracy on changed
+    facts), `fresh` (whether that was measured after the change was absorbed), and perhaps `estimated`.
 
     Raises:
         DataError: There is no arm to draw.
@@ -169,12 +160,8 @@ def break_even_lines(
 ) -> Axes:  # fmt: skip
     """Cost of a month against what comes each month, one line an arm; rings mark where two arms cost the same.
 
-    Args:
-        monthly: For each arm the cost in US dollars at each point of `at`.
-        at: Numbers a month, of queries or of changed documents.
-        crossings: Where the rings are (number a month, US dollars); by arm where an arm breaks even with RAG.
-        x: The title of the horizontal axis; both axes are logarithmic.
-        ax: Where to draw; None makes a figure.
+    `monthly` has each arm's cost in US dollars at each point of `at` (both axes are logarithmic); `crossings` are
+    (number a month, US dollars), by arm where an arm breaks even with RAG.
 
     Raises:
         DataError: There is no arm to draw.

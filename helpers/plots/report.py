@@ -20,7 +20,7 @@ from ..analysis import Claim, Comparison, Cost, Prices, in_brackets
 from ..data import QUESTION_SETS, TIMED_SET, Effort, write_text
 from ..experiment import Curve, of_one_figure, read_curves
 from . import figures
-from .accuracy import accuracy_heatmap, overview
+from .accuracy import overview
 from .effort import EFFORT_MEASURES, effort_bars, latency_bars
 from .images import image
 from .style import Compared, plain_name
@@ -37,11 +37,7 @@ def write_report(
 ) -> Path:
     """Compares the results of a folder and writes the report; returns its path.
 
-    Args:
-        folder: Where results, interleaved times and recorded curves are.
-        out: The report's file.
-        claims: See `page`.
-        comparison: The results of the folder that are shown; None takes all of them.
+    With `comparison`, only these of the folder's results are shown; for `claims` see `page`.
 
     Raises:
         DataError: The results cannot be compared.
@@ -60,12 +56,8 @@ def page(
 ) -> str:
     """The report: tables and figures in one HTML page, with no script and nothing to fetch.
 
-    Args:
-        comparison: The results.
-        curves: Recorded curves by name.
-        prices: Those of the data file unless given.
-        claims: Those of the kit's own world unless given.
-        note: A sentence on top, such as whose results these are.
+    Prices and claims are those of the data files unless given; `note` is a sentence on top, such as whose results
+    these are, and `curves` are recorded curves by name.
     """
     prices, compared = prices or analysis.load_prices(), comparison.table()
     rows, costs = analysis.textbook_rows(comparison, prices), analysis.costs(comparison, prices)
@@ -130,11 +122,9 @@ def _figures(
     compared: Compared, costs: Mapping[str, Cost], prices: Prices, curves: Mapping[str, Curve]
 ) -> dict[str, list[Markup]]:
     """The figures of each section as pictures; an empty list where nothing was measured."""
-    complete = bool(_sets(compared))
     timed = any(row.get(TIMED_SET, {}).get("total_s") for row in compared.values())
     drawn = {
-        "overview": [complete and overview(compared)],
-        "heatmap": [complete and accuracy_heatmap(compared)],
+        "overview": [bool(_sets(compared)) and overview(compared)],
         "latency": [timed and latency_bars(compared)],
         "time": [figures.time_figure(compared)],
         "effort": [any(row["effort"]["wall_s"] for row in compared.values()) and effort_bars(compared)],

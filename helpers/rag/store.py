@@ -26,7 +26,7 @@ CHUNKS_A_CALL = 2_000  # Chroma writes 5,461 chunks at once, and SQLite reads th
 
 # Settings of HNSW (Malkov & Yashunin 2018, arXiv:1603.09320). Among 100,000 chunks that are near copies of each other,
 # Chroma's default of 16 neighbours found 58 to 64 % of the 5 nearest at search widths of 200 to 800; 100 neighbours
-# find 99 % in about the same time, with a third more memory: `python -m tools.benchmarks.retrieval_scale --sweep`.
+# find 99 % in about the same time, with a third more memory: `tools/benchmarks/retrieval_scale.py --sweep`.
 HNSW = {"space": "cosine", "max_neighbors": 100, "ef_construction": 200, "ef_search": 400}
 
 

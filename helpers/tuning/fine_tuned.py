@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..data import DataError, Effort, KitError, write_text
-from ..models import RECORD, FoundationModel, folder_bytes, load_model, weights_hash
+from ..models import (
+    RECORD,
+    FoundationModel,
+    folder_bytes,
+    is_first_process,
+    load_model,
+    progress_bars,
+    wait_for_processes,
+    weights_hash,
+)  # fmt: skip
+from .packing import Row
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainerState
 
 CHECKPOINTS = "checkpoints"
 
@@ -70,19 +85,59 @@ def read_fine_tuned(folder: str | Path) -> FineTuned:
         raise DataError(f"{path} is no record of a finished training ({error}). Train it again.") from error
 
 
-def finish(made: FineTuned, weights: Path) -> None:
-    """Moves written weights into their place, then writes the record that says they are complete."""
-    for name in ("README.md", "training_args.bin"):  # PEFT's empty card, and a pickle
-        (weights / name).unlink(missing_ok=True)
-    for path in weights.iterdir():
-        path.replace(made.folder / path.name)
-    weights.rmdir()
-    made.hash = weights_hash(made.folder)
-    made.effort.artefact_bytes = folder_bytes(made.folder) - folder_bytes(made.folder / CHECKPOINTS)
-    record = asdict(made)
-    del record["folder"]
-    write_text(made.folder / RECORD, json.dumps(record, indent=1) + "\n")
-    shutil.rmtree(made.folder / CHECKPOINTS, ignore_errors=True)
+def read_log(state: TrainerState, rows: Sequence[Row]) -> tuple[list[LogEntry], dict[str, float]]:
+    """What a Trainer logged while it read these rows, and the losses before its first step."""
+    size = len(rows) // state.max_steps
+    tokens = [0, *accumulate(sum(row.tokens for row in rows[i : i + size]) for i in range(0, len(rows), size))]
+    logged: dict[int, dict[str, float]] = {}
+    for entry in state.log_history:
+        logged.setdefault(entry["step"], {}).update(entry)
+    before = logged.pop(0, {})
+    history = [
+        LogEntry(
+            step, state.max_steps, entry["loss"], entry["learning_rate"], tokens[step],
+            entry.get("eval_validation_loss"), entry.get("eval_general_loss"),
+        )
+        for step, entry in sorted(logged.items()) if "loss" in entry
+    ]  # fmt: skip
+    names = {"eval_validation_loss": "eval_loss", "eval_general_loss": "general_loss"}
+    return history, {short: before[name] for name, short in names.items() if name in before}
+
+
+def write(made: FineTuned, trainer: Trainer, fm: FoundationModel) -> None:
+    """Writes the weights beside their place and moves them; the record, which says that they are complete, comes last.
+
+    Of several processes the first one writes, and the others wait.
+
+    Raises:
+        KitError: They cannot be written, because the disk is full say; the last checkpoint stays.
+    """
+    beside = made.folder / ".weights"
+    try:
+        if is_first_process():
+            shutil.rmtree(beside, ignore_errors=True)
+        with progress_bars(False):
+            trainer.save_model(str(beside))
+        if is_first_process():
+            if made.whole:
+                fm.tokenizer.save_pretrained(beside)
+            for name in ("README.md", "training_args.bin"):  # PEFT's empty card, and a pickle
+                (beside / name).unlink(missing_ok=True)
+            for path in beside.iterdir():
+                path.replace(made.folder / path.name)
+            beside.rmdir()
+            made.hash = weights_hash(made.folder)
+            made.effort.artefact_bytes = folder_bytes(made.folder) - folder_bytes(made.folder / CHECKPOINTS)
+            record = {name: value for name, value in asdict(made).items() if name != "folder"}
+            write_text(made.folder / RECORD, json.dumps(record, indent=1) + "\n")
+            shutil.rmtree(made.folder / CHECKPOINTS, ignore_errors=True)
+    except Exception as error:  # safetensors has an error of its own for a full disk
+        shutil.rmtree(beside, ignore_errors=True)
+        raise KitError(
+            f"could not write the tuned weights into {made.folder} ({error}). Free some space and make the same call "
+            "again: no step is repeated."
+        ) from error
+    wait_for_processes()
 
 
 def clear(out: Path, start: str | Path | None) -> None:

@@ -25,6 +25,7 @@ def prepare_model(fm: FoundationModel, settings: TrainSettings, start: str | Pat
     Raises:
         KitError: The rows are too long for the model, or `start` holds adapters that the settings do not ask for.
     """
+    import torch
     from peft import LoraConfig, PeftModel, get_peft_model
 
     begun = read_fine_tuned(start) if start else None
@@ -35,6 +36,7 @@ def prepare_model(fm: FoundationModel, settings: TrainSettings, start: str | Pat
     name = begun.folder if begun and begun.whole else fm.name
     model = load_model(name, fm.device, fm.dtype if lora else "float32").model
     _check_window(model, settings)
+    torch.manual_seed(settings.seed)  # adapters begin at random
     with warnings.catch_warnings():  # PEFT asks transformers by a name that transformers warns of
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
         if goes_on:

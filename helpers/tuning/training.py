@@ -17,14 +17,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import fast
 from ..data import Effort, KitError
-from ..models import RECORD, FoundationModel, is_first_process, measure, progress_bars, wait_for_processes
-from .fine_tuned import CHECKPOINTS, FineTuned, LogEntry, clear, finish, read_fine_tuned
+from ..models import RECORD, FoundationModel, is_first_process, measure, progress_bars
+from .fine_tuned import CHECKPOINTS, FineTuned, clear, read_fine_tuned, read_log, write
 from .packing import Collator, Row
 from .settings import TrainSettings
 from .training_data import TrainingData, general_rows, training_rows
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import Trainer, TrainerCallback
 
-    from .progress import Checkpoints
 
 LOGS, VALIDATIONS = 50, 10  # how often a training logs its loss, and at most its validation loss
 APART = 10  # steps at least between two validations
@@ -74,48 +72,59 @@ def train(
             else. The last complete checkpoint is kept.
         TrainingStopped: The callback stopped it.
     """
-    from .progress import Checkpoints, last_checkpoint
-
     out = Path(out)
     if fsdp and int(os.environ.get("WORLD_SIZE", "1")) < 2:
         raise KitError("`fsdp` shares a model between processes, and there is one: start it by `torchrun`")
     rows, held, report = training_rows(fm, training_data, settings)
-    general = general_rows(fm, training_data, settings)
     _report_too_long(report, settings.max_length)
-    fingerprint = _fingerprint(fm, rows, settings, start)
+    begun = read_fine_tuned(start) if start else None
+    made = FineTuned(
+        out, Effort(labelled_examples=training_data.labelled, documents=len(training_data.texts)), [], asdict(settings),
+        report, whole=settings.lora is None, data_hash=_data_hash(rows), compiled=_compiles(fm, settings, report),
+        base_hash=begun.hash if begun and begun.whole and settings.lora else fm.hash,
+    )  # fmt: skip
+    parts = [fm.hash, made.data_hash, settings.key, begun.hash if begun else ""]
+    made.fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     if again and is_first_process():
         clear(out, start)
     if not again and (out / RECORD).is_file():
-        return _finished(out, fingerprint)
-    compiled = _compiles(fm, settings, report)
-    fm.free_packed_weights()
-    with measure() as effort:
-        last, before = last_checkpoint(out / CHECKPOINTS, fingerprint)
-        checkpoints = Checkpoints(fingerprint, effort, before)
-        model = prepare(fm, settings, start, compiled)
-        evaluation = {name: kept for name, kept in {"validation": held, "general": general}.items() if kept}
-        trainer = make_trainer(model, rows, evaluation, settings, fm, out / CHECKPOINTS, compiled, fsdp)
-        trainer.args.eval_on_start = bool(general) and last is None
-        for each in (callback, checkpoints):
-            if each is not None:
-                trainer.add_callback(each)
-        _run(trainer, last)
-        made = _describe(trainer, fm, rows, training_data, settings, start)
-        made.report, made.fingerprint, made.compiled, made.folder = report, fingerprint, compiled, out
-        _write(trainer, fm, made, checkpoints, fsdp)
+        return _finished(out, made.fingerprint)
+    evaluation = {"validation": held, "general": general_rows(fm, training_data, settings)}
+    with measure() as measured:
+        trainer = _trained(fm, made, settings, start, rows, evaluation, callback, fsdp, measured)
+        write(made, trainer, fm)
     return read_fine_tuned(out)
 
 
-def prepare(fm: FoundationModel, settings: TrainSettings, start: str | Path | None, compiled: bool) -> nn.Module:
-    """The model as it is trained, with what makes its steps fast where that is on."""
-    import torch
-
+def _trained(
+    fm: FoundationModel, made: FineTuned, settings: TrainSettings, start: Any, rows: list[Row],
+    evaluation: dict[str, list[Row]], callback: TrainerCallback | None, fsdp: bool, measured: Effort,
+) -> Trainer:  # fmt: skip
+    """The trainer after its last step; what that took, and how it went, is written into `made`."""
     from .prepare_model import prepare_model
+    from .progress import Checkpoints, last_checkpoint
 
-    torch.manual_seed(settings.seed)  # adapters begin at random
+    folder = made.folder / CHECKPOINTS
+    last, before = last_checkpoint(folder, made.fingerprint)
+    checkpoints = Checkpoints(made.fingerprint, measured, before)
+    fm.free_packed_weights()
     model = prepare_model(fm, settings, start)
-    fast.enable_training(model, autocast=fm.dtype if fm.dtype != "float32" else None, compiled=compiled)
-    return model
+    fast.enable_training(model, fm.dtype if fm.dtype != "float32" else None, made.compiled)
+    evaluation = {name: kept for name, kept in evaluation.items() if kept}
+    trainer = make_trainer(model, rows, evaluation, settings, fm, folder, made.compiled, fsdp)
+    trainer.args.eval_on_start = "general" in evaluation and last is None
+    for each in (callback, checkpoints):
+        if each is not None:
+            trainer.add_callback(each)
+    made.effort.trainable_parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    _run(trainer, last)
+    made.history, made.first = read_log(trainer.state, rows)
+    made.effort.tokens_seen = made.history[-1].tokens
+    for name, value in checkpoints.spent().items():
+        setattr(made.effort, name, value)
+    if made.whole and not fsdp:
+        model.to(fm.model.dtype)
+    return trainer
 
 
 def make_trainer(
@@ -184,69 +193,6 @@ def _run(trainer: Trainer, checkpoint: str | None) -> None:
         raise diverged(state.global_step, "weights", trainer.args.learning_rate)
 
 
-def _describe(
-    trainer: Trainer, fm: FoundationModel, rows: Sequence[Row], data: TrainingData, settings: TrainSettings, start: Any
-) -> FineTuned:
-    """What was made, from the Trainer's own log."""
-    steps = trainer.state.max_steps
-    size = len(rows) // steps
-    tokens = [0, *accumulate(sum(row.tokens for row in rows[i : i + size]) for i in range(0, len(rows), size))]
-    logged: dict[int, dict[str, float]] = {}
-    for entry in trainer.state.log_history:
-        logged.setdefault(entry["step"], {}).update(entry)
-    first = logged.pop(0, {})
-    history = [
-        LogEntry(
-            step, steps, entry["loss"], entry["learning_rate"], tokens[step], entry.get("eval_validation_loss"),
-            entry.get("eval_general_loss"),
-        )
-        for step, entry in sorted(logged.items()) if "loss" in entry
-    ]  # fmt: skip
-    learns = sum(weight.numel() for weight in trainer.model.parameters() if weight.requires_grad)
-    effort = Effort(
-        tokens_seen=tokens[steps],
-        trainable_parameters=learns,
-        labelled_examples=data.labelled,
-        documents=len(data.texts),
-    )
-    whole = not hasattr(trainer.model, "get_base_model")
-    begun = read_fine_tuned(start) if start else None
-    base = begun.hash if begun and begun.whole and not whole else fm.hash
-    names = {"eval_validation_loss": "eval_loss", "eval_general_loss": "general_loss"}
-    return FineTuned(
-        Path(), effort, history, asdict(settings), whole=whole, base_hash=base, data_hash=_data_hash(rows),
-        first={short: first[name] for name, short in names.items() if name in first},
-    )  # fmt: skip
-
-
-def _write(trainer: Trainer, fm: FoundationModel, made: FineTuned, checkpoints: Checkpoints, fsdp: bool) -> None:
-    """Writes the weights beside their place, moves them, and writes the record; the other processes wait."""
-    beside = made.folder / ".weights"
-    try:
-        if is_first_process():
-            shutil.rmtree(beside, ignore_errors=True)
-        if made.whole and not fsdp:
-            import torch
-
-            trainer.model.to(getattr(torch, fm.dtype))
-        with progress_bars(False):
-            trainer.save_model(str(beside))
-        if is_first_process():
-            if made.whole:
-                fm.tokenizer.save_pretrained(beside)
-            spent = checkpoints.spent()
-            made.effort.wall_s, made.effort.cpu_s = spent["wall_s"], spent["cpu_s"]
-            made.effort.peak_memory_bytes = int(spent["peak_memory_bytes"])
-            finish(made, beside)
-    except Exception as error:  # safetensors has an error of its own for a full disk
-        shutil.rmtree(beside, ignore_errors=True)
-        raise KitError(
-            f"could not write the tuned weights into {made.folder} ({error}). Free some space and make the same call "
-            "again: no step is repeated."
-        ) from error
-    wait_for_processes()
-
-
 def _report_too_long(report: dict[str, Any], limit: int) -> None:
     """Says on stderr which examples are left out: none is ever cut."""
     for what, ids in {"examples": report["too_long"], "examples of validation": report["held_too_long"]}.items():
@@ -261,12 +207,6 @@ def _data_hash(rows: Sequence[Row]) -> str:
     for row in rows:
         digest.update(repr((row.ids, row.labels, row.segments)).encode())
     return digest.hexdigest()
-
-
-def _fingerprint(fm: FoundationModel, rows: Sequence[Row], settings: TrainSettings, start: Any) -> str:
-    """What makes two trainings the same: base weights, rows, settings and where they start from."""
-    parts = [fm.hash, _data_hash(rows), settings.key, read_fine_tuned(start).hash if start else ""]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _finished(out: Path, fingerprint: str) -> FineTuned:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..data import DataError, Example, Question, sentences
@@ -37,21 +37,6 @@ class TrainingData:
         return len({pair.id for pair in self.pairs} | {member[0] for group in self.groups for member in group})
 
 
-@dataclass
-class PackingReport:
-    """What became of the data: how much was packed, and the ids of the pairs that were left out as too long.
-
-    `held_too_long` names those of validation, which are left out in the same way.
-    """
-
-    examples: int = 0
-    tokens: int = 0
-    labelled_tokens: int = 0
-    rows: int = 0
-    too_long: list[str] = field(default_factory=list)
-    held_too_long: list[str] = field(default_factory=list)
-
-
 def training_rows(
     fm: FoundationModel, data: TrainingData, settings: TrainSettings
 ) -> tuple[list[Row], list[Row], dict[str, Any]]:
@@ -61,7 +46,8 @@ def training_rows(
     The last batch is filled with rows that hold nothing to learn from.
 
     Returns:
-        Rows to learn from, rows of validation, and `PackingReport` as a dictionary.
+        Rows to learn from; rows of validation; and a report: how many `examples`, `tokens`, `labelled_tokens` and
+        `rows` there are, and the ids of pairs that were left out as too long, `too_long` and `held_too_long`.
 
     Raises:
         DataError: There is nothing to learn from.
@@ -87,9 +73,9 @@ def training_rows(
     held_pairs = _encoded(fm, data.validation_pairs)
     held = text_rows(encode(fm, data.validation_texts), length, end) + pair_rows([held_pairs], length, end)
     report = _report(rows, [pair for group in groups for pair in group], length, len(data.texts))
-    report.held_too_long = [pair.id for pair in held_pairs if len(pair) > length]
+    report["held_too_long"] = [pair.id for pair in held_pairs if len(pair) > length]
     rows += [rows[-1].blank()] * (-len(rows) % min(settings.batch_size, len(rows)))
-    return rows, held, asdict(report)
+    return rows, held, report
 
 
 def general_rows(fm: FoundationModel, data: TrainingData, settings: TrainSettings) -> list[Row]:
@@ -97,14 +83,16 @@ def general_rows(fm: FoundationModel, data: TrainingData, settings: TrainSetting
     return text_rows(encode(fm, data.general_texts), settings.max_length, fm.tokenizer.eos_token_id)
 
 
-def _report(rows: Sequence[Row], pairs: Sequence[Pair], length: int, texts: int) -> PackingReport:
+def _report(rows: Sequence[Row], pairs: Sequence[Pair], length: int, texts: int) -> dict[str, Any]:
     too_long = [pair.id for pair in pairs if len(pair) > length]
     labelled = sum(label != IGNORED for row in rows for label in row.labels)
     if not labelled:
         reason = f"all {len(too_long)} are longer than {length} tokens" if too_long else "there are none"
         raise DataError(f"no training example is left: {reason}. Raise `max_length` or shorten the examples.")
-    examples, tokens = len(pairs) - len(too_long) + texts, sum(row.tokens for row in rows)
-    return PackingReport(examples, tokens, labelled, len(rows), too_long)
+    return {
+        "examples": len(pairs) - len(too_long) + texts, "tokens": sum(row.tokens for row in rows),
+        "labelled_tokens": labelled, "rows": len(rows), "too_long": too_long,
+    }  # fmt: skip
 
 
 def _encoded(fm: FoundationModel, examples: Sequence[Example]) -> list[Pair]:

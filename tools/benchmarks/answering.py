@@ -1,7 +1,7 @@
 """Answers: the kit's batches beside LlamaIndex with HuggingFaceLLM, which its users call one question at a time.
 
-    python benchmarks/answering.py --json
-    python benchmarks/answering.py --quick
+    python -m tools.benchmarks.answering --json
+    python -m tools.benchmarks.answering --quick
 
 The same work: one loaded model for both, the same prompts, greedy decoding, the same limit of new tokens and the same
 stop tokens, the same scoring; both may differ in one right answer, and in float32, which both compute in unless told
@@ -25,16 +25,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from measuring import DATASET, finish, memory_bandwidth, need, options, ratio, repeats_of, take_turns, timed
-
 from helpers import data
-from helpers.data import sample
-from helpers.data.records import Answer, Question
-from helpers.experiment import metrics
-from helpers.experiment.assistant import SHORT_ANSWER, Assistant
+from helpers.data import Answer, Question, sample
+from helpers.experiment import SHORT_ANSWER, Assistant, metrics
+from helpers.models import FoundationModel, prompts
 from helpers.models import foundation_model as models
-from helpers.models import prompts
-from helpers.models.foundation_model import FoundationModel
+
+from .measuring import DATASET, finish, memory_bandwidth, need, options, ratio, repeats_of, take_turns, timed
 
 SETS = ("facts_trained", "facts_heldout", "two_hop")
 QUESTIONS, QUICK_QUESTIONS = 200, 24
@@ -171,9 +168,8 @@ def measure(
     fm: FoundationModel, embedder: Any, count: int, single: int, repeats: int, documents: int | None = None
 ) -> dict[str, Any]:
     """All figures, without and with passages; `documents` bounds the number of those that are indexed."""
-    from helpers.data.documents import read_documents
-    from helpers.rag import RagSettings, open_store
-    from helpers.rag.index import build_index
+    from helpers.data import read_documents
+    from helpers.rag import RagSettings, build_index, open_store
 
     dataset = data.open_dataset(DATASET)
     questions = sample([question for name in SETS for question in dataset.questions(name)], count)

@@ -1,7 +1,7 @@
 """What each part of fast answering earns: seconds with all parts, and without one after the other.
 
-    python tools/benchmarks/answers_ablation.py
-    python tools/benchmarks/answers_ablation.py --questions 16
+    python -m tools.benchmarks.answers_ablation
+    python -m tools.benchmarks.answers_ablation --questions 16
 
 Asked are held-out questions, with the passages that the recorded RAG arm saw and without: 32 at a time, and one by
 one. Variants take turns. `earned` is the share of the time that a part saves: 1 - all / without it. Seconds are those

@@ -1,24 +1,22 @@
 """Records how many labels triage needs: results/reference/labels.curve.json, which notebook 04 draws.
 
-    python benchmarks/label_curve.py
-    python benchmarks/label_curve.py --adapted    # the same after continued pretraining: labels_adapted.curve.json
+    python -m tools.benchmarks.label_curve
+    python -m tools.benchmarks.label_curve --adapted  # after continued pretraining: labels_adapted.curve.json
 
-The settings are those of helpers/trainings.py and the world is that of the training sweep; only the number of pairs
-differs from point to point.
+The settings are those of the recipes and the world is that of the training sweep; only the number of pairs differs
+from point to point.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from training_sweep import Bench, options, where_and_when
-
 from helpers.analysis import accuracy
 from helpers.data import get_profile, sample
-from helpers.experiment.assistant import Assistant
-from helpers.experiment.evaluation import evaluate
-from helpers.experiment.results import Curve, write_curve
+from helpers.experiment import Assistant, Curve, evaluate, write_curve
 from helpers.tuning import Progress, recipes, train
+
+from .training_sweep import Bench, options, where_and_when
 
 LABELS = (30, 60, 120, 240)
 

@@ -4,12 +4,9 @@
     python -m tools.benchmarks.latest               # the sizes that count; takes hours
     python -m tools.benchmarks.latest --only indexing --repeats 5
     python -m tools.benchmarks.latest --only        # none: only write the page's tables anew
-    python -m tools.benchmarks.latest --record benchmarks/float32.json
 
-The last line keeps figures of a machine without fast 16-bit products, which make a table of their own; so do those of
-one with units for products of matrices, in matrix_units.json. A record is written whole, after each benchmark, whose
-earlier figures it replaces; one that fails is named instead. Options that are not this script's own go to every
-benchmark.
+The record is written whole, after each benchmark, whose earlier figures it replaces; one that fails is named instead.
+Options that are not this script's own go to every benchmark.
 """
 
 from __future__ import annotations
@@ -22,21 +19,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from measuring import INSTALL, ROOT
+from helpers.data import KitError, write_text
+from helpers.models import describe
 
-from helpers.data import write_text
-from helpers.data.records import KitError
-from helpers.models.machine import describe
+from .measuring import INSTALL, ROOT
 
 HERE = Path(__file__).resolve().parent
 LATEST = HERE / "latest.json"
 PAGE = ROOT / "docs" / "speed.md"
-BENCHMARKS = ("training", "step", "answering", "indexing", "retrieval_scale", "startup", "processes")
-TABLES = {  # by the name in their markers
-    "benchmarks": LATEST,
-    "benchmarks with matrix units": HERE / "matrix_units.json",
-    "benchmarks without fast 16-bit products": HERE / "float32.json",
-}
+BENCHMARKS = ("training", "answering", "indexing")
 NOTHING = "No figures have been recorded yet; `make bench` measures them and writes this table."
 GB = 10**9
 
@@ -48,15 +39,12 @@ ROWS = (
     ("training, packed text", "training", ("text", "against_sft"), "trl's SFTTrainer", "3"),
     ("training, packed text", "training", ("text", "against_trainer"), "transformers' Trainer, its best settings",
      "1.8"),
-    ("a training step of packed text, compiled", "step", ("text",), "the same step as it is", ""),
     ("scoring answers without context", "answering", ("without_context",), "LlamaIndex with HuggingFaceLLM", "10"),
     ("scoring answers with passages", "answering", ("with_passages",), "LlamaIndex with HuggingFaceLLM", "3"),
     ("one answer without context", "answering", ("without_context", "single"), "LlamaIndex with HuggingFaceLLM",
      "1.25"),
     ("one answer with passages", "answering", ("with_passages", "single"), "LlamaIndex with HuggingFaceLLM", "1.25"),
     ("indexing", "indexing", (), "LlamaIndex's stock pipeline", "2.5"),
-    ("one vector search, largest index", "retrieval_scale", (), "exact search", ""),
-    ("a fresh Python to its first answer", "startup", (), "LlamaIndex with HuggingFaceLLM", ""),
 )  # fmt: skip
 
 # What else is measured: where it stands, how it is written, and what it should be.
@@ -66,13 +54,6 @@ FIGURES = (
     ("training packed text: SFTTrainer's share of it", "training", ("text", "sft", "share_of_limit"), "{:.0%}", ""),
     ("training packed text: the Trainer's share of it", "training", ("text", "trainer", "share_of_limit"), "{:.0%}",
      ""),
-    ("training step of packed text, compiled (s)", "step", ("text", "compiled_s"), "{:.2f}", ""),
-    ("training step of packed text: what it cannot do without (s)", "step", ("text", "floor_s"),
-     "{:.2f}", ""),
-    ("training packed text: times as fast as SFTTrainer, if it took nothing else", "training",
-     ("text", "against_sft", "at_most"), "{:.2f}", ""),
-    ("training packed text: times as fast as the Trainer, if it took nothing else", "training",
-     ("text", "against_trainer", "at_most"), "{:.2f}", ""),
     ("training pairs: peak memory (GB)", "training", ("pairs", "kit", "peak_memory_bytes"), "{:.1f}", "at most 2.5"),
     ("training packed text: peak memory (GB)", "training", ("text", "kit", "peak_memory_bytes"), "{:.1f}",
      "at most 2.5"),
@@ -82,17 +63,6 @@ FIGURES = (
      ("with_passages", "single", "share_of_peers_time"), "{:.2f}", "at most 0.8"),
     ("one answer without context: first token (s)", "answering",
      ("without_context", "single", "kit", "first_token_s"), "{:.3f}", ""),
-    ("indexing: times as fast as the stock pipeline, if it took nothing else", "indexing", ("at_most",), "{:.2f}", ""),
-    ("indexing: times as fast as it, with an embedder written by hand", "indexing", ("by_hand", "at_most"), "{:.2f}",
-     ""),
-    ("one vector search: 95th percentile, largest index against smallest", "retrieval_scale", ("p95_growth",), "{:.2f}",
-     "at most 3"),
-    ("one vector search: recall@5 among 100,000 chunks", "retrieval_scale", ("embedded_100000", "recall_5"), "{:.3f}",
-     "at least 0.98"),
-    ("import helpers (s)", "startup", ("import_helpers_s",), "{:.3f}", "at most 0.3"),
-    ("memory of a notebook's kernel after its first answer (GB)", "startup", ("notebook", "memory_bytes"), "{:.1f}",
-     ""),
-    ("training in two processes, as fast as in one", "processes", ("ratio",), "{:.2f}", ""),
 )  # fmt: skip
 
 
@@ -118,7 +88,7 @@ def run_one(name: str, arguments: Sequence[str]) -> dict[str, Any]:
         KitError: It failed.
         SystemExit: A peer is missing (exit code 2).
     """
-    command = [sys.executable, str(HERE / f"{name}.py"), "--json", *arguments]
+    command = [sys.executable, "-m", f"tools.benchmarks.{name}", "--json", *arguments]
     last = ""
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8") as run:
         for line in run.stdout or ():
@@ -183,25 +153,18 @@ def _machine(figures: dict[str, Any]) -> str:
     return f"{describe(machine)}, with {versions}"
 
 
-def with_table(readme: str, record: dict[str, Any] | None, name: str = "benchmarks") -> str:
-    """The page's text with the table of a record between the markers of this name, or a sentence where there is none.
+def with_table(page: str, record: dict[str, Any] | None) -> str:
+    """The page's text with the table of a record between its markers, or a sentence where there is none.
 
     Raises:
         KitError: The markers are missing.
     """
-    first, last = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, begin, rest = readme.partition(first)
+    first, last = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+    before, begin, rest = page.partition(first)
     _, end, after = rest.partition(last)
     if not begin or not end:
         raise KitError(f"{PAGE} lacks the markers {first} and {last}: put them where the table belongs")
     return f"{before}{first}\n{table(record) if record else NOTHING}\n{last}{after}"
-
-
-def with_tables(readme: str) -> str:
-    """The page's text with the tables of all records."""
-    for name, path in TABLES.items():
-        readme = with_table(readme, read_latest(path), name)
-    return readme
 
 
 def read_latest(path: Path = LATEST) -> dict[str, Any] | None:
@@ -219,7 +182,7 @@ def main() -> int:
     arguments, others = parser.parse_known_args()
     run_all(arguments.only, others, arguments.record)
     record = read_latest(arguments.record)
-    write_text(PAGE, with_tables(PAGE.read_text(encoding="utf-8")))
+    write_text(PAGE, with_table(PAGE.read_text(encoding="utf-8"), record))
     if record is None:
         return 0
     return int(bool(record["failed"]) or not all(each["agree"] for each in record["benchmarks"].values()))

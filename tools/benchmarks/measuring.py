@@ -20,10 +20,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
-from helpers.data.records import KitError
+from helpers.data import KitError
 from helpers.experiment import results
-from helpers.models.download import FOUNDATION_MODEL
-from helpers.models.machine import hardware
+from helpers.models import FOUNDATION_MODEL, hardware
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATASET = ROOT / "datasets" / "tidewater"
@@ -92,8 +91,8 @@ def ratio(kit: Sequence[float], peer: Sequence[float]) -> dict[str, float]:
     return {"ratio": statistics.median(each), "ratio_low": min(each), "ratio_high": max(each)}
 
 
-def in_own_process(script: str | Path, *arguments: str) -> dict[str, Any]:
-    """Runs a script in a fresh process and reads the JSON of its last line.
+def in_own_process(module: str, *arguments: str) -> dict[str, Any]:
+    """Runs `python -m module` in a fresh process and reads the JSON of its last line.
 
     Memory, allocator settings and compiled code of one side cannot touch the other that way. The process stays off
     the network: a peer that asks the Hub about its model finds it closed.
@@ -101,7 +100,7 @@ def in_own_process(script: str | Path, *arguments: str) -> dict[str, Any]:
     Raises:
         KitError: It failed; the message ends with what it said.
     """
-    command = [sys.executable, str(script), *arguments]
+    command = [sys.executable, "-m", module, *arguments]
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
     run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
@@ -114,7 +113,7 @@ def matrix_peak(dtype: str, device: str = "cpu") -> float:
     """The fastest matrix product of this machine in FLOP/s, over a few shapes; the best round counts."""
     import torch
 
-    from helpers.models.machine import synchronise
+    from helpers.models import synchronise
 
     best = 0.0
     for rows, inner, outer in SHAPES:

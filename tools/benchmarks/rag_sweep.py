@@ -1,6 +1,6 @@
 """The recorded sweep behind RagSettings' defaults: chunk size, search mode and k, on worlds of other seeds.
 
-    python benchmarks/rag_sweep.py --out results/reference/rag_sweep.json
+    python -m tools.benchmarks.rag_sweep --out results/reference/rag_sweep.json
 
 Worlds of seeds 11 and 12 are made for it, and only questions about trained assets are asked, so that the held-out
 questions of the committed world stay untouched by the choice. One setting is varied at a time around the default.
@@ -16,18 +16,11 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from helpers import data
 from helpers.analysis import accuracy
-from helpers.data import sample, write_text
-from helpers.data.documents import read_documents
-from helpers.experiment import results
-from helpers.experiment.assistant import Assistant
-from helpers.experiment.evaluation import evaluate
-from helpers.models import foundation_model as models
-from helpers.models.machine import hardware
-from helpers.rag import RagSettings, open_store
-from helpers.rag.index import build_index
-from helpers.rag.retrieval_metrics import score_retrieval
+from helpers.data import Dataset, open_dataset, read_documents, sample, write_text
+from helpers.experiment import Assistant, evaluate, results
+from helpers.models import hardware, load_embedder, load_model
+from helpers.rag import RagSettings, build_index, open_store, score_retrieval
 from tools.world import generate
 
 SEEDS = (11, 12)
@@ -45,7 +38,7 @@ def settings_to_try() -> list[RagSettings]:
     return list(dict.fromkeys(replace(default, **{name: value}) for name, values in GRID.items() for value in values))
 
 
-def measure_setting(settings: RagSettings, worlds: list[data.Dataset], fm, embedder, questions: int) -> dict:
+def measure_setting(settings: RagSettings, worlds: list[Dataset], fm, embedder, questions: int) -> dict:
     """Accuracy with its interval and hit rates of one setting, over all worlds together."""
     scores, rates = [], []
     for dataset in worlds:
@@ -66,12 +59,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/reference/rag_sweep.json"))
     parser.add_argument("--questions", type=int, default=40, help="questions a world")
     arguments = parser.parse_args()
-    fm, embedder = models.load_model(), models.load_embedder()
+    fm, embedder = load_model(), load_embedder()
     with tempfile.TemporaryDirectory() as made:
         worlds = []
         for seed in SEEDS:
             generate(Path(made) / str(seed), seed=seed)
-            worlds.append(data.open_dataset(Path(made) / str(seed)))
+            worlds.append(open_dataset(Path(made) / str(seed)))
         record = {"created": results.now(), "hardware": hardware(), "seeds": SEEDS, "rows": []}
         for settings in tqdm(settings_to_try(), unit="setting"):
             record["rows"].append(measure_setting(settings, worlds, fm, embedder, arguments.questions))

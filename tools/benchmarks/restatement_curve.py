@@ -1,24 +1,21 @@
 """Records what restatements of each fact do: results/reference/restatements.curve.json, which notebook 05 draws.
 
-    python benchmarks/restatement_curve.py
+    python -m tools.benchmarks.restatement_curve
 
 Worlds of one seed that differ in nothing but how often their corpus tells each fact; the training is `domain+pairs`.
 """
 
 from __future__ import annotations
 
-from training_sweep import WORLD_SEED, options, where_and_when
-
 from helpers import data
 from helpers.analysis import accuracy
 from helpers.data import get_profile, sample
-from helpers.experiment.assistant import Assistant
-from helpers.experiment.evaluation import evaluate
-from helpers.experiment.results import Curve, write_curve
+from helpers.experiment import Assistant, Curve, evaluate, write_curve
 from helpers.models import foundation_model as models
-from helpers.tuning import Progress, recipes
-from helpers.tuning.training import train
+from helpers.tuning import Progress, recipes, train
 from tools.world import generate
+
+from .training_sweep import WORLD_SEED, options, where_and_when
 
 RESTATEMENTS = (1, 3, 8)
 

@@ -1,6 +1,6 @@
 """Records what continued pretraining gains and forgets: three curves in results/reference.
 
-    python benchmarks/retention_curves.py
+    python -m tools.benchmarks.retention_curves
 
 `retention_learning_rate` and `retention_epochs` are the accuracy on general questions, by which two expectations are
 judged; `continued_pretraining` is the perplexity of domain text that was not read, which notebook 05 draws. The
@@ -14,15 +14,12 @@ from argparse import Namespace
 from dataclasses import replace
 from typing import Any
 
-from training_sweep import Bench, options, where_and_when
-
 from helpers.analysis import accuracy
 from helpers.data import get_profile, sample
-from helpers.experiment.assistant import Assistant
-from helpers.experiment.evaluation import evaluate, text_perplexity
-from helpers.experiment.results import Curve, write_curve
-from helpers.tuning import Progress, recipes, train
-from helpers.tuning.training_data import TrainSettings
+from helpers.experiment import Assistant, Curve, evaluate, text_perplexity, write_curve
+from helpers.tuning import Progress, TrainSettings, recipes, train
+
+from .training_sweep import Bench, options, where_and_when
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 EPOCHS = (1, 2, 4)

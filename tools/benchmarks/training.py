@@ -1,7 +1,7 @@
 """Fine-tuning: the kit beside trl's SFTTrainer and transformers' stock Trainer, on labelled pairs and on packed text.
 
-    python benchmarks/training.py --json
-    python benchmarks/training.py --quick
+    python -m tools.benchmarks.training --json
+    python -m tools.benchmarks.training --quick
 
 The same work. Model, LoRA configuration and its random beginning, learning rate, schedule, warm-up, AdamW, clipping,
 passes and dtype policy (base in bfloat16 where that pays, adapters stepped in float32) are those of the kit's training
@@ -21,10 +21,6 @@ Each run is a process of its own, and kit and peers take turns. Its seconds go f
 on disk, compilation included, the import of libraries not. The first round is not timed: it reads the validation loss
 along the way. All final losses come from one plain function that reloads the adapter and computes every logit.
 `seconds_to_loss` are the seconds to the highest final loss of all sides, which each of them therefore reaches.
-
-`at_most` is how many times as fast as a peer the kit would be if its run took nothing but its matrix products,
-attention, norms, activations, loss and the updates of its weights, each timed by itself (floor.py). It is as noisy as
-they are, and a real run also rotates, adds, reads its weights from memory, and loads and writes them.
 """
 
 from __future__ import annotations
@@ -34,14 +30,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measuring import finish, in_own_process, matrix_peak, need, options, ratio, repeats_of, take_turns
-from training_sides import TRAININGS, Job
+from helpers.models import choose_dtype
 
-from helpers.models.machine import choose_dtype
+from .measuring import finish, in_own_process, matrix_peak, need, options, ratio, repeats_of, take_turns
+from .training_sides import TRAININGS, Job
 
 PEERS = ("sft", "trainer")
 # Over pairs no more passes than rounding alone leaves together: after six, the kit's own runs, plain, compiled or
@@ -50,14 +45,13 @@ PASSES = {"pairs": 2.0, "text": 2.0}
 QUICK_PASSES = {"pairs": 1.0, "text": 1.0}
 QUICK_EXAMPLES = {"pairs": None, "text": 108}
 TOLERANCE = 0.02  # how far final losses may lie apart
-SCRIPT = Path(__file__).with_name("training_sides.py")
 
 Start = Callable[[Job], dict[str, Any]]
 
 
 def in_process(job: Job) -> dict[str, Any]:
     """One run in a process of its own."""
-    return in_own_process(SCRIPT, json.dumps(asdict(job)))
+    return in_own_process("tools.benchmarks.training_sides", json.dumps(asdict(job)))
 
 
 def compare(job: Job, repeats: int, start: Start = in_process) -> dict[str, dict[str, Any]]:
@@ -128,10 +122,8 @@ def summary(runs: dict[str, dict[str, Any]], peak: float) -> dict[str, Any]:
     for name in PEERS:
         found[f"against_{name}"] = ratio(seconds["kit"], seconds[name]) | {
             "ratio_to_loss": found[name]["seconds_to_loss"] / max(found["kit"]["seconds_to_loss"], 1e-9),
-            "at_most": median(seconds[name]) / runs["kit"]["validated"]["floor_s"],
             "loss_difference": losses[name] / losses["kit"] - 1,
         }
-    found["kit"]["floor_s"] = runs["kit"]["validated"]["floor_s"]
     found["agree"] = all(near(losses[name], losses["kit"]) for name in PEERS)
     return found
 

@@ -1,7 +1,7 @@
 """One training run of the kit, of trl's SFTTrainer or of transformers' stock Trainer, on the same examples.
 
-training.py starts each run as a process of its own: `python benchmarks/training_sides.py JOB` takes a `Job` as JSON and
-prints one line of JSON.
+training.py starts each run as a process of its own: `python -m tools.benchmarks.training_sides JOB` takes a `Job` as
+JSON and prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -18,16 +18,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from floor import floor
-from measuring import DATASET, FOUNDATION_MODEL, clock_of
-
 from helpers import data
 from helpers.data import get_profile
 from helpers.models import foundation_model as models
-from helpers.models.effort import measure
-from helpers.tuning import TrainingData, TrainSettings, recipes, training_rows
-from helpers.tuning.packing import IGNORED, Row
-from helpers.tuning.prepare_model import prepare_model
+from helpers.models import measure
+from helpers.tuning import IGNORED, Row, TrainingData, TrainSettings, recipes, training_rows
+
+from .measuring import DATASET, FOUNDATION_MODEL, clock_of
 
 TRAININGS = {"pairs": "answers", "text": "domain"}
 BATCHES = ("padded", "grouped", "flat")
@@ -69,7 +66,7 @@ class Run:
     """How a run went. Losses are nats a token; seconds count from the weights on disk to the adapter on disk.
 
     `tokens` and `labelled` are those of the examples; `computed` counts once what packing computes once for several.
-    `floor_s` is the least that the kit's validated run could have taken. `clock` says when each step ended, `curve` the
+    `clock` says when each step ended, `curve` the
     validation loss after a step; both are (step, value).
     """
 
@@ -81,7 +78,6 @@ class Run:
     steps: int = 0
     first_loss: float = 0.0
     final_loss: float = 0.0
-    floor_s: float = 0.0
     weights: dict[str, int] = field(default_factory=dict)
     clock: list[tuple[int, float]] = field(default_factory=list)
     curve: list[tuple[int, float]] = field(default_factory=list)
@@ -99,9 +95,6 @@ def run(job: Job) -> dict[str, Any]:
     if job.side == "kit":
         train_kit(job, fm, material, settings, made)
         made.computed = sum(row.tokens for row in rows)
-        if job.validate:
-            steps = [rows[start : start + size] for start in range(0, size * made.steps, size)]
-            made.floor_s = sum(floor(prepare_model(fm, settings), steps).values())
     else:
         tokenizer, folder, dtype = fm.tokenizer, fm.model.name_or_path, fm.dtype
         del fm
@@ -178,11 +171,10 @@ def train_kit(job: Job, fm: models.FoundationModel, material: TrainingData, sett
 
 def train_peer(job: Job, batches: list[list[Example]], check: list[Example], load: dict[str, Any], made: Run) -> None:
     """The run of a peer; `check` is read along the way."""
-    from helpers.tuning.training import APART, VALIDATIONS
 
     load_libraries(job.side)
     batches = planned(job, batches)
-    made.steps, every = len(batches), max(APART, len(batches) // VALIDATIONS)
+    made.steps, every = len(batches), max(10, len(batches) // 10)
 
     def told(step: int, model: Any) -> None:
         made.clock.append((step, time.perf_counter() - begun))

@@ -1,7 +1,7 @@
 """The recorded sweep behind the settings in helpers/trainings.py, on a world of another seed.
 
-    python benchmarks/training_sweep.py                     # every trial that is not recorded yet
-    python benchmarks/training_sweep.py --only domain       # trials whose name begins so
+    python -m tools.benchmarks.training_sweep                     # every trial that is not recorded yet
+    python -m tools.benchmarks.training_sweep --only domain       # trials whose name begins so
 
 A trial is a training and what differs from its settings. Each is recorded as soon as it is measured; an interrupted
 trial goes on from its last checkpoint. The questions are those of a world made for this, never of the committed one.
@@ -17,17 +17,12 @@ from typing import Any
 
 from helpers import data
 from helpers.analysis import accuracy
-from helpers.data import get_profile, sample, write_text
-from helpers.data.documents import read_documents
-from helpers.experiment import results
-from helpers.experiment.assistant import Assistant
-from helpers.experiment.evaluation import evaluate, text_perplexity
+from helpers.data import get_profile, read_documents, sample, write_text
+from helpers.experiment import Assistant, evaluate, results, text_perplexity
 from helpers.models import foundation_model as models
-from helpers.models.machine import hardware
-from helpers.rag import RagSettings, open_store
-from helpers.rag.index import build_index
-from helpers.tuning import Lora, Progress, recipes
-from helpers.tuning.training import train
+from helpers.models import hardware
+from helpers.rag import RagSettings, build_index, open_store
+from helpers.tuning import Lora, Progress, recipes, train
 from tools.world import generate
 
 WORLD_SEED = 11

@@ -29,14 +29,9 @@ LONGEST = 400  # characters of a chunk that are shown
 
 
 def retrieval_explorer(
-    documents: Sequence[Document],
-    embedder: BaseEmbedding,
-    fm: FoundationModel,
-    question: str | Question = "",
-    settings: RagSettings | None = None,
-    index: Index | None = None,
-    folder: Path | None = None,
-) -> Panel:
+    documents: Sequence[Document], embedder: BaseEmbedding, fm: FoundationModel, question: str | Question = "",
+    settings: RagSettings | None = None, index: Index | None = None, folder: Path | None = None,
+) -> Panel:  # fmt: skip
     """Type a question and see which passages are found, with their scores, and what the prompt's tokens are spent on.
 
     Args:
@@ -67,18 +62,14 @@ def retrieval_explorer(
         caption = f"Passages found, of {len(indices[size].nodes)} chunks; words shared with the question are marked"
         return passages_table(caption, passages, question, gold) + prompt_meter(fm, question, passages)
 
-    panel = Panel(
-        "Retrieval explorer",
-        {
-            "question": labelled(ipywidgets.Text, "question", "760px", value=first.prompt),
-            "chunk_size": number("chunk size, tokens", 64, 192, 16, settings.chunk_size),
-            "chunk_overlap": number("overlap, tokens", 0, 32, 8, settings.chunk_overlap),
-            "k": number("passages (k)", 1, 8, 1, settings.k),
-            "mode": labelled(ipywidgets.Dropdown, "kind of search", options=MODES, value=settings.mode),
-        },
-        search,
-        "Search",
-    )
+    controls = {
+        "question": labelled(ipywidgets.Text, "question", "760px", value=first.prompt),
+        "chunk_size": number("chunk size, tokens", 64, 192, 16, settings.chunk_size),
+        "chunk_overlap": number("overlap, tokens", 0, 32, 8, settings.chunk_overlap),
+        "k": number("passages (k)", 1, 8, 1, settings.k),
+        "mode": labelled(ipywidgets.Dropdown, "kind of search", options=MODES, value=settings.mode),
+    }
+    panel = Panel("Retrieval explorer", controls, search, "Search")
     if first.prompt:
         panel.refresh()
     return panel

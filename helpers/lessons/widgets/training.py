@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
+from transformers import TrainerCallback, TrainerState
 
 from ... import plots
 from ...data import Example, KitError, Question, held, own_folder
 from ...experiment import Assistant
 from ...models import SYSTEM
 from ...tuning import LogEntry, Lora, TrainingData, TrainingStopped, TrainSettings, train
+from ..live import log_entries
 from .frame import Panel, escape, labelled, number, table
 
 if TYPE_CHECKING:
-    from transformers import TrainerCallback
-
     from ...models import FoundationModel
 
 SHOWN_EPOCHS = 3  # the answers of the last ones are beside those before the training
@@ -34,14 +34,15 @@ RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 _panels: weakref.WeakSet[TrainingPanel] = weakref.WeakSet()
 
 
-class TrainingPanel(Panel):
-    """A training in a thread of its own, so that the notebook stays free; one training at a time."""
+class TrainingPanel(Panel, TrainerCallback):
+    """A training in a thread of its own, so that the notebook stays free; one at a time. It is its own callback."""
 
     def __init__(
         self, fm: FoundationModel, pairs: Sequence[Example], questions: Sequence[Question], folder: Path, length: int
     ):
         """See `training_panel`."""
         self.fm, self.pairs, self.questions, self.folder, self.length = fm, pairs, questions, folder, length
+        self.done: list[LogEntry] = []  # of the rounds before this one
         self.history: list[LogEntry] = []
         self.answers: dict[str, list[str]] = {}
         self.halt, self.thread, self.stopped = threading.Event(), None, None
@@ -93,34 +94,32 @@ class TrainingPanel(Panel):
         self.button.description = "Resume" if self.stopped == self.values else "Start"
         super().changed()
 
-    def train(self, rank: int, rate: float, epochs: int, labels: int) -> str:
+    def train(self, **wanted: Any) -> str:
         """Trains with these settings and gives the curve and the answers as HTML.
 
         Raises:
             TrainingStopped: It was stopped; the same call resumes it.
         """
-        if len(self.pairs) < 2:
-            raise KitError("There are no labelled pairs to learn from: pass at least two.")
-        pairs = [self.pairs[i * len(self.pairs) // labels] for i in range(labels)]
-        folder = self.folder / self.key(rank=rank, rate=rate, epochs=epochs, labels=labels)
-        self.history, self.answers, done, before = [], {}, [], None
-        self.ask("before", None)
         try:
-            for epoch in range(1, epochs + 1):
-                settings = TrainSettings(
-                    Lora(rank, rank), learning_rate=rate, schedule="constant", epochs=1, seed=epoch, compile=False,
-                    max_length=self.length,
-                )  # fmt: skip
-                callback = _callback(self, done, epochs)
-                with held(folder / f"epoch-{epoch}"):  # a panel that was stopped may still be in its last step there
-                    tuned = train(
-                        self.fm, TrainingData(pairs=pairs), settings, folder / f"epoch-{epoch}", before, callback
-                    )
-                done, before = [*done, *_after(done, tuned.history, epochs)], tuned.folder
-                self.history = done
-                self.ask(f"epoch {epoch}", before)
-                if self.halt.is_set() and epoch < epochs:
+            if len(self.pairs) < 2:
+                raise KitError("There are no labelled pairs to learn from: pass at least two.")
+            labels, folder, before = wanted["labels"], self.folder / self.key(**wanted), None
+            data = TrainingData(pairs=[self.pairs[i * len(self.pairs) // labels] for i in range(labels)])
+            self.done, self.history, self.answers = [], [], {}
+            self.ask("before", None)
+            for epoch in range(1, wanted["epochs"] + 1):
+                if self.halt.is_set():
                     raise TrainingStopped("stopped between two epochs")
+                settings = TrainSettings(
+                    Lora(wanted["rank"], wanted["rank"]), wanted["rate"], "constant", epochs=1, seed=epoch,
+                    compile=False, max_length=self.length,
+                )  # fmt: skip
+                place = folder / f"epoch-{epoch}"
+                with held(place):  # a panel that was stopped may still be in its last step there
+                    tuned = train(self.fm, data, settings, place, before, self)
+                self.follow(tuned.history)
+                self.done, before = self.history, tuned.folder
+                self.ask(f"epoch {epoch}", before)
         finally:
             self.stop_button.disabled = True
         return self.drawn()
@@ -131,13 +130,22 @@ class TrainingPanel(Panel):
         text = json.dumps([settings, self.fm.hash, SYSTEM, self.length, pairs], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def follow(self, done: Sequence[LogEntry], epochs: int, entry: LogEntry) -> None:
-        """Adds a step to the curve and says how far the training is."""
-        new = _after(done, [entry], epochs)
-        self.history = [*(kept for kept in self.history if kept.step < new[0].step), *new]
+    def on_log(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
+        """Adds to the curve, and says how far the round is."""
+        self.follow(log_entries(state))
+        if self.history and not self.halt.is_set():
+            self.say(f"{self.history[-1].step} steps: loss {self.history[-1].loss:.2f}")
+
+    def on_step_end(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
+        """Stops the training where that was asked for."""
+        control.should_training_stop = control.should_training_stop or self.halt.is_set()
+
+    def follow(self, history: Sequence[LogEntry]) -> None:
+        """Shows the entries of this round after those of the rounds before."""
+        before = self.done[-1].step if self.done else 0
+        epochs = self.shown["epochs"]
+        self.history = [*self.done, *(replace(e, step=before + e.step, steps=epochs * e.steps) for e in history)]
         self.result.value = self.drawn()
-        if not self.halt.is_set():
-            self.say(f"Step {new[0].step} of {new[0].steps}: loss {entry.loss:.2f}")
 
     def ask(self, when: str, adapter: Path | None) -> None:
         """Asks the questions, and shows the answers."""
@@ -148,11 +156,7 @@ class TrainingPanel(Panel):
 
     def drawn(self) -> str:
         """The curve, and the questions with their answers so far."""
-        curve = ""
-        if self.history:
-            first, last = self.history[0], self.history[-1]
-            alt = f"Loss over {last.step} steps, from {first.loss:.2f} to {last.loss:.2f}"
-            curve = plots.image(plots.training_curve(self.history), alt).data
+        curve = plots.image(plots.training_curve(self.history)).data if self.history else ""
         if not self.answers:
             return curve
         times = [*list(self.answers)[:1], *list(self.answers)[1:][-SHOWN_EPOCHS:]]
@@ -164,12 +168,9 @@ class TrainingPanel(Panel):
 
 
 def training_panel(
-    fm: FoundationModel,
-    pairs: Sequence[Example],
-    questions: Sequence[Question] = (),
-    folder: Path | None = None,
+    fm: FoundationModel, pairs: Sequence[Example], questions: Sequence[Question] = (), folder: Path | None = None,
     max_length: int = 256,
-) -> TrainingPanel:
+) -> TrainingPanel:  # fmt: skip
     """Train an adapter with settings of your own: start, stop and resume, with the live loss and sample answers.
 
     Args:
@@ -181,24 +182,3 @@ def training_panel(
     """
     folder = folder or own_folder() / "adapters" / "panel"
     return TrainingPanel(fm, list(pairs), list(questions)[:4], folder, max_length)
-
-
-def _callback(panel: TrainingPanel, done: Sequence[LogEntry], epochs: int) -> TrainerCallback:
-    """Passes each logged step to the panel, and stops the training when the panel is told to."""
-    from transformers import TrainerCallback
-
-    class Follow(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            control.should_training_stop = control.should_training_stop or panel.halt.is_set()
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if "loss" in logs:
-                panel.follow(done, epochs, LogEntry(state.global_step, state.max_steps, logs["loss"]))
-
-    return Follow()
-
-
-def _after(done: Sequence[LogEntry], history: Sequence[LogEntry], epochs: int) -> list[LogEntry]:
-    """The entries of one round, counted on from those of the rounds before."""
-    before = done[-1].step if done else 0
-    return [replace(entry, step=before + entry.step, steps=epochs * entry.steps) for entry in history]
