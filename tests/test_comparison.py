@@ -105,19 +105,15 @@ def test_a_score_that_is_not_a_number_names_arm_question_set_and_seed(made):
 @pytest.mark.parametrize(
     ("arm", "change", "key"),
     [
-        (
-            "customization",
-            {"adapter": {"triage": {"epochs": 9, "seed": 8}, "answers": {"seed": 8}}},
-            "adapter",
-        ),
-        ("rag", {"rag": {"k": 1, "chunk_size": 64}}, "rag"),
+        ("customization", {"adapter": {"triage": {"epochs": 9, "seed": 8}}}, "adapter.*epochs"),
+        ("rag", {"rag": {"k": 1, "chunk_size": 64}}, "rag.mode"),
     ],
 )
 def test_runs_of_one_arm_may_differ_in_their_seed_alone(arm, change, key):
     made = make_results(arms=("base", "rag", "customization"), sets=("facts_heldout",), seeds=(7, 8))
     assert Comparison(made).arms == ["base", "rag", "customization"]
     other = [replace(r, config=r.config | change) if (r.arm, r.seed) == (arm, 8) else r for r in made]
-    refuses(other, f"different settings .`{key}`")
+    refuses(other, f"different settings .{key}")
 
 
 def test_a_file_whose_name_and_record_disagree_is_refused(made, tmp_path):

@@ -22,7 +22,6 @@ from helpers.analysis import (
 )
 from helpers.analysis.cost import PARAMETERS
 from helpers.data.records import DataError, Effort, KitError
-from helpers.plots import figures
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +57,9 @@ def test_a_month_adds_up_and_break_even_is_where_the_lines_cross():
         assert cheap_to_change.monthly(queries, changes) == pytest.approx(cheap_to_ask.monthly(queries, changes))
         assert queries == break_even(cheap_to_ask, cheap_to_change, changes)
     assert break_even(cheap_to_change, cheap_to_ask, 4) > break_even(cheap_to_change, cheap_to_ask, 0)
-    for queries in (0, 5_000):
-        changes = break_even_changes(cheap_to_change, cheap_to_ask, queries)
-        if changes is not None:
-            one, other = (each.monthly(queries, changes) for each in (cheap_to_change, cheap_to_ask))
-            assert one == pytest.approx(other)
-    assert any(break_even_changes(cheap_to_change, cheap_to_ask, q) for q in (1_000, 10_000, 1_000_000))
+    changes = break_even_changes(cheap_to_change, cheap_to_ask, 10_000)
+    one, other = (each.monthly(10_000, changes) for each in (cheap_to_change, cheap_to_ask))
+    assert one == pytest.approx(other)
     assert break_even_changes(cheap_to_change, replace(cheap_to_change, computing=9.0), 10) is None
     assert break_even(cheap_to_change, replace(cheap_to_change, computing=9.0), 0) is None
     assert break_even(cheap_to_change, replace(cheap_to_change, computing=9.0, query=0.1), 0) is None
@@ -74,11 +70,8 @@ def test_a_change_that_nobody_measured_is_not_free():
     assert unknown.monthly(10, 0) > 0
     with pytest.raises(KitError, match="updates"):
         unknown.monthly(10, 1)
-    without = costs(Comparison(make_results(arms=("base",), sets=("facts_heldout",), profile="quick")))
-    assert without["base"].change is None
-    assert costs(Comparison(make_results(arms=("base",), sets=("terms",), profile="quick"))) == {}, (
-        "choices are not timed"
-    )
+    untimed = Comparison(make_results(arms=("base",), sets=("terms",), profile="quick"))
+    assert costs(untimed) == {}, "choices are not timed"
 
 
 def test_an_arm_that_takes_nothing_in_has_no_cost_of_a_change(made):
@@ -88,19 +81,12 @@ def test_an_arm_that_takes_nothing_in_has_no_cost_of_a_change(made):
     assert found["base"].monthly(10, 0) > 0
     with pytest.raises(KitError, match="base cannot absorb a change"):
         found["base"].monthly(10, 1)
-    ax = figures.changes_figure({arm: found[arm] for arm in ("base", "rag")}, load_prices())
-    assert [line.get_label() for line in ax.lines] == ["RAG"]
-    assert figures.changes_figure({"base": found["base"]}, load_prices()) is None
 
 
-def test_energy_follows_its_formula():
+def test_energy_follows_its_formula_and_counts_every_core_of_an_answer(made):
     prices = load_prices(watts_per_core=10.0, watts_per_gb_memory=1.0, overhead=2.0)
     hour = Effort(wall_s=3600, cpu_s=7200, peak_memory_bytes=5_000_000_000)
     assert energy_kwh(hour, prices) == pytest.approx(2 * (20 + 5) / 1000)
-    assert energy_kwh(Effort(), prices) == 0
-
-
-def test_the_energy_of_an_answer_counts_every_core_for_its_time(made):
     prices = load_prices(watts_per_core=10.0, overhead=1.0)
     (asked,) = made.runs("rag", "facts_heldout")
     seconds = np.median(asked.metrics["total_s"])

@@ -30,10 +30,10 @@ def test_a_ratio_is_that_of_the_medians():
 
 def test_rounds_of_one_question_count_once():
     made = [Timing("a", f"q{q}", turn, 0.0, 0.1, None, 1.0 + q + turn, 10, 1) for q in range(3) for turn in range(3)]
-    assert by_question(made, "a") == {"q0": 2.0, "q1": 3.0, "q2": 4.0}
+    assert by_question(made, "a") == [2.0, 3.0, 4.0]
     assert latency_ratio(made + [replace(t, arm="b") for t in made], "a", "b")["n"] == 3
     uneven = [*made, replace(made[0], round=3, total_s=90.0), replace(made[0], round=4, total_s=91.0)]
-    medians = list(by_question(uneven, "a").values())
+    medians = by_question(uneven, "a")
     assert latency_summary(uneven)["a"]["total_s"] == spread(medians) and max(medians) < 90
 
 

@@ -14,15 +14,15 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "advice": ["Advice", "advice_markdown", "advise", "questionnaire"],
         "answers": ["answer_card", "answer_ids", "answer_reasons"],
         "claims": [
-            "Claim", "Row", "Verdict", "counts", "judge", "read_claims", "take_aways", "textbook_html",
-            "textbook_markdown", "textbook_rows", "verdicts_as_text",
+            "Claim", "Row", "Verdict", "counts", "judge", "read_claims", "take_aways", "textbook_markdown",
+            "textbook_rows", "verdicts_as_text",
         ],
         "comparison": ["Comparison", "Contrast", "has_results", "in_brackets", "read_comparison"],
         "cost": [
             "Cost", "Prices", "break_even", "break_even_changes", "cost_rows", "costs", "energy_kwh", "load_prices",
             "pareto_front", "scaled",
         ],
-        "intervals": ["accuracy", "difference", "holm", "ratio"],
+        "intervals": ["accuracy"],
         "latency": ["freshness_steps", "latency_ratio", "latency_summary", "spread", "timing_conditions"],
     },
 )  # fmt: skip

@@ -1,8 +1,5 @@
 """Which one should I use? A short questionnaire, rules that are data, and measured figures behind each reason.
 
-    advise({"documents": "yes", "changes": "daily", "labels": "none", "form": "no", "latency": "relaxed",
-            "compute": "none", "sources": "yes", "privacy": "may"}, comparison).take        # "RAG"
-
 The rules are `rules/advice.yaml`. Their figures come from the experiment's small model and invented domain; the
 notebook says so, and lets everyone measure their own.
 """
@@ -10,8 +7,8 @@ notebook says so, and lets everyone measure their own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -53,18 +50,17 @@ class Rules(BaseModel, extra="forbid"):
 
     @model_validator(mode="after")
     def _answerable(self) -> Rules:
-        offered = {question.id: set(question.answers) for question in self.questions}
+        offered = {(question.id, answer) for question in self.questions for answer in question.answers}
         for rule in [*self.recommendations, *self.reasons]:
-            for question, wanted in rule.wanted.items():
-                if not set(wanted) <= offered.get(question, set()):
-                    raise ValueError(f"the rule {rule.id!r} asks for {question}: {wanted}, which nobody can answer")
+            asked = {(question, answer) for question, wanted in rule.wanted.items() for answer in wanted}
+            if not asked <= offered:
+                raise ValueError(f"the rule {rule.id!r} asks for {asked - offered}, which nobody can answer")
         if self.recommendations[-1].wanted:
             raise ValueError("the last recommendation must fit every answer: leave its `if` empty")
         return self
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(NamedTuple):
     """One sentence for or against, and the measured figure behind it ("Not measured here." where there is none)."""
 
     text: str
@@ -72,14 +68,13 @@ class Reason:
     speaks_for: str = ""
 
 
-@dataclass(frozen=True)
-class Advice:
+class Advice(NamedTuple):
     """What to take and why; `arms` are the experiment's arms that come closest, `id` names the rule that fitted."""
 
     id: str
     take: str
     arms: tuple[str, ...]
-    reasons: tuple[Reason, ...]
+    reasons: list[Reason]
 
 
 def questionnaire(folder: Path = rules.FOLDER) -> list[Asked]:
@@ -100,12 +95,11 @@ def advise(answers: Mapping[str, str], comparison: Comparison | None = None, fol
             offered = ", ".join(question.answers)
             raise KitError(f"{question.id!r} ({question.ask}) must be one of {offered}. Got {given!r}")
     chosen = next(rule for rule in found.recommendations if rule.fits(answers))
-    fitting = [chosen, *(rule for rule in found.reasons if rule.fits(answers))]
-    measured = [in_words(comparison, rule.figure) if comparison else "" for rule in fitting]
-    reasons = tuple(
-        Reason(rule.because, f"Measured here: {figure}." if figure else "Not measured here.", rule.speaks_for)
-        for rule, figure in zip(fitting, measured, strict=True)
-    )
+    reasons = []
+    for rule in (chosen, *(rule for rule in found.reasons if rule.fits(answers))):
+        measured = in_words(comparison, rule.figure) if comparison else ""
+        figure = f"Measured here: {measured}." if measured else "Not measured here."
+        reasons.append(Reason(rule.because, figure, rule.speaks_for))
     return Advice(chosen.id, chosen.take, chosen.arms, reasons)
 
 

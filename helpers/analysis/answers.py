@@ -6,18 +6,13 @@ Everything that a model or a document wrote is text: it is escaped, never execut
 from __future__ import annotations
 
 import html
-from collections import Counter
 
 import pandas as pd
 
 from ..data import DataError, Score, contains
 from .comparison import Comparison
 
-WHICH = {  # by whether the arms are right, as a set of truth values
-    "all": bool,
-    "disagree": lambda right: len(right) > 1,
-    "all wrong": lambda right: True not in right,
-}
+WHICH = ("all", "disagree", "all wrong")
 
 
 def answer_ids(comparison: Comparison, question_set: str, which: str = "all") -> list[str]:
@@ -28,9 +23,10 @@ def answer_ids(comparison: Comparison, question_set: str, which: str = "all") ->
     """
     if which not in WHICH:
         raise DataError(f"`which` must be one of {', '.join(WHICH)}. Got {which!r}")
-    by_arm = _by_arm(comparison, question_set).values()
-    right = {name: {scores[name].value == 1 for scores in by_arm} for name in next(iter(by_arm))}
-    return [name for name, found in right.items() if WHICH[which](found)]
+    right = _scores(comparison, question_set).map(lambda score: score.value == 1)
+    alike = right.nunique(axis=1) == 1
+    chosen = {"all": right.index == right.index, "disagree": ~alike, "all wrong": ~right.any(axis=1)}[which]
+    return right.index[chosen].tolist()
 
 
 def answer_card(comparison: Comparison, question_set: str, question_id: str) -> str:
@@ -39,14 +35,14 @@ def answer_card(comparison: Comparison, question_set: str, question_id: str) -> 
     Raises:
         DataError: No arm was asked this question.
     """
-    by_arm = _by_arm(comparison, question_set)
-    first = next(iter(by_arm.values()))
-    if question_id not in first:
+    scores = _scores(comparison, question_set)
+    if question_id not in scores.index:
         raise DataError(f"no arm was asked {question_id!r} of {question_set}: take an id from `answer_ids`")
-    question = first[question_id].question
+    by_arm = scores.loc[question_id]
+    question = by_arm.iloc[0].question
     accepted = " or ".join(question.answers) or "none: no document says it, so declining is right"
     source = f" (in {', '.join(question.documents)})" if question.documents else ""
-    rows = "".join(_row(arm, scores[question_id]) for arm, scores in by_arm.items())
+    rows = "".join(_row(arm, score) for arm, score in by_arm.items())
     return (
         f"<p><strong>{html.escape(question.prompt)}</strong><br>Accepted: {html.escape(accepted + source)}</p>"
         '<table><thead><tr><th scope="col">arm</th><th scope="col">reply</th><th scope="col">verdict</th>'
@@ -56,18 +52,18 @@ def answer_card(comparison: Comparison, question_set: str, question_id: str) -> 
 
 def answer_reasons(comparison: Comparison, question_set: str) -> pd.DataFrame:
     """Why each arm was right or wrong on a set: counts, one row a reason, whatever value a reply names."""
-    by_arm = _by_arm(comparison, question_set)
-    counted = {arm: Counter(score.why.split(":")[0] for score in scores.values()) for arm, scores in by_arm.items()}
-    return pd.DataFrame(counted).fillna(0).astype(int).rename_axis(f"why, on {question_set}")
+    reasons = _scores(comparison, question_set).map(lambda score: score.why.split(":")[0])
+    counted = reasons.apply(pd.Series.value_counts).fillna(0).astype(int)
+    return counted.rename_axis(f"why, on {question_set}")
 
 
-def _by_arm(comparison: Comparison, question_set: str) -> dict[str, dict[str, Score]]:
-    """Each arm's scores by question id; of several seeds the first."""
+def _scores(comparison: Comparison, question_set: str) -> pd.DataFrame:
+    """The scores by question id (rows) and arm (columns); of several seeds the first."""
     runs = {arm: comparison.runs(arm, question_set) for arm in comparison.arms}
-    found = {arm: {score.question.id: score for score in own[0].scores} for arm, own in runs.items() if own}
-    if not any(found.values()):
+    found = {arm: {s.question.id: s for s in own[0].scores} for arm, own in runs.items() if own and own[0].scores}
+    if not found:
         raise DataError(f"no arm has complete answers to {question_set}: run the study on it first")
-    return found
+    return pd.DataFrame(found, dtype=object)
 
 
 def _row(arm: str, score: Score) -> str:

@@ -1,11 +1,5 @@
 """Claims about a comparison, each judged by its interval: supported, contradicted, not decided or not measured.
 
-    verdicts = judge(comparison, read_curves(folder))       # the expectations of the experiment
-    print(verdicts_as_text(verdicts), counts(verdicts))
-
-    rows = textbook_rows(comparison)                        # "RAG against fine-tuning", and what was measured here
-    print(textbook_markdown(rows), "\\n".join(take_aways(rows)))
-
 Claims are data: `rules/expectations.yaml`, `rules/own_data.yaml`, and those that `rules/textbook.yaml` comes to.
 """
 
@@ -14,12 +8,12 @@ from __future__ import annotations
 import html
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -32,6 +26,7 @@ from .intervals import Interval, unpaired
 from .quantities import METRICS, Quantity, compare, in_words
 
 VERDICTS = ("supported", "contradicted", "not decided", "not measured")
+WORST_FIRST = ("not measured", "contradicted", "not decided", "supported")
 MARKS = dict(zip(VERDICTS, "✓✗?–", strict=True))
 COLUMNS = ("row", "RAG (textbook)", "fine-tuning (textbook)", "measured here", "the claim is")
 SAME = 1e-6  # how far two values may lie apart that are the same
@@ -106,18 +101,10 @@ def judge(
     return [_judge(claim, comparison, curves or {}, prices) for claim in (read_claims() if claims is None else claims)]
 
 
-def all_of(verdicts: Sequence[str]) -> str:
-    """The verdict on a claim of several parts, all of which must be supported."""
-    for worst in ("not measured", "contradicted", "not decided"):
-        if worst in verdicts or not verdicts:
-            return worst
-    return "supported"
-
-
 def counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """How many claims have each verdict; verdicts that none has are left out."""
-    found = {name: sum(each.verdict == name for each in verdicts) for name in VERDICTS}
-    return {name: count for name, count in found.items() if count}
+    found = Counter(each.verdict for each in verdicts)
+    return {name: found[name] for name in VERDICTS if name in found}
 
 
 def verdicts_as_text(verdicts: Sequence[Verdict]) -> str:
@@ -149,35 +136,25 @@ class Row:
 
 
 def textbook_rows(comparison: Comparison, prices: Prices | None = None) -> list[Row]:
-    """The table, row by row; rows whose arms are missing are "not measured"."""
+    """The table, row by row; a row is supported where all its claims are, and "not measured" where arms are missing."""
     rows = []
     for row in rules.read_rules("textbook", list[Row]):
         verdicts = judge(comparison, claims=row.claims, prices=prices)
+        support = next((worst for worst in WORST_FIRST if worst in counts(verdicts)), "not measured")
         quantities = [claim.first for claim in row.claims] + [claim.second for claim in row.claims]
         measured = in_words(comparison, [*quantities, *row.also], prices) or verdicts[0].why
-        rows.append(replace(row, measured=measured, support=all_of([each.verdict for each in verdicts])))
+        rows.append(replace(row, measured=measured, support=support))
     return rows
 
 
 def textbook_markdown(rows: Sequence[Row]) -> str:
-    """The table as Markdown."""
+    """The table as Markdown, in which every text is only text; a mark and a word show whether a claim is supported."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
     for row in rows:
-        cells = (f"**{row.row}**", row.rag, row.tuning, row.measured, row.support)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        texts = (row.rag, row.tuning, row.measured, f"{MARKS[row.support]} {row.support}")
+        cells = (html.escape(text, quote=False).replace("|", "\\|") for text in texts)
+        lines.append(f"| **{html.escape(row.row)}** | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def textbook_html(rows: Sequence[Row]) -> str:
-    """The table as HTML, every text escaped; a mark and a word show whether a claim is supported."""
-    cells = [(row.row, row.rag, row.tuning, row.measured, f"{MARKS[row.support]} {row.support}") for row in rows]
-    table = pd.DataFrame([map(html.escape, row) for row in cells], columns=list(COLUMNS)).set_index(COLUMNS[0])
-    styler = (
-        table.rename_axis(None)
-        .style.set_table_attributes('class="textbook"')
-        .set_properties(**{"text-align": "left", "vertical-align": "top", "white-space": "normal"})
-    )
-    return styler.to_html()
 
 
 def take_aways(rows: Sequence[Row]) -> list[str]:
@@ -187,12 +164,12 @@ def take_aways(rows: Sequence[Row]) -> list[str]:
 
 
 def _judge(claim: Claim, comparison: Comparison, curves: Mapping[str, Curve], prices: Prices | None) -> Verdict:
-    if claim.curve:
-        curve = curves.get(claim.curve)
-        if curve is None or len(curve.points) < 2:
-            return Verdict(claim, "not measured", f"There is no recorded curve {claim.curve!r} of two points or more.")
+    curve = curves.get(claim.curve)
+    if curve is not None and len(curve.points) > 1:
         found: Interval | str = unpaired(curve.points[0], curve.points[-1])
         profiles = {curve.about.get("profile")}
+    elif claim.curve:
+        found, profiles = f"There is no recorded curve {claim.curve!r} of two points or more.", set()
     else:
         found = compare(comparison, claim.first, claim.second, prices)
         arms = {claim.first.arm, claim.second.arm}
@@ -200,12 +177,12 @@ def _judge(claim: Claim, comparison: Comparison, curves: Mapping[str, Curve], pr
     if isinstance(found, str):
         return Verdict(claim, "not measured", found)
     verdict = _decide(claim, found)
-    short = [name for name in sorted(profiles & set(PROFILES)) if PROFILES[name].training_share < 1]
-    if short and verdict.verdict in ("supported", "contradicted"):  # too little was trained to decide, either way
-        part = min(PROFILES[name].training_share for name in short)
-        why = f"{verdict.why} The {' and '.join(short)} profile makes {part:.0%} of a training's passes: too few."
-        return replace(verdict, verdict="not decided", why=why)
-    return verdict
+    shares = {name: PROFILES[name].training_share for name in sorted(profiles & set(PROFILES))}
+    if min(shares.values(), default=1) == 1 or verdict.verdict == "not decided":
+        return verdict
+    short = [name for name, share in shares.items() if share < 1]  # too little was trained to decide, either way
+    part = f"The {' and '.join(short)} profile makes {min(shares.values()):.0%} of a training's passes: too few."
+    return replace(verdict, verdict="not decided", why=f"{verdict.why} {part}")
 
 
 def _decide(claim: Claim, found: Interval) -> Verdict:
@@ -215,20 +192,15 @@ def _decide(claim: Claim, found: Interval) -> Verdict:
     span = f"{value:{sign}.2f}" + (f" [{low:{sign}.2f}, {high:{sign}.2f}]" if low < high else "")
     why = f"Measured {unit}{span}{f' with {n} {counted}' if n else ''}; claimed: {claim.relation} {claim.threshold:g}."
     way = -1 if claim.relation == "below" else 1
-    near, far = (low, high) if way > 0 else (high, low)
-    distance, needed = way * (value - claim.threshold), None
-    reach = abs(value - (near if distance > 0 else far))  # to the end that has to come past the threshold
+    distance, *ends = (way * (each - claim.threshold) for each in (value, low, high))
+    reach = distance - min(ends) if distance > 0 else max(ends) - distance  # to the end that must pass the threshold
     if claim.relation == "same":
-        verdict = "supported" if abs(distance) <= SAME else "contradicted"
-    elif way * (near - claim.threshold) > 0:
-        verdict = "supported"
-    elif way * (far - claim.threshold) < 0:
-        verdict = "contradicted"
-    else:
-        verdict = "not decided"
-        if not n or math.isinf(high) or abs(distance) < reach / 30:
-            why += " No feasible number of measurements like these would decide."
-        else:
-            needed = max(n + 1, math.ceil(n * (reach / distance) ** 2))
-            why += f" About {needed:,} {counted} like these would decide, if the value stays."
-    return Verdict(claim, verdict, why, value, low, high, n, needed)
+        return Verdict(claim, "supported" if abs(distance) <= SAME else "contradicted", why, value, low, high, n)
+    if min(ends) > 0 or max(ends) < 0:
+        return Verdict(claim, "supported" if distance > 0 else "contradicted", why, value, low, high, n)
+    if not n or math.isinf(high) or abs(distance) < reach / 30:
+        why += " No feasible number of measurements like these would decide."
+        return Verdict(claim, "not decided", why, value, low, high, n)
+    needed = max(n + 1, math.ceil(n * (reach / distance) ** 2))
+    why += f" About {needed:,} {counted} like these would decide, if the value stays."
+    return Verdict(claim, "not decided", why, value, low, high, n, needed)

@@ -1,15 +1,11 @@
-"""Results side by side: read once, validated once, and then asked for tables, differences and caveats.
-
-comparison = read_comparison("results/own")          # or Comparison(results)
-compared = comparison.table()                        # plain data: what figures draw and `compare --json` prints
-comparison.contrasts("rag"), comparison.caveats(), print(comparison.text())
-"""
+"""Results side by side: read once, validated once, and then asked for tables, differences and caveats."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +14,7 @@ import pandas as pd
 
 from ..data import CLOZE_PART, QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
 from ..experiment import ARMS, file_name, read_results
-from .intervals import Interval, Z, accuracy, difference, holm, seed_values, wilson
+from .intervals import Interval, Z, accuracy, difference, holm, wilson
 from .latency import interleaved, spread
 from .validate import AGAIN, check_comparable, label
 
@@ -77,10 +73,9 @@ class Comparison:
 
         Where a run kept no more than its perplexity, each run counts as one text: a ratio then has no interval.
         """
-        runs = [run.metrics for run in self.runs(arm, question_set)]
-        known = [run for run in runs if math.isfinite(run.get("perplexity", math.nan))]
+        known = [run.metrics for run in self.runs(arm, question_set) if _finite(run, "perplexity")]
         read = [run.get("text_losses") for run in known]
-        if not all(read) or len({len(texts) for texts in read}) > 1:  # a perplexity alone stands for one text
+        if not all(read):  # a perplexity alone stands for one text
             read = [[(math.log(run["perplexity"]), 1)] for run in known]
         return [(float(np.mean([loss for loss, _ in text])), text[0][1]) for text in zip(*read, strict=True)]
 
@@ -99,9 +94,12 @@ class Comparison:
 
     def seeds(self) -> dict[str, dict[str, list[float]]]:
         """The accuracy of every single seed, by arm and question set, where an arm was run with several."""
-        values = {a: {s: seed_values(self.scores(a, s)) for s in QUESTION_SETS} for a in self.arms}
-        several = {arm: {s: each for s, each in own.items() if len(each) > 1} for arm, own in values.items()}
-        return {arm: own for arm, own in several.items() if own}
+        several: dict[str, dict[str, list[float]]] = {}
+        for arm, name in product(self.arms, QUESTION_SETS):
+            runs = [[score.value for score in run.scores] for run in self.runs(arm, name) if run.scores]
+            if len(runs) > 1:
+                several.setdefault(arm, {})[name] = [float(np.mean(values)) for values in runs]
+        return several
 
     def table(self) -> dict[str, dict[str, Any]]:
         """The comparison as plain data: arm, then question set, then its figures; `effort` once an arm.
@@ -110,10 +108,9 @@ class Comparison:
         """
         compared: dict[str, dict[str, Any]] = {}
         for arm in self.arms:
-            own = {name: self._figures(arm, name) for name in QUESTION_SETS if self.runs(arm, name)}
-            stopped = [r.question_set for r in self.results if r.arm == arm and r.status != "complete"]
-            own |= {"interrupted": sorted(stopped)} if stopped else {}
-            compared[arm] = own | {"effort": asdict(self.effort(arm))}
+            compared[arm] = {name: self._figures(arm, name) for name in QUESTION_SETS if self.runs(arm, name)}
+            stopped = sorted(r.question_set for r in self.results if r.arm == arm and r.status != "complete")
+            compared[arm] |= ({"interrupted": stopped} if stopped else {}) | {"effort": asdict(self.effort(arm))}
         return compared
 
     def _figures(self, arm: str, question_set: str) -> dict[str, Any]:
@@ -123,9 +120,8 @@ class Comparison:
             seconds = self.seconds(arm, question_set, phase)
             figures[phase] = spread(seconds) | {"n": len(seconds)} if seconds else None
         for name in FIGURES:
-            values = [run.metrics[name] for run in runs if math.isfinite(run.metrics.get(name, math.nan))]
-            if values:  # a training that went wrong can leave a perplexity that is not a number
-                figures[name] = float(np.mean(values))
+            values = [run.metrics[name] for run in runs if _finite(run, name)]
+            figures |= {name: float(np.mean(values))} if values else {}
         return figures | {name: runs[0].metrics[name] for name in ("retrieval", "update") if name in runs[0].metrics}
 
     def contrasts(self, against: str = "base") -> list[Contrast]:
@@ -166,36 +162,35 @@ class Comparison:
                     f"`{name}` has {len(asked)} questions, too few to conclude much: an accuracy near 0.5 is known "
                     f"to ±{(high - low) / 2:.2f} only; {enough} questions would give ±{SURE:.2f}."
                 )
-        lost = [label(r) for r in self.results if not math.isfinite(r.metrics.get("perplexity", 0))]
+        lost = [label(r) for r in self.results if "perplexity" in r.metrics and not _finite(r, "perplexity")]
         if lost:
             sentences.append(f"The perplexity of {', '.join(lost)} is not a number and is left out: training diverged.")
-        unclear: dict[str, list[str]] = {}
-        for contrast in self.contrasts(against) if against in self.arms else []:
-            if not contrast.clear:
-                unclear.setdefault(contrast.question_set, []).append(contrast.second)
-        return sentences + [
-            f"On `{s}`, no clear difference from `{against}`: {', '.join(a)}." for s, a in unclear.items()
-        ]
+        unclear = [c for c in self.contrasts(against) if not c.clear] if against in self.arms else []
+        for name in dict.fromkeys(contrast.question_set for contrast in unclear):
+            arms = ", ".join(contrast.second for contrast in unclear if contrast.question_set == name)
+            sentences.append(f"On `{name}`, no clear difference from `{against}`: {arms}.")
+        return sentences
 
     def text(self) -> str:
         """The comparison for a terminal: accuracy by question set with its interval, then time and effort by arm."""
-        compared = self.table()
-        sets = [name for name in QUESTION_SETS if any(name in row for row in compared.values())]
-        quality = {arm: {name: in_brackets(row.get(name)) for name in sets} for arm, row in compared.items()}
-        effort = {}
-        for arm, row in compared.items():
-            timed = [row[s]["total_s"]["median"] for s in (TIMED_SET, *sets) if row.get(s, {}).get("total_s")]
+        quality: dict[str, dict[str, str]] = {}
+        effort: dict[str, dict[str, str]] = {}
+        stopped = []
+        for arm, row in self.table().items():
+            quality[arm] = {name: in_brackets(row.get(name)) for name in QUESTION_SETS}
+            timed = self.seconds(arm) or next(filter(None, (self.seconds(arm, name) for name in row)), None)
             memory = row["effort"]["peak_memory_bytes"] / 1e6
             effort[arm] = {
-                "one answer, median s": f"{timed[0]:.2f}" if timed else "-",
+                "one answer, median s": f"{np.median(timed):.2f}" if timed else "-",
                 "preparation, s": f"{row['effort']['wall_s']:.1f}",
                 "peak memory, MB": f"{memory:.0f}" if memory else "-",
                 "labels": f"{row['effort']['labelled_examples']}",
             }
-        stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row]
+            stopped += [f"{arm}: {', '.join(row['interrupted'])}"] if "interrupted" in row else []
+        accuracies = pd.DataFrame.from_dict(quality, orient="index")
+        accuracies = accuracies.loc[:, (accuracies != "-").any()]
         note = ["interrupted, and left out above: " + "; ".join(stopped)] if stopped else []
-        tables = (pd.DataFrame.from_dict(each, orient="index").to_string() for each in (quality, effort))
-        return "\n\n".join([*tables, *note])
+        return "\n\n".join([accuracies.to_string(), pd.DataFrame(effort).T.to_string(), *note])
 
     def with_timings(self, folder: Path | str) -> Comparison:
         """The same with the times of the interleaved run in a folder, where there is one that fits these results."""
@@ -213,10 +208,7 @@ def read_comparison(folder: Path | str) -> Comparison:
     for result in found:
         name = file_name(result.arm, result.question_set, result.seed, result.experiment)
         if not (folder / name).is_file():
-            raise DataError(
-                f"{label(result)} (seed {result.seed}) is not in {folder} under its name {name}: the file was renamed, "
-                f"or its label changed. {AGAIN}"
-            )
+            raise DataError(f"{label(result)} is not in {folder / name}: renamed, or its label changed. {AGAIN}")
     found.sort(key=lambda result: order.index(result.arm) if result.arm in order else len(order))
     return Comparison(found).with_timings(folder)
 
@@ -229,3 +221,8 @@ def has_results(folder: Path | str) -> bool:
 def in_brackets(figures: Mapping[str, Any] | None) -> str:
     """The accuracy of an arm on a set with its interval, as "0.84 [0.74, 0.91]"; "-" where there is none."""
     return "{value:.2f} [{low:.2f}, {high:.2f}]".format(**figures["accuracy"]) if figures else "-"
+
+
+def _finite(run: Result, metric: str) -> bool:
+    """Whether a run has the metric: a training that went wrong can leave a perplexity that is not a number."""
+    return math.isfinite(run.metrics.get(metric, math.nan))

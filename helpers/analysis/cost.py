@@ -1,22 +1,18 @@
 """What an arm costs: measured seconds, tokens and labels times stated prices; break-even points; larger models.
 
-    found = costs(comparison)                    # prices from rules/prices.yaml; edit them there, or pass your own
-    found["rag"].monthly(queries=10_000, changes=4)
-    break_even(found["rag"], found["customization"], changes=4)
-
 Prices are assumptions and energy is an estimate; both say so wherever they are shown. Effort stays in its own units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic.dataclasses import dataclass
 
 from ..data import TIMED_SET, Effort, KitError, Result
 from . import rules
@@ -29,7 +25,7 @@ Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Prices:
     """Stated prices in US dollars, and what energy and larger models are estimated from; see `rules/prices.yaml`."""
 
@@ -85,11 +81,7 @@ class Cost:
 
 
 def load_prices(folder: Path = rules.FOLDER, **other: float) -> Prices:
-    """The prices of the data file, with those that are passed by name in their place.
-
-    Raises:
-        DataError: A price is missing, unknown, negative, or not a number.
-    """
+    """The prices of the data file, with those that are passed by name in their place; DataError names a wrong one."""
     return rules.read_rules("prices", Prices, folder, **other)
 
 
@@ -98,16 +90,13 @@ def costs(comparison: Comparison, prices: Prices | None = None, question_set: st
     prices, found = prices or load_prices(), {}
     hour = prices.machine_per_hour / 3600
     for arm in comparison.arms:
-        runs = comparison.runs(arm, question_set)
-        seconds = [s for run in runs for s in run.metrics.get("total_s", ())]
+        runs, seconds = comparison.runs(arm, question_set), comparison.seconds(arm, question_set)
         if not seconds:
             continue
         one, effort, (read, written) = float(np.median(seconds)), runs[0].effort, _tokens(runs)
         update = comparison.update(arm)
         measured = bool(update.get("measured", True)) if update else None
-        wall_s = update["effort"]["wall_s"] if update else None
-        absorbs = wall_s is not None and (measured or wall_s > 0)  # else neither an index nor weights to make anew
-        busy = Effort(wall_s=one, cpu_s=one * runs[0].hardware["cores"])
+        again = update["effort"]["wall_s"] if update else 0.0
         found[arm] = Cost(
             arm=arm,
             computing=effort.wall_s * hour,
@@ -115,9 +104,9 @@ def costs(comparison: Comparison, prices: Prices | None = None, question_set: st
             storage=effort.artefact_bytes / 1e9 * prices.storage_per_gb_month,
             query=one * hour,
             hosted=(read * prices.hosted_input_per_million + written * prices.hosted_output_per_million) / 1e6,
-            change=wall_s * hour if absorbs else None,
+            change=again * hour if measured or again else None,  # else neither an index nor weights to make anew
             change_measured=measured,
-            query_kwh=energy_kwh(busy, prices),
+            query_kwh=energy_kwh(Effort(wall_s=one, cpu_s=one * runs[0].hardware["cores"]), prices),
         )
     return found
 
@@ -128,16 +117,16 @@ def break_even(first: Cost, second: Cost, changes: float, months: float = 12, ho
     Preparation is spread over `months`; `hosted` takes the answers of a hosted model. None where one arm is cheaper
     at every number.
     """
-    gap = second.monthly(0, changes, months, hosted) - first.monthly(0, changes, months, hosted)
-    return _meeting(gap, (first.hosted - second.hosted) if hosted else (first.query - second.query))
+    one, other = (cost.monthly(0, changes, months, hosted) for cost in (first, second))
+    return _meeting(other - one, (first.hosted - second.hosted) if hosted else (first.query - second.query))
 
 
 def break_even_changes(
     first: Cost, second: Cost, queries: float, months: float = 12, hosted: bool = False
 ) -> float | None:
     """At how many changes of documents a month two arms cost the same; see `break_even`."""
-    gap = second.monthly(queries, 0, months, hosted) - first.monthly(queries, 0, months, hosted)
-    return _meeting(gap, (first.change or 0.0) - (second.change or 0.0))
+    one, other = (cost.monthly(queries, 0, months, hosted) for cost in (first, second))
+    return _meeting(other - one, (first.change or 0.0) - (second.change or 0.0))
 
 
 def energy_kwh(effort: Effort, prices: Prices) -> float:
@@ -147,9 +136,7 @@ def energy_kwh(effort: Effort, prices: Prices) -> float:
     return (cores + memory) * prices.overhead / 3.6e6
 
 
-def scaled(
-    comparison: Comparison, prices: Prices | None = None, sizes: Mapping[str, float] = SIZES
-) -> list[dict[str, Any]]:
+def scaled(comparison: Comparison, prices: Prices | None = None) -> list[dict[str, Any]]:
     """The arms with larger models on one accelerator: estimated from tokens and parameters, never measured.
 
     Training takes 6 operations a parameter and token where all weights are tuned (Kaplan et al. 2020,
@@ -162,18 +149,17 @@ def scaled(
         and `token_s` (each further token) of one answer.
     """
     prices, rows = prices or load_prices(), []
-    for arm in comparison.arms:
-        runs = comparison.runs(arm, TIMED_SET)
-        for size, parameters in sizes.items() if runs else ():
-            effort, (read, _) = runs[0].effort, _tokens(runs)
-            operations = 6 if effort.trainable_parameters > PARAMETERS / 2 else 4  # adapters are a small part
-            hours = operations * parameters * effort.tokens_seen / prices.accelerator_flops / 3600
-            rows.append({
-                "arm": arm, "size": size, "training_hours": hours,
-                "training_cost": hours * prices.accelerator_per_hour,
-                "first_token_s": 2 * parameters * read / prices.accelerator_flops,
-                "token_s": parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second,
-            })  # fmt: skip
+    asked = {arm: runs for arm in comparison.arms if (runs := comparison.runs(arm, TIMED_SET))}
+    for (arm, runs), (size, parameters) in product(asked.items(), SIZES.items()):
+        effort, (read, _) = runs[0].effort, _tokens(runs)
+        operations = 6 if effort.trainable_parameters > PARAMETERS / 2 else 4  # adapters are a small part
+        hours = operations * parameters * effort.tokens_seen / prices.accelerator_flops / 3600
+        rows.append({
+            "arm": arm, "size": size, "training_hours": hours,
+            "training_cost": hours * prices.accelerator_per_hour,
+            "first_token_s": 2 * parameters * read / prices.accelerator_flops,
+            "token_s": parameters * prices.bytes_per_parameter / prices.accelerator_bytes_per_second,
+        })  # fmt: skip
     return rows
 
 
@@ -192,11 +178,12 @@ def cost_rows(found: Mapping[str, Cost]) -> list[dict[str, Any]]:
 
 def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
     """The arms (with what each costs, and its quality) that no other beats in both: cheaper and as good, or better."""
-
-    def beaten(cost: float, quality: float) -> bool:
-        return any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points.values())
-
-    return [arm for arm, point in points.items() if not beaten(*point)]
+    beaten = {
+        arm
+        for arm, (cost, quality) in points.items()
+        if any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points.values())
+    }
+    return [arm for arm in points if arm not in beaten]
 
 
 def _meeting(gap: float, slope: float) -> float | None:

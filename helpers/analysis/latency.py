@@ -1,9 +1,4 @@
-"""What was timed: medians and ratios, the interleaved times put into the results, and what an update takes.
-
-timings = time_arms(assistants, questions, repeats=3)        # of helpers.experiment
-latency_summary(timings)["rag"]["first_token_s"]             # median, p95
-latency_ratio(timings, "rag", "base", "total_s")             # a ratio with its interval
-"""
+"""What was timed: medians and ratios, the interleaved times put into the results, and what an update takes."""
 
 from __future__ import annotations
 
@@ -13,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..data import DataError, Result
 from ..experiment import LATENCY_FILE, PHASES, Timing, read_timings
@@ -20,11 +16,7 @@ from .intervals import Interval, ratio
 
 
 def spread(seconds: Sequence[float] | None) -> dict[str, float] | None:
-    """Median and 95th percentile of times in seconds; None where nothing was timed.
-
-    Raises:
-        DataError: A time is not a number.
-    """
+    """Median and 95th percentile of times in seconds; None where nothing was timed."""
     if not seconds:
         return None
     if not np.isfinite(seconds).all():
@@ -34,31 +26,22 @@ def spread(seconds: Sequence[float] | None) -> dict[str, float] | None:
 
 def latency_summary(timings: Sequence[Timing]) -> dict[str, dict[str, dict[str, float] | None]]:
     """Median and 95th percentile over questions of each phase, in seconds, by arm; None where a phase did not occur."""
-    return {
-        arm: {phase: spread(list(by_question(timings, arm, phase).values())) for phase in PHASES}
-        for arm in dict.fromkeys(timing.arm for timing in timings)
-    }
+    arms = dict.fromkeys(timing.arm for timing in timings)
+    return {arm: {phase: spread(by_question(timings, arm, phase)) for phase in PHASES} for arm in arms}
 
 
 def latency_ratio(timings: Sequence[Timing], first: str, second: str, phase: str = "total_s") -> Interval:
-    """How many times as long the first arm takes as the second: the ratio of medians over questions.
-
-    Raises:
-        DataError: One of the arms was not timed.
-    """
-    return ratio(*(list(by_question(timings, arm, phase).values()) for arm in (first, second)))
+    """How many times as long the first arm takes as the second: the ratio of medians over questions."""
+    return ratio(by_question(timings, first, phase), by_question(timings, second, phase))
 
 
-def by_question(timings: Sequence[Timing], arm: str, phase: str = "total_s") -> dict[str, float]:
-    """The median over the rounds for each question of an arm: rounds of one question are not independent."""
+def by_question(timings: Sequence[Timing], arm: str, phase: str = "total_s") -> list[float]:
+    """An arm's seconds for each question, the median of its rounds: rounds of one question are not independent."""
     if phase not in PHASES:
         raise DataError(f"there is no phase {phase!r}: choose one of {', '.join(PHASES)}")
-    rounds: dict[str, list[float]] = {}
-    for timing in timings:
-        seconds = getattr(timing, phase)
-        if timing.arm == arm and seconds is not None:
-            rounds.setdefault(timing.question_id, []).append(seconds)
-    return {question: float(np.median(seconds)) for question, seconds in rounds.items()}
+    rows = [(timing.question_id, getattr(timing, phase)) for timing in timings if timing.arm == arm]
+    table = pd.DataFrame(rows, columns=["question", "seconds"]).astype({"seconds": float})
+    return table.groupby("question", sort=False)["seconds"].median().dropna().tolist()
 
 
 def interleaved(results: Sequence[Result], folder: Path) -> tuple[list[Result], str]:
@@ -66,25 +49,19 @@ def interleaved(results: Sequence[Result], folder: Path) -> tuple[list[Result], 
 
     For each arm that took turns, the seconds of its own run are replaced by the median of its rounds for each
     question, so that drift of the machine between the runs of two arms plays no part. Answers stay.
-
-    Raises:
-        DataError: The timings, `LATENCY_FILE` in the folder of the results, cannot be read.
     """
     path = folder / LATENCY_FILE
     timings = read_timings(path, timing_conditions(results))
+    if not timings:
+        why = f" {LATENCY_FILE} is about other results (an arm was added or trained anew) or another machine."
+        own = "The arms were not timed in turns: the times are those of their own runs."
+        return list(results), own + why * path.is_file()
     asked, arms = {timing.question_id for timing in timings}, {timing.arm for timing in timings}
     updated = list(results)
     for place, result in enumerate(results):
         if "total_s" in result.metrics and result.arm in arms and asked & {s.question.id for s in result.scores}:
-            phases = ("first_token_s", "total_s")
-            seconds = {phase: list(by_question(timings, result.arm, phase).values()) for phase in phases}
+            seconds = {phase: by_question(timings, result.arm, phase) for phase in ("first_token_s", "total_s")}
             updated[place] = replace(result, metrics=result.metrics | seconds)
-    if not timings:
-        why = f" {LATENCY_FILE} is about other results (an arm was added or trained anew) or another machine."
-        return (
-            updated,
-            "The arms were not timed in turns: the times are those of their own runs." + why * path.is_file(),
-        )
     alone = dict.fromkeys(r.arm for r in results if "total_s" in r.metrics and r.arm not in arms)
     return updated, "The arms were timed in turns." + f" Timed in their own runs: {', '.join(alone)}." * bool(alone)
 
@@ -103,13 +80,11 @@ def freshness_steps(compared: Mapping[str, Mapping[str, Any]]) -> dict[str, dict
     `fresh` marks an arm that was asked after its index was brought up to date, unlike one that answered as it was
     trained before the change; `estimated` marks seconds that are those of the first preparation.
     """
-    steps = {}
-    for arm, row in compared.items():
-        figures = row.get("updates", {})
-        update = figures.get("update", {})
-        if "effort" in update:
-            steps[arm] = {
-                **figures["accuracy"], "seconds": update["effort"]["wall_s"], "fresh": "reembedded" in update,
-                "estimated": not update.get("measured", True),
-            }  # fmt: skip
-    return steps
+    changed = {arm: row["updates"] for arm, row in compared.items() if "update" in row.get("updates", {})}
+    return {
+        arm: {
+            **figures["accuracy"], "seconds": figures["update"]["effort"]["wall_s"],
+            "fresh": "reembedded" in figures["update"], "estimated": not figures["update"].get("measured", True),
+        }
+        for arm, figures in changed.items() if "effort" in figures["update"]
+    }  # fmt: skip

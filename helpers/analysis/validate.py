@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..data import DataError, Result
@@ -20,26 +20,24 @@ AGAIN = "Delete the file and run the study again."
 
 
 def check_comparable(results: Sequence[Result]) -> None:
-    """Refuses results that were not made with the same questions, data, base model, prompts and profile.
-
-    Raises:
-        DataError: There are none, or two of them differ, or one's answers contradict its label; the message says how.
-    """
+    """Refuses results that were not made with the same questions, data, base model, prompts and profile."""
     if not results:
         raise DataError("there are no results to compare: name at least one arm and one question set")
+    of_arm: dict[str, Result] = {}
+    asked: dict[str, Result] = {}
     for result in results:
-        _check_experiment(results[0], result)
+        _check_same_experiment(results[0], result)
         _check_scores(result)
         wrong = _contradiction(result)
         if wrong:
             raise DataError(f"{label(result)} is labelled {result.arm!r}, but {wrong}: labels may be swapped. {AGAIN}")
-    _check_settings(results)
-    complete = [result for result in results if result.status == "complete"]
-    for question_set in dict.fromkeys(result.question_set for result in complete):
-        runs = [result for result in complete if result.question_set == question_set]
-        if len({tuple(score.question for score in run.scores) for run in runs}) > 1:
-            raise DataError(f"the arms were not asked the same questions of {question_set}: run the study again")
-        _check_prompts(question_set, runs)
+        _check_same_settings(of_arm.setdefault(result.arm, result), result)
+        if result.status == "complete":
+            first = asked.setdefault(result.question_set, result)
+            if [score.question for score in first.scores] != [score.question for score in result.scores]:
+                where = result.question_set
+                raise DataError(f"the arms were not asked the same questions of {where}: run the study again")
+    _check_prompts([result for result in results if result.status == "complete"])
 
 
 def label(result: Result) -> str:
@@ -47,98 +45,87 @@ def label(result: Result) -> str:
     return f"{result.arm}/{result.question_set}"
 
 
-def _check_experiment(first: Result, other: Result) -> None:
-    if other.schema != first.schema:
-        raise DataError(f"{label(first)} has schema {first.schema} and {label(other)} {other.schema}. {AGAIN}")
-    if other.experiment != first.experiment:
+def _check_same_experiment(first: Result, other: Result) -> None:
+    if (first.schema, first.experiment) == (other.schema, other.experiment):
+        return
+    ours, theirs = ({"schema": r.schema, **r.config, "profile": r.profile} for r in (first, other))
+    named = ("schema", "data_hash", "model", "model_hash", "dtype", "profile")
+    unnamed = "the prompts, the limit of an answer's length, the solved examples or how many questions were asked"
+    raise DataError(
+        f"{label(first)} of {first.created} and {label(other)} of {other.created} cannot be compared: they differ in "
+        f"{_differing(ours, theirs, named) or unnamed}. Keep each experiment in a folder of its own (`study --out`), "
+        "or delete the files of the older one."
+    )
+
+
+def _check_same_settings(first: Result, other: Result) -> None:
+    """Runs of one arm may differ in the seed of a training, and in nothing else."""
+    ours, theirs = dict(_settings(first.config)), dict(_settings(other.config))
+    differing = _differing(ours, theirs, [*ours, *theirs])
+    if differing:
         raise DataError(
-            f"{label(first)} of {first.created} and {label(other)} of {other.created} cannot be compared: they differ "
-            f"in {_difference(first, other)}. Keep each experiment in a folder of its own (`study --out`), or delete "
-            "the files of the older one."
+            f"{label(first)} and {label(other)} were made with different settings ({differing}): runs of one arm can "
+            "only be combined when nothing but their seed differs. Keep them in separate folders."
         )
 
 
-def _difference(first: Result, other: Result) -> str:
-    """What two experiments differ in."""
-    ours, theirs = ({"profile": each.profile} | each.config for each in (first, other))
-    for name in ("data_hash", "model", "model_hash", "dtype", "profile"):
-        if ours.get(name) != theirs.get(name):
-            return f"{name} {ours.get(name)!r} against {theirs.get(name)!r}"
-    return "the prompts, the limit of an answer's length, the solved examples or how many questions were asked"
+def _settings(config: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by its path, such as adapter.triage.epochs; without seeds."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _settings(value, f"{within}{key}.")
+        elif key != "seed":
+            yield within + key, value
+
+
+def _differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The first of the named fields in which two records differ; empty where they agree."""
+    wrong = (name for name in names if ours.get(name) != theirs.get(name))
+    return next((f"{name} {ours.get(name)!r} against {theirs.get(name)!r}" for name in wrong), "")
 
 
 def _check_scores(result: Result) -> None:
     """Each answer belongs to the question beside it, and each score is a share."""
     for score in result.scores:
-        name = score.question.id
+        name, where = score.question.id, f"{label(result)} (seed {result.seed})"
         if score.question.set != result.question_set or score.answer.question_id != name:
-            raise DataError(f"{label(result)}: the answer beside question {name!r} belongs to another one. {AGAIN}")
+            raise DataError(f"{where}: the answer beside question {name!r} belongs to another one. {AGAIN}")
         if not 0 <= score.value <= 1:  # NaN too
-            raise DataError(
-                f"{label(result)} (seed {result.seed}): the score of question {name!r} is {score.value}, not a number "
-                f"between 0 and 1. {AGAIN}"
-            )
+            raise DataError(f"{where}: the score of question {name!r} is {score.value}, not between 0 and 1. {AGAIN}")
 
 
 def _contradiction(result: Result) -> str:
     """What in the record or in the answers contradicts the label; empty where all agrees."""
     arm, k = result.config.get("arm"), result.config.get("rag", {}).get("k")
-    if not isinstance(arm, dict):
+    if not arm:
         return ""  # a record that does not say what it is can only be compared by its questions
+    shown = [len(score.answer.passages) for score in result.scores]
+    adapter = result.config.get("adapter") or {}
     if arm.get("name") != result.arm:
         return f"its record says {arm.get('name')!r}"
-    shown = [len(score.answer.passages) for score in result.scores]
     if shown and any(shown) != ("rag" in re.split(r"[+:]", result.arm)):
         return "its answers have passages" if any(shown) else "none of its answers has a passage"
-    if k is not None and max(shown, default=0) > k:
-        return f"one of its answers has {max(shown)} passages where its record says {k}"
+    if k is not None and max(shown, default=0) > k or arm.get("k") not in (None, k):
+        return f"its answers have up to {max(shown, default=0)} passages, and its record says {k}"
     if ("examples" in result.config) != (arm.get("sees") == "examples"):
         return "its record and its context disagree about solved examples in the prompt"
-    if arm.get("k") and arm["k"] != k:
-        return f"it should see {arm['k']} passages and its record says {k}"
-    adapter = result.config.get("adapter") or {}
     if any(part in result.arm for part in TUNED) != bool(adapter):
         return "its record names tuned weights" if adapter else "its record names no tuned weights"
     if result.arm in ARMS and adapter:
-        needed = ARMS[result.arm].recipe(result.question_set)
-        if needed not in adapter:
+        needed, allowed = ARMS[result.arm].recipe(result.question_set), with_starts(ARMS[result.arm].recipes)
+        if needed not in adapter or not set(adapter) <= set(allowed):
             return f"it answers with the training {needed}, and its record names {', '.join(adapter)}"
-        strange = set(adapter) - set(with_starts(ARMS[result.arm].recipes))
-        if strange:
-            return f"its record names trainings that it does not use: {', '.join(sorted(strange))}"
     return ""
 
 
-def _check_settings(results: Sequence[Result]) -> None:
-    """Refuses runs of one arm that were made with different settings; only the seed of a training may differ."""
-    first: dict[str, Result] = {}
-    for result in results:
-        one = first.setdefault(result.arm, result)
-        ours, theirs = _without_seeds(one.config), _without_seeds(result.config)
-        for key in [*ours, *theirs]:
-            if ours.get(key) != theirs.get(key):
-                raise DataError(
-                    f"{label(one)} and {label(result)} were made with different settings (`{key}`): runs of one arm "
-                    "can only be combined when nothing but their seed differs. Keep them in separate folders."
-                )
-
-
-def _without_seeds(settings: Any) -> Any:
-    """The same settings without any `seed`."""
-    if not isinstance(settings, dict):
-        return settings
-    return {key: _without_seeds(value) for key, value in settings.items() if key != "seed"}
-
-
-def _check_prompts(question_set: str, runs: Sequence[Result]) -> None:
+def _check_prompts(complete: Sequence[Result]) -> None:
     """Arms that see nothing but the question read the same prompt, whatever their weights."""
-    prompts: dict[str, dict[str, str]] = defaultdict(dict)
-    for run in runs:
-        arm = run.config.get("arm")
-        if isinstance(arm, dict) and arm.get("sees") == "nothing":
+    prompts: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for run in complete:
+        if (run.config.get("arm") or {}).get("sees") == "nothing":
             for score in run.scores:
-                prompts[score.question.id][run.arm] = score.answer.prompt
-    for question_id, by_arm in prompts.items():
+                prompts[run.question_set, score.question.id][run.arm] = score.answer.prompt
+    for (question_set, question_id), by_arm in prompts.items():
         if len(set(by_arm.values())) > 1:
             raise DataError(
                 f"on {question_set}, {' and '.join(by_arm)} should read the same prompt, but do not (question "
