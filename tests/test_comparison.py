@@ -105,7 +105,7 @@ def test_a_score_that_is_not_a_number_names_arm_question_set_and_seed(made):
 @pytest.mark.parametrize(
     ("arm", "change", "key"),
     [
-        ("customization", {"adapter": {"triage": {"epochs": 9, "seed": 8}}}, "adapter.*epochs"),
+        ("customization", {"adapter": {"triage": {"epochs": 9}, "answers": {"seed": 8}}}, "adapter.triage.epochs"),
         ("rag", {"rag": {"k": 1, "chunk_size": 64}}, "rag.mode"),
     ],
 )
