@@ -21,7 +21,7 @@ def test_columns_are_guessed_shown_and_overridden(tmp_path, folder, questions, p
 
     german = write(tmp_path / "fragen.csv", "Frage,Antwort,Note\nWann?,1900|neunzehnhundert,gut\n")
     with pytest.raises(
-        DataError, match=r"fragen.csv: no column .* 'prompt'. Its columns: Frage, Antwort, Note"
+        DataError, match=r"fragen.csv: no column .* questions.prompt. Its columns: Frage, Antwort, Note"
     ) as caught:
         prepare_own_data(folder, german, out=tmp_path / "out")
     assert "questions.prompt=COLUMN" in str(caught.value)
@@ -87,7 +87,7 @@ def test_an_empty_passage_names_no_document(tmp_path, folder):
         ("q.csv", "question,answer\n,1\n", "q.csv:2: question: the text is empty"),
         ("q.csv", "question,answer\nWhen?,\n", "q.csv:2: answer: .*`unanswerable`"),
         ("q.csv", "question,answer\nWhich?,A\n", "q.csv:2: answer: 'A' holds no word"),
-        ("q.csv", "id,question,answer\na,When?,1\na,Who?,2\n", "q.csv:3: the id 'a' is used twice"),
+        ("q.csv", "id,question,answer\na,When?,1\na,Who?,2\n", "q.csv:3: id: 'a' is used above"),
         ("q.csv", "question,answer,document\nWhen?,1,herron.md\n", "q.csv:2: document: 'herron.md' .*heron.md"),
         (
             "q.jsonl",

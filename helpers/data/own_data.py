@@ -13,20 +13,19 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .cloze import cloze_questions
 from .dataset import data_hash, general_questions, sample
 from .documents import read_documents
 from .files import held, own_folder, write_text
-from .own_questions import Pair, read_pairs, read_questions
+from .own_questions import Columns, Pair, read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .records import DataError, Document, KitError, Question
-from .tables import Columns
-from .text import contains, normalise, sentences
+from .text import cloze_questions, contains, normalise, sentences
 
 OWN_ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # the default of a study
 LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a training
@@ -76,7 +75,8 @@ def prepare_own_data(
     inside = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
     notes = [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
     found = read_documents(root, leave_out=inside)
-    labelled, mappings = [], []
+    labelled: list[Pair] = []
+    mappings: list[Columns] = []
     if questions is not None:
         asked, mapping = read_questions(str(questions), found, chosen, notes)
         mappings.append(mapping)
@@ -93,16 +93,16 @@ def prepare_own_data(
         mappings.append(mapping)
     learned, validation = _split_pairs(labelled, asked, notes)
     sets = {name: sample(each, size.questions_per_set) for name, each in _by_set(asked, learned).items()}
-    used = [question for name, each in sets.items() if name != "general" for question in each]
+    used = [question for each in sets.values() for question in each]
     if len(used) < len(asked):
         notes.append(f"The {profile} profile asks {len(used)} of the {len(asked)} questions.")
+    sets["general"] = sample(general_questions(), size.questions_per_set)
     kept = _sample_documents(found, used, size, notes)
-    files = _document_files(kept) | {
-        f"questions/{name}.jsonl": _lines(map(asdict, each)) for name, each in sets.items()
-    }
+    files = _document_files(kept) | _corpus_files(kept, used, size, notes)
+    files |= {f"questions/{name}.jsonl": _lines(map(asdict, each)) for name, each in sets.items()}
     for part, each in (("train", learned), ("validation", validation)) if learned else ():
         files[f"instructions/answers.{part}.jsonl"] = _lines(asdict(example) for example, _ in each)
-    return _write(base, root, files | _corpus_files(kept, used, size, notes), mappings, notes)
+    return _write(base, root, files, mappings, notes)
 
 
 def _states(pair: Pair, question: Question) -> bool:
@@ -133,14 +133,14 @@ def _split_pairs(
 
 
 def _by_set(questions: Sequence[Question], pairs: Sequence[Pair]) -> dict[str, list[Question]]:
-    """The questions by set: facts that a learned pair states are `facts_trained`; with them, general questions."""
+    """The questions by set: facts that a learned pair states are `facts_trained`."""
     sets: dict[str, list[Question]] = {"facts_trained": [], "facts_heldout": [], "unanswerable": []}
     clustered = len({q.documents[0] for q in questions if q.documents}) >= CLUSTERS
     for question in questions:
         name = "facts_trained" if any(_states(pair, question) for pair in pairs) else question.set
         about = question.documents[0] if clustered and question.documents else ""
         sets[name].append(replace(question, set=name, asset=about))
-    return {name: each for name, each in sets.items() if each} | {"general": general_questions()}
+    return {name: each for name, each in sets.items() if each}
 
 
 def _sample_documents(
@@ -150,19 +150,15 @@ def _sample_documents(
     if size.own_documents is None or len(documents) <= size.own_documents:
         return list(documents)
     gold = {name for question in questions for name in question.documents}
-    unplaced = [question for question in questions if question.answers and not question.documents]
-    holding = {d.id for d in documents if any(contains(d.text, question.answers) for question in unplaced)}
+    answers = [answer for question in questions if not question.documents for answer in question.answers]
+    holding = {document.id for document in documents if contains(document.text, answers)}
     ranked = sorted(documents, key=lambda d: (d.id not in gold, d.id not in holding, _hashed(d.id)))
     kept = {document.id for document in ranked[: max(size.own_documents, len(gold))]}
-    chosen = [document for document in documents if document.id in kept]
-    lost = sum(not any(contains(d.text, question.answers) for d in chosen) for question in unplaced)
-    missing = f"; of {lost} questions none of these states the answer word for word" if lost else ""
     notes.append(
         f"The {size.name} profile takes {len(kept)} of the {len(documents)} documents, those that hold the answers "
-        f"among them{missing}. Finding these among so few is easier than among all: take another profile before you "
-        "conclude."
+        "first. Finding these among so few is easier than among all: take another profile before you conclude."
     )
-    return chosen
+    return [document for document in documents if document.id in kept]
 
 
 def _document_files(documents: Sequence[Document]) -> dict[str, str]:
@@ -186,20 +182,18 @@ def _corpus_files(
     if len(pieces) < LEAST_PIECES:
         notes.append(f"The documents give {len(pieces)} pieces of text: too few for continued pretraining.")
         return {}
-    order = sorted(pieces, key=_hashed)
-    telling = [text for text in order if contains(text, pieces[text])]
-    others = [text for text in order if not contains(text, pieces[text])]
-    held_out = set((others or telling)[: min(HELD_OUT, max(1, len(pieces) // 10))])
-    train, words = [], 0
-    for text in [text for text in telling + others if text not in held_out]:
-        if size.own_words is None or words < size.own_words:
-            train.append(text)
-            words += len(text.split())
-    if len(train) + len(held_out) < len(pieces):
-        notes.append(f"Continued pretraining reads {words:,} words, as many as the {size.name} profile takes.")
+    telling = {text for text, values in pieces.items() if contains(text, values)}
+    order = sorted(pieces, key=lambda text: (text not in telling, _hashed(text)))
+    others = order[len(telling) :] or order
+    held_out = sorted(others[: min(HELD_OUT, max(1, len(order) // 10))])
+    train = [text for text in order if text not in held_out]
+    before = accumulate((len(text.split()) for text in train), initial=0)
+    read = [text for text, words in zip(train, before, strict=False) if not size.own_words or words < size.own_words]
+    if len(read) < len(train):
+        notes.append(f"Continued pretraining reads about {size.own_words:,} words, as the {size.name} profile says.")
     return {
         f"corpus/{part}.jsonl": _lines({"id": f"{part}-{n}", "text": text} for n, text in enumerate(each, 1))
-        for part, each in (("train", train), ("validation", sorted(held_out)))
+        for part, each in (("train", read), ("validation", held_out))
     }
 
 
