@@ -90,11 +90,7 @@ class Dataset:
 
 
 def open_dataset(folder: Path | str) -> Dataset:
-    """Opens a data folder, which has at least `documents/` in it.
-
-    Raises:
-        DataError: The folder or its `documents/` is missing.
-    """
+    """Opens a data folder; a `DataError` says if it, or `documents/` in it, is missing."""
     folder = Path(folder)
     for needed in (folder, folder / "documents"):
         if not needed.is_dir():
@@ -103,11 +99,7 @@ def open_dataset(folder: Path | str) -> Dataset:
 
 
 def read_prompts(path: Path | str) -> list[Question]:
-    """Questions without known answers, from `id` and `prompt` of each line of a JSONL file, as a set named `asked`.
-
-    Raises:
-        DataError: The file or a line of it is not as it must be.
-    """
+    """Questions without known answers, from `id` and `prompt` of each line of a JSONL file, as a set named `asked`."""
     return [Question(line.id, "asked", line.prompt) for line in read_records(path, _Prompt)]
 
 
@@ -117,13 +109,7 @@ def general_questions() -> list[Question]:
 
 
 def data_hash(folder: Path | str) -> str:
-    """SHA-256 in hexadecimal over the sorted paths and the bytes of all files, so that results name their data.
-
-    Hidden files, `README.md` and `world.json` do not count.
-
-    Raises:
-        DataError: The folder is missing or holds no file.
-    """
+    """SHA-256 in hexadecimal over the sorted paths and the bytes of all files but hidden ones and those in `ABOUT`."""
     folder = Path(folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     names = [name for name in names if name not in ABOUT and not any(p.startswith(".") for p in name.split("/"))]
@@ -136,9 +122,6 @@ def data_hash(folder: Path | str) -> str:
 
 
 def sample(questions: Sequence[Question], size: int | None) -> list[Question]:
-    """A fixed sample of a question set in its order, the same for every arm, seed and machine; None keeps all.
-
-    A larger sample contains every smaller one.
-    """
+    """A fixed sample of a question set in its order, in which every smaller one is contained; None keeps all."""
     ranked = sorted(range(len(questions)), key=lambda i: hashlib.sha256(questions[i].id.encode()).digest())
     return [questions[i] for i in sorted(ranked[:size])]

@@ -8,6 +8,7 @@ Originals are only ever read.
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Collection
 from pathlib import Path
@@ -18,6 +19,7 @@ from .files import as_records, read_text
 from .readers import file_extractor
 from .records import DataError, Document
 
+HIDDEN = re.compile(r"(^|/)(\.|~\$)")  # also the owner files of Word
 READERS = file_extractor()
 ENDINGS = ", ".join(READERS)
 NAMED = 5  # things that a message names at most
@@ -41,29 +43,29 @@ def read_documents(folder: Path, leave_out: Collection[Path] = ()) -> list[Docum
         elsewhere the id is the relative path, the title the first heading, else what the file says, else its name.
 
     Raises:
-        DataError: The folder is missing or holds nothing readable, two documents share an id, or some of the files are
-            empty, damaged, too large or not UTF-8. The message names the first such files and the remedies.
+        DataError: The folder is missing or holds nothing readable, or files are empty, damaged, too large, not UTF-8 or
+            share an id. The message names the first such files and the remedies.
     """
-    folder = Path(folder)
-    others = {path.resolve() for path in leave_out}
-    files = {name: file for name, file in _list_files(folder).items() if file.resolve() not in others}
-    skipped = [name for name, file in files.items() if file.suffix.lower() not in READERS]
-    if len(skipped) == len(files):
+    folder, others = Path(folder), {path.resolve() for path in leave_out}
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder. Check the path, or make the folder and put documents into it.")
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = [name for name in paths if not HIDDEN.search(name) and (folder / name).resolve() not in others]
+    skipped = [name for name in names if Path(name).suffix.lower() not in READERS]
+    if len(skipped) == len(names):
         raise DataError(f"{folder} holds no document that the kit can read. Put files ending in {ENDINGS} into it.")
     if skipped:
-        told = f"{len(skipped)} file(s) in {folder} were skipped: {_listed(skipped, ', ')}. The kit reads {ENDINGS}."
-        warnings.warn(told, stacklevel=2)
+        text = f"{len(skipped)} file(s) in {folder} were skipped: {_listed(skipped, ', ')}. The kit reads {ENDINGS}."
+        warnings.warn(text, stacklevel=2)
     documents: dict[str, Document] = {}
     faults: list[str] = []
-    for name in [name for name in files if name not in skipped]:
+    for name in [name for name in names if name not in skipped]:
         try:
-            for document in _read(files[name], name):
-                if document.id in documents:
-                    raise DataError(
-                        f"the id {document.id!r} is used twice: by {documents[document.id].source} and by "
-                        f"{document.source}. Change the `id:` in the front matter of one of them."
-                    )
-                documents[document.id] = document
+            for document in _read(folder / name, name):
+                first = documents.setdefault(document.id, document)
+                if first is not document:
+                    places = f"{first.source} and by {document.source}"
+                    raise DataError(f"the id {document.id!r} is used twice: by {places}. Change one of them.")
         except DataError as fault:
             faults.append(str(fault))
     if faults:
@@ -90,15 +92,6 @@ def apply_updates(documents: list[Document], folder: Path) -> list[Document]:
     return [collection[key] for key in sorted(collection)]
 
 
-def _list_files(folder: Path) -> dict[str, Path]:
-    """The files below a folder that are not hidden, in the order of their relative paths."""
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder. Check the path, or make the folder and put documents into it.")
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    visible = (name for name in names if not any(part.startswith((".", "~$")) for part in name.split("/")))
-    return {name: folder / name for name in visible}
-
-
 def _listed(items: list[str], separator: str) -> str:
     return separator.join(items[:NAMED] + [f"and {len(items) - NAMED} more"] * (len(items) > NAMED))
 
@@ -113,14 +106,13 @@ def _read(file: Path, name: str) -> list[Document]:
         if isinstance(cause, DataError):
             raise cause from None
         problem = cause.strerror if isinstance(cause, OSError) and cause.strerror else cause
-        raise DataError(
-            f"{file} cannot be read ({problem}). Open it and save or export it again, or take it out of the folder."
-        ) from error
+        raise DataError(f"{file} cannot be read ({problem}). Open it, and save or export it again.") from error
     rows = []
     for each in found:
         row = each.metadata.pop("row", "")
         own = {"id": f"{name}#{row}" if row else name, "title": file.stem, "source": str(file)}
-        rows.append((str(file), own | each.metadata | {"text": each.text}))
+        said = {name: value for name, value in each.metadata.items() if value}
+        rows.append((str(file), own | said | {"text": each.text}))
     documents = as_records(Document, rows, by_id=False)
     if not all(Path(document.id).name for document in documents):
         raise DataError(f"{file}: id: it must hold a name, not {documents[0].id!r}. Change it in the front matter.")

@@ -39,10 +39,8 @@ def read_text(path: Path) -> str:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError(f"{path}: there is no such file. Check the path, or {MAKE.format(folder='FOLDER')}.") from None
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8: byte {error.start} (0x{error.object[error.start]:02x}) cannot be read. "
-            "Save the file again with the encoding UTF-8."
-        ) from None
+        byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
+        raise DataError(f"{path} is not UTF-8: {byte}. Save the file again with the encoding UTF-8.") from None
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -80,16 +78,11 @@ _adapter = cache(TypeAdapter)
 def as_records(
     kind: type[Record], rows: Iterable[Row], columns: Mapping[str, str] | None = None, by_id: bool = True
 ) -> list[Record]:
-    """Makes a record of each row.
-
-    Args:
-        kind: The type of the records.
-        rows: Their places and fields.
-        columns: The file's own names of fields, for errors.
-        by_id: Whether each record has an `id` of its own.
+    """Makes a record of each row; with `by_id`, each has an `id` of its own.
 
     Raises:
-        DataError: A field is missing, unknown, blank or of the wrong type, or an id is used twice.
+        DataError: A field (by its name in `columns`) is missing, unknown, blank or of the wrong type, or an id is used
+            twice. The message names place, field and remedy.
     """
     records: list[Record] = []
     ids: set[str] = set()
@@ -130,10 +123,8 @@ def write_text(path: Path, text: str) -> Path:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise KitError(
-            f"could not write {path}: {error.strerror or error}. Free some space, or check that you may write there; "
-            "then run the same command again: what was finished before is reused."
-        ) from error
+        remedy = "Free some space, or check that you may write there; then run the same command again"
+        raise KitError(f"could not write {path}: {error.strerror or error}. {remedy}.") from error
     finally:
         with suppress(OSError):
             beside.unlink()

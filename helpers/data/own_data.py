@@ -61,13 +61,14 @@ def prepare_own_data(
         pairs: Labelled prompt-response pairs, CSV or JSON lines; None: there are none.
         profile: Says how much is taken of a large folder.
         out: The folder that the new data folder goes into; None takes `your_data` in the results.
-        columns: Columns that the guess by name would miss: `{"questions.prompt": "Frage"}`.
+        columns: Columns that the guess by name would miss: `{"questions.prompt": "Frage"}`. An empty name says that no
+            column holds an optional field: `{"pairs.documents": ""}`.
 
     Raises:
         DataError: A file, a line or a field is not as it must be.
         KitError: `out` is inside the folder of documents.
     """
-    size, root, chosen = get_profile(profile), Path(documents), columns or {}
+    size, root = get_profile(profile), Path(documents)
     base = Path(out) if out is not None else own_folder() / "your_data"
     if base.resolve().is_relative_to(root.resolve()):
         raise KitError(f"{base} is inside {root}, which is only read: choose another folder for the results")
@@ -75,21 +76,19 @@ def prepare_own_data(
     inside = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
     notes = [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
     found = read_documents(root, leave_out=inside)
-    labelled: list[Pair] = []
-    mappings: list[Columns] = []
     if questions is not None:
-        asked, mapping = read_questions(str(questions), found, chosen, notes)
-        mappings.append(mapping)
+        asked, *mappings = read_questions(str(questions), found, columns or {}, notes)
     else:
-        asked = cloze_questions(found)
+        asked, mappings = cloze_questions(found), []
         notes.append(
             f"No questions were given: {len(asked)} cloze questions were made from sentences and headings. They are "
             "weak evidence, words that occur in a text. Write questions of your own before you decide anything."
         )
     if not asked:
         raise DataError(f"{root}: no question was given, and no whole sentence was found to make one. Give questions.")
+    labelled: list[Pair] = []
     if pairs is not None:
-        labelled, mapping = read_pairs(str(pairs), found, chosen)
+        labelled, mapping = read_pairs(str(pairs), found, columns or {})
         mappings.append(mapping)
     learned, validation = _split_pairs(labelled, asked, notes)
     sets = {name: sample(each, size.questions_per_set) for name, each in _by_set(asked, learned).items()}
@@ -98,10 +97,11 @@ def prepare_own_data(
         notes.append(f"The {profile} profile asks {len(used)} of the {len(asked)} questions.")
     sets["general"] = sample(general_questions(), size.questions_per_set)
     kept = _sample_documents(found, used, size, notes)
-    files = _document_files(kept) | _corpus_files(kept, used, size, notes)
-    files |= {f"questions/{name}.jsonl": _lines(map(asdict, each)) for name, each in sets.items()}
+    files = _document_files(kept)
+    files |= {f"corpus/{part}.jsonl": rows for part, rows in _corpus(kept, used, size, notes).items()}
+    files |= {f"questions/{name}.jsonl": map(asdict, each) for name, each in sets.items()}
     for part, each in (("train", learned), ("validation", validation)) if learned else ():
-        files[f"instructions/answers.{part}.jsonl"] = _lines(asdict(example) for example, _ in each)
+        files[f"instructions/answers.{part}.jsonl"] = [asdict(example) for example, _ in each]
     return _write(base, root, files, mappings, notes)
 
 
@@ -115,10 +115,7 @@ def _states(pair: Pair, question: Question) -> bool:
 def _split_pairs(
     pairs: Sequence[Pair], questions: Sequence[Question], notes: list[str]
 ) -> tuple[list[Pair], list[Pair]]:
-    """The pairs to learn from and those for validation; none asks a question of the test.
-
-    The latter state no asked fact, where some do not: what is asked as a trained fact must have been learned from.
-    """
+    """The pairs to learn from and those for validation, which state no asked fact if possible; none asks a question."""
     prompts = {normalise(question.prompt) for question in questions}
     kept = [pair for pair in pairs if normalise(pair[0].prompt) not in prompts]
     if len(kept) < len(pairs):
@@ -161,7 +158,7 @@ def _sample_documents(
     return [document for document in documents if document.id in kept]
 
 
-def _document_files(documents: Sequence[Document]) -> dict[str, str]:
+def _document_files(documents: Sequence[Document]) -> dict[str, Any]:
     files = {}
     for number, document in enumerate(documents, 1):
         front = yaml.safe_dump({"id": document.id, "title": document.title, "type": document.type}, allow_unicode=True)
@@ -170,9 +167,9 @@ def _document_files(documents: Sequence[Document]) -> dict[str, str]:
     return files
 
 
-def _corpus_files(
+def _corpus(
     documents: Sequence[Document], questions: Sequence[Question], size: Profile, notes: list[str]
-) -> dict[str, str]:
+) -> dict[str, list[dict[str, str]]]:
     """The documents' own text in pieces, for continued pretraining; pieces without an answer are held out."""
     answers: dict[str, list[str]] = {}
     for question in questions:
@@ -191,21 +188,20 @@ def _corpus_files(
     read = [text for text, words in zip(train, before, strict=False) if not size.own_words or words < size.own_words]
     if len(read) < len(train):
         notes.append(f"Continued pretraining reads about {size.own_words:,} words, as the {size.name} profile says.")
-    return {
-        f"corpus/{part}.jsonl": _lines({"id": f"{part}-{n}", "text": text} for n, text in enumerate(each, 1))
-        for part, each in (("train", read), ("validation", held_out))
-    }
+    parts = {"train": read, "validation": held_out}
+    return {part: [{"id": f"{part}-{n}", "text": text} for n, text in enumerate(parts[part], 1)] for part in parts}
 
 
 def _pieces(document: Document) -> list[str]:
     """A document in pieces of about `PIECE` words, each under its title, cut between paragraphs or sentences."""
-    blocks = [" ".join(block.split()) for block in re.split(r"\n\s*\n", document.text)]
     pieces: list[str] = []
-    for part in (part for block in blocks for part in (sentences(block) if len(block.split()) > PIECE else [block])):
-        if pieces and len(pieces[-1].split()) + len(part.split()) <= PIECE:
-            pieces[-1] += f" {part}"
-        elif part:
-            pieces.append(part)
+    for block in re.split(r"\n\s*\n", document.text):
+        text = " ".join(block.split())
+        for part in sentences(text) if len(text.split()) > PIECE else filter(None, [text]):
+            if pieces and len(pieces[-1].split()) + len(part.split()) <= PIECE:
+                pieces[-1] += f" {part}"
+            else:
+                pieces.append(part)
     return [f"{document.title}. {piece}" for piece in pieces if len(piece.split()) > 5]
 
 
@@ -219,21 +215,21 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _write(
-    base: Path, root: Path, files: Mapping[str, str], columns: Sequence[Columns], notes: Sequence[str]
+    base: Path, root: Path, files: Mapping[str, str | Iterable], columns: Sequence[Columns], notes: Sequence[str]
 ) -> OwnData:
     """Writes the folder whole or not at all; the same contents made before are kept."""
     resolved = root.resolve()
     called = resolved.parent.name if resolved.name in ("documents", "docs") else resolved.name
     with held(base / "making"), tempfile.TemporaryDirectory(prefix=".making-", dir=base) as folder:
         making = Path(folder) / "data"
-        for name, text in files.items():
+        for name, content in files.items():
             path = making / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode("utf-8"))
+            path.write_bytes((content if isinstance(content, str) else _lines(content)).encode("utf-8"))
         out = base / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', called)}-{data_hash(making)[:8]}"
         if not (out / "data").is_dir():
             out.mkdir(parents=True, exist_ok=True)
             making.rename(out / "data")
-    listed = "\n".join(f"- {line}" for line in [*map(str, columns), *notes])
+    listed = "\n".join(f"- {line}" for line in [*columns, *notes])
     write_text(out / "data" / "README.md", f"# A data set made of {called}\n\n{listed}\n")
     return OwnData(out / "data", out, tuple(columns), tuple(notes))

@@ -52,8 +52,7 @@ def read_questions(
     Args:
         source: A file, or the id of a data set of the Hub; see `tables.read_table`.
         documents: Those that questions may name; a passage that comes with a question is looked for in them.
-        chosen: Columns that are known, by `KIND.FIELD`: `{"questions.prompt": "Frage"}`. An empty name says that no
-            column holds an optional field: `{"pairs.documents": ""}`.
+        chosen: Columns that are known, by `KIND.FIELD`; an empty one says that no column holds an optional field.
         notes: Gets a sentence for whatever a reader must know.
 
     Returns:
@@ -73,7 +72,11 @@ def read_questions(
         said = str(cells.get("unanswerable") or "").strip().lower() in ("1", "true", "yes")
         empty = isinstance(cells["answers"], dict) and not answers  # as SQuAD 2 on the Hub says it
         if not said and not empty:
-            _check_answers(answers, f"{where}: {columns.found['answers']}")
+            if not answers or not all(map(normalise, answers)):
+                raise DataError(
+                    f"{where}: {columns.found['answers']}: {cells['answers']!r} holds no word to look for in a reply. "
+                    "Write an answer; where no document holds one, say yes in a column `unanswerable`."
+                )
             gold = _gold(cells, names, where, columns)
             passage = " ".join(str(cells.get("context") or "").split())
             if passage and not gold:
@@ -84,18 +87,12 @@ def read_questions(
     questions = as_records(Question, made, columns.found)
     unnamed = sum(not question.documents and question.set != "unanswerable" for question in questions)
     if unnamed:
-        notes.append(
-            f"{unnamed} questions name no document, or give a passage that is in none: their answers are scored, their "
-            "retrieval is not."
-        )
+        notes.append(f"{unnamed} questions have no known document: their answers are scored, their retrieval is not.")
     return questions, columns
 
 
 def read_pairs(source: str, documents: Sequence[Document], chosen: Mapping[str, str]) -> tuple[list[Pair], Columns]:
-    """Reads labelled prompt-response pairs, and the documents that they are about where they name them.
-
-    Args and errors are those of `read_questions`.
-    """
+    """Reads labelled pairs, and the documents that they are about where they name them, as in `read_questions`."""
     rows, columns = _read_cells(source, "pairs", chosen)
     names = _names(documents)
     made = [
@@ -110,10 +107,8 @@ def _read_cells(source: str, kind: str, chosen: Mapping[str, str]) -> tuple[list
     """The rows of a table, their cells by field: its column is the chosen one, else one of a name in `ALIASES`."""
     for key in chosen:
         if not re.fullmatch(rf"(questions|pairs)\.({'|'.join(ALIASES)})", key):
-            raise DataError(
-                f"a column is chosen as questions.FIELD=COLUMN or pairs.FIELD=COLUMN, not {key!r}; "
-                f"FIELD is one of {', '.join(ALIASES)}"
-            )
+            fields = ", ".join(ALIASES)
+            raise DataError(f"choose columns as questions.FIELD or pairs.FIELD, not {key!r}; FIELD is one of {fields}")
     rows = read_table(source)
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
     by_name = {re.sub(r"\W+", "_", name.strip().lower()): name for name in reversed(columns)}
@@ -127,10 +122,8 @@ def _read_cells(source: str, kind: str, chosen: Mapping[str, str]) -> tuple[list
             found[field] = column
         elif field in NEEDED[kind] or column:
             problem = "no column is known to hold" if column is None else f"there is no column {column!r} for"
-            raise DataError(
-                f"{source}: {problem} {kind}.{field}. Its columns: {', '.join(columns)}. "
-                f"Say which one it is: {kind}.{field}=COLUMN {HOW}."
-            )
+            remedy = f"Its columns: {', '.join(columns)}. Say which one it is: {kind}.{field}=COLUMN {HOW}"
+            raise DataError(f"{source}: {problem} {kind}.{field}. {remedy}.")
     cells = [(where, {field: row.get(column) for field, column in found.items()}) for where, row in rows]
     return cells, Columns(kind, source, found, tuple(name for name in columns if name not in found.values()))
 
@@ -143,15 +136,6 @@ def _names(documents: Sequence[Document]) -> dict[str, str]:
         for name in (document.id, path.with_suffix("").as_posix(), path.name, path.stem, document.title):
             owners.setdefault(name, set()).add(document.id)
     return {name: min(ids) for name, ids in owners.items() if len(ids) == 1} | {d.id: d.id for d in documents}
-
-
-def _check_answers(answers: Sequence[str], where: str) -> None:
-    for answer in answers or ("",):
-        if not normalise(answer):
-            raise DataError(
-                f"{where}: {answer!r} holds no word to look for in a reply, since articles and punctuation do not "
-                "count. Write an answer; where no document holds one, say yes in a column `unanswerable`."
-            )
 
 
 def _listed(cell: Any, separator: str) -> tuple[str, ...]:
@@ -168,10 +152,9 @@ def _gold(cells: Mapping[str, Any], names: Mapping[str, str], where: str, column
     named = _listed(cells.get("documents"), ";")
     for name in named:
         if name not in names:
-            near = ", ".join(difflib.get_close_matches(name, names, 3, 0.4))
+            near = ", ".join(difflib.get_close_matches(name, names, 3, 0.4)) or "a file's name"
             raise DataError(
-                f"{where}: {columns.found['documents']}: {name!r} is no document of the folder. Write a file's name"
-                f"{near and ', such as ' + near}, or leave it empty. If the column holds something else, say "
-                f"`{columns.kind}.documents=` {HOW}."
+                f"{where}: {columns.found['documents']}: {name!r} is no document of the folder. Write {near}, or "
+                f"nothing; if the column holds something else, say `{columns.kind}.documents=` {HOW}."
             )
     return tuple(dict.fromkeys(names[name] for name in named))

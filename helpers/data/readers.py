@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,35 +41,28 @@ Read = dict[str, Any]  # `text`, and where the file says so `id`, `title`, `type
 class FileReader(BaseReader):
     """Adapts a function from a file to what is read in it; each thing read becomes one LlamaIndex document."""
 
-    def __init__(self, read: Callable[[Path], list[Read]]):
+    def __init__(self, read: Callable[[Path], Iterable[Read]]):
         self.read = read
 
     def load_data(self, file: Path, extra_info: dict | None = None) -> list[Document]:
-        """Reads one file.
-
-        Raises:
-            DataError: It is empty, holds no text or more than `MAX_BYTES` of it, or is not as its ending promises.
-        """
-        file = Path(file)
-        if file.stat().st_size == 0:
-            raise DataError(f"{file} is empty (0 bytes). Fill it, or take it out of the folder.")
-        if file.suffix.lower() not in (".pdf", ".docx"):  # whose bytes are not their text
-            _check_size(file, file.stat().st_size)
+        """Reads one file; a `DataError` says if it holds no text, or more than `MAX_BYTES` of it."""
         documents = []
-        for record in self.read(file):
+        for record in self.read(Path(file)):
             data = record.pop("text").encode("utf-8", "ignore")  # text out of a PDF may hold what cannot be encoded
             _check_size(file, len(data))
             text = data.decode("utf-8").replace("\0", "").strip()
             if not text:
-                raise DataError(f"{file} holds no text. Add some, or take the file out of the folder.")
+                raise DataError(f"{record.get('source', file)} holds no text. Add some, or take it out of the folder.")
             documents.append(Document(text=text, metadata=(extra_info or {}) | record))
         return documents
 
 
 def file_extractor() -> dict[str, BaseReader]:
     """The kit's readers by the ending of a file's name."""
-    readers = {".md": _markdown, ".txt": _plain, ".html": _html, ".htm": _html, ".pdf": _pdf, ".docx": _docx}
-    return {ending: FileReader(read) for ending, read in (readers | {".csv": _csv}).items()}
+    readers = {".md": _markdown, ".pdf": _pdf, ".docx": _docx, ".csv": _csv}
+    readers |= {".txt": lambda file: [{"text": read_text(file)}]}
+    readers |= dict.fromkeys((".html", ".htm"), lambda file: [_from_html(read_text(file))])
+    return {ending: FileReader(read) for ending, read in readers.items()}
 
 
 def _check_size(file: Path, size: int, limit: int = MAX_BYTES) -> None:
@@ -77,19 +70,8 @@ def _check_size(file: Path, size: int, limit: int = MAX_BYTES) -> None:
         raise DataError(f"{file} holds {size:,} bytes of text; the limit is {limit:,}. Split it into several files.")
 
 
-def _text(file: Path) -> str:
-    text = read_text(file)
-    if "\0" in text:
-        raise DataError(f"{file} is not a text file: character {text.index(chr(0))} is zero. Export it as text.")
-    return text.replace("\r", "\n")
-
-
-def _plain(file: Path) -> list[Read]:
-    return [{"text": _text(file)}]
-
-
-def _markdown(file: Path) -> list[Read]:
-    front, body = {}, _text(file)
+def _markdown(file: Path) -> Iterator[Read]:
+    front, body = {}, read_text(file)
     if match := FRONT_MATTER.match(body):
         try:
             loaded = yaml.load(match[1], yaml.BaseLoader)  # values as they are written
@@ -100,13 +82,8 @@ def _markdown(file: Path) -> list[Read]:
         if loaded in (None, "") or isinstance(loaded, dict):  # anything else is text between two rules
             front, body = loaded or {}, match[2]
     heading = re.search(r"^#{1,6}\s+(.+?)\s*#*\s*$", body, re.MULTILINE)
-    title = {"title": heading[1]} if heading else {}
     said = {name: front[name] for name in ("id", "title", "type", "date", "revision") if front.get(name)}
-    return [title | said | {"text": body}]
-
-
-def _html(file: Path) -> list[Read]:
-    return [_from_html(_text(file))]
+    yield {"title": heading[1] if heading else "", "text": body} | said
 
 
 def _from_html(page: str) -> Read:
@@ -121,7 +98,7 @@ def _from_html(page: str) -> Read:
     main = next((each for each in tree.xpath("//main | //*[@role='main']") if each.text_content().strip()), tree)
     heading = next(iter(main.xpath(".//h1")), None)
     title = named if heading is None else _as_markdown(heading).removeprefix("# ")
-    return {"text": _as_markdown(main)} | ({"title": title} if title else {})
+    return {"text": _as_markdown(main), "title": title}
 
 
 def _as_markdown(element: lxml.html.HtmlElement) -> str:
@@ -129,7 +106,7 @@ def _as_markdown(element: lxml.html.HtmlElement) -> str:
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)).strip()
 
 
-def _pdf(file: Path) -> list[Read]:
+def _pdf(file: Path) -> Iterator[Read]:
     from pypdf import PdfReader
 
     reader = PdfReader(file)
@@ -138,32 +115,26 @@ def _pdf(file: Path) -> list[Read]:
     pages = [page.extract_text().strip() for page in reader.pages]
     if not any(pages):
         raise DataError(f"{file} has {len(pages)} page(s) and no text: it is probably a scan. Run OCR on it first.")
-    title = (reader.metadata.title or "").strip() if reader.metadata else ""
-    return [{"text": "\n\n".join(filter(None, pages))} | ({"title": title} if title else {})]
+    title = reader.metadata and reader.metadata.title
+    yield {"text": "\n\n".join(filter(None, pages)), "title": (title or "").strip()}
 
 
-def _docx(file: Path) -> list[Read]:
+def _docx(file: Path) -> Iterator[Read]:
     import mammoth
 
     with zipfile.ZipFile(file) as archive:
         size = sum(member.file_size for member in archive.infolist() if member.filename.endswith(".xml"))
     _check_size(file, size, 10 * MAX_BYTES)  # XML is several times its text
     with file.open("rb") as content:
-        return [_from_html(mammoth.convert_to_html(content, convert_image=lambda _: []).value)]
+        yield _from_html(mammoth.convert_to_html(content, convert_image=lambda _: []).value)
 
 
-def _csv(file: Path) -> list[Read]:
+def _csv(file: Path) -> Iterator[Read]:
     """One document a row: lines `column: value`, and below them the column named in `BODY`."""
-    rows: dict[str, Read] = {}
     for number, (where, row) in enumerate(csv_rows(file), 1):
         cells = {column.lower(): cell for column, cell in row.items()}
         body = next((column for column in BODY if cells.get(column)), "")
         lines = [f"{column}: {cell}" for column, cell in row.items() if cell and column.lower() not in (body, "id")]
         text = "\n".join(lines) + (f"\n\n{cells[body]}" if body else "")
-        key = cells.get("id") or str(number)
-        if not text.strip() or key in rows:
-            problem = f"the id {key!r} is used twice" if text.strip() else "all cells of this row are empty"
-            raise DataError(f"{where}: {problem}. Correct the row, or take it out.")
         title = cells.get("title") or cells.get("name") or f"{file.stem}, row {number}"
-        rows[key] = {"text": text, "row": key, "title": title, "type": "row", "source": where}
-    return list(rows.values())
+        yield {"text": text, "row": cells.get("id") or str(number), "title": title, "type": "row", "source": where}

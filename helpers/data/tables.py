@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from .files import Row, read_rows, read_text
 from .records import DataError
@@ -24,13 +23,10 @@ SPLITS = ("validation", "test", "train")  # the first one that a data set of the
 
 
 def read_table(source: str | Path) -> list[Row]:
-    """Reads a file with one of the endings of `READERS`, or a data set of the Hub by its `owner/name`.
+    """The rows of a file with one of the endings of `READERS`, or of a data set of the Hub by its `owner/name`.
 
-    Returns:
-        For each row its place and its cells by column; SQuAD's questions have a column `context` too.
-
-    Raises:
-        DataError: There is no such file, its ending is unknown, or a line of it cannot be read.
+    Each is its place and its cells by column. A `DataError` says that there is no such file, that its ending is
+    unknown, or which line of it cannot be read.
     """
     path = Path(source)
     ending = path.suffix.lower()
@@ -40,14 +36,11 @@ def read_table(source: str | Path) -> list[Row]:
         raise DataError(f"{path}: there is no such file. Check the path, or name a data set of the Hub as owner/name.")
     if ending not in READERS:
         raise DataError(f"{path}: the ending is not one of {', '.join(READERS)}. Save it as one of these.")
-    rows = list(READERS[ending](path))
-    if not rows:
-        raise DataError(f"{path}: there are no rows to read. Add some.")
-    return rows
+    return list(READERS[ending](path))
 
 
 def csv_rows(path: Path) -> list[Row]:
-    """Reads a table whose first line names the columns; comma, semicolon or tab between them, whichever it has most of.
+    """The rows of a table whose first line names the columns; comma, semicolon or tab, whichever that line has most of.
 
     Raises:
         DataError: It is empty, two columns share a name, or a row has more cells than columns or is not CSV.
@@ -58,18 +51,13 @@ def csv_rows(path: Path) -> list[Row]:
     rows: list[Row] = []
     try:
         reader.fieldnames = columns = [(name or "").strip() for name in reader.fieldnames or ()]
-        twice = [name for name in columns if columns.count(name) > 1]
-        if not any(columns) or twice:
-            problem = f"two columns are named {twice[0]!r}" if any(columns) else "the file is empty"
-            raise DataError(f"{path}:1: {problem}. The first line must give each column a name of its own.")
+        if len(set(columns)) < len(columns) or not any(columns):
+            raise DataError(f"{path}:1: the first line must give each column a name of its own, not {head.strip()!r}.")
         for row in reader:
             inner = sum(str(cell).count("\n") for cell in row.values() if cell)
             where = f"{path}:{reader.line_num - inner}"  # the row's first line
             if None in row:
-                raise DataError(
-                    f"{where}: more cells than the {len(columns)} columns of the first line. "
-                    "Put quotes around a cell that holds a separator."
-                )
+                raise DataError(f"{where}: more cells than columns. Put quotes around a cell that holds a separator.")
             rows.append((where, {name: (cell or "").strip() for name, cell in row.items()}))
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num + 1}: not valid CSV ({error}). Correct its quotes.") from None
@@ -78,35 +66,24 @@ def csv_rows(path: Path) -> list[Row]:
     return rows
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
-    """The rows of a JSON file: SQuAD's format, or a list of objects."""
+def squad_rows(path: Path) -> Iterator[Row]:
+    """The questions of a JSON file in SQuAD's format, each with its passage as `context`."""
     try:
-        content = json.loads(read_text(path))
-        rows = _squad_rows(content) if isinstance(content, dict) else enumerate(content, 1)
-        for place, row in rows:
-            if not isinstance(row, dict):
-                raise DataError(f"{path}: entry {place}: expected an object in braces. Write one for each row.")
-            yield f"{path}: entry {place}", row
+        for a, article in enumerate(json.loads(read_text(path))["data"]):
+            for p, paragraph in enumerate(article["paragraphs"]):
+                for q, row in enumerate(paragraph["qas"]):
+                    yield f"{path}: data[{a}].paragraphs[{p}].qas[{q}]", {"context": paragraph["context"], **row}
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path}:{error.lineno}: not valid JSON ({error.msg}, column {error.colno}). Correct it there."
-        ) from None
+        raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg}, column {error.colno}).") from None
     except (KeyError, TypeError) as error:
         raise DataError(
-            f"{path}: neither SQuAD's format (data, paragraphs, context, qas) nor a list of objects ({error}). "
-            "Use one of the two."
+            f"{path}: not in SQuAD's format (data, paragraphs, context, qas; {error}). "
+            "Write other questions as JSON lines (.jsonl) or CSV."
         ) from None
-
-
-def _squad_rows(content: dict[str, Any]) -> Iterator[Row]:
-    for a, article in enumerate(content["data"]):
-        for p, paragraph in enumerate(article["paragraphs"]):
-            for q, row in enumerate(paragraph["qas"]):
-                yield f"data[{a}].paragraphs[{p}].qas[{q}]", {"context": paragraph["context"], **row}
 
 
 def hub_rows(name: str) -> list[Row]:
-    """Reads the first `HUB_LIMIT` rows of a public data set by `datasets`; only its id leaves this machine.
+    """The first `HUB_LIMIT` rows of a public data set, by the library `datasets`; only its id leaves this machine.
 
     Raises:
         DataError: `datasets` is not installed, there is no network, or no such data set.
@@ -126,4 +103,4 @@ def hub_rows(name: str) -> list[Row]:
     raise DataError(f"{name!r} is no file here. {remedy}; or download the questions and give the file.")
 
 
-READERS = {".csv": csv_rows, ".tsv": csv_rows, ".jsonl": read_rows, ".json": _json_rows}
+READERS = {".csv": csv_rows, ".tsv": csv_rows, ".jsonl": read_rows, ".json": squad_rows}
