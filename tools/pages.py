@@ -55,7 +55,8 @@ def bring_up_to_date(root: Path = ROOT) -> list[Path]:
     changed = [write_text(path, text) for path, text in outdated(root).items()]
     if root / "README.md" in changed and has_results(root / REFERENCE):
         compared = main_arms(read_comparison(root / REFERENCE))
-        overview(compared, SETS, 3, finding(compared).replace("; ", ";\n")).savefig(root / FIGURE, dpi=110, facecolor="white")
+        picture = overview(compared, SETS, 3, finding(compared).replace("; ", ";\n"))
+        picture.savefig(root / FIGURE, dpi=110, facecolor="white")
         changed.append(root / FIGURE)
     return changed
 
@@ -79,7 +80,8 @@ def main_arms(comparison: Comparison) -> dict[str, Any]:
 def finding(compared: dict[str, Any]) -> str:
     """What the picture shows, in one sentence made from its figures; empty where a figure is missing."""
     told = []
-    for what, question_set in (("Facts that no label named", "facts_heldout"), ("a task with labels (triage)", "triage")):
+    places = (("Facts that no label named", "facts_heldout"), ("a task with labels (triage)", "triage"))
+    for what, question_set in places:
         arms = [arm for arm in ("rag", "customization", "rag+customization") if arm in compared]
         shares = [(arm, compared[arm].get(question_set, {}).get("accuracy")) for arm in arms]
         if len(arms) == 3 and all(share for _, share in shares):
