@@ -47,7 +47,7 @@ def draw(generator: np.random.Generator, assets: int, each: int, share: float, t
 @pytest.mark.parametrize("share", [0.02, 0.5])
 @pytest.mark.parametrize("question_set", CLUSTERS)
 def test_intervals_cover_the_truth_in_nine_draws_of_ten(question_set, share):
-    generator, covered, draws = np.random.default_rng(5), 0, 200
+    generator, covered, draws = np.random.default_rng(5), 0, 300
     for _ in range(draws):
         found = accuracy(draw(generator, *CLUSTERS[question_set], share))
         covered += found["low"] <= share <= found["high"]
