@@ -114,13 +114,15 @@ def lab(place):
         "KIT_TEST_PLACE": str(place),
         "KIT_BLOCKED_LOG": str(place / "blocked"),
     }  # fmt: skip
-    options = ["--no-browser", "--allow-root", "--expose-app-in-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
-               f"--ServerApp.root_dir={place}", "--IdentityProvider.token=", "--LabApp.news_url=None",
-               "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-               "--LabApp.extension_manager=readonly"]  # fmt: skip
+    options = {
+        "ServerApp.ip": "127.0.0.1", "ServerApp.port": port, "ServerApp.root_dir": place, "IdentityProvider.token": "",
+        "LabApp.news_url": "None", "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+        "LabApp.extension_manager": "readonly",
+    }  # fmt: skip
+    flags = ["--no-browser", "--allow-root", "--expose-app-in-browser", *(f"--{n}={v}" for n, v in options.items())]
     address, log = f"http://127.0.0.1:{port}", place / "lab.log"
     with log.open("w") as file:
-        command = [sys.executable, "-m", "jupyterlab", *options]
+        command = [sys.executable, "-m", "jupyterlab", *flags]
         server = subprocess.Popen(command, env=environment, stderr=file, stdout=file)
     try:
         for _ in range(200):
@@ -253,7 +255,7 @@ def test_static_parts_give_way_to_live_ones_and_checks_have_an_outcome(scratch):
     expect(output(scratch, "solved"), "Right.")
 
 
-def test_retrieval_follows_its_fields(scratch):
+def test_retrieval_follows_its_fields_and_sliders(scratch):
     area = output(scratch, "retrieval")
     rows = area.locator(".widget-html table tbody tr")
     assert rows.count() == 1
@@ -265,17 +267,7 @@ def test_retrieval_follows_its_fields(scratch):
     enter(area, "question", "Which channel?")
     button(area, "Search").click()
     expect(area.locator("mark"), "channel")
-    enter(area, "question", "")
-    button(area, "Search").click()
-    expect(area, "Type a question first.")
-    enter(area, "question", "Who supervises it?")
-    button(area, "Search").press("Enter")
-    sync_api.expect(rows).to_have_count(4)
     scratch.shoot(area, "retrieval")
-
-
-def test_a_slider_and_its_field_follow_each_other(scratch):
-    area = output(scratch, "retrieval")
     bar, field = area.locator(".slider").nth(2), area.get_by_label("passages (k)")
     enter(area, "passages (k)", "1")
     drag(scratch, bar, 0, 1)
@@ -353,9 +345,7 @@ def test_a_training_is_started_stopped_and_resumed(scratch):
     button(area, "Stop").click()
     expect(area, "What was learned is kept")
     scratch.shoot(area, "training_stopped")
-    shown = area.locator(".widget-html table thead th").all_inner_texts()
-    assert "epoch 1" in shown and "epoch 6" not in shown
-    button(area, "Resume").click()
+    button(area, "Start").click()
     expect(area, "epoch 6")
     expect(area, "Done.")
     assert area.locator(".widget-html img").count() == 1

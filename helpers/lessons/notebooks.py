@@ -54,8 +54,7 @@ def lessons(root: Path = ROOT) -> list[Lesson]:
     made = []
     for path in notebook_paths(folder=root / "notebooks"):
         cells = _cells(path)
-        title = TITLE.search("".join(cells[0]["source"]))
-        if title is None:
+        if not (title := TITLE.search("".join(cells[0]["source"]))):
             raise KitError(f"{path}: the first cell must begin with a title (# ...)")
         made.append(Lesson(path, title[1].rstrip("?"), reading_minutes(cells)))
     return made

@@ -17,10 +17,9 @@ OWN = "a question of your own (below)"
 
 
 def answer_comparer(
-    assistants: Mapping[str, Assistant],
-    questions: Sequence[Question],
+    assistants: Mapping[str, Assistant], questions: Sequence[Question],
     values: Mapping[str, Sequence[str]] | None = None,
-) -> Panel:
+) -> Panel:  # fmt: skip
     """One question to all arms, side by side, with sources, times, and the accepted answer.
 
     Args:
@@ -67,9 +66,8 @@ def _reply(question: Question, answer: Answer, others: Sequence[str]) -> list[st
     if question.set != "own":
         value, why = metrics.score(question, answer, others)
         verdict = f"{'✓' if value == 1 else '✗' if value == 0 else f'{value:.2f}'} {escape(why)}"
-    sources = "".join(
-        f"<details><summary>{escape(p.document_id)}</summary>{escape(p.text)}</details>" for p in answer.passages
-    )
+    texts = [(escape(passage.document_id), escape(passage.text)) for passage in answer.passages]
+    sources = "".join(f"<details><summary>{name}</summary>{text}</details>" for name, text in texts)
     times = ["" if s is None else f"{s:.2f}" for s in (answer.first_token_s, answer.total_s)]
     return [escape(answer.text or "(nothing)"), verdict, sources or "none", *times]
 
@@ -127,28 +125,22 @@ def _update(cost: Cost) -> str:
 
 
 def which_one(comparison: Comparison | None = None) -> Panel:
-    """A short questionnaire that ends in advice, each reason with the figure that was measured for it.
-
-    Args:
-        comparison: The results; without them the reasons say that nothing was measured.
-    """
+    """A short questionnaire that ends in advice, each reason with the figure that `comparison` has for it, if any."""
 
     def advice(**answers: str) -> str:
         given = advise(answers, comparison)
         arms = escape(", ".join(map(plots.plain_name, given.arms)) or "none")
         rows = [(escape(r.text), escape(r.figure), escape(r.speaks_for or "the advice")) for r in given.reasons]
-        return (
-            f"<p><b>Take {escape(given.take)}.</b> Closest arms of the experiment: {arms}.</p>"
-            f"{table('Reasons', ['reason', 'what was measured', 'speaks for'], rows)}"
-            "<p>The figures come from one small model and an invented company. Measure your own before you decide.</p>"
-        )
+        reasons = table("Reasons", ["reason", "what was measured", "speaks for"], rows)
+        note = "The figures come from one small model and an invented company. Measure your own before you decide."
+        take = f"<b>Take {escape(given.take)}.</b> Closest arms of the experiment: {arms}."
+        return f"<p>{take}</p>{reasons}<p>{note}</p>"
 
     controls = {}
     for question in questionnaire():
         options = [(text, answer) for answer, text in question.answers.items()]
-        control = labelled(ipywidgets.Dropdown, question.ask, "960px", options=options)
-        control.style.description_width = "610px"
-        controls[question.id] = control
+        controls[question.id] = labelled(ipywidgets.Dropdown, question.ask, "960px", options=options)
+        controls[question.id].style.description_width = "610px"
     panel = Panel("Which one should I use?", controls, advice, "Advise me")
     panel.refresh()
     return panel

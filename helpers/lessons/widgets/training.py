@@ -75,7 +75,7 @@ class TrainingPanel(Panel, TrainerCallback):
         """Starts a training with the present settings, or resumes it where it was stopped."""
         if not self.thread.is_alive():
             self.halt.clear()
-            self.button.description, self.stop_button.disabled = "Start", False
+            self.stop_button.disabled = False
             self.thread = threading.Thread(target=super().refresh, daemon=True)
             self.thread.start()
 
@@ -86,23 +86,14 @@ class TrainingPanel(Panel, TrainerCallback):
 
     def fail(self, error: BaseException) -> None:
         """Keeps what was shown where the training was only stopped."""
-        if not isinstance(error, TrainingStopped):
+        if isinstance(error, TrainingStopped):
+            self.shown = None
+            self.say("Stopped. What was learned is kept: “Start” resumes it, unless you change the settings.")
+        else:
             super().fail(error)
-            return
-        self.shown, self.button.description = None, "Resume"
-        self.say("Stopped. What was learned is kept: “Resume” continues with the same settings.")
-
-    def changed(self) -> None:
-        """Lets only the training that was stopped be resumed: other settings are another training."""
-        self.button.description = "Start"
-        super().changed()
 
     def train(self, **wanted: Any) -> str:
-        """Trains with these settings and gives the curve and the answers as HTML.
-
-        Raises:
-            TrainingStopped: It was stopped; the same call resumes it.
-        """
+        """Trains with these settings and gives the curve and the answers as HTML; resumes what was stopped before."""
         try:
             if len(self.pairs) < 2:
                 raise KitError("There are no labelled pairs to learn from: pass at least two.")
@@ -135,8 +126,6 @@ class TrainingPanel(Panel, TrainerCallback):
     def on_log(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Adds to the curve, and says how far the round is."""
         self.follow(log_entries(state))
-        if self.history and not self.halt.is_set():
-            self.say(f"{self.history[-1].step} steps: loss {self.history[-1].loss:.2f}")
 
     def on_step_end(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Stops the training where that was asked for."""
@@ -147,6 +136,8 @@ class TrainingPanel(Panel, TrainerCallback):
         before, epochs = self.done[-1].step if self.done else 0, self.shown["epochs"]
         self.history = [*self.done, *(replace(e, step=before + e.step, steps=epochs * e.steps) for e in history)]
         self.result.value = self.drawn()
+        if self.history and not self.halt.is_set():
+            self.say(f"{self.history[-1].step} steps: loss {self.history[-1].loss:.2f}")
 
     def ask(self, when: str, adapter: Path | None) -> None:
         """Asks the questions, and shows the answers."""
@@ -164,7 +155,7 @@ class TrainingPanel(Panel, TrainerCallback):
         shown = [before, *epochs[-3:]]
         texts = zip(*(self.answers[when] for when in shown), strict=True)
         asked = [(question.prompt, " or ".join(question.answers)) for question in self.questions]
-        rows = [list(map(escape, (*first, *replies))) for first, replies in zip(asked, texts, strict=True)]
+        rows = [map(escape, (*first, *replies)) for first, replies in zip(asked, texts, strict=True)]
         return curve + table("The same questions after each epoch", ["question", "wanted", *shown], rows)
 
 
