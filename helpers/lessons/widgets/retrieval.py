@@ -47,8 +47,8 @@ def retrieval_explorer(
     first = question if isinstance(question, Question) else Question("explorer", "own", question)
     settings = settings or (index.settings if index else RagSettings())
     indices = {(index.settings.chunk_size, index.settings.chunk_overlap): index} if index else {}
-    ids = "\n".join(sorted(document.id for document in documents))
-    folder = folder or own_folder() / "index" / f"explorer-{hashlib.sha256(ids.encode()).hexdigest()[:8]}"
+    ids = "\n".join(sorted(document.id for document in documents)).encode()
+    folder = folder or own_folder() / "index" / f"explorer-{hashlib.sha256(ids).hexdigest()[:8]}"
 
     def search(question: str, chunk_size: int, chunk_overlap: int, k: int, mode: str) -> str:
         if not question.strip():
@@ -118,7 +118,8 @@ def embedding_map(index: Index, question: str | Question = "") -> Panel:
     centre = vectors.mean(0)
     _, sizes, axes = np.linalg.svd(vectors - centre, full_matrices=False)  # principal components: Jolliffe 2002, 3.5
     axes, share = axes[:2], (sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-12)
-    texts = [escape(_text(node)) for node in index.nodes]
+    headed = [": ".join(filter(None, (n.metadata.get("heading"), n.get_content()))) for n in index.nodes]
+    texts = [escape(text if len(text) <= LONGEST else f"{text[:LONGEST]} ...") for text in headed]
 
     def draw(question: str, nearest: int) -> str:
         if not question.strip():
@@ -170,12 +171,6 @@ def _scatter(
         for (x, y), text in zip(places, texts, strict=True)
     )
     return f"<div style='position: relative; display: inline-block'>{picture}{marks}</div>"
-
-
-def _text(node) -> str:
-    heading, text = node.metadata.get("heading", ""), node.get_content()
-    text = f"{heading}: {text}" if heading else text
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

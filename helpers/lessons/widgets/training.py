@@ -1,8 +1,4 @@
-"""`training_panel`: choose rank, learning rate, epochs and labels, then watch a model learn, stop it, and resume.
-
-The panel trains in rounds of one epoch, each started from the one before, so that the model can answer the same few
-questions after every round. What was learned before a stop is kept.
-"""
+"""`training_panel`: choose rank, learning rate, epochs and labels, then watch a model learn, stop it, and resume."""
 
 from __future__ import annotations
 
@@ -35,7 +31,8 @@ _panels: weakref.WeakSet[TrainingPanel] = weakref.WeakSet()
 class TrainingPanel(Panel, TrainerCallback):
     """Train an adapter with settings of your own: start, stop and resume, with the live loss and sample answers.
 
-    One training at a time, in a thread of its own, so that the notebook stays free; the panel is its own callback.
+    One training at a time, in a thread of its own, so that the notebook stays free; the panel is its own callback. It
+    trains in rounds of one epoch, each started from the one before, so that the model can answer questions in between.
 
     Args:
         fm: The model to tune; it stays as it is, since a copy is trained.
@@ -51,13 +48,10 @@ class TrainingPanel(Panel, TrainerCallback):
     ):  # fmt: skip
         self.fm, self.pairs, self.questions, self.length = fm, list(pairs), list(questions)[:4], max_length
         self.folder = folder or own_folder() / "adapters" / "panel"
-        self.done: list[LogEntry] = []  # in the rounds before this one
-        self.history: list[LogEntry] = []
-        self.answers: dict[str, list[str]] = {}
+        self.done, self.history, self.answers = [], [], {}  # entries of the rounds before; all; answers by epoch
         self.halt, self.thread = threading.Event(), threading.Thread()
-        self.stop_button = ipywidgets.Button(description="Stop", disabled=True)
+        self.stop_button, most = ipywidgets.Button(description="Stop", disabled=True), max(2, len(self.pairs))
         self.stop_button.on_click(lambda _: self.stop())
-        most = max(2, len(pairs))
         controls = {
             "rank": number("rank of the adapter", 2, 64, 2, 16),
             "rate": labelled(ipywidgets.Dropdown, "learning rate", options=RATES, value=1e-3),
@@ -101,19 +95,16 @@ class TrainingPanel(Panel, TrainerCallback):
             data = TrainingData(pairs=[self.pairs[i * len(self.pairs) // labels] for i in range(labels)])
             self.done, self.history, self.answers = [], [], {}
             self.ask("before", None)
+            lora, options = Lora(wanted["rank"], wanted["rank"]), {"compile": False, "max_length": self.length}
             for epoch in range(1, wanted["epochs"] + 1):
                 if self.halt.is_set():
                     raise TrainingStopped("stopped between two epochs")
-                settings = TrainSettings(
-                    Lora(wanted["rank"], wanted["rank"]), wanted["rate"], "constant", epochs=1, seed=epoch,
-                    compile=False, max_length=self.length,
-                )  # fmt: skip
+                settings = TrainSettings(lora, wanted["rate"], "constant", epochs=1, seed=epoch, **options)
                 place = folder / f"epoch-{epoch}"
                 with held(place):  # a panel that was stopped may still be in its last step there
-                    tuned = train(self.fm, data, settings, place, before, self)
-                self.follow(tuned.history)
-                self.done, before = self.history, tuned.folder
-                self.ask(f"epoch {epoch}", before)
+                    self.follow(train(self.fm, data, settings, place, before, self).history)
+                self.done, before = self.history, place
+                self.ask(f"epoch {epoch}", place)
         finally:
             self.stop_button.disabled = True
         return self.drawn()
@@ -129,7 +120,7 @@ class TrainingPanel(Panel, TrainerCallback):
 
     def on_step_end(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Stops the training where that was asked for."""
-        control.should_training_stop = control.should_training_stop or self.halt.is_set()
+        control.should_training_stop |= self.halt.is_set()
 
     def follow(self, history: Sequence[LogEntry]) -> None:
         """Shows the entries of this round after those of the rounds before."""
@@ -142,8 +133,7 @@ class TrainingPanel(Panel, TrainerCallback):
     def ask(self, when: str, adapter: Path | None) -> None:
         """Asks the questions, and shows the answers."""
         if self.questions:
-            replies = Assistant(self.fm, adapter).ask_all(self.questions)
-            self.answers[when] = [reply.text for reply in replies]
+            self.answers[when] = [reply.text for reply in Assistant(self.fm, adapter).ask_all(self.questions)]
             self.result.value = self.drawn()
 
     def drawn(self) -> str:
