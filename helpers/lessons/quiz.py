@@ -39,18 +39,16 @@ class Quiz:
 
         Args:
             number: Of the question, from 1.
-            choice: The choice's text; None is not attempted.
+            choice: The text of one of its choices; None is not attempted.
 
         Raises:
             KitError: There is no such question or choice.
         """
-        if not 1 <= number <= len(self.questions):
-            raise KitError(f"there is no question {number}: they are numbered 1 to {len(self.questions)}")
-        question = self.questions[number - 1]
+        question = self.questions[number - 1] if 1 <= number <= len(self.questions) else None
+        if question is None or choice not in (None, *question.choices):
+            raise KitError(f"this quiz has no question {number} with the choice {choice!r}")
         if choice is None:
             return Outcome("not attempted", "Choose an answer first.")
-        if choice not in question.choices:
-            raise KitError(f"question {number} has no choice {choice!r}: use one of {question.choices}")
         state, reason = ("right", question.because) if choice == question.right else ("wrong", question.wrong[choice])
         trouble = progress.note(f"{self.lesson}/quiz{number}", state)
         return Outcome(state, f"{reason}\n{trouble}".strip())
