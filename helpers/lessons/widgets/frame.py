@@ -33,7 +33,7 @@ def escape(text: Any) -> str:
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table as HTML; caption and head are plain texts, the cells are HTML already."""
-    left = "style='text-align: left; vertical-align: top'"
+    left = "style='text-align: left; vertical-align: top; padding: 2px 12px 2px 0'"
     top = "".join(f"<th scope='col' {left}>{escape(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td {left}>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     begin = f"<table style='margin: 6px 0; line-height: 1.35'><caption {left}>{escape(caption)}</caption>"
