@@ -5,6 +5,7 @@ A result lies as ARM.QUESTION_SET.seedN.EXPERIMENT.json; a curve, too long to me
 
 from __future__ import annotations
 
+import math
 import subprocess
 from collections import Counter
 from collections.abc import Iterable
@@ -13,11 +14,9 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import Any
 
-from annotated_types import MinLen
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from pydantic import TypeAdapter, ValidationError
 
 from ..data import ROOT, DataError, Result, explain, write_text
 from ..models import hardware
@@ -117,19 +116,9 @@ def finished(path: Path, config: dict[str, Any]) -> Result | None:
     return result if result and result.status == "complete" and result.config == config else None
 
 
-class Point(TypedDict):
-    """A point of a curve with its 95 % interval; `n` is the number of questions behind it."""
-
-    x: int | FiniteFloat
-    value: int | FiniteFloat
-    low: int | FiniteFloat
-    high: int | FiniteFloat
-    n: NotRequired[int]
-
-
 @dataclass(frozen=True)
 class Curve:
-    """A value against what was varied.
+    """A value against what was varied. Each of `points` has `x`, `value`, `low` and `high`, and `n` for questions.
 
     `x` and `y` are the titles of the axes with their units, `arm` is what was measured, and `about` holds what else a
     reader must know: profile, machine, date.
@@ -139,8 +128,16 @@ class Curve:
     x: str
     y: str
     arm: str
-    points: Annotated[list[Point], MinLen(1)]
+    points: list[dict[str, int | float]]
     about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.points:
+            raise DataError(f"the curve {self.name!r} has no points: measure at least one")
+        for number, point in enumerate(self.points, start=1):
+            lost = [key for key in ("x", "value", "low", "high") if not math.isfinite(point.get(key, math.nan))]
+            if lost:
+                raise DataError(f"point {number} of the curve {self.name!r}: `{lost[0]}` is no number")
 
 
 def write_curve(folder: Path, curve: Curve) -> Path:

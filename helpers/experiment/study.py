@@ -152,6 +152,7 @@ class Study:
             arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {},
             prepared.effort, plan.provenance, **results.made_with(),
         )  # fmt: skip
+        retrieval = retrieval_scores(prepared.assistant, questions, prepared.index)
         try:
             if not evaluation.complete:
                 evaluate(
@@ -160,7 +161,6 @@ class Study:
                     perplexity_texts(question_set, self.dataset)[: self.profile.questions_per_set],
                 )  # fmt: skip
                 self._evaluations[prepared.alike] = evaluation
-            retrieval = retrieval_scores(prepared.assistant, questions, prepared.index)
             result.metrics = evaluation.summary() | retrieval | prepared.measured
             result.status = "complete"
         finally:
@@ -176,7 +176,8 @@ class Study:
             KitError: The arm is unknown.
         """
         (wanted,) = get_arms([arm])
-        needed = recipes.with_starts(wanted.recipes_for(self.question_sets))
+        used = wanted.recipes_for(self.question_sets)
+        needed = recipes.with_starts(used)
         examples = solved_examples(self.dataset) if wanted.sees == "examples" else {}
         record: dict[str, Any] = {
             "model": self.model.name, "model_hash": self.model.hash, "dtype": self.model.dtype,
