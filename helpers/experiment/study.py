@@ -47,7 +47,7 @@ class Study:
         profile: str = "workshop",
         seed: int = 7,
         out: str | Path | None = None,
-        model: str | FoundationModel = FOUNDATION_MODEL,
+        model: str | FoundationModel | None = None,
         settings: RagSettings | None = None,
         progress: bool = True,
         vector_store: str | None = None,
@@ -61,7 +61,7 @@ class Study:
             profile: "quick", "workshop" or "full".
             seed: Seeds training and sampling; the questions are the same for every seed.
             out: Where results go; None takes `own_folder()`.
-            model: The foundation model, or its name.
+            model: The foundation model, or its name; None takes the default one.
             settings: How documents are cut and retrieved; None takes the measured defaults.
             progress: Whether to show progress.
             vector_store: The URL of a Chroma server for the indices; None keeps them in folders.
@@ -75,7 +75,7 @@ class Study:
         self.out = Path(out) if out is not None else own_folder()
         self.artefacts, self.vector_store = Path(artefacts or self.out), vector_store
         self.settings, self.changes = settings or RagSettings(), dict(changes or {})
-        self._model = model
+        self._model = model or FOUNDATION_MODEL
         self._indices: dict[bool, tuple[Index, IndexReport, Effort]] = {}
         self._evaluations: dict[tuple, Evaluation] = {}  # by `PreparedArm.alike`: arms that answer alike are asked once
 
