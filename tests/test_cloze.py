@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 from conftest import write
 
-from helpers.data.cloze import ABOUT, CLOZE_PART, cloze_questions
 from helpers.data.dataset import open_dataset
 from helpers.data.documents import read_documents
 from helpers.data.own_data import prepare_own_data
 from helpers.data.records import DataError, Document
-from helpers.data.text import contains
+from helpers.data.text import ABOUT, CLOZE_PART, cloze_questions, contains
 
 
 def test_cloze_questions_have_their_answer_in_the_document(tmp_path, folder):

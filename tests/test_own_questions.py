@@ -21,7 +21,7 @@ def test_columns_are_guessed_shown_and_overridden(tmp_path, folder, questions, p
 
     german = write(tmp_path / "fragen.csv", "Frage,Antwort,Note\nWann?,1900|neunzehnhundert,gut\n")
     with pytest.raises(
-        DataError, match=r"fragen.csv: no column .* 'prompt'. Its columns: Frage, Antwort, Note"
+        DataError, match=r"fragen.csv: no column .* questions.prompt. Its columns: Frage, Antwort, Note"
     ) as caught:
         prepare_own_data(folder, german, out=tmp_path / "out")
     assert "questions.prompt=COLUMN" in str(caught.value)
@@ -52,7 +52,6 @@ def test_every_format_of_questions_says_the_same(tmp_path, folder):
     unknown = {"id": "b", "question": "Who paid?", "is_impossible": True}
     files = [
         write(tmp_path / "q.json", json.dumps({"data": [squad]})),
-        write(tmp_path / "list.json", json.dumps([{**asked, "answer": "1900", "document": "heron"}, unknown])),
         write(
             tmp_path / "q.jsonl",
             json.dumps({**asked, "answers": {"text": ["1900"]}, "context": passage}) + "\n\n" + json.dumps(unknown),
@@ -87,7 +86,7 @@ def test_an_empty_passage_names_no_document(tmp_path, folder):
         ("q.csv", "question,answer\n,1\n", "q.csv:2: question: the text is empty"),
         ("q.csv", "question,answer\nWhen?,\n", "q.csv:2: answer: .*`unanswerable`"),
         ("q.csv", "question,answer\nWhich?,A\n", "q.csv:2: answer: 'A' holds no word"),
-        ("q.csv", "id,question,answer\na,When?,1\na,Who?,2\n", "q.csv:3: the id 'a' is used twice"),
+        ("q.csv", "id,question,answer\na,When?,1\na,Who?,2\n", "q.csv:3: id: 'a' is used above"),
         ("q.csv", "question,answer,document\nWhen?,1,herron.md\n", "q.csv:2: document: 'herron.md' .*heron.md"),
         (
             "q.jsonl",
@@ -96,9 +95,9 @@ def test_an_empty_passage_names_no_document(tmp_path, folder):
         ),
         ("q.jsonl", '{"question": "When?"', "q.jsonl:1: not valid JSON"),
         ("q.json", '{"data": [\n}', "q.json:2: not valid JSON"),
-        ("q.json", '{"rows": []}', "neither SQuAD's format"),
-        ("q.json", '{"data": [{"paragraphs": [{"qas": [{}]}]}]}', "neither SQuAD's format"),
-        ("q.json", "[1]", "entry 1: expected an object"),
+        ("q.json", '{"rows": []}', "not in SQuAD's format"),
+        ("q.json", '{"data": [{"paragraphs": [{"qas": [{}]}]}]}', "not in SQuAD's format"),
+        ("q.json", "[1]", "not in SQuAD's format"),
         ("q.xlsx", "PK", "the ending is not one of .csv"),
     ],
 )

@@ -24,10 +24,10 @@ def test_separators_quotes_and_lines_within_a_cell(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "t.csv:1: the file is empty"),
+        ("", "t.csv:1: the first line"),
         ("a,b\n", "t.csv: there is no row"),
         ('a,b\n1,"2\n', "t.csv:2: not valid CSV"),
-        ("a,b\n1,2,3\n", "t.csv:2: more cells than the 2 columns"),
+        ("a,b\n1,2,3\n", "t.csv:2: more cells than columns"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_named_by_line(tmp_path, text, said):
@@ -55,9 +55,11 @@ def hub(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", library)
 
 
-def test_a_data_set_of_the_hub_is_read_by_its_id(hub):
+def test_a_data_set_of_the_hub_is_read_by_its_id(hub, monkeypatch):
     rows = tables.read_table("owner/asked")
-    assert len(rows) == 130 and len(tables.read_table("owner/asked", limit=20)) == 20
+    assert len(rows) == 130
+    monkeypatch.setattr(tables, "HUB_LIMIT", 20)
+    assert len(tables.read_table("owner/asked")) == 20
     assert rows[129] == ("owner/asked (validation): row 129", {"question": "When 129?", "answers": {"text": ["129"]}})
     with pytest.raises(DataError, match=r"'owner/unknown' .*\(no such data set\).*network.*give the file"):
         tables.read_table("owner/unknown")

@@ -5,7 +5,6 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "cloze": ["CLOZE_PART", "cloze_questions"],
         "dataset": ["Dataset", "general_questions", "open_dataset", "read_prompts", "sample"],
         "documents": ["apply_updates", "read_documents"],
         "files": ["ROOT", "explain", "held", "own_folder", "read_rows", "read_text", "write_text"],
@@ -15,6 +14,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "Answer", "CHOICE_SETS", "DataError", "Document", "Effort", "Example", "Fact", "KitError", "Passage",
             "QUESTION_SETS", "Question", "Result", "Score", "TASKS", "TIMED_SET",
         ],
-        "text": ["contains", "normalise", "sentences"],
+        "text": ["CLOZE_PART", "cloze_questions", "contains", "normalise", "sentences"],
     },
 )  # fmt: skip

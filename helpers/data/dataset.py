@@ -10,12 +10,10 @@ from pathlib import Path
 
 from pydantic.dataclasses import dataclass
 
-from .files import MAKE, ROOT, as_record, read_records, read_text
+from .files import MAKE, ROOT, as_records, read_records, read_text
 from .records import QUESTION_SETS, DataError, Example, Fact, Question, Text
 from .tables import csv_rows
 
-PARTS = ("train", "validation")
-GENERAL_PARTS = ("evaluation", "replay")
 GENERAL = ROOT / "datasets" / "general"
 ABOUT = ("README.md", "world.json")  # files that describe the data and are not part of them
 
@@ -34,7 +32,7 @@ class _Prompt:  # a line of a file of prompts
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A folder as `python -m tools.world` makes it; a part is read when it is asked for."""
+    """A folder as `python -m tools.world` makes it; what is in it is read when it is asked for."""
 
     folder: Path
 
@@ -60,18 +58,16 @@ class Dataset:
 
     def examples(self, task: str, part: str = "train") -> list[Example]:
         """Prompt-response pairs of one task: part `train` or `validation`."""
-        _check_part(part, PARTS)
         return read_records(self.folder / "instructions" / f"{task}.{part}.jsonl", Example)
 
     def corpus(self, part: str = "train") -> list[str]:
         """Unlabelled texts: part `train` or `validation`."""
-        _check_part(part, PARTS)
         return [note.text for note in read_records(self.folder / "corpus" / f"{part}.jsonl", _Note)]
 
     def facts(self, updated: bool = False) -> list[Fact]:
         """The table of facts: as `documents_folder` has them, or after the updates."""
-        path = self.folder / "updates" / "facts.csv" if updated else self.folder / "facts.csv"
-        return [as_record(Fact, row, where) for where, row in csv_rows(path)]
+        path = self.folder / ("updates/facts.csv" if updated else "facts.csv")
+        return as_records(Fact, csv_rows(path), by_id=False)
 
     @cached_property
     def values_by_asset(self) -> dict[str, tuple[str, ...]]:
@@ -83,18 +79,8 @@ class Dataset:
         return {asset: tuple(sorted(own)) for asset, own in sorted(values.items())}
 
     def general_text(self, part: str) -> list[str]:
-        """Paragraphs of general text: `evaluation` measures retention, `replay` is mixed into training.
-
-        They are those of a folder `general/` beside this one if there is one, otherwise the kit's own.
-        """
-        _check_part(part, GENERAL_PARTS)
-        beside = self.folder.resolve().parent / "general"
-        path = (beside if beside.is_dir() else GENERAL) / f"{part}.txt"
-        paragraphs = [" ".join(block.split()) for block in read_text(path).replace("\r\n", "\n").split("\n\n")]
-        if not any(paragraphs):
-            raise DataError(
-                f"{path}: the file is empty. Put paragraphs into it, with a blank line between two of them."
-            )
+        """Paragraphs of general text: `evaluation` measures retention, `replay` is mixed into training."""
+        paragraphs = [" ".join(block.split()) for block in read_text(GENERAL / f"{part}.txt").split("\n\n")]
         return [text for text in paragraphs if text]
 
     @cached_property
@@ -104,11 +90,7 @@ class Dataset:
 
 
 def open_dataset(folder: Path | str) -> Dataset:
-    """Opens a data folder, which has at least `documents/` in it.
-
-    Raises:
-        DataError: The folder or its `documents/` is missing.
-    """
+    """Opens a data folder; a `DataError` says if it, or `documents/` in it, is missing."""
     folder = Path(folder)
     for needed in (folder, folder / "documents"):
         if not needed.is_dir():
@@ -117,11 +99,7 @@ def open_dataset(folder: Path | str) -> Dataset:
 
 
 def read_prompts(path: Path | str) -> list[Question]:
-    """Questions without known answers, from `id` and `prompt` of each line of a JSONL file, as a set named `asked`.
-
-    Raises:
-        DataError: The file or a line of it is not as it must be.
-    """
+    """Questions without known answers, from `id` and `prompt` of each line of a JSONL file, as a set named `asked`."""
     return [Question(line.id, "asked", line.prompt) for line in read_records(path, _Prompt)]
 
 
@@ -131,13 +109,7 @@ def general_questions() -> list[Question]:
 
 
 def data_hash(folder: Path | str) -> str:
-    """SHA-256 in hexadecimal over the sorted paths and the bytes of all files, so that results name their data.
-
-    Hidden files, `README.md` and `world.json` do not count.
-
-    Raises:
-        DataError: The folder is missing or holds no file.
-    """
+    """SHA-256 in hexadecimal over the sorted paths and the bytes of all files but hidden ones and those in `ABOUT`."""
     folder = Path(folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     names = [name for name in names if name not in ABOUT and not any(p.startswith(".") for p in name.split("/"))]
@@ -150,14 +122,6 @@ def data_hash(folder: Path | str) -> str:
 
 
 def sample(questions: Sequence[Question], size: int | None) -> list[Question]:
-    """A fixed sample of a question set in its order, the same for every arm, seed and machine; None keeps all.
-
-    A larger sample contains every smaller one.
-    """
+    """A fixed sample of a question set in its order, in which every smaller one is contained; None keeps all."""
     ranked = sorted(range(len(questions)), key=lambda i: hashlib.sha256(questions[i].id.encode()).digest())
     return [questions[i] for i in sorted(ranked[:size])]
-
-
-def _check_part(part: str, parts: Sequence[str]) -> None:
-    if part not in parts:
-        raise DataError(f"There is no part {part!r}. Choose one of: {', '.join(parts)}.")

@@ -1,11 +1,11 @@
-"""Files: text and JSON lines in, whole files out, one process at a time; each error names file, line and remedy."""
+"""Files: text and records in, whole files out, one process at a time; each error names file, line and remedy."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -25,48 +25,42 @@ REMEDIES = {  # by pydantic's type of error
 }
 
 Record = TypeVar("Record")
+Row = tuple[str, dict[str, Any]]  # a place, `file:line`, and what is there
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark.
+    """The text of a file in UTF-8, with or without a byte order mark; a line ends in one line feed.
 
     Raises:
         DataError: The file is missing, or a byte of it is not UTF-8.
     """
     try:
-        data = path.read_bytes()
-        return data.decode("utf-8").removeprefix("\ufeff")
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError(f"{path}: there is no such file. Check the path, or {MAKE.format(folder='FOLDER')}.") from None
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8: byte {error.start} (0x{data[error.start]:02x}) cannot be read. "
-            "Save the file again with the encoding UTF-8."
-        ) from None
+        byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
+        raise DataError(f"{path} is not UTF-8: {byte}. Save the file again with the encoding UTF-8.") from None
 
 
-def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_rows(path: Path) -> Iterator[Row]:
     """Yields each JSON object of a JSONL file with its place as `file:line`; blank lines are skipped.
 
     Raises:
         DataError: A line is not a JSON object, or there are no lines.
     """
-    empty = True
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        where, empty = f"{path}:{number}", False
+    lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
+    if not lines:
+        raise DataError(f"{path}: the file holds no lines to read. Write one JSON object a line into it.")
+    for number, line in lines:
         try:
             row = json.loads(line)
+            problem = "" if isinstance(row, dict) else f"expected a JSON object in braces, found {type(row).__name__}"
         except json.JSONDecodeError as error:
-            raise DataError(
-                f"{where}: not valid JSON ({error.msg}, column {error.colno}). Write one object a line."
-            ) from None
-        if not isinstance(row, dict):
-            raise DataError(f"{where}: expected a JSON object in braces, found {type(row).__name__}. Write one a line.")
-        yield where, row
-    if empty:
-        raise DataError(f"{path}: the file holds no lines to read. Write one JSON object a line into it.")
+            problem = f"not valid JSON ({error.msg}, column {error.colno})"
+        if problem:
+            raise DataError(f"{path}:{number}: {problem}. Write one object a line.")
+        yield f"{path}:{number}", row
 
 
 def explain(error: ValidationError, columns: Mapping[str, str] | None = None) -> str:
@@ -78,38 +72,35 @@ def explain(error: ValidationError, columns: Mapping[str, str] | None = None) ->
     return f"{field + ': ' if field else ''}{message}. {REMEDIES.get(first['type'], 'Correct the value')}."
 
 
-@cache
-def _adapter(kind: type) -> TypeAdapter:
-    return TypeAdapter(kind)
+_adapter = cache(TypeAdapter)
 
 
-def as_record(
-    kind: type[Record], row: Mapping[str, Any], where: str, columns: Mapping[str, str] | None = None
-) -> Record:
-    """Makes a record of a row, which is at `where`; `columns` gives the file's own names of fields, for errors.
+def as_records(
+    kind: type[Record], rows: Iterable[Row], columns: Mapping[str, str] | None = None, by_id: bool = True
+) -> list[Record]:
+    """Makes a record of each row; with `by_id`, each has an `id` of its own.
 
     Raises:
-        DataError: A field is missing, unknown, blank or of the wrong type; the message names place, field and remedy.
+        DataError: A field (by its name in `columns`) is missing, unknown, blank or of the wrong type, or an id is used
+            twice. The message names place, field and remedy.
     """
-    try:
-        return _adapter(kind).validate_python(dict(row), context={"file": where})
-    except ValidationError as error:
-        raise DataError(f"{where}: {explain(error, columns)}") from None
+    records: list[Record] = []
+    ids: set[str] = set()
+    for where, row in rows:
+        try:
+            record = _adapter(kind).validate_python(row, context={"file": where})
+        except ValidationError as error:
+            raise DataError(f"{where}: {explain(error, columns)}") from None
+        if by_id and record.id in ids:
+            raise DataError(f"{where}: id: {record.id!r} is used above already. Give each line its own id.")
+        records.append(record)
+        ids.update([record.id] if by_id else ())
+    return records
 
 
 def read_records(path: Path | str, kind: type[Record]) -> list[Record]:
-    """The records of a JSONL file in its order; each line is an object with an `id` of its own.
-
-    Raises:
-        DataError: The file or a line of it is not as it must be.
-    """
-    records: dict[str, Record] = {}
-    for where, row in read_rows(Path(path)):
-        record = as_record(kind, row, where)
-        if record.id in records:
-            raise DataError(f"{where}: id: {record.id!r} is used above already. Give each line its own id.")
-        records[record.id] = record
-    return list(records.values())
+    """The records of a JSONL file, whose lines are objects with an `id` of their own; errors as in `as_records`."""
+    return as_records(kind, read_rows(Path(path)))
 
 
 def own_folder() -> Path:
@@ -132,10 +123,8 @@ def write_text(path: Path, text: str) -> Path:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise KitError(
-            f"could not write {path}: {error.strerror or error}. Free some space, or check that you may write there; "
-            "then run the same command again: what was finished before is reused."
-        ) from error
+        remedy = "Free some space, or check that you may write there; then run the same command again"
+        raise KitError(f"could not write {path}: {error.strerror or error}. {remedy}.") from error
     finally:
         with suppress(OSError):
             beside.unlink()
@@ -146,8 +135,8 @@ def write_text(path: Path, text: str) -> Path:
 def held(folder: Path) -> Iterator[None]:
     """Keeps every other process out of a folder for the length of the block; they wait at its beginning.
 
-    The lock is a file beside the folder, locked by the system: when its process dies, however that comes, it is free
-    again. The file itself stays, since taking it away would let two processes in.
+    The lock is a file beside the folder that the system frees when its process dies. The file itself stays: taking it
+    away would let two processes in.
 
     Raises:
         KitError: The place cannot be written to.

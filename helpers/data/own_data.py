@@ -13,20 +13,19 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .cloze import cloze_questions
 from .dataset import data_hash, general_questions, sample
 from .documents import read_documents
 from .files import held, own_folder, write_text
-from .own_questions import Pair, read_pairs, read_questions
+from .own_questions import Columns, Pair, read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .records import DataError, Document, KitError, Question
-from .tables import Columns
-from .text import contains, normalise, sentences
+from .text import cloze_questions, contains, normalise, sentences
 
 OWN_ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # the default of a study
 LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a training
@@ -62,13 +61,14 @@ def prepare_own_data(
         pairs: Labelled prompt-response pairs, CSV or JSON lines; None: there are none.
         profile: Says how much is taken of a large folder.
         out: The folder that the new data folder goes into; None takes `your_data` in the results.
-        columns: Columns that the guess by name would miss: `{"questions.prompt": "Frage"}`.
+        columns: Columns that the guess by name would miss: `{"questions.prompt": "Frage"}`. An empty name says that no
+            column holds an optional field: `{"pairs.documents": ""}`.
 
     Raises:
         DataError: A file, a line or a field is not as it must be.
         KitError: `out` is inside the folder of documents.
     """
-    size, root, chosen = get_profile(profile), Path(documents), columns or {}
+    size, root = get_profile(profile), Path(documents)
     base = Path(out) if out is not None else own_folder() / "your_data"
     if base.resolve().is_relative_to(root.resolve()):
         raise KitError(f"{base} is inside {root}, which is only read: choose another folder for the results")
@@ -76,33 +76,33 @@ def prepare_own_data(
     inside = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
     notes = [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
     found = read_documents(root, leave_out=inside)
-    labelled, mappings = [], []
     if questions is not None:
-        asked, mapping = read_questions(str(questions), found, chosen, notes)
-        mappings.append(mapping)
+        asked, *mappings = read_questions(str(questions), found, columns or {}, notes)
     else:
-        asked = cloze_questions(found)
+        asked, mappings = cloze_questions(found), []
         notes.append(
             f"No questions were given: {len(asked)} cloze questions were made from sentences and headings. They are "
             "weak evidence, words that occur in a text. Write questions of your own before you decide anything."
         )
     if not asked:
         raise DataError(f"{root}: no question was given, and no whole sentence was found to make one. Give questions.")
+    labelled: list[Pair] = []
     if pairs is not None:
-        labelled, mapping = read_pairs(str(pairs), found, chosen)
+        labelled, mapping = read_pairs(str(pairs), found, columns or {})
         mappings.append(mapping)
     learned, validation = _split_pairs(labelled, asked, notes)
     sets = {name: sample(each, size.questions_per_set) for name, each in _by_set(asked, learned).items()}
-    used = [question for name, each in sets.items() if name != "general" for question in each]
+    used = [question for each in sets.values() for question in each]
     if len(used) < len(asked):
         notes.append(f"The {profile} profile asks {len(used)} of the {len(asked)} questions.")
+    sets["general"] = sample(general_questions(), size.questions_per_set)
     kept = _sample_documents(found, used, size, notes)
-    files = _document_files(kept) | {
-        f"questions/{name}.jsonl": _lines(map(asdict, each)) for name, each in sets.items()
-    }
+    files = _document_files(kept)
+    files |= {f"corpus/{part}.jsonl": rows for part, rows in _corpus(kept, used, size, notes).items()}
+    files |= {f"questions/{name}.jsonl": map(asdict, each) for name, each in sets.items()}
     for part, each in (("train", learned), ("validation", validation)) if learned else ():
-        files[f"instructions/answers.{part}.jsonl"] = _lines(asdict(example) for example, _ in each)
-    return _write(base, root, files | _corpus_files(kept, used, size, notes), mappings, notes)
+        files[f"instructions/answers.{part}.jsonl"] = [asdict(example) for example, _ in each]
+    return _write(base, root, files, mappings, notes)
 
 
 def _states(pair: Pair, question: Question) -> bool:
@@ -115,10 +115,7 @@ def _states(pair: Pair, question: Question) -> bool:
 def _split_pairs(
     pairs: Sequence[Pair], questions: Sequence[Question], notes: list[str]
 ) -> tuple[list[Pair], list[Pair]]:
-    """The pairs to learn from and those for validation; none asks a question of the test.
-
-    The latter state no asked fact, where some do not: what is asked as a trained fact must have been learned from.
-    """
+    """The pairs to learn from and those for validation, which state no asked fact if possible; none asks a question."""
     prompts = {normalise(question.prompt) for question in questions}
     kept = [pair for pair in pairs if normalise(pair[0].prompt) not in prompts]
     if len(kept) < len(pairs):
@@ -133,14 +130,14 @@ def _split_pairs(
 
 
 def _by_set(questions: Sequence[Question], pairs: Sequence[Pair]) -> dict[str, list[Question]]:
-    """The questions by set: facts that a learned pair states are `facts_trained`; with them, general questions."""
+    """The questions by set: facts that a learned pair states are `facts_trained`."""
     sets: dict[str, list[Question]] = {"facts_trained": [], "facts_heldout": [], "unanswerable": []}
     clustered = len({q.documents[0] for q in questions if q.documents}) >= CLUSTERS
     for question in questions:
         name = "facts_trained" if any(_states(pair, question) for pair in pairs) else question.set
         about = question.documents[0] if clustered and question.documents else ""
         sets[name].append(replace(question, set=name, asset=about))
-    return {name: each for name, each in sets.items() if each} | {"general": general_questions()}
+    return {name: each for name, each in sets.items() if each}
 
 
 def _sample_documents(
@@ -150,22 +147,18 @@ def _sample_documents(
     if size.own_documents is None or len(documents) <= size.own_documents:
         return list(documents)
     gold = {name for question in questions for name in question.documents}
-    unplaced = [question for question in questions if question.answers and not question.documents]
-    holding = {d.id for d in documents if any(contains(d.text, question.answers) for question in unplaced)}
+    answers = [answer for question in questions if not question.documents for answer in question.answers]
+    holding = {document.id for document in documents if contains(document.text, answers)}
     ranked = sorted(documents, key=lambda d: (d.id not in gold, d.id not in holding, _hashed(d.id)))
     kept = {document.id for document in ranked[: max(size.own_documents, len(gold))]}
-    chosen = [document for document in documents if document.id in kept]
-    lost = sum(not any(contains(d.text, question.answers) for d in chosen) for question in unplaced)
-    missing = f"; of {lost} questions none of these states the answer word for word" if lost else ""
     notes.append(
         f"The {size.name} profile takes {len(kept)} of the {len(documents)} documents, those that hold the answers "
-        f"among them{missing}. Finding these among so few is easier than among all: take another profile before you "
-        "conclude."
+        "first. Finding these among so few is easier than among all: take another profile before you conclude."
     )
-    return chosen
+    return [document for document in documents if document.id in kept]
 
 
-def _document_files(documents: Sequence[Document]) -> dict[str, str]:
+def _document_files(documents: Sequence[Document]) -> dict[str, Any]:
     files = {}
     for number, document in enumerate(documents, 1):
         front = yaml.safe_dump({"id": document.id, "title": document.title, "type": document.type}, allow_unicode=True)
@@ -174,9 +167,9 @@ def _document_files(documents: Sequence[Document]) -> dict[str, str]:
     return files
 
 
-def _corpus_files(
+def _corpus(
     documents: Sequence[Document], questions: Sequence[Question], size: Profile, notes: list[str]
-) -> dict[str, str]:
+) -> dict[str, list[dict[str, str]]]:
     """The documents' own text in pieces, for continued pretraining; pieces without an answer are held out."""
     answers: dict[str, list[str]] = {}
     for question in questions:
@@ -186,32 +179,29 @@ def _corpus_files(
     if len(pieces) < LEAST_PIECES:
         notes.append(f"The documents give {len(pieces)} pieces of text: too few for continued pretraining.")
         return {}
-    order = sorted(pieces, key=_hashed)
-    telling = [text for text in order if contains(text, pieces[text])]
-    others = [text for text in order if not contains(text, pieces[text])]
-    held_out = set((others or telling)[: min(HELD_OUT, max(1, len(pieces) // 10))])
-    train, words = [], 0
-    for text in [text for text in telling + others if text not in held_out]:
-        if size.own_words is None or words < size.own_words:
-            train.append(text)
-            words += len(text.split())
-    if len(train) + len(held_out) < len(pieces):
-        notes.append(f"Continued pretraining reads {words:,} words, as many as the {size.name} profile takes.")
-    return {
-        f"corpus/{part}.jsonl": _lines({"id": f"{part}-{n}", "text": text} for n, text in enumerate(each, 1))
-        for part, each in (("train", train), ("validation", sorted(held_out)))
-    }
+    telling = {text for text, values in pieces.items() if contains(text, values)}
+    order = sorted(pieces, key=lambda text: (text not in telling, _hashed(text)))
+    others = order[len(telling) :] or order
+    held_out = sorted(others[: min(HELD_OUT, max(1, len(order) // 10))])
+    train = [text for text in order if text not in held_out]
+    before = accumulate((len(text.split()) for text in train), initial=0)
+    read = [text for text, words in zip(train, before, strict=False) if not size.own_words or words < size.own_words]
+    if len(read) < len(train):
+        notes.append(f"Continued pretraining reads about {size.own_words:,} words, as the {size.name} profile says.")
+    parts = {"train": read, "validation": held_out}
+    return {part: [{"id": f"{part}-{n}", "text": text} for n, text in enumerate(parts[part], 1)] for part in parts}
 
 
 def _pieces(document: Document) -> list[str]:
     """A document in pieces of about `PIECE` words, each under its title, cut between paragraphs or sentences."""
-    blocks = [" ".join(block.split()) for block in re.split(r"\n\s*\n", document.text)]
     pieces: list[str] = []
-    for part in (part for block in blocks for part in (sentences(block) if len(block.split()) > PIECE else [block])):
-        if pieces and len(pieces[-1].split()) + len(part.split()) <= PIECE:
-            pieces[-1] += f" {part}"
-        elif part:
-            pieces.append(part)
+    for block in re.split(r"\n\s*\n", document.text):
+        text = " ".join(block.split())
+        for part in sentences(text) if len(text.split()) > PIECE else filter(None, [text]):
+            if pieces and len(pieces[-1].split()) + len(part.split()) <= PIECE:
+                pieces[-1] += f" {part}"
+            else:
+                pieces.append(part)
     return [f"{document.title}. {piece}" for piece in pieces if len(piece.split()) > 5]
 
 
@@ -225,21 +215,21 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _write(
-    base: Path, root: Path, files: Mapping[str, str], columns: Sequence[Columns], notes: Sequence[str]
+    base: Path, root: Path, files: Mapping[str, str | Iterable], columns: Sequence[Columns], notes: Sequence[str]
 ) -> OwnData:
     """Writes the folder whole or not at all; the same contents made before are kept."""
     resolved = root.resolve()
     called = resolved.parent.name if resolved.name in ("documents", "docs") else resolved.name
     with held(base / "making"), tempfile.TemporaryDirectory(prefix=".making-", dir=base) as folder:
         making = Path(folder) / "data"
-        for name, text in files.items():
+        for name, content in files.items():
             path = making / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode("utf-8"))
+            path.write_bytes((content if isinstance(content, str) else _lines(content)).encode("utf-8"))
         out = base / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', called)}-{data_hash(making)[:8]}"
         if not (out / "data").is_dir():
             out.mkdir(parents=True, exist_ok=True)
             making.rename(out / "data")
-    listed = "\n".join(f"- {line}" for line in [*map(str, columns), *notes])
+    listed = "\n".join(f"- {line}" for line in [*columns, *notes])
     write_text(out / "data" / "README.md", f"# A data set made of {called}\n\n{listed}\n")
     return OwnData(out / "data", out, tuple(columns), tuple(notes))

@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .files import as_record
+from .files import Row, as_records
 from .records import DataError, Document, Example, Question
-from .tables import HUB_LIMIT, Columns, find_columns, read_table
+from .tables import HUB_LIMIT, read_table
 from .text import normalise
 
 Pair = tuple[Example, tuple[str, ...]]  # a labelled pair, and the documents that it is about
+
+ALIASES = {
+    "id": ("id", "question_id", "qid", "uid", "key"),
+    "prompt": ("prompt", "question", "query", "instruction", "input"),
+    "answers": ("answers", "answer", "gold_answer", "gold", "ground_truth", "expected", "target", "response"),
+    "response": ("response", "output", "completion", "answer", "answers", "target", "label"),
+    "documents": ("documents", "document", "document_ids", "document_id", "doc_ids", "doc_id", "doc", "source", "file"),
+    "context": ("context", "passage", "evidence"),
+    "unanswerable": ("unanswerable", "is_impossible"),
+}
+NEEDED = {"questions": ("prompt", "answers"), "pairs": ("prompt", "response")}
+OPTIONAL = {"questions": ("id", "documents", "context", "unanswerable"), "pairs": ("documents",)}
+HOW = "(`--columns` on the command line, `COLUMNS` in the notebook)"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a table holds which field; `kind` is `questions` or `pairs`, `unused` what else there is."""
+
+    kind: str
+    source: str
+    found: dict[str, str]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = ", ".join(f"{field} from {column!r}" for field, column in self.found.items())
+        return f"{self.kind}: {text}" + (f"; not used: {', '.join(self.unused)}" if self.unused else "")
 
 
 def read_questions(
@@ -23,67 +52,80 @@ def read_questions(
     Args:
         source: A file, or the id of a data set of the Hub; see `tables.read_table`.
         documents: Those that questions may name; a passage that comes with a question is looked for in them.
-        chosen: Columns that are known; see `tables.find_columns`.
+        chosen: Columns that are known, by `KIND.FIELD`; an empty one says that no column holds an optional field.
         notes: Gets a sentence for whatever a reader must know.
 
     Returns:
         The questions, in the sets `facts_heldout` and `unanswerable`; and which column held what.
 
     Raises:
-        DataError: A field is empty or of the wrong kind, an id is used twice, or a document is unknown.
+        DataError: A field is in no column, empty or of the wrong kind, an id is used twice, or a document is unknown.
     """
-    rows = read_table(source)
+    rows, columns = _read_cells(source, "questions", chosen)
     if len(rows) == HUB_LIMIT and not Path(source).exists():
         notes.append(f"The first {HUB_LIMIT:,} rows of {source} were read.")
-    optional = ("id", "documents", "context", "unanswerable")
-    columns = find_columns(source, rows, "questions", ("prompt", "answers"), optional, chosen)
     names = _names(documents)
     texts = {document.id: " ".join(document.text.split()) for document in documents}
-    questions: dict[str, Question] = {}
-    lost = 0
-    for number, (where, row) in enumerate(rows, 1):
-        cells = {field: row.get(column) for field, column in columns.found.items()}
+    made = []
+    for number, (where, cells) in enumerate(rows, 1):
         answers, gold = _listed(cells["answers"], "|"), ()
         said = str(cells.get("unanswerable") or "").strip().lower() in ("1", "true", "yes")
-        if said or (isinstance(cells["answers"], dict) and not answers):  # SQuAD 2 on the Hub: an empty list
-            name, answers = "unanswerable", ()
-        else:
-            name = "facts_heldout"
-            _check_answers(answers, columns.found["answers"], where)
-            gold = _gold(cells.get("documents"), names, where, columns)
+        empty = isinstance(cells["answers"], dict) and not answers  # as SQuAD 2 on the Hub says it
+        if not said and not empty:
+            if not answers or not all(map(normalise, answers)):
+                raise DataError(
+                    f"{where}: {columns.found['answers']}: {cells['answers']!r} holds no word to look for in a reply. "
+                    "Write an answer; where no document holds one, say yes in a column `unanswerable`."
+                )
+            gold = _gold(cells, names, where, columns)
             passage = " ".join(str(cells.get("context") or "").split())
             if passage and not gold:
                 gold = tuple(id for id, text in texts.items() if passage in text)
-                lost += not gold
-        values = {"id": str(cells.get("id") or f"question-{number}"), "set": name, "prompt": cells["prompt"]}
-        question = as_record(
-            Question, values | {"answers": answers, "documents": gold}, where, {"prompt": columns.found["prompt"]}
-        )
-        if question.id in questions:
-            raise DataError(f"{where}: the id {question.id!r} is used twice. Give each question its own id.")
-        questions[question.id] = question
-    if lost:
-        notes.append(f"The passages of {lost} questions are in no document: retrieval is not scored on these.")
-    unnamed = sum(not q.documents and q.set != "unanswerable" for q in questions.values())
+        values = {"id": str(cells.get("id") or f"question-{number}"), "prompt": cells["prompt"], "documents": gold}
+        known = {"set": "unanswerable"} if said or empty else {"set": "facts_heldout", "answers": answers}
+        made.append((where, values | known))
+    questions = as_records(Question, made, columns.found)
+    unnamed = sum(not question.documents and question.set != "unanswerable" for question in questions)
     if unnamed:
-        notes.append(f"{unnamed} questions name no document: their answers are scored, their retrieval is not.")
-    return list(questions.values()), columns
+        notes.append(f"{unnamed} questions have no known document: their answers are scored, their retrieval is not.")
+    return questions, columns
 
 
 def read_pairs(source: str, documents: Sequence[Document], chosen: Mapping[str, str]) -> tuple[list[Pair], Columns]:
-    """Reads labelled prompt-response pairs, and the documents that they are about where they name them.
+    """Reads labelled pairs, and the documents that they are about where they name them, as in `read_questions`."""
+    rows, columns = _read_cells(source, "pairs", chosen)
+    names = _names(documents)
+    made = [
+        (where, {"id": f"pair-{n}", "task": "answers", "prompt": cells["prompt"], "response": cells["response"]})
+        for n, (where, cells) in enumerate(rows, 1)
+    ]
+    about = [_gold(cells, names, where, columns) for where, cells in rows]
+    return list(zip(as_records(Example, made, columns.found), about, strict=True)), columns
 
-    Args and errors are those of `read_questions`.
-    """
-    rows, names = read_table(source), _names(documents)
-    columns = find_columns(source, rows, "pairs", ("prompt", "response"), ("documents",), chosen)
-    pairs = []
-    for number, (where, row) in enumerate(rows, 1):
-        cells = {field: row.get(column) for field, column in columns.found.items()}
-        values = {"id": f"pair-{number}", "task": "answers", "prompt": cells["prompt"], "response": cells["response"]}
-        about = _gold(cells.get("documents"), names, where, columns)
-        pairs.append((as_record(Example, values, where, columns.found), about))
-    return pairs, columns
+
+def _read_cells(source: str, kind: str, chosen: Mapping[str, str]) -> tuple[list[Row], Columns]:
+    """The rows of a table, their cells by field: its column is the chosen one, else one of a name in `ALIASES`."""
+    for key in chosen:
+        if not re.fullmatch(rf"(questions|pairs)\.({'|'.join(ALIASES)})", key):
+            fields = ", ".join(ALIASES)
+            raise DataError(f"choose columns as questions.FIELD or pairs.FIELD, not {key!r}; FIELD is one of {fields}")
+    rows = read_table(source)
+    columns = list(dict.fromkeys(name for _, row in rows for name in row))
+    by_name = {re.sub(r"\W+", "_", name.strip().lower()): name for name in reversed(columns)}
+    known = {key.partition(".")[2]: name for key, name in chosen.items() if key.startswith(f"{kind}.")}
+    found: dict[str, str] = {}
+    for field in NEEDED[kind] + OPTIONAL[kind]:
+        taken = {*known.values(), *found.values()}
+        guesses = [by_name[name] for name in ALIASES[field] if name in by_name and by_name[name] not in taken]
+        column = known.get(field, guesses[0] if guesses else None)
+        if column in columns:
+            found[field] = column
+        elif field in NEEDED[kind] or column:
+            problem = "no column is known to hold" if column is None else f"there is no column {column!r} for"
+            remedy = f"Its columns: {', '.join(columns)}. Say which one it is: {kind}.{field}=COLUMN {HOW}"
+            raise DataError(f"{source}: {problem} {kind}.{field}. {remedy}.")
+    cells = [(where, {field: row.get(column) for field, column in found.items()}) for where, row in rows]
+    return cells, Columns(kind, source, found, tuple(name for name in columns if name not in found.values()))
 
 
 def _names(documents: Sequence[Document]) -> dict[str, str]:
@@ -96,38 +138,23 @@ def _names(documents: Sequence[Document]) -> dict[str, str]:
     return {name: min(ids) for name, ids in owners.items() if len(ids) == 1} | {d.id: d.id for d in documents}
 
 
-def _check_answers(answers: Sequence[str], column: str, where: str) -> None:
-    if not answers:
-        raise DataError(
-            f"{where}: {column}: there is no answer. Give one, or leave the question out; where no document holds the "
-            "answer, say yes in a column `unanswerable`."
-        )
-    for answer in answers:
-        if not normalise(answer):
-            raise DataError(
-                f"{where}: {column}: {answer!r} holds no word that could be looked for in a reply, since articles and "
-                "punctuation do not count. Write the answer in words, or leave the question out."
-            )
-
-
 def _listed(cell: Any, separator: str) -> tuple[str, ...]:
     """The texts of a cell: a list, SQuAD's answers, or a text with separators; each once, empty ones left out."""
     if isinstance(cell, dict):  # the Hub's SQuAD: {"text": [...], "answer_start": [...]}
         cell = cell.get("text")
     items = cell if isinstance(cell, list) else str("" if cell is None else cell).split(separator)
     texts = [str(item["text"] if isinstance(item, dict) and "text" in item else item).strip() for item in items]
-    return tuple(dict.fromkeys(text for text in texts if text))
+    return tuple(dict.fromkeys(filter(None, texts)))
 
 
-def _gold(cell: Any, names: Mapping[str, str], where: str, columns: Columns) -> tuple[str, ...]:
-    """The ids of the documents that a cell names, with `;` between them."""
-    named = _listed(cell, ";")
+def _gold(cells: Mapping[str, Any], names: Mapping[str, str], where: str, columns: Columns) -> tuple[str, ...]:
+    """The ids of the documents that a row names, with `;` between them."""
+    named = _listed(cells.get("documents"), ";")
     for name in named:
         if name not in names:
-            near = difflib.get_close_matches(name, names, 3, 0.4)
+            near = ", ".join(difflib.get_close_matches(name, names, 3, 0.4)) or "a file's name"
             raise DataError(
-                f"{where}: {columns.found['documents']}: {name!r} is no document of the folder. Write a file's name"
-                f"{', such as ' + ', '.join(near) if near else ''}, or leave it empty. If the column holds something "
-                f"else, say `{columns.kind}.documents=` (`--columns` on the command line, `COLUMNS` in the notebook)."
+                f"{where}: {columns.found['documents']}: {name!r} is no document of the folder. Write {near}, or "
+                f"nothing; if the column holds something else, say `{columns.kind}.documents=` {HOW}."
             )
     return tuple(dict.fromkeys(names[name] for name in named))

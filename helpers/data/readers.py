@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import lxml.html
 import yaml
-from frontmatter import YAMLHandler
 from html_to_markdown import ConversionOptions, PreprocessingOptions, convert
 from llama_index.core import Document
 from llama_index.core.readers.base import BaseReader
@@ -25,7 +24,8 @@ from .files import read_text
 from .records import DataError
 from .tables import csv_rows
 
-MAX_BYTES = 20_000_000
+MAX_BYTES = 20_000_000  # of text, for each document
+FRONT_MATTER = re.compile(r"-{3,}\s*\n(.*?)^-{3,}\s*$(.*)", re.MULTILINE | re.DOTALL)
 FRAME = "//head | //script | //style | //template | //noscript | //nav | //button"  # around a page's own text
 BODY = ("text", "content", "body")  # a column of this name is a row's text; the others are listed above it
 MARKDOWN = ConversionOptions(
@@ -41,81 +41,49 @@ Read = dict[str, Any]  # `text`, and where the file says so `id`, `title`, `type
 class FileReader(BaseReader):
     """Adapts a function from a file to what is read in it; each thing read becomes one LlamaIndex document."""
 
-    def __init__(self, read: Callable[[Path], list[Read]], max_bytes: int):
-        self.read, self.max_bytes = read, max_bytes
+    def __init__(self, read: Callable[[Path], Iterable[Read]]):
+        self.read = read
 
     def load_data(self, file: Path, extra_info: dict | None = None) -> list[Document]:
-        """Reads one file.
-
-        Raises:
-            DataError: It is empty, holds no text or more than `max_bytes` of it, or is not as its ending promises.
-        """
-        file = Path(file)
-        if file.stat().st_size == 0:
-            raise DataError(f"{file} is empty (0 bytes). Fill it, or take it out of the folder.")
-        if file.suffix.lower() not in (".pdf", ".docx"):  # whose bytes are not their text
-            self._check(file, file.stat().st_size)
+        """Reads one file; a `DataError` says if it holds no text, or more than `MAX_BYTES` of it."""
         documents = []
-        for record in self.read(file):
+        for record in self.read(Path(file)):
             data = record.pop("text").encode("utf-8", "ignore")  # text out of a PDF may hold what cannot be encoded
+            _check_size(file, len(data))
             text = data.decode("utf-8").replace("\0", "").strip()
-            self._check(file, len(data))
             if not text:
-                raise DataError(f"{file} holds no text. Add some, or take the file out of the folder.")
+                raise DataError(f"{record.get('source', file)} holds no text. Add some, or take it out of the folder.")
             documents.append(Document(text=text, metadata=(extra_info or {}) | record))
         return documents
 
-    def _check(self, file: Path, size: int) -> None:
-        if size > self.max_bytes:
-            raise DataError(
-                f"{file} holds {size:,} bytes of text; the limit is {self.max_bytes:,}. "
-                "Split it into several files, or pass a larger `max_bytes`."
-            )
+
+def file_extractor() -> dict[str, BaseReader]:
+    """The kit's readers by the ending of a file's name."""
+    readers = {".md": _markdown, ".pdf": _pdf, ".docx": _docx, ".csv": _csv}
+    readers |= {".txt": lambda file: [{"text": read_text(file)}]}
+    readers |= dict.fromkeys((".html", ".htm"), lambda file: [_from_html(read_text(file))])
+    return {ending: FileReader(read) for ending, read in readers.items()}
 
 
-def file_extractor(max_bytes: int = MAX_BYTES) -> dict[str, BaseReader]:
-    """The kit's readers by the ending of a file's name.
-
-    Args:
-        max_bytes: The largest text that is accepted, in bytes, for each document.
-    """
-    readers = {".md": _markdown, ".txt": _plain, ".html": _html, ".htm": _html, ".pdf": _pdf, ".csv": _csv}
-    readers[".docx"] = lambda file: _docx(file, max_bytes)
-    return {ending: FileReader(read, max_bytes) for ending, read in readers.items()}
+def _check_size(file: Path, size: int, limit: int = MAX_BYTES) -> None:
+    if size > limit:
+        raise DataError(f"{file} holds {size:,} bytes of text; the limit is {limit:,}. Split it into several files.")
 
 
-def _text(file: Path) -> str:
-    text = read_text(file)
-    if "\0" in text:
-        raise DataError(f"{file} is not a text file: character {text.index(chr(0))} is zero. Export it as text.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _plain(file: Path) -> list[Read]:
-    return [{"text": _text(file)}]
-
-
-def _markdown(file: Path) -> list[Read]:
-    handler, text = YAMLHandler(), _text(file)
-    front, body = {}, text
-    try:
-        loaded, rest = None, text
-        if handler.detect(text) and len(parts := handler.FM_BOUNDARY.split(text, 2)) == 3:
-            loaded, rest = handler.load(parts[1], Loader=yaml.BaseLoader), parts[2]  # values as they are written
+def _markdown(file: Path) -> Iterator[Read]:
+    front, body = {}, read_text(file)
+    if match := FRONT_MATTER.match(body):
+        try:
+            loaded = yaml.load(match[1], yaml.BaseLoader)  # values as they are written
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f":{mark.line + 2}" if mark else ""
+            raise DataError(f"{file}{line}: the front matter is not valid YAML. Correct it there.") from error
         if loaded in (None, "") or isinstance(loaded, dict):  # anything else is text between two rules
-            front, body = loaded or {}, rest
-    except yaml.YAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
-        problem = getattr(error, "problem", error)
-        raise DataError(f"{file}{line}: the front matter is not valid YAML ({problem}). Correct it there.") from error
+            front, body = loaded or {}, match[2]
     heading = re.search(r"^#{1,6}\s+(.+?)\s*#*\s*$", body, re.MULTILINE)
-    title = {"title": heading.group(1)} if heading else {}
     said = {name: front[name] for name in ("id", "title", "type", "date", "revision") if front.get(name)}
-    return [title | said | {"text": body}]
-
-
-def _html(file: Path) -> list[Read]:
-    return [_from_html(_text(file))]
+    yield {"title": heading[1] if heading else "", "text": body} | said
 
 
 def _from_html(page: str) -> Read:
@@ -130,7 +98,7 @@ def _from_html(page: str) -> Read:
     main = next((each for each in tree.xpath("//main | //*[@role='main']") if each.text_content().strip()), tree)
     heading = next(iter(main.xpath(".//h1")), None)
     title = named if heading is None else _as_markdown(heading).removeprefix("# ")
-    return {"text": _as_markdown(main)} | ({"title": title} if title else {})
+    return {"text": _as_markdown(main), "title": title}
 
 
 def _as_markdown(element: lxml.html.HtmlElement) -> str:
@@ -138,7 +106,7 @@ def _as_markdown(element: lxml.html.HtmlElement) -> str:
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)).strip()
 
 
-def _pdf(file: Path) -> list[Read]:
+def _pdf(file: Path) -> Iterator[Read]:
     from pypdf import PdfReader
 
     reader = PdfReader(file)
@@ -146,37 +114,27 @@ def _pdf(file: Path) -> list[Read]:
         raise DataError(f"{file} is protected by a password. Save a copy without one.")
     pages = [page.extract_text().strip() for page in reader.pages]
     if not any(pages):
-        raise DataError(
-            f"{file} has {len(pages)} page(s) and no text: it is probably a scan. "
-            "Run text recognition (OCR) on it first, or take it out of the folder."
-        )
-    title = (reader.metadata.title or "").strip() if reader.metadata else ""
-    return [{"text": "\n\n".join(filter(None, pages))} | ({"title": title} if title else {})]
+        raise DataError(f"{file} has {len(pages)} page(s) and no text: it is probably a scan. Run OCR on it first.")
+    title = reader.metadata and reader.metadata.title
+    yield {"text": "\n\n".join(filter(None, pages)), "title": (title or "").strip()}
 
 
-def _docx(file: Path, max_bytes: int) -> list[Read]:
+def _docx(file: Path) -> Iterator[Read]:
     import mammoth
 
     with zipfile.ZipFile(file) as archive:
         size = sum(member.file_size for member in archive.infolist() if member.filename.endswith(".xml"))
-    if size > 10 * max_bytes:  # XML is several times its text
-        raise DataError(f"{file} unpacks to {size:,} bytes; the limit is {10 * max_bytes:,}. Split it into several.")
+    _check_size(file, size, 10 * MAX_BYTES)  # XML is several times its text
     with file.open("rb") as content:
-        return [_from_html(mammoth.convert_to_html(content, convert_image=lambda _: []).value)]
+        yield _from_html(mammoth.convert_to_html(content, convert_image=lambda _: []).value)
 
 
-def _csv(file: Path) -> list[Read]:
+def _csv(file: Path) -> Iterator[Read]:
     """One document a row: lines `column: value`, and below them the column named in `BODY`."""
-    rows: dict[str, Read] = {}
     for number, (where, row) in enumerate(csv_rows(file), 1):
         cells = {column.lower(): cell for column, cell in row.items()}
         body = next((column for column in BODY if cells.get(column)), "")
         lines = [f"{column}: {cell}" for column, cell in row.items() if cell and column.lower() not in (body, "id")]
         text = "\n".join(lines) + (f"\n\n{cells[body]}" if body else "")
-        key = cells.get("id") or str(number)
-        if not text.strip() or key in rows:
-            problem = f"the id {key!r} is used twice" if text.strip() else "all cells of this row are empty"
-            raise DataError(f"{where}: {problem}. Correct the row, or take it out.")
         title = cells.get("title") or cells.get("name") or f"{file.stem}, row {number}"
-        rows[key] = {"text": text, "row": key, "title": title, "type": "row", "source": where}
-    return list(rows.values())
+        yield {"text": text, "row": cells.get("id") or str(number), "title": title, "type": "row", "source": where}

@@ -2,21 +2,18 @@
 
 Document, Example, Question  ->  Assistant  ->  Answer (with Passages)  ->  Score  ->  Result (with Effort)
 
-Each record checks the types of its fields when it is made, positionally or by name; `files.read_records` turns what
-pydantic finds in a file into a `DataError` with file, line and field.
+A record checks the types of its fields; what is wrong with one in a file becomes a `DataError` with line and field.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, field, fields
+from dataclasses import field, fields
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
-QUESTION_SETS = (
-    "facts_trained", "facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general",
-)  # fmt: skip
+QUESTION_SETS = tuple("facts_trained facts_heldout terms updates two_hop unanswerable triage general".split())
 CHOICE_SETS = ("terms", "general")
 TIMED_SET = "facts_heldout"  # a typical query: asked again one at a time, and costs are computed from its times
 TASKS = ("answers", "triage")
@@ -36,6 +33,10 @@ def _not_blank(text: str, info: ValidationInfo) -> str:
     if info.context and not text.strip():
         raise ValueError("the text is empty; write one, or leave the line out")
     return text
+
+
+def _split(ids: Any) -> Any:
+    return tuple(filter(None, ids.split(";"))) if isinstance(ids, str) else ids
 
 
 Text = Annotated[str, AfterValidator(_not_blank)]  # not blank where it is read from a file
@@ -65,10 +66,7 @@ class Fact:
     field: Text
     value: Text
     split: Text
-    documents: Annotated[
-        tuple[str, ...],
-        BeforeValidator(lambda ids: tuple(filter(None, ids.split(";"))) if isinstance(ids, str) else ids),
-    ] = ()
+    documents: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -198,16 +196,3 @@ class Result:
     git_revision: str = ""
     created: str = ""
     schema: int = 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record as plain JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Result:
-        """The inverse of `to_dict`.
-
-        Raises:
-            pydantic.ValidationError: A field is missing, unknown or of the wrong type.
-        """
-        return TypeAdapter(cls).validate_python(record)
