@@ -66,12 +66,10 @@ def compare(
     if report is not None:  # where files lie goes to stderr, which leaves stdout to the tables
         print(plots.write_report(folder, report), file=sys.stderr)
     if figure is not None:
-        if figure.suffix not in (".png", ".svg"):
-            raise KitError(f"a figure is written as .png or .svg. Got {str(figure)!r}")
         try:
             plots.overview(comparison.table()).savefig(figure, dpi=150, facecolor="white")
-        except OSError as error:
-            raise KitError(f"could not write {figure}: {error.strerror or error}. Choose another place.") from error
+        except (OSError, ValueError) as error:  # ValueError: a format that matplotlib does not write
+            raise KitError(f"could not write {figure}: {error}. Choose a .png or .svg file elsewhere.") from error
         print(figure, file=sys.stderr)
     if expectations or strict:
         verdicts = analysis.judge(comparison, read_curves(folder))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from .data import KitError, own_folder
 
 if TYPE_CHECKING:
     from .data import Result
+    from .experiment import Study
 
 app = typer.Typer()
 
@@ -46,10 +48,9 @@ def ask(
     """Answers questions that anyone wrote; a tuned arm takes the weights that `train` made for the same profile."""
     from .data import read_prompts
     from .experiment import Study
-    from .models import FOUNDATION_MODEL
 
     asked = read_prompts(questions)
-    study = Study(data, profile, seed, out, model or FOUNDATION_MODEL, progress=not as_json, vector_store=vector_store)
+    study = Study(data, profile, seed, out, model, progress=not as_json, vector_store=vector_store)
     for question, answer in zip(asked, study.assistant(arm).ask_all(asked, progress=not as_json), strict=True):
         documents = [passage.document_id for passage in answer.passages]
         if as_json:
@@ -74,14 +75,13 @@ def train(
 ) -> None:
     """Makes an arm's weights, or resumes where an earlier call was interrupted; runs under torchrun too."""
     from .experiment import Study, get_arms, left_out
-    from .models import FOUNDATION_MODEL, is_first_process
+    from .models import is_first_process
 
     chosen = read_settings(settings or ())
-    for name, values in chosen.items():
-        if len(values) > 1:
-            raise KitError(f"one training takes one value of `{name}`; `study` takes several")
+    if several := [name for name, values in chosen.items() if len(values) > 1]:
+        raise KitError(f"one training takes one value of `{several[0]}`; `study` takes several")
     changes = {name: values[0] for name, values in chosen.items() if name in TRAINING}
-    study = Study(data, profile, seed, out, model or FOUNDATION_MODEL, changes=changes)
+    study = Study(data, profile, seed, out, model, changes=changes)
     (wanted,) = get_arms([arm])
     if not wanted.recipes:
         raise KitError(f"the arm {arm!r} has the weights as shipped: there is nothing to train")
@@ -115,10 +115,14 @@ def study(
     """
     from .analysis import Comparison, read_claims
     from .data import OWN_ARMS, open_dataset, prepare_own_data
-    from .experiment import get_arms, left_out
+    from .experiment import Study, get_arms, left_out
     from .plots import write_report
 
-    seeds, choices = read_seeds(seed), read_settings(settings or ())
+    choices = read_settings(settings or ())
+    try:
+        seeds = list(dict.fromkeys(map(int, seed.split(","))))
+    except ValueError:
+        raise KitError(f"`--seed` must be whole numbers with commas between them. Got {seed!r}") from None
     if documents is None and (questions is not None or pairs is not None or columns):
         raise KitError("--questions, --pairs and --columns belong to --documents: give the folder of documents too")
     if documents is not None and data != DATA:
@@ -128,20 +132,19 @@ def study(
     if not names:
         raise KitError("a study needs at least one arm: name them with `--arms`")
     if documents is not None:
-        own = prepare_own_data(
-            documents, questions, pairs, profile, out, dict(c.partition("=")[::2] for c in _listed(columns))
-        )
+        renamed = dict(column.partition("=")[::2] for column in _listed(columns))
+        own = prepare_own_data(documents, questions, pairs, profile, out, renamed)
         print(*own.columns, *own.notes, sep="\n")
         data, out = own.folder, own.out / profile
     dataset, folder = open_dataset(data), out or own_folder()
     missing = left_out(names, dataset, dataset.question_sets)
     for name, why in missing.items():
         print(f"left out: {name}, since {why}", file=sys.stderr)
-    results = _run([n for n in names if n not in missing], seeds, choices, folder, data, profile, model, vector_store)
+    make = partial(Study, data, profile, model=model, vector_store=vector_store, artefacts=folder)
+    results = _run(make, [name for name in names if name not in missing], seeds, choices, folder)
     for place, made in results.items():
         comparison = Comparison(made)
-        print(f"{place}\n" if place else "", end="")
-        print(comparison.text())
+        print(*filter(None, [place]), comparison.text(), sep="\n")
         if documents is not None:
             print("", *comparison.caveats(), sep="\n")
             page = write_report(folder / place, folder / place / "comparison.html", read_claims("own_data"), comparison)
@@ -150,22 +153,14 @@ def study(
 
 
 def _run(
-    arms: Sequence[str],
-    seeds: Sequence[int],
-    choices: Mapping[str, Sequence[Any]],
-    folder: Path,
-    data: Path,
-    profile: str,
-    model: str | None,
-    vector_store: str | None,
+    make: Callable[..., Study], arms: Sequence[str], seeds: Sequence[int], choices: Mapping[str, list[Any]], out: Path
 ) -> dict[str, list[Result]]:
     """Runs one study for each choice of settings and each seed; they share models, indices and weights.
 
     Returns:
-        The results by the folder below `folder` that they lie in: empty where nothing is set, else such as "k=3".
+        The results by the folder below `out` that they lie in: empty where nothing is set, else such as "k=3".
     """
-    from .experiment import ARMS, Study
-    from .models import FOUNDATION_MODEL
+    from .experiment import ARMS
     from .rag import RagSettings
 
     first = None
@@ -173,31 +168,15 @@ def _run(
     for values in itertools.product(*choices.values()):
         chosen = dict(zip(choices, values, strict=True))
         place = ",".join(f"{name}={value}" for name, value in chosen.items())
-        retrieval = RagSettings(**{name: value for name, value in chosen.items() if name not in TRAINING})
-        changes = {name: value for name, value in chosen.items() if name in TRAINING}
+        changes = {name: chosen.pop(name) for name in TRAINING if name in chosen}
         for seed in seeds:
-            study = Study(
-                data, profile, seed, folder / place, first.model if first else model or FOUNDATION_MODEL, retrieval,
-                vector_store=vector_store, changes=changes, artefacts=folder,
-            )  # fmt: skip
+            study = make(seed=seed, out=out / place, settings=RagSettings(**chosen), changes=changes)
             if first is not None:
-                study.embedder = first.embedder
+                study.model, study.embedder = first.model, first.embedder
             first = first or study
             seeded = [arm for arm in arms if seed == seeds[0] or ARMS[arm].recipes]  # only these depend on the seed
             results.setdefault(place, []).extend(study.run(seeded))
     return results
-
-
-def read_seeds(text: str) -> list[int]:
-    """Seeds such as "7,8,9", each once.
-
-    Raises:
-        KitError: One of them is no whole number, or there is none.
-    """
-    try:
-        return list(dict.fromkeys(int(seed) for seed in text.split(",")))
-    except ValueError:
-        raise KitError(f"`--seed` must be whole numbers with commas between them. Got {text!r}") from None
 
 
 def read_settings(texts: Sequence[str]) -> dict[str, list[Any]]:

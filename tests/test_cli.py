@@ -177,7 +177,7 @@ def test_compare_writes_a_report_and_a_figure_and_prints_markdown(synthetic_fold
     made = kit("compare", synthetic_folder, "--report", page, "--figure", figure, "--markdown")
     assert made.returncode == 0, made.stderr
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    assert figure.read_bytes().startswith(b"\x89PNG") and "| `rag` |" in made.stdout
+    assert figure.read_bytes().startswith(b"\x89PNG") and "(`rag`) |" in made.stdout
     assert made.stderr.split() == [str(page), str(figure)]
     run = kit("compare", synthetic_folder, "--figure", tmp_path / "main.doc")
     assert_one_sentence(run, "main.doc", ".svg")

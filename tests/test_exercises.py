@@ -12,19 +12,19 @@ import yaml
 
 from helpers.data.records import DataError, KitError
 from helpers.experiment import metrics
-from helpers.lessons import checks, exercises, progress, quiz
+from helpers.lessons import checks, exercises, progress
 from helpers.lessons.notebooks import NOTEBOOKS
 
 LESSONS = exercises.numbers()
 QUIZ_ALONE = ("00", "07")  # the first and the last notebook have a quiz and no exercises
-ALL = [(number, exercise) for number in LESSONS for exercise in exercises.load(number).exercises.values()]
+ALL = [(number, exercise) for number in LESSONS for exercise in exercises.load(number).exercises]
 CODED = [exercise for _, exercise in ALL if exercise.kind in ("write", "fix")]
 PREDICTED = [exercise for _, exercise in ALL if exercise.kind == "predict"]
 NOTEBOOK = {"metrics": metrics, "math": math, "statistics": statistics, "np": np}
 
 
 def each(found):
-    return pytest.mark.parametrize("exercise", found, ids=[f"{exercise.lesson}-{exercise.id}" for exercise in found])
+    return pytest.mark.parametrize("exercise", found, ids=[f"{exercise.key}" for exercise in found])
 
 
 @pytest.fixture(autouse=True)
@@ -160,9 +160,8 @@ def test_one_choice_is_right_and_each_wrong_one_has_its_reason(number):
         outcomes = {choice: asked.answer(n, choice) for choice in question.choices}
         assert [choice for choice, outcome in outcomes.items() if outcome.state == "right"] == [question.right]
         assert len({outcome.message for outcome in outcomes.values()}) == len(outcomes)
-        for choice, reason in question.says.items():
+        for choice, reason in question.wrong.items():
             assert reason and question.right.lower() not in reason.lower() and outcomes[choice].message == reason
-        assert asked.answer(n, quiz.LETTERS[question.choices.index(question.right)]).state == "right"
 
 
 def test_the_right_choice_has_no_fixed_place():
@@ -177,8 +176,8 @@ def test_the_right_choice_has_no_fixed_place():
 def test_a_notebook_shows_its_exercises_word_for_word(number):
     (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
     page, lesson = "\n".join(cell.source for cell in nbformat.read(path, 4).cells), exercises.load(number)
-    for exercise in lesson.exercises.values():
-        assert exercise.heading in page and exercise.text in page and exercise.given in page
+    for exercise in lesson.exercises:
+        assert exercise.title in page and exercise.text in page and exercise.given in page
         assert f"q.{exercise.id}.check(" in page
         assert (f"q.{exercise.id}.predict(...)" in page) == (exercise.kind == "predict")
     assert f'exercises.load("{number}")' in page and "q.quiz" in page
@@ -226,7 +225,7 @@ def test_what_is_not_there_and_what_is_damaged_is_named(tmp_path, monkeypatch):
     ):  # fmt: skip
         with pytest.raises(KitError, match=text):
             wrong()
-    with pytest.raises(AttributeError, match="'e9'.*e1, e2"):
+    with pytest.raises(AttributeError, match="'e9'"):
         _ = lesson.e9
     assert "e1" in dir(lesson)
     record = yaml.safe_load((exercises.FOLDER / "01.yaml").read_text(encoding="utf-8"))

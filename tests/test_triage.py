@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -27,9 +28,7 @@ def found(kind: str, text: str) -> tuple[str, str]:
         for part, wordings in entry.items()
         if isinstance(wordings, list)
         for wording in wordings
-        if f" {wording} " in f" {text} ".replace(".", " ").replace(",", " ")
-        or f" {wording} " in f" {text} "
-        or f" {wording}." in text
+        if re.search(rf"(?<!\w){re.escape(wording)}(?!\w)", text)
     ]
     _, name, part = max(clauses, key=lambda clause: len(clause[0]))
     return name, part

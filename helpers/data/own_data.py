@@ -80,10 +80,8 @@ def prepare_own_data(
         asked, *mappings = read_questions(str(questions), found, columns or {}, notes)
     else:
         asked, mappings = cloze_questions(found), []
-        notes.append(
-            f"No questions were given: {len(asked)} cloze questions were made from sentences and headings. They are "
-            "weak evidence, words that occur in a text. Write questions of your own before you decide anything."
-        )
+        made = f"{len(asked)} cloze questions were made from sentences and headings"
+        notes.append(f"No questions were given: {made}. They are weak evidence. Write your own before you decide.")
     if not asked:
         raise DataError(f"{root}: no question was given, and no whole sentence was found to make one. Give questions.")
     labelled: list[Pair] = []
@@ -107,9 +105,10 @@ def prepare_own_data(
 
 def _states(pair: Pair, question: Question) -> bool:
     """Whether a pair's response is an accepted answer, about the same document where both name one."""
-    accepted, documents = {normalise(answer) for answer in question.answers}, pair[1]
-    shared = not documents or not question.documents or bool(set(documents) & set(question.documents))
-    return normalise(pair[0].response) in accepted and shared
+    example, documents = pair
+    if documents and question.documents and not set(documents) & set(question.documents):
+        return False
+    return normalise(example.response) in map(normalise, question.answers)
 
 
 def _split_pairs(
@@ -123,8 +122,8 @@ def _split_pairs(
     if len(kept) < LEAST_PAIRS:
         notes.append(f"{len(kept) or 'No'} labelled pairs; {LEAST_PAIRS} are the least for customization and few_shot.")
         return [], []
-    free = [pair[0] for pair in kept if not any(_states(pair, question) for question in questions)]
-    chosen = sample(free or [example for example, _ in kept], min(HELD_OUT, max(1, len(kept) // 10)))
+    free = [pair for pair in kept if not any(_states(pair, question) for question in questions)]
+    chosen = sample([example for example, _ in free or kept], min(HELD_OUT, max(1, len(kept) // 10)))
     held_out = {example.id for example in chosen}
     return [p for p in kept if p[0].id not in held_out], [p for p in kept if p[0].id in held_out]
 

@@ -44,10 +44,7 @@ Text = Annotated[str, AfterValidator(_not_blank)]  # not blank where it is read 
 
 @dataclass(frozen=True, config=STRICT)
 class Document:
-    """One document of the enterprise data source.
-
-    `text` is the body without front matter; `source` is the file it came from; `date` is ISO 8601 or empty.
-    """
+    """One document: `text` without front matter, the file that it came from, and a `date` in ISO 8601 or empty."""
 
     id: str
     title: str

@@ -76,10 +76,7 @@ def squad_rows(path: Path) -> Iterator[Row]:
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg}, column {error.colno}).") from None
     except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: not in SQuAD's format (data, paragraphs, context, qas; {error}). "
-            "Write other questions as JSON lines (.jsonl) or CSV."
-        ) from None
+        raise DataError(f"{path}: not in SQuAD's format ({error}). Write other questions as .jsonl or .csv.") from None
 
 
 def hub_rows(name: str) -> list[Row]:

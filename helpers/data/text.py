@@ -24,22 +24,12 @@ HEADING = re.compile(r"#{1,6}\s+(.+?)\s*#*$")
 PLAIN = re.compile(r"[\w\s.,;:()'%°/-]+[.!?]")
 
 
-class _Punctuation(dict[int, int | None]):
-    """For `str.translate`: drops SQuAD's ASCII punctuation and all that Unicode calls so, such as typeset quotes."""
-
-    def __missing__(self, code: int) -> int | None:
-        drop = chr(code) in string.punctuation or unicodedata.category(chr(code)).startswith("P")
-        self[code] = None if drop else code
-        return self[code]
-
-
-PUNCTUATION = _Punctuation()
-
-
 @lru_cache(maxsize=65536)
 def normalise(text: str) -> str:
     """SQuAD's normal form: lower case, no punctuation (of any script), no articles, single spaces."""
-    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
+    text = text.lower()
+    marks = {mark for mark in set(text) if mark in string.punctuation or unicodedata.category(mark).startswith("P")}
+    return " ".join(ARTICLES.sub(" ", text.translate({ord(mark): None for mark in marks})).split())
 
 
 def contains(text: str, values: Sequence[str]) -> str | None:
@@ -63,12 +53,8 @@ def cloze_questions(documents: Sequence[Document]) -> list[Question]:
     """Makes questions out of documents that came without: a gap in a sentence, or the heading above it.
 
     They are weak evidence: they ask for words that happen to be in a text, in the words of that text, so retrieval is
-    easy, and nobody may ever want to know the answer. The gap is the rarest word or number of its sentence, by the
-    number of documents that hold it. The same documents give the same questions; of more than `ABOUT` documents only so
-    many are asked about, spread over the list by the hashes of their ids.
-
-    Returns:
-        Questions of the part `CLOZE_PART`, in the order of the documents, with the document as their gold.
+    easy, and nobody may ever want to know the answer. The gap is the word of its sentence that fewest documents hold.
+    Of more than `ABOUT` documents only so many are asked about, spread over the list by the hashes of their ids.
     """
     rarity = Counter(word for document in documents for word in {w.lower() for w in WORD.findall(document.text)})
     each = max(1, round(ABOUT / max(1, len(documents))))
@@ -87,16 +73,16 @@ def cloze_questions(documents: Sequence[Document]) -> list[Question]:
 def _gaps(document: Document, rarity: Counter[str], count: int) -> list[tuple[str, str]]:
     """Sentences without a word that occurs in them once and not first, the rarest words first; each sentence once."""
     gaps = []
-    for place, (_, sentence) in enumerate(_sentences(document)):
+    for _, sentence in _sentences(document):
         for word in WORD.findall(sentence)[1:]:
             gapped, times = re.subn(rf"(?<!\w){re.escape(word)}(?!\w)", "____", sentence)
             if times == 1:
-                gaps.append((rarity[word.lower()], -len(word), place, sentence, gapped, word))
-    rarest: dict[str, tuple[str, str]] = {}
-    for _, _, _, sentence, gapped, word in sorted(gaps, key=lambda gap: gap[:3]):
-        question = f'Which word or number is missing in this sentence of "{document.title}"? {gapped}'
-        rarest.setdefault(sentence, (question, word))
-    return list(rarest.values())[:count]
+                question = f'Which word or number is missing in this sentence of "{document.title}"? {gapped}'
+                gaps.append((rarity[word.lower()], -len(word), sentence, question, word))
+    best: dict[str, tuple[str, str]] = {}
+    for _, _, sentence, question, word in sorted(gaps, key=lambda gap: gap[:2]):
+        best.setdefault(sentence, (question, word))
+    return list(best.values())[:count]
 
 
 def _headings(document: Document, count: int) -> list[tuple[str, str]]:

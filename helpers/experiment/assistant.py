@@ -10,6 +10,7 @@ No code after this module asks which arm it holds.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,8 +80,12 @@ class Assistant:
             self.model.chat(self.prompt(question, seen), examples=self.turns(question))
             for question, seen in zip(asked, passages, strict=True)
         ]
+        limits: dict[int, list[int]] = defaultdict(list)
+        for i, question in enumerate(asked):
+            if not question.choices:
+                limits[max_new_tokens or MAX_NEW_TOKENS.get(question.set, SHORT_ANSWER)].append(i)
         answers: dict[int, Answer] = {}
-        for limit, indices in _by_limit(asked, max_new_tokens).items():
+        for limit, indices in limits.items():
             replies = generation.generate(self.model, [texts[i] for i in indices], limit, batch_size, progress=progress)
             for i, reply in zip(indices, replies, strict=True):
                 answers[i] = Answer(
@@ -121,13 +126,3 @@ class Assistant:
             passages += self.retriever.retrieve_all([question.prompt for question in batch])
             seconds += [(time.perf_counter() - begun) / len(batch)] * len(batch)
         return passages, seconds
-
-
-def _by_limit(questions: Sequence[Question], max_new_tokens: int | None) -> dict[int, list[int]]:
-    """Indices of the questions to be answered in words, grouped by their limit of new tokens."""
-    groups: dict[int, list[int]] = {}
-    for i, question in enumerate(questions):
-        if not question.choices:
-            limit = max_new_tokens or MAX_NEW_TOKENS.get(question.set, SHORT_ANSWER)
-            groups.setdefault(limit, []).append(i)
-    return groups

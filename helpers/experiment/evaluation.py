@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from ..data import Dataset, Question, Score, sample
+from ..data import TIMED_SET, Dataset, Question, Score, sample
 from ..models import generation
 from . import metrics
 from .assistant import Assistant
+
+if TYPE_CHECKING:
+    from ..rag import Index
+
+RETRIEVAL = ("hit_rate_1", "hit_rate_5", "mrr", "ndcg")  # what a result keeps of the scores of retrieval
 
 
 @dataclass
@@ -34,8 +39,7 @@ class Evaluation:
         found = summarise(self.scores)
         if self.first_token_s:
             found |= {"first_token_s": self.first_token_s, "total_s": self.total_s}
-        if self.text_losses:
-            losses = [list(each) for each in self.text_losses]
+        if losses := [list(each) for each in self.text_losses]:
             found |= {"perplexity": generation.perplexity(self.text_losses), "text_losses": losses}
         return found
 
@@ -87,6 +91,11 @@ def pace() -> dict[str, float]:
     return {} if seen else {"mininterval": 60.0, "delay": 60.0}
 
 
+def is_timed(question_set: str, dataset: Dataset) -> bool:
+    """Whether costs tell of this set's times; its questions are then asked again, alone."""
+    return question_set == (TIMED_SET if TIMED_SET in dataset.question_sets else dataset.question_sets[0])
+
+
 def perplexity_texts(question_set: str, dataset: Dataset) -> list[str]:
     """The texts whose perplexity is reported with a set: general text with `general`, domain text with `terms`.
 
@@ -100,6 +109,16 @@ def perplexity_texts(question_set: str, dataset: Dataset) -> list[str]:
     return []
 
 
+def retrieval_scores(assistant: Assistant, questions: Sequence[Question], index: Index | None) -> dict[str, Any]:
+    """The scores of retrieval alone, where passages are retrieved and the questions name the right documents."""
+    if index is None or not any(question.documents for question in questions):
+        return {}
+    from ..rag import score_retrieval
+
+    found = score_retrieval(assistant.retriever, questions, index)
+    return {"retrieval": {name: found[name] for name in RETRIEVAL}}
+
+
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
     """Perplexity of plain texts under the assistant's weights; what it retrieves plays no part."""
     return generation.perplexity(generation.text_losses(assistant.model, texts))
@@ -110,15 +129,15 @@ def summarise(scores: Sequence[Score]) -> dict[str, Any]:
     written = [score for score in scores if not score.question.choices]
     if not written:
         return {}
-    found = {"abstained": _mean([float(metrics.abstains(s.answer.text)) for s in written])}
+    found = {"abstained": _mean(metrics.abstains(s.answer.text) for s in written)}
     if scores[0].question.set == "triage":
-        return found | {"valid_json": _mean([float(metrics.read_json(s.answer.text) is not None) for s in written])}
-    answerable = [score for score in written if score.question.answers]
-    if answerable:
-        found["exact_match"] = _mean([metrics.exact_match(s.answer.text, s.question.answers) for s in answerable])
-        found["token_f1"] = _mean([metrics.token_f1(s.answer.text, s.question.answers) for s in answerable])
+        return found | {"valid_json": _mean(metrics.read_json(s.answer.text) is not None for s in written)}
+    if answerable := [score for score in written if score.question.answers]:
+        for name, metric in (("exact_match", metrics.exact_match), ("token_f1", metrics.token_f1)):
+            found[name] = _mean(metric(s.answer.text, s.question.answers) for s in answerable)
     return found
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _mean(values: Iterable[float]) -> float:
+    given = list(values)
+    return sum(given) / len(given)

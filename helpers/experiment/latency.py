@@ -7,18 +7,18 @@ What follows from timings (medians, ratios, intervals) is in `helpers.analysis`.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from ..data import WARM_UP, DataError, Question, write_text
+from ..data import WARM_UP, DataError, Question
 from .assistant import Assistant
 from .evaluation import pace
+from .results import read_record, write_record
 
 LATENCY_FILE = "latency.json"  # the timings beside the results that they belong to
 PHASES = ("retrieval_s", "first_token_s", "per_token_s", "total_s")
@@ -40,6 +40,14 @@ class Timing:
     total_s: float
     prompt_tokens: int
     new_tokens: int
+
+
+@dataclass(frozen=True)
+class Timings:
+    """What the file of timings holds; `about` is what they depend on, such as the machine."""
+
+    about: dict[str, Any]
+    timings: list[Timing]
 
 
 def time_arms(
@@ -92,9 +100,8 @@ def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timi
 
 
 def write_timings(path: Path, timings: Sequence[Timing], about: Mapping[str, Any] | None = None) -> Path:
-    """Keeps timings as one JSON file; `about` holds what they depend on, such as the machine."""
-    record = {"about": dict(about or {}), "timings": [asdict(timing) for timing in timings]}
-    return write_text(Path(path), json.dumps(record, indent=1) + "\n")
+    """Keeps timings as one JSON file."""
+    return write_record(Path(path), Timings(dict(about or {}), list(timings)))
 
 
 def read_timings(path: Path, about: Mapping[str, Any] | None = None) -> list[Timing]:
@@ -109,9 +116,5 @@ def read_timings(path: Path, about: Mapping[str, Any] | None = None) -> list[Tim
     """
     if not Path(path).is_file():
         return []
-    try:
-        record = json.loads(Path(path).read_bytes())
-        timings = [Timing(**row) for row in record["timings"]]
-        return timings if about is None or record["about"] == dict(about) else []
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} cannot be read as timings ({error}). Delete it and measure again.") from error
+    kept = read_record(path, Timings, "timings")
+    return kept.timings if about is None or kept.about == dict(about) else []

@@ -20,8 +20,6 @@ DECLINED = re.compile(
     r"|not in the (passages?|documents?|text)|n/?a|none)\b",
     re.IGNORECASE,
 )
-
-
 CONTRACTED = re.compile(r"(?<!ca)n't\b", re.IGNORECASE)  # "doesn't say" means "does not say"; "can't" stands above
 
 
@@ -91,17 +89,11 @@ def score(question: Question, answer: Answer, values: Sequence[str] = ()) -> tup
             return 0.0, "no valid JSON"
         return value, "all fields right" if value == 1 else f"{value:.0%} of the fields right"
     found = contains(answer.text, question.answers)
-    accepted = {normalise(value) for value in question.answers}
+    if found is None and abstains(answer.text):
+        return 0.0, declines
+    allowed = {normalise(value) for value in question.answers}
+    told = f" {normalise(found or '')} "  # a value that is part of the right one is not named beside it
+    rival = contains(answer.text, [v for v in values if (n := normalise(v)) not in allowed and f" {n} " not in told])
     if found is None:
-        if abstains(answer.text):
-            return 0.0, declines
-        rival = contains(answer.text, [value for value in values if normalise(value) not in accepted])
         return 0.0, f"names another value instead: {rival}" if rival else "the answer is not in the reply"
-    rival = contains(answer.text, [v for v in values if normalise(v) not in accepted and not _part_of(v, found)])
-    if rival is not None:
-        return 0.0, f"names another value too: {rival}"
-    return 1.0, "right"
-
-
-def _part_of(value: str, found: str) -> bool:
-    return f" {normalise(value)} " in f" {normalise(found)} "
+    return (0.0, f"names another value too: {rival}") if rival is not None else (1.0, "right")

@@ -5,12 +5,13 @@ A result lies as ARM.QUESTION_SET.seedN.EXPERIMENT.json; a curve, too long to me
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from ..data import ROOT, DataError, Result, explain, write_text
 from ..models import hardware
 
 SCHEMA = 1
+REMEDY = "Delete it, or move it out of the folder, and run the study again."
 PACKAGES = ("torch", "transformers", "peft", "llama-index-core", "chromadb", "sentence-transformers")
-RESULT = TypeAdapter(Result)
+adapter = cache(TypeAdapter)
 
 
 def versions() -> dict[str, str]:
@@ -57,7 +59,25 @@ def file_name(arm: str, question_set: str, seed: int, experiment: str) -> str:
 def write_result(folder: Path, result: Result) -> Path:
     """Writes a result into a folder and returns the file's path."""
     name = file_name(result.arm, result.question_set, result.seed, result.experiment)
-    return write_text(Path(folder) / name, RESULT.dump_json(result, indent=1).decode("utf-8") + "\n")
+    return write_record(Path(folder) / name, result)
+
+
+def write_record(path: Path, record: Any) -> Path:
+    """Writes a dataclass as one JSON file, whole or not at all, and returns the file's path."""
+    return write_text(path, adapter(type(record)).dump_json(record, indent=1).decode("utf-8") + "\n")
+
+
+def read_record(path: Path, kind: Any, what: str, remedy: str = "Delete it and measure again.") -> Any:
+    """Reads a dataclass that `write_record` wrote.
+
+    Raises:
+        DataError: The file is not there, is damaged, or holds something else.
+    """
+    try:
+        return adapter(kind).validate_json(Path(path).read_bytes())
+    except (OSError, ValidationError) as error:
+        why = explain(error) if isinstance(error, ValidationError) else f"{error}."
+        raise DataError(f"{path} cannot be read as {what}: {why} {remedy}") from error
 
 
 def read_result(path: Path) -> Result:
@@ -66,15 +86,9 @@ def read_result(path: Path) -> Result:
     Raises:
         DataError: The file is no result, is damaged, or is of another schema.
     """
-    remedy = "Delete it, or move it out of the folder, and run the study again."
-    try:
-        result = RESULT.validate_json(Path(path).read_bytes())
-    except ValidationError as error:
-        raise DataError(f"{path} cannot be read as a result: {explain(error)} {remedy}") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read as a result ({error}). {remedy}") from error
+    result = read_record(path, Result, "a result", REMEDY)
     if result.schema != SCHEMA:
-        raise DataError(f"{path} has schema {result.schema}; this kit reads {SCHEMA}. {remedy}")
+        raise DataError(f"{path} has schema {result.schema}; this kit reads {SCHEMA}. {REMEDY}")
     return result
 
 
@@ -114,22 +128,22 @@ class Curve:
     x: str
     y: str
     arm: str
-    points: list[dict[str, float]]
+    points: list[dict[str, int | float]]
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.points:
             raise DataError(f"the curve {self.name!r} has no points: measure at least one")
         for number, point in enumerate(self.points, start=1):
-            for key in ("x", "value", "low", "high"):
-                if not isinstance(point.get(key), int | float) or not math.isfinite(point[key]):
-                    raise DataError(f"point {number} of the curve {self.name!r}: `{key}` is no number")
+            lost = [key for key in ("x", "value", "low", "high") if not math.isfinite(point.get(key, math.nan))]
+            if lost:
+                raise DataError(f"point {number} of the curve {self.name!r}: `{lost[0]}` is no number")
 
 
 def write_curve(folder: Path, curve: Curve) -> Path:
     """Writes a curve into a folder of results, points in the order of `x`; returns its path."""
-    record = asdict(curve) | {"points": sorted(curve.points, key=lambda point: point["x"])}
-    return write_text(Path(folder) / f"{curve.name}.curve.json", json.dumps(record, indent=1) + "\n")
+    ordered = replace(curve, points=sorted(curve.points, key=lambda point: point["x"]))
+    return write_record(Path(folder) / f"{curve.name}.curve.json", ordered)
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:
@@ -138,24 +152,15 @@ def read_curves(folder: Path) -> dict[str, Curve]:
     Raises:
         DataError: A file cannot be read as a curve.
     """
-    curves = {}
-    for path in sorted(Path(folder).glob("*.curve.json")):
-        try:
-            curve = Curve(**json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
-            raise DataError(f"{path} cannot be read as a curve ({error}). Delete it and record it again.") from error
-        curves[curve.name] = curve
-    return curves
+    curves = [read_record(path, Curve, "a curve") for path in sorted(Path(folder).glob("*.curve.json"))]
+    return {curve.name: curve for curve in curves}
 
 
 def of_one_figure(curves: Iterable[Curve]) -> list[list[Curve]]:
     """Curves of several arms that share both axes, put together: they belong in one figure, an arm once in each."""
-    figures: dict[tuple[str, str], list[list[Curve]]] = {}
+    figures: dict[tuple[str, str, int], list[Curve]] = {}
+    seen: Counter[tuple[str, str, str]] = Counter()
     for curve in curves:
-        alike = figures.setdefault((curve.x, curve.y), [])
-        free = [figure for figure in alike if all(other.arm != curve.arm for other in figure)]
-        if free:
-            free[0].append(curve)
-        else:
-            alike.append([curve])
-    return [figure for alike in figures.values() for figure in alike]
+        seen[curve.x, curve.y, curve.arm] += 1  # the second curve of an arm belongs in a second figure
+        figures.setdefault((curve.x, curve.y, seen[curve.x, curve.y, curve.arm]), []).append(curve)
+    return list(figures.values())

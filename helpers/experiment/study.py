@@ -3,37 +3,112 @@
     study = Study("datasets/tidewater", "quick", out="results/own")
     study.run(["base", "rag"])
 
+Indices and weights that an earlier call made are used again too: what would change them is in their folder's name.
 From a terminal: python -m helpers study --arms base,rag --profile quick --out results/own
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..data import TIMED_SET, Question, Result, sample
+from ..data import Effort, Question, Result, get_profile, held, open_dataset, own_folder, sample
+from ..models import FOUNDATION_MODEL, RECORD, FoundationModel, is_first_process, load_embedder, load_model, prompts
+from ..tuning import recipes
 from . import results
-from .arms import ARMS, get_arms
-from .evaluation import Evaluation, evaluate, perplexity_texts
-from .prepare import Preparation, PreparedArm
+from .arms import ARMS, get_arms, solved_examples
+from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
+from .evaluation import Evaluation, evaluate, is_timed, perplexity_texts, retrieval_scores
+from .prepare import Plan, prepare
 
-RETRIEVAL = ("hit_rate_1", "hit_rate_5", "mrr", "ndcg")  # what a result keeps of the scores of retrieval
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+    from ..rag import Index, IndexReport, RagSettings
+    from ..tuning import FineTuned, TrainSettings
+
+ANSWERS_DEPEND_ON = ("name", "questions_per_set", "batch_size", "training_share")  # of a profile
+PROMPTS = [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, prompts.ABSTAIN]
 
 
-class Study(Preparation):
+class Study:
     """One data set, one model, one profile and one seed: the frame in which arms can be compared."""
 
+    def __init__(
+        self,
+        folder: str | Path,
+        profile: str = "workshop",
+        seed: int = 7,
+        out: str | Path | None = None,
+        model: str | FoundationModel | None = None,
+        settings: RagSettings | None = None,
+        progress: bool = True,
+        vector_store: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+        artefacts: str | Path | None = None,
+    ):
+        """Opens the data set; models are loaded when they are needed.
+
+        Args:
+            folder: A data set such as datasets/tidewater.
+            profile: "quick", "workshop" or "full".
+            seed: Seeds training and sampling; the questions are the same for every seed.
+            out: Where results go; None takes `own_folder()`.
+            model: The foundation model, or its name; None takes the default one.
+            settings: How documents are cut and retrieved; None takes the measured defaults.
+            progress: Whether to show progress.
+            vector_store: The URL of a Chroma server for the indices; None keeps them in folders.
+            changes: Settings of every training, by name, that differ from their recipe.
+            artefacts: Where indices and adapters lie; None takes `out`.
+        """
+        from ..rag import RagSettings
+
+        self.dataset = open_dataset(folder)
+        self.profile, self.seed, self.progress = get_profile(profile), seed, progress
+        self.out = Path(out) if out is not None else own_folder()
+        self.artefacts, self.vector_store = Path(artefacts or self.out), vector_store
+        self.settings, self.changes = settings or RagSettings(), dict(changes or {})
+        self._model = model or FOUNDATION_MODEL
+        self._indices: dict[bool, tuple[Index, IndexReport, Effort]] = {}
+        self._evaluations: dict[tuple, Evaluation] = {}  # by `PreparedArm.alike`: arms that answer alike are asked once
+
     @cached_property
-    def _evaluations(self) -> dict[tuple, Evaluation]:
-        """Finished evaluations by `PreparedArm.alike`: arms that answer alike are asked once."""
-        return {}
+    def model(self) -> FoundationModel:
+        """The one model of all arms."""
+        return self._model if isinstance(self._model, FoundationModel) else load_model(self._model)
+
+    @cached_property
+    def embedder(self):
+        """The embedding model of every index."""
+        return load_embedder()
+
+    @cached_property
+    def experiment(self) -> str:
+        """SHA-256 in hexadecimal over what must agree between results that are compared."""
+        record = {
+            "data": self.dataset.hash, "model": self.model.hash, "dtype": self.model.dtype,
+            "profile": {name: getattr(self.profile, name) for name in ANSWERS_DEPEND_ON},
+            "prompts": PROMPTS, "limits": [SHORT_ANSWER, MAX_NEW_TOKENS],
+            "examples": [example.id for shown in solved_examples(self.dataset).values() for example in shown],
+        }  # fmt: skip
+        return _hash(record)
 
     @property
     def arms(self) -> list[str]:
         """The arms of a whole comparison in this profile, in the kit's order."""
         return [arm for arm in ARMS if arm not in self.profile.left_out]
+
+    @property
+    def question_sets(self) -> list[str]:
+        """The question sets that the data has, in the kit's order."""
+        return self.dataset.question_sets
 
     def questions(self, question_set: str) -> list[Question]:
         """The questions of a set that this profile asks."""
@@ -61,28 +136,32 @@ class Study(Preparation):
 
         An interruption keeps the answers that are there, in a file whose status is `interrupted`.
         """
-        path = self.out / results.file_name(arm, question_set, self.seed, self.experiment)
-        finished = results.finished(path, self.provenance(arm))
+        plan = self.plan(arm, question_set)
+        name = results.file_name(arm, question_set, self.seed, self.experiment)
+        finished = results.finished(self.out / name, plan.provenance)
         if finished is not None:
             return finished
         if self.progress:
             print(f"{arm} on {question_set}", file=sys.stderr)
-        prepared = self.prepare(arm, question_set)
+        tuned = {recipe: self.train(recipe) for recipe in plan.recipes}
+        prepared = prepare(plan, self.model, tuned, [self.index(updated) for updated in plan.indices])
+        self._latest = prepared.assistant.model  # a tuned copy lives as long as it is held: the next set needs it too
         evaluation = self._evaluations.get(prepared.alike) or Evaluation()
+        questions = self.questions(question_set)
         result = Result(
             arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {},
-            prepared.effort, prepared.provenance, **results.made_with(),
+            prepared.effort, plan.provenance, **results.made_with(),
         )  # fmt: skip
-        questions = self.questions(question_set)
+        retrieval = retrieval_scores(prepared.assistant, questions, prepared.index)
         try:
             if not evaluation.complete:
                 evaluate(
                     prepared.assistant, questions, self.dataset.values_by_asset, self.profile.batch_size,
-                    self._timed(question_set), self.progress, evaluation,
+                    self.profile.latency_questions * is_timed(question_set, self.dataset), self.progress, evaluation,
                     perplexity_texts(question_set, self.dataset)[: self.profile.questions_per_set],
                 )  # fmt: skip
                 self._evaluations[prepared.alike] = evaluation
-            result.metrics = evaluation.summary() | _retrieval(prepared, questions) | prepared.measured
+            result.metrics = evaluation.summary() | retrieval | prepared.measured
             result.status = "complete"
         finally:
             result.scores = evaluation.scores
@@ -90,17 +169,81 @@ class Study(Preparation):
                 results.write_result(self.out, result)
         return result
 
-    def _timed(self, question_set: str) -> int:
-        """How many questions of a set are asked again alone, for their times: those of the one that costs tell of."""
-        timed_set = TIMED_SET if TIMED_SET in self.question_sets else self.question_sets[0]
-        return self.profile.latency_questions if question_set == timed_set else 0
+    def plan(self, arm: str, question_set: str = "facts_heldout") -> Plan:
+        """What an arm needs to answer a question set, and what its answers depend on; nothing is made for it.
+
+        Raises:
+            KitError: The arm is unknown.
+        """
+        (wanted,) = get_arms([arm])
+        used = wanted.recipes_for(self.question_sets)
+        needed = recipes.with_starts(used)
+        examples = solved_examples(self.dataset) if wanted.sees == "examples" else {}
+        record: dict[str, Any] = {
+            "model": self.model.name, "model_hash": self.model.hash, "dtype": self.model.dtype,
+            "device": self.model.device, "data_hash": self.dataset.hash, "arm": asdict(wanted),
+        }  # fmt: skip
+        if needed:
+            record["adapter"] = {recipe: self._train_settings(recipe).key for recipe in needed}
+        if wanted.sees == "passages":
+            record["rag"] = asdict(self.settings) | ({"k": wanted.k} if wanted.k else {})
+        if wanted.sees == "examples":
+            record["examples"] = {task: len(shown) for task, shown in examples.items()}
+        return Plan(wanted, question_set, wanted.recipe(question_set), needed, examples, record)
+
+    def assistant(self, arm: str, question_set: str = "facts_heldout") -> Assistant:
+        """The assistant of an arm, as it meets a question set; only the weights and the index that it uses are made."""
+        plan = self.plan(arm, question_set)
+        adapter = self.train(plan.recipe).folder if plan.recipe else None
+        return plan.assistant(self.model, adapter, self.index(plan.indices[-1])[0] if plan.indices else None)
+
+    def index(self, updated: bool = False) -> tuple[Index, IndexReport, Effort]:
+        """The index over the documents, or over the documents after `updates/`, with its report and its effort.
+
+        The updated index is a second one, built over the old documents and then brought up to date; its report and
+        effort are those of the update alone.
+        """
+        from ..rag import dataset_index
+
+        if updated not in self._indices:
+            self._indices[updated] = dataset_index(
+                self.artefacts / "index", self.dataset, self.embedder, self.settings, updated, self.progress,
+                self.vector_store,
+            )  # fmt: skip
+        return self._indices[updated]
+
+    def training_folder(self, recipe: str) -> Path:
+        """Where the weights of a recipe lie: another folder for other data, prompts, settings, model or seed."""
+        own, *starts = [self._train_settings(each).key for each in reversed(recipes.with_starts([recipe]))]
+        retrieval = asdict(self.settings) if recipe == "passages" else {}
+        made_of = [self.dataset.hash, self.model.hash, own, retrieval, *starts, *PROMPTS]
+        key = _hash([*made_of, self.dataset.general_text("replay")])[:8]
+        return self.artefacts / "adapters" / f"{recipe}.{self.profile.name}.seed{self.seed}.{key}"
+
+    def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> FineTuned:
+        """The tuned weights of a recipe: those made before, or made now; an interrupted training is resumed.
+
+        Args:
+            recipe: A name in `helpers.tuning.recipes.SETTINGS`.
+            callback: A callback of transformers' Trainer; None shows a progress bar.
+            fsdp: Whether the processes that torchrun started share the weights as well.
+        """
+        from ..tuning import Progress, read_fine_tuned, train
+
+        folder = self.training_folder(recipe)
+        if (folder / RECORD).is_file():
+            return read_fine_tuned(folder)
+        retrieve = self.index()[0].retriever(k=recipes.PASSAGES).retrieve_all if recipe == "passages" else None
+        data = recipes.training_data(recipe, self.dataset, retrieve, self.seed, self.profile.validation_examples)
+        if callback is None and self.progress:
+            callback = Progress(recipe)
+        start = self.train(recipes.STARTS_FROM[recipe], fsdp=fsdp).folder if recipe in recipes.STARTS_FROM else None
+        with held(folder) if is_first_process() else nullcontext():  # another study may want the same weights
+            return train(self.model, data, self._train_settings(recipe), folder, start, callback, fsdp=fsdp)
+
+    def _train_settings(self, recipe: str) -> TrainSettings:
+        return recipes.settings(recipe, self.profile, self.seed, self.changes)
 
 
-def _retrieval(prepared: PreparedArm, questions: Sequence[Question]) -> dict[str, Any]:
-    """The scores of retrieval alone, where passages are retrieved and the questions name the right documents."""
-    if prepared.index is None or not any(question.documents for question in questions):
-        return {}
-    from ..rag import score_retrieval
-
-    found = score_retrieval(prepared.assistant.retriever, questions, prepared.index)
-    return {"retrieval": {name: found[name] for name in RETRIEVAL}}
+def _hash(record: Any) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -13,12 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-RIGHT, WRONG, NOT_ATTEMPTED, KEPT = "right", "wrong", "not attempted", "kept"
 MARKS = {
-    RIGHT: ("✓ Right.", "#1a7f37"),
-    WRONG: ("✗ Not yet.", "#b35900"),
-    NOT_ATTEMPTED: ("○ Not attempted.", "#6e7781"),
-    KEPT: ("● Kept.", "#0969da"),
+    "right": ("✓ Right.", "#1a7f37"),
+    "wrong": ("✗ Not yet.", "#b35900"),
+    "not attempted": ("○ Not attempted.", "#6e7781"),
+    "kept": ("● Kept.", "#0969da"),
 }
 TOLERANCE = 1e-6
 
@@ -72,30 +71,25 @@ class FunctionRule(Rule):
 
     def check(self, function: Any, name: str) -> Outcome:
         """Calls the function with the arguments of each case, in order; an error of its own becomes a sentence."""
-        if function is ...:
-            return Outcome(NOT_ATTEMPTED, f"Write the function `{name}` first.")
         if not callable(function):
-            return Outcome(WRONG, f"Pass the function itself: `{name}` without brackets after it.")
+            return Outcome("wrong", f"Pass the function itself: `{name}` without brackets after it.")
         for case in self.cases:
-            given, call = copy.deepcopy(case.given), f"{name}({', '.join(map(_short, case.given))})"
+            given, call = copy.deepcopy(case.given), f"{name}({', '.join(f'{value!r:.120}' for value in case.given)})"
             try:
                 result = function(*given)
             except Exception as error:
-                return Outcome(WRONG, f"`{call}` stopped with {type(error).__name__}: {error}")
-            if result is ...:
-                return Outcome(NOT_ATTEMPTED, f"Write the body of `{name}`: it still returns the three dots.")
+                return Outcome("wrong", f"`{call}` stopped with {type(error).__name__}: {error}")
             if not case.fits(result):
-                return Outcome(WRONG, f"`{call}` returned `{_short(result)}`. {case.says}")
+                return Outcome("wrong", f"`{call}` returned `{result!r:.120}`. {case.says}")
             if given != case.given:
-                return Outcome(WRONG, f"`{name}` changed its arguments, which would surprise the next caller.")
-        return Outcome(RIGHT)
+                return Outcome("wrong", f"`{name}` changed its arguments, which would surprise the next caller.")
+        return Outcome("right")
 
 
 class PredictionRule(Rule):
-    """A prediction is one of `choices`, or a number in `range`.
+    """A prediction is one of `choices`, or a number in `range` that may be off by `near`, or lie in an interval.
 
-    A number is right within `near` of the measured one, or within its interval. `low`, `high` and `otherwise` are said
-    of a number that was too low, of one that was too high, and of another choice.
+    `low`, `high` and `otherwise` are said of a number that was too low, one that was too high, and another choice.
     """
 
     choices: list[str] = []
@@ -116,27 +110,23 @@ class PredictionRule(Rule):
     def compare(self, predicted: Any, measured: Any) -> Outcome:
         """A prediction beside what was measured.
 
-        Args:
-            predicted: A number, or one of the choices.
-            measured: A number, a mapping with `value` and its interval, `low` to `high`; a choice, or a list of choices
-                of which each is right (a tie).
+        `measured` is a number, or a mapping with `value` and its interval, `low` to `high`; a choice, or a list of
+        choices of which each is right (a tie).
         """
         tied = measured if isinstance(measured, list) else [measured]
         beside = f"You predicted {in_words(predicted)}; measured: {' and '.join(map(in_words, tied))}."
         if self.choices:
-            return Outcome(RIGHT, beside) if predicted in tied else Outcome(WRONG, f"{beside} {self.otherwise}")
-        number = {"low": measured - self.near, "high": measured + self.near} if isinstance(measured, Real) else measured
-        low, high = number["low"], number["high"]
+            return Outcome("right", beside) if predicted in tied else Outcome("wrong", f"{beside} {self.otherwise}")
+        interval = isinstance(measured, Mapping)
+        low, high = (measured["low"], measured["high"]) if interval else (measured - self.near, measured + self.near)
         if low - TOLERANCE <= predicted <= high + TOLERANCE:
-            return Outcome(RIGHT, beside)
-        return Outcome(WRONG, f"{beside} {self.low if predicted < low else self.high}")
+            return Outcome("right", beside)
+        return Outcome("wrong", f"{beside} {self.low if predicted < low else self.high}")
 
 
 def same(one: Any, other: Any) -> bool:
     """Whether two values are equal; numbers up to rounding, and a tuple equals a list of the same."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, Real) and isinstance(other, Real):
+    if isinstance(one, Real) and isinstance(other, Real) and bool not in (type(one), type(other)):
         return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
@@ -145,16 +135,14 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def unchanged(function: Any, source: str, name: str) -> bool:
-    """Whether a function still has the instructions of the one called `name` in a source text."""
+def is_same_code(one: Any, other: Any) -> bool:
+    """Whether two functions have the same instructions, wherever they were written."""
 
     def instructions(code: Any) -> tuple[Any, ...]:
         constants = tuple(instructions(part) if hasattr(part, "co_code") else part for part in code.co_consts)
         return code.co_code, constants, code.co_names, code.co_varnames
 
-    scope: dict[str, Any] = {}
-    exec(source, scope)
-    return hasattr(function, "__code__") and instructions(function.__code__) == instructions(scope[name].__code__)
+    return hasattr(one, "__code__") and instructions(one.__code__) == instructions(other.__code__)
 
 
 def in_words(value: Any) -> str:
@@ -167,8 +155,3 @@ def in_words(value: Any) -> str:
 def marked(text: str) -> str:
     """A sentence as HTML: escaped, with what is between backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text)).replace("\n", "<br>")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:120]} ..."

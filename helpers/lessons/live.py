@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+import uuid
 from typing import Any
 
 from IPython.display import HTML, display
@@ -14,33 +16,27 @@ from ..tuning import LogEntry
 PAUSE_S = 2.0  # the curve is drawn anew at most this often
 
 
-def show(title: str) -> LiveCurve:
-    """A callback of transformers' Trainer that draws the losses as they are logged.
+class LiveCurve(TrainerCallback):
+    """A callback of transformers' Trainer that draws the losses, anew as they are logged, into one output of a cell.
 
     Args:
         title: Stands below the curve.
     """
-    return LiveCurve(title)
-
-
-class LiveCurve(TrainerCallback):
-    """One output of a notebook's cell, drawn anew as the training goes."""
 
     def __init__(self, title: str):
-        self.title, self.drawn, self.handle = title, -PAUSE_S, None
+        self.title, self.drawn, self.place = title, -math.inf, uuid.uuid4().hex
 
     def on_log(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Draws the curve up to this step."""
-        history, ended = log_entries(state), state.global_step >= state.max_steps
-        if not history or (time.monotonic() - self.drawn < PAUSE_S and not ended):
-            return
-        last, self.drawn = history[-1], time.monotonic()
-        picture = plots.image(plots.training_curve(history)).data
-        text = HTML(f"{picture}<p>{self.title}: step {last.step} of {last.steps}, loss {last.loss:.3f}</p>")
-        if self.handle is None:
-            self.handle = display(text, display_id=True)
-        else:
-            self.handle.update(text)
+        history, ended, now = log_entries(state), state.global_step >= state.max_steps, time.monotonic()
+        if history and (ended or now - self.drawn >= PAUSE_S):
+            picture, last = plots.image(plots.training_curve(history)).data, history[-1]
+            text = HTML(f"{picture}<p>{self.title}: step {last.step} of {last.steps}, loss {last.loss:.3f}</p>")
+            display(text, display_id=self.place, update=self.drawn > 0)
+            self.drawn = now
+
+
+show = LiveCurve  # reads better in a notebook: `study.train("triage", show("triage"))`
 
 
 def log_entries(state: TrainerState) -> list[LogEntry]:
@@ -49,9 +45,7 @@ def log_entries(state: TrainerState) -> list[LogEntry]:
     for entry in state.log_history:
         logged.setdefault(entry["step"], {}).update(entry)
     return [
-        LogEntry(
-            step, state.max_steps, entry["loss"], entry["learning_rate"],
-            validation_loss=entry.get("eval_validation_loss"), general_loss=entry.get("eval_general_loss"),
-        )
+        LogEntry(step, state.max_steps, entry["loss"], entry["learning_rate"], 0,
+                 entry.get("eval_validation_loss"), entry.get("eval_general_loss"))
         for step, entry in sorted(logged.items()) if "loss" in entry
     ]  # fmt: skip

@@ -15,18 +15,15 @@ from IPython.display import HTML
 from ..data import ROOT, KitError
 from . import exercises, progress
 from .times import in_minutes, read_times, running_minutes
+from .widgets.frame import table
 
 NOTEBOOKS = ROOT / "notebooks"
 WORDS_A_MINUTE = 200
 TITLE = re.compile(r"^# (?:\d\d · )?(.+?)(?:[:,] .*)?$", re.MULTILINE)
 GENERATED = re.compile(r"<!-- begin (\w+) -->.*?<!-- end \1 -->", re.DOTALL)
 STEP = "step"  # a cell with this tag builds what its notebook is about; `step:ARM` counts for that arm alone
-BUILT_IN = {  # the notebook whose steps build an arm
-    "rag": "02",
-    "customization": "04",
-    "domain_adaptation": "05",
-    "domain_adaptation+customization": "05",
-}
+BOTH = "domain_adaptation+customization"
+BUILT_IN = {"rag": "02", "customization": "04", "domain_adaptation": "05", BOTH: "05"}  # where an arm is built
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,7 @@ def lessons(root: Path = ROOT) -> list[Lesson]:
     made = []
     for path in notebook_paths(folder=root / "notebooks"):
         cells = _cells(path)
-        title = TITLE.search("".join(cells[0]["source"]))
-        if title is None:
+        if not (title := TITLE.search("".join(cells[0]["source"]))):
             raise KitError(f"{path}: the first cell must begin with a title (# ...)")
         made.append(Lesson(path, title[1].rstrip("?"), reading_minutes(cells)))
     return made
@@ -77,13 +73,10 @@ def notebook_paths(notebooks: Sequence[str] | None = None, folder: Path = NOTEBO
     found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     if not found:
         raise KitError(f"no notebooks (NN_name.ipynb) in {folder}: clone the kit again, or give another folder")
-    chosen = set(found) if notebooks is None else set()
-    for name in notebooks or ():
-        fits = {path for path in found if name in (path.name, path.stem, path.stem[:2])}
-        if not fits:
-            raise KitError(f"no notebook {name!r} in {folder}; there are: {', '.join(p.stem for p in found)}")
-        chosen |= fits
-    return sorted(chosen)
+    names = {path: {path.name, path.stem, path.stem[:2]} for path in found}
+    for name in set(notebooks or ()).difference(*names.values()):
+        raise KitError(f"no notebook {name!r} in {folder}; there are: {', '.join(path.stem for path in found)}")
+    return [path for path in found if notebooks is None or names[path] & set(notebooks)]
 
 
 def reading_minutes(cells: Sequence[dict[str, Any]]) -> int:
@@ -93,22 +86,17 @@ def reading_minutes(cells: Sequence[dict[str, Any]]) -> int:
 
 
 def lines_you_write(folder: Path = NOTEBOOKS) -> dict[str, dict[str, int]]:
-    """How much code builds each arm: the cells tagged `step` or `step:ARM` in the arm's notebook.
+    """How much code builds each arm: `cells` tagged `step` or `step:ARM` in its notebook, and their `lines` of code.
 
-    Args:
-        folder: Where the notebooks are.
-
-    Returns:
-        `cells`, and `lines` without empty ones and comments, by arm. An arm is left out where its notebook is missing
-        or has no tagged cell, since nothing counted is not the same as nothing to write.
+    An arm is left out where its notebook is missing or has no tagged cell: that is not the same as nothing to write.
 
     Raises:
         KitError: A notebook cannot be read.
     """
     counts = {}
     for arm, number in BUILT_IN.items():
-        cells = [cell for path in sorted(Path(folder).glob(f"{number}_*.ipynb")) for cell in _cells(path)]
-        tagged = [c for c in cells if c["cell_type"] == "code" and {STEP, f"{STEP}:{arm}"} & _tags(c)]
+        cells = [cell for path in sorted(folder.glob(f"{number}_*.ipynb")) for cell in _cells(path)]
+        tagged = [cell for cell in cells if {STEP, f"{STEP}:{arm}"} & set(cell["metadata"].get("tags", []))]
         lines = [line.strip() for cell in tagged for line in "".join(cell["source"]).splitlines()]
         if tagged:
             counts[arm] = {"cells": len(tagged), "lines": sum(bool(line) and line[0] != "#" for line in lines)}
@@ -121,19 +109,16 @@ def show_map(profile: str) -> HTML:
     Args:
         profile: "quick", "workshop" or "full".
     """
-    times, rows = read_times(), ""
+    times, rows = read_times(), []
     for lesson in lessons():
-        cells = [f"{lesson.reading} minutes", in_minutes(running_minutes(lesson.path.stem, profile, times))]
-        if lesson.number in exercises.numbers():
-            work = exercises.load(lesson.number)
-            totals = (len(work.exercises), len(work.quiz.questions))
-            cells += [f"{'●' * n}{'○' * (of - n)} {n} of {of}" for n, of in zip(work.done(), totals, strict=True)]
-        link = f"<th scope='row'><a href='{lesson.path.name}'>{html.escape(lesson.label)}</a></th>"
-        rows += f"<tr>{link}{''.join(f'<td>{text}</td>' for text in cells)}</tr>"
-    names = ("notebook", "reading", f"running ({html.escape(profile)})", "exercises right", "quiz right")
-    head = "".join(f"<th scope='col'>{name}</th>" for name in names)
+        work = exercises.load(lesson.number)
+        totals = len(work.exercises), len(work.quiz.questions)
+        done = [f"{'●' * n}{'○' * (of - n)} {n} of {of}" for n, of in zip(work.done(), totals, strict=True)]
+        minutes = in_minutes(lesson.reading), in_minutes(running_minutes(lesson.path.stem, profile, times))
+        rows.append([f"<a href='{lesson.path.name}'>{html.escape(lesson.label)}</a>", *minutes, *done])
+    head = ["notebook", "reading", f"running ({profile})", "exercises right", "quiz right"]
     caption = f"The notebooks; your answers are kept in {progress.file().name} beside your results"
-    return HTML(f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+    return HTML(table(caption, head, rows))
 
 
 def _cells(path: Path) -> list[dict[str, Any]]:
@@ -141,7 +126,3 @@ def _cells(path: Path) -> list[dict[str, Any]]:
         return json.loads(path.read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError, KeyError) as error:
         raise KitError(f"{path} is not a notebook that can be read ({error}); restore it with git") from error
-
-
-def _tags(cell: dict[str, Any]) -> set[str]:
-    return set(cell["metadata"].get("tags", []))

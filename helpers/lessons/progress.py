@@ -26,22 +26,22 @@ def read() -> dict[str, dict[str, Any]]:
     return {item: known for item, known in kept.items() if isinstance(known, dict)} if isinstance(kept, dict) else {}
 
 
-def note(item: str, **known: Any) -> str:
-    """Adds to what is known of an item; returns an empty string, or a sentence that says why it could not be kept."""
+def note(item: str, state: str = "", **known: Any) -> str:
+    """Adds to what is known of an item; a `state` is counted as a try, and what was right once stays right.
+
+    Returns:
+        An empty string, or a sentence that says why it could not be kept.
+    """
     try:
         with held(file()):  # another notebook may be open
             kept = read()
             if file().exists() and not kept:  # whoever edited it by hand may want to fix it
                 file().replace(file().with_name("progress.damaged.json"))
-            kept.setdefault(item, {}).update(known)
-            write_text(file(), json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+            before = kept.get(item, {})
+            if state:
+                tries = before["tries"] if isinstance(before.get("tries"), int) else 0
+                known |= {"state": "right" if before.get("state") == "right" else state, "tries": tries + 1}
+            write_text(file(), json.dumps(kept | {item: before | known}, indent=1, ensure_ascii=False) + "\n")
     except (KitError, OSError) as error:
         return f"Your progress could not be kept: {error}"
     return ""
-
-
-def note_try(item: str, state: str) -> str:
-    """Counts a try at an item; what was right once stays right. Returns what `note` does."""
-    before = read().get(item, {})
-    tries = before["tries"] if isinstance(before.get("tries"), int) else 0
-    return note(item, state="right" if before.get("state") == "right" else state, tries=tries + 1)

@@ -28,7 +28,7 @@ def expected_seconds(notebook: str, profile: str, path: Path = TIMES) -> str:
     Args:
         notebook: Its name without ending, or its number ("02").
         profile: The profile it will run with.
-        path: The record: profile, then notebook, then the `seconds` and `hardware` of its run.
+        path: The record; see `read_times`.
 
     Raises:
         KitError: The record is there and cannot be read.
@@ -38,11 +38,10 @@ def expected_seconds(notebook: str, profile: str, path: Path = TIMES) -> str:
     if record is None:
         return f"Not measured yet with the {profile} profile on this machine."
     text, there, here = recorded_time(record, profile), speed(record["hardware"]), speed(hardware())
-    if not there or not here or LIKE < here / there < 1 / LIKE:
-        return text
-    if here < there:
-        return f"{text} A matrix product takes {there / here:.1f} times as long here: expect that much more."
-    return f"{text} A matrix product is {here / there:.1f} times as fast here: expect less."
+    faster = here / there if here and there else 1.0
+    if faster <= LIKE:
+        return f"{text} A matrix product takes {1 / faster:.1f} times as long here: expect that much more."
+    return text if faster < 1 / LIKE else f"{text} A matrix product is {faster:.1f} times as fast here: expect less."
 
 
 def recorded_time(record: dict[str, Any], profile: str) -> str:
@@ -53,7 +52,7 @@ def recorded_time(record: dict[str, Any], profile: str) -> str:
 
 
 def read_times(path: Path = TIMES) -> dict[str, Any]:
-    """The record of runs; empty where there is none.
+    """The record of runs: profile, then notebook, then its `seconds`, `hardware` and day; empty where there is none.
 
     Raises:
         KitError: It is there and cannot be read.
@@ -74,6 +73,5 @@ def in_minutes(minutes: float | None) -> str:
     """Minutes in words, rounded; None was not measured."""
     if minutes is None:
         return "not measured yet"
-    if minutes < 1:
-        return "under a minute"
-    return "1 minute" if round(minutes) == 1 else f"{round(minutes)} minutes"
+    whole = "1 minute" if round(minutes) == 1 else f"{round(minutes)} minutes"
+    return whole if minutes >= 1 else "under a minute"

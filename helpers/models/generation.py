@@ -20,7 +20,6 @@ from transformers.generation.streamers import BaseStreamer
 
 from ..data import DataError
 from ..fast import Decoded
-from .machine import synchronise
 from .padding import batches, left_padded, positions
 
 if TYPE_CHECKING:
@@ -218,7 +217,6 @@ def text_losses(
                 totals[owner[i]] += float(losses.double().sum())
                 counts[owner[i]] += tokens
             bar.update(len(batch))
-    synchronise(fm.device)
     return list(zip(totals, counts, strict=True))
 
 

@@ -38,12 +38,15 @@ def cost_pareto(
     return pareto(points, f"cost of a month ($): {queries:,} queries, {changes} changes") if points else None
 
 
-def cost_figure(found: Mapping[str, Cost], prices: Prices, changes: int = CHANGES) -> Axes | None:
-    """Cost of a month against queries, with the break-even points of RAG; None without costs."""
+def cost_figure(found: Mapping[str, Cost], prices: Prices, changes: int = CHANGES, hosted: bool = False) -> Axes | None:
+    """Cost of a month against queries, with the break-even points of RAG; None without costs.
+
+    `hosted` takes the answers of a hosted model.
+    """
     return _lines(
         found, QUERIES, f"queries a month, with {changes} changes of documents",
-        lambda cost, queries: cost.monthly(queries, changes, prices.months),
-        lambda rag, other: break_even(rag, other, changes, prices.months),
+        lambda cost, queries: cost.monthly(queries, changes, prices.months, hosted),
+        lambda rag, other: break_even(rag, other, changes, prices.months, hosted),
     )  # fmt: skip
 
 

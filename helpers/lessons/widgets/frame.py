@@ -33,12 +33,11 @@ def escape(text: Any) -> str:
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table as HTML; caption and head are plain texts, the cells are HTML already."""
-    left = "style='text-align: left; vertical-align: top'"
+    left = "style='text-align: left; vertical-align: top; padding: 2px 12px 2px 0'"
     top = "".join(f"<th scope='col' {left}>{escape(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td {left}>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    caption = f"<caption {left}>{escape(caption)}</caption>"
-    look = "style='margin: 6px 0; line-height: 1.35'"
-    return f"<table {look}>{caption}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    begin = f"<table style='margin: 6px 0; line-height: 1.35'><caption {left}>{escape(caption)}</caption>"
+    return f"{begin}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def labelled(kind: type[ipywidgets.Widget], label: str, width: str = "480px", **options: Any) -> ipywidgets.Widget:
@@ -47,22 +46,19 @@ def labelled(kind: type[ipywidgets.Widget], label: str, width: str = "480px", **
 
 
 def number(label: str, low: float, high: float, step: float, value: float) -> ipywidgets.Widget:
-    """A field for a number, whole where all of these are; a `value` beyond an end moves that end."""
+    """A field for a number, whole where all of these are; its `row` is the field beside a slider that follows it.
+
+    A `value` beyond an end moves that end.
+    """
     limits = {"min": min(low, value), "max": max(high, value), "step": step, "value": value}
     whole = all(isinstance(limit, int) for limit in limits.values())
-    return labelled(ipywidgets.BoundedIntText if whole else ipywidgets.BoundedFloatText, label, "250px", **limits)
-
-
-def with_slider(control: ipywidgets.Widget) -> ipywidgets.Widget:
-    """A number's field with a slider that the browser keeps equal to it; any other control as it is."""
-    kinds = {ipywidgets.BoundedIntText: ipywidgets.IntSlider, ipywidgets.BoundedFloatText: ipywidgets.FloatSlider}
-    if type(control) not in kinds:
-        return control
-    limits = {name: getattr(control, name) for name in ("min", "max", "step", "value")}
-    slider = kinds[type(control)](readout=False, continuous_update=False, layout={"width": "230px"}, **limits)
+    field = labelled(ipywidgets.BoundedIntText if whole else ipywidgets.BoundedFloatText, label, "250px", **limits)
+    kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+    slider = kind(readout=False, continuous_update=False, layout={"width": "230px"}, **limits)
     slider.add_class("kit-slider")
-    ipywidgets.jslink((control, "value"), (slider, "value"))
-    return ipywidgets.HBox([control, slider])
+    ipywidgets.jslink((field, "value"), (slider, "value"))
+    field.row = ipywidgets.HBox([field, slider])
+    return field
 
 
 def show_with_static(static: str, live: ipywidgets.Widget) -> None:
@@ -86,16 +82,14 @@ class Panel:
         self.title, self.controls, self.work = title, controls, work
         self.shown: dict[str, Any] | None = None
         self.status, self.result = ipywidgets.HTML(), ipywidgets.HTML()
-        self.button = ipywidgets.Button(description=action, button_style="primary") if action else None
-        self.bar = ipywidgets.HBox([self.button] if self.button else [])
-        if self.button:
-            self.button.on_click(lambda _: self.refresh())
+        self.button, self.at_once = ipywidgets.Button(description=action, button_style="primary"), not action
+        self.button.on_click(lambda _: self.refresh())
+        self.bar = ipywidgets.HBox([] if self.at_once else [self.button])
         for control in controls.values():
             control.observe(lambda _: self.changed(), "value")
-        fields = map(with_slider, controls.values())
-        self.box = ipywidgets.VBox(
-            [ipywidgets.HTML(f"<b>{escape(title)}</b>"), *fields, self.bar, self.status, self.result]
-        )
+        rows = [getattr(control, "row", control) for control in controls.values()]
+        heading = ipywidgets.HTML(f"<b>{escape(title)}</b>")
+        self.box = ipywidgets.VBox([heading, *rows, self.bar, self.status, self.result])
 
     @property
     def values(self) -> dict[str, Any]:
@@ -106,21 +100,18 @@ class Panel:
         """Does the work for the present settings, unless their result is shown already."""
         if self.values == self.shown:
             return
-        if self.button:
-            self.button.disabled = True
-            self.say("Working ...")
+        self.button.disabled, self.shown = True, self.values
+        self.say("" if self.at_once else "Working ...")
         try:
-            self.shown = self.values
             self.result.value = self.work(**self.shown)
-            self.say("Done." if self.button else "")
+            self.say("" if self.at_once else "Done.")
         except (Exception, KeyboardInterrupt) as error:
             self.fail(error)
-        if self.button:
-            self.button.disabled = False
+        self.button.disabled = False
 
     def changed(self) -> None:
         """Follows a control: at once, or with a note that the result belongs to other settings."""
-        if not self.button:
+        if self.at_once:
             self.refresh()
         elif self.shown is not None:
             stale = f"The settings have changed. Press “{self.button.description}” to see their result."

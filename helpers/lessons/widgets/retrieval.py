@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 COMMON = set("a an and at by does for how in is it of on or that the to was what when where which who".split())
 PARTS, COLOURS = ("passages", "question", "instructions"), ("#a6d8f5", "#f5c96b", "#d0d0d0")
+INK = "color: black; padding: 0 4px"
 LONGEST = 400  # characters of a chunk that are shown
 
 
@@ -46,11 +47,12 @@ def retrieval_explorer(
     first = question if isinstance(question, Question) else Question("explorer", "own", question)
     settings = settings or (index.settings if index else RagSettings())
     indices = {(index.settings.chunk_size, index.settings.chunk_overlap): index} if index else {}
-    ids = "\n".join(sorted(document.id for document in documents))
-    folder = folder or own_folder() / "index" / f"explorer-{hashlib.sha256(ids.encode()).hexdigest()[:8]}"
+    ids = "\n".join(sorted(document.id for document in documents)).encode()
+    folder = folder or own_folder() / "index" / f"explorer-{hashlib.sha256(ids).hexdigest()[:8]}"
 
     def search(question: str, chunk_size: int, chunk_overlap: int, k: int, mode: str) -> str:
-        _demand(question)
+        if not question.strip():
+            raise KitError("Type a question first.")
         size = chunk_size, chunk_overlap
         if size not in indices:
             panel.say(f"Chunking and embedding {len(documents)} documents, once for each chunk size ...")
@@ -80,8 +82,8 @@ def passages_table(caption: str, passages: Sequence[Passage], question: str, gol
     rows = []
     for rank, passage in enumerate(passages, 1):
         right = ("yes" if contains(passage.text, gold) else "no") if gold else "unknown"
-        score, source = f"{passage.score:.3f}", escape(passage.document_id)
-        rows.append((str(rank), score, source, right, highlight(passage.text, question)))
+        source, text = escape(passage.document_id), highlight(passage.text, question)
+        rows.append((str(rank), f"{passage.score:.3f}", source, right, text))
     return table(caption, ["rank", "score", "document", "holds the answer", "passage"], rows)
 
 
@@ -97,48 +99,46 @@ def prompt_meter(fm: FoundationModel, question: str, passages: Sequence[Passage]
     prompt = fm.chat(prompts.expand(Question("explorer", "own", question), passages))
     total = fm.count_tokens(prompt)
     parts = [fm.count_tokens(prompts.passages_text(passages)), fm.count_tokens(question)]
-    bar = "".join(
-        f"<div style='width: {tokens / total:.1%}; background: {colour}'>{name} {tokens} ({tokens / total:.0%})</div>"
-        for name, colour, tokens in zip(PARTS, COLOURS, [*parts, max(total - sum(parts), 0)], strict=True)
+    spent = list(zip(PARTS, COLOURS, [*parts, max(total - sum(parts), 0)], strict=True))
+    bar = "".join(f"<div style='flex: {tokens}; background: {colour}'>&nbsp;</div>" for _, colour, tokens in spent)
+    words = " ".join(
+        f"<span style='{INK}; background: {c}'>{name} {n} ({n / total:.0%})</span>" for name, c, n in spent
     )
     return (
-        f"<p>The prompt has {total} tokens:</p><div style='display: flex; max-width: 760px; color: black'>{bar}</div>"
+        f"<p>The prompt has {total} tokens: {words}</p><div style='display: flex; max-width: 760px'>{bar}</div>"
         f"<details><summary>The expanded prompt</summary><code>{escape(prompt)}</code></details>"
     )
 
 
 def embedding_map(index: Index, question: str | Question = "") -> Panel:
-    """Chunks and the question as points in two dimensions; point at a chunk to read it.
-
-    Args:
-        index: Whose chunks are shown.
-        question: What to begin with.
-    """
+    """Chunks of an index and a question as points in two dimensions; point at a chunk to read it."""
     stored = index.store.client.get(include=["embeddings"])
     by_id = dict(zip(stored["ids"], stored["embeddings"], strict=True))
     vectors = _unit(np.array([by_id[node.node_id] for node in index.nodes], dtype=np.float32))
-    centre, axes, share = principal_axes(vectors)
-    texts = [escape(_text(node)) for node in index.nodes]
+    centre = vectors.mean(0)
+    _, sizes, axes = np.linalg.svd(vectors - centre, full_matrices=False)  # principal components: Jolliffe 2002, 3.5
+    axes, share = axes[:2], (sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-12)
+    headed = [": ".join(filter(None, (n.metadata.get("heading"), n.get_content()))) for n in index.nodes]
+    texts = [escape(text if len(text) <= LONGEST else f"{text[:LONGEST]} ...") for text in headed]
 
     def draw(question: str, nearest: int) -> str:
-        _demand(question)
+        if not question.strip():
+            raise KitError("Type a question first.")
         asked = _unit(np.array(embed_questions(index.embed_model, [question]), dtype=np.float32))
         cosines = vectors @ asked[0]
         best = np.argsort(-cosines)[:nearest]
         kinds = [str(node.metadata.get("type", "document")) for node in index.nodes]
         picture = _scatter((vectors - centre) @ axes.T, ((asked - centre) @ axes.T)[0], best, kinds, texts)
-        rows = [
-            (str(rank), f"{cosines[i]:.2f}", escape(index.nodes[i].ref_doc_id), texts[i])
-            for rank, i in enumerate(best, 1)
-        ]
+        cells = [(f"{cosines[i]:.2f}", escape(index.nodes[i].ref_doc_id), texts[i]) for i in best]
+        rows = [(str(rank), *row) for rank, row in enumerate(cells, 1)]
         note = (
             f"Two dimensions of {vectors.shape[1]} show {share:.0%} of the chunks' variance, so chunks that are close "
-            "on the map may still be far apart. Point at a chunk to read it."
         )
+        note += "on the map may still be far apart. Point at a chunk to read it."
         found = table("The nearest chunks in all dimensions", ["rank", "cosine", "document", "text"], rows)
         return f"{picture}<p>{note}</p>{found}"
 
-    start = question.prompt if isinstance(question, Question) else question
+    start = getattr(question, "prompt", question)
     controls = {
         "question": labelled(ipywidgets.Text, "question", "760px", value=start),
         "nearest": number("nearest chunks", 1, 10, 1, min(5, len(vectors))),
@@ -147,17 +147,6 @@ def embedding_map(index: Index, question: str | Question = "") -> Panel:
     if start:
         panel.refresh()
     return panel
-
-
-def principal_axes(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """The centre of (n, dimensions) vectors, their two directions of largest variance, and these two's share of it.
-
-    Principal components by singular value decomposition (Jolliffe 2002, section 3.5).
-    """
-    centre = vectors.mean(0)
-    _, sizes, directions = np.linalg.svd(vectors - centre, full_matrices=False)
-    total = float((sizes**2).sum())
-    return centre, directions[:2], float((sizes[:2] ** 2).sum()) / total if total else 0.0
 
 
 def _scatter(
@@ -182,17 +171,6 @@ def _scatter(
         for (x, y), text in zip(places, texts, strict=True)
     )
     return f"<div style='position: relative; display: inline-block'>{picture}{marks}</div>"
-
-
-def _demand(question: str) -> None:
-    if not question.strip():
-        raise KitError("Type a question first.")
-
-
-def _text(node) -> str:
-    heading, text = node.metadata.get("heading", ""), node.get_content()
-    text = f"{heading}: {text}" if heading else text
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -21,12 +21,9 @@ LONGEST = 400  # tokens that are drawn
 
 
 def token_view(fm: FoundationModel, example: Example, text: str) -> Panel:
-    """A labelled pair and a plain text, token by token: green and underlined where the loss counts, else grey.
+    """A labelled pair, as instruction tuning reads it, and a plain text, as continued pretraining does, by tokens.
 
-    Args:
-        fm: Whose tokenizer and chat template are used.
-        example: The pair, as instruction tuning reads it.
-        text: The text, as continued pretraining reads it.
+    They are green and underlined where the loss counts them, else grey.
     """
 
     def draw(prompt: str, response: str, text: str) -> str:
@@ -45,9 +42,8 @@ def token_view(fm: FoundationModel, example: Example, text: str) -> Panel:
 
 def pair_mask(fm: FoundationModel, example: Example) -> list[tuple[int, bool]]:
     """A pair's token ids after the chat template; only those of the response count, the end token included."""
-    pair = encode_pair(
-        fm, example.id, prompts.ask(Question(example.id, example.task, example.prompt)), example.response
-    )
+    asked = prompts.ask(Question(example.id, example.task, example.prompt))
+    pair = encode_pair(fm, example.id, asked, example.response)
     return [(token, False) for token in pair.prompt] + [(token, True) for token in pair.response]
 
 
@@ -62,11 +58,9 @@ def text_mask(fm: FoundationModel, text: str) -> list[tuple[int, bool]]:
 def _drawn(fm: FoundationModel, tuning: str, tokens: Sequence[tuple[int, bool]]) -> str:
     counted, spans = sum(counts for _, counts in tokens), ""
     for token, counts in tokens[:LONGEST]:
-        piece = fm.tokenizer.decode([token])
+        piece, look = fm.tokenizer.decode([token]), COUNTED if counts else MASKED
         shown = escape(piece.replace(" ", "␣").replace("\n", "⏎"))
-        spans += (
-            f"<span style='{COUNTED if counts else MASKED}'>{shown}</span>&#8203;{'<br>' * piece.endswith(chr(10))}"
-        )
+        spans += f"<span style='{look}'>{shown}</span>&#8203;{'<br>' * piece.endswith(chr(10))}"
     more = f" Only the first {LONGEST} are shown." if len(tokens) > LONGEST else ""
     return (
         f"<p>{tuning} reads {len(tokens)} tokens here, and its loss counts {counted} of them "
