@@ -6,6 +6,7 @@ import argparse
 import importlib
 import importlib.metadata
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -246,7 +247,7 @@ def test_the_table_shows_each_ratio_and_what_did_not_agree():
 def test_the_pages_tables_are_those_of_the_records():
     latest = script("latest")
     readme = latest.PAGE.read_text(encoding="utf-8")
-    assert latest.with_tables(readme) == readme
+    assert latest.with_table(readme, latest.read_latest()) == readme
     changed = latest.with_table(readme, {"benchmarks": {"indexing": figures(4.0)}, "failed": {}})
     assert "| indexing |" in changed and latest.NOTHING not in changed
     assert latest.with_table(changed, latest.read_latest()) == readme
@@ -256,7 +257,10 @@ def test_the_pages_tables_are_those_of_the_records():
 
 def test_a_benchmark_that_fails_keeps_the_figures_of_the_others(tmp_path, monkeypatch):
     latest = script("latest")
-    monkeypatch.setattr(latest, "HERE", tmp_path)
+    command = latest.command_of
+    scripts = {name: str(tmp_path / f"{name}.py") for name in ("good", "bad", "peerless")}
+    starts = {name: [sys.executable, script] for name, script in scripts.items()}
+    monkeypatch.setattr(latest, "command_of", lambda name, told: [*starts[name], *command(name, told)[3:]])
     (tmp_path / "good.py").write_text(
         'import sys; print(\'on the way\'); print(\'{"ratio": 2, "told": "%s"}\' % sys.argv[1])'
     )
@@ -273,13 +277,3 @@ def test_a_benchmark_that_fails_keeps_the_figures_of_the_others(tmp_path, monkey
         latest.run_all(["peerless"], [], tmp_path / "latest.json")
     assert latest.read_latest(tmp_path / "latest.json") == record
     assert [path.name for path in tmp_path.glob(".latest*")] == []
-
-
-# ---- processes
-
-
-def made_run(*losses: float, seconds: float = 2.0) -> dict:
-    return {
-        "steps": 2, "losses": list(losses), "seconds": seconds, "tokens": 100, "dtype": "float32", "compiled": False,
-        "peak_memory_bytes": 5,
-    }  # fmt: skip

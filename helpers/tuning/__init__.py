@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submodules=["recipes"],
     submod_attrs={
         "fine_tuned": ["FineTuned", "LogEntry", "merge", "read_fine_tuned"],
+        "preparation": ["prepare_model"],
         "packing": ["IGNORED", "Collator", "Row", "encode_pair"],
         "progress": ["Progress"],
         "recipes": ["with_starts"],

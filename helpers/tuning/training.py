@@ -101,7 +101,7 @@ def _trained(
     evaluation: dict[str, list[Row]], callback: TrainerCallback | None, fsdp: bool, measured: Effort,
 ) -> Trainer:  # fmt: skip
     """The trainer after its last step; what that took, and how it went, is written into `made`."""
-    from .prepare_model import prepare_model
+    from .preparation import prepare_model
     from .progress import Checkpoints, last_checkpoint
 
     folder = made.folder / CHECKPOINTS

@@ -22,11 +22,9 @@ from typing import Any
 import torch
 
 from helpers.data import get_profile, open_dataset
-from helpers.fast import enable_training
-from helpers.fast.training import PARTS
+from helpers.fast import PARTS, enable_training
 from helpers.models import FOUNDATION_MODEL, FoundationModel, load_model
-from helpers.tuning import Collator, recipes, training_rows
-from helpers.tuning.prepare_model import prepare_model
+from helpers.tuning import Collator, prepare_model, recipes, training_rows
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KINDS = {"pairs": "answers", "text": "domain"}

@@ -81,6 +81,11 @@ def run_all(names: Sequence[str], arguments: Sequence[str], path: Path = LATEST)
         write_text(path, json.dumps(record, indent=1) + "\n")
 
 
+def command_of(name: str, arguments: Sequence[str]) -> list[str]:
+    """How a benchmark is started."""
+    return [sys.executable, "-m", f"tools.benchmarks.{name}", "--json", *arguments]
+
+
 def run_one(name: str, arguments: Sequence[str]) -> dict[str, Any]:
     """One benchmark's JSON document; what it says on the way is passed on.
 
@@ -88,8 +93,8 @@ def run_one(name: str, arguments: Sequence[str]) -> dict[str, Any]:
         KitError: It failed.
         SystemExit: A peer is missing (exit code 2).
     """
-    command = [sys.executable, "-m", f"tools.benchmarks.{name}", "--json", *arguments]
     last = ""
+    command = command_of(name, arguments)
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8") as run:
         for line in run.stdout or ():
             print(last, end="", flush=True)
