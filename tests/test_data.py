@@ -80,8 +80,8 @@ def test_questions_are_read_in_order_whatever_ends_a_line(tmp_path):
 @pytest.mark.parametrize(
     ("line", "place", "remedy"),
     [
-        ('{"id": "b", "set"', ":2: Invalid JSON", "one object a line"),
-        ("[1, 2]", ":2: Input should be an object", "one object a line"),
+        ('{"id": "b", "set"', ":2: Invalid JSON", "object a line"),
+        ("[1, 2]", ":2: Input should be an object", "object a line"),
         (GOOD, ":2: id: 'a' is used above", "its own id"),
         ({"id": "b", "set": "own", "answers": ["Me"]}, ":2: prompt: ", "Add it"),
         ({"id": "b", "set": "own", "prompt": "Who?"}, ":2: answers: ", "Correct"),
