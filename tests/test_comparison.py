@@ -103,7 +103,11 @@ def test_answers_beside_another_question_and_scores_that_are_no_share_are_refuse
 @pytest.mark.parametrize(
     ("arm", "change", "key"),
     [
-        ("customization", {"adapter": {"triage": {"seed": 7, "epochs": 9}, "answers": {}}}, "adapter.triage.epochs"),
+        (
+            "customization",
+            {"adapter": {"triage": {"seed": 7, "epochs": 9}, "answers": {"seed": 7}}},
+            "adapter.triage.epochs",
+        ),
         ("rag", {"rag": {"k": 1, "chunk_size": 64}}, "rag.mode 'hybrid' against None"),
     ],
 )

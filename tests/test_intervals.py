@@ -70,9 +70,8 @@ def test_answers_that_go_together_by_asset_are_less_certain():
     assert together == accuracy(scores(values, [f"asset{i // 6}" for i in range(60)])), "it moved from call to call"
     one = accuracy(scores([1, 0, 1], ["a", "a", "a"]))
     assert (one["low"], one["high"]) == (0, 1), "one asset says nothing about others"
-    assert accuracy(scores([0.5] * 24, [f"asset{i // 2}" for i in range(24)]))["low"] == pytest.approx(
-        wilson(12, 24)[0]
-    )
+    halves = accuracy(scores([0.5] * 24, [f"asset{i // 2}" for i in range(24)]))
+    assert halves["low"] == pytest.approx(wilson(12, 24)[0])
     for value in (0, 1):
         assert width(accuracy(scores([value] * 20, [f"asset{i // 5}" for i in range(20)]))) > 0.1
 
