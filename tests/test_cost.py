@@ -34,10 +34,10 @@ def test_costs_are_measured_figures_times_prices(made):
 
 
 def test_a_month_adds_up_and_break_even_is_where_the_lines_cross():
-    cheap_to_ask = Cost("tuned", 10.0, 110.0, 0.5, 0.001, 0.0001, 10.0, True)
-    cheap_to_change = Cost("rag", 1.0, 0.0, 0.1, 0.003, 0.0005, 0.01, True)
+    cheap_to_ask = Cost("tuned", 10.0, 110.0, 0.5, 0.001, 0.0001, 10.0, True, 12)
+    cheap_to_change = Cost("rag", 1.0, 0.0, 0.1, 0.003, 0.0005, 0.01, True, 12)
     assert cheap_to_ask.monthly(1000, 2) == pytest.approx(120 / 12 + 0.5 + 1.0 + 20.0)
-    assert cheap_to_ask.monthly(1000, 0, months=6, hosted=True) == pytest.approx(20 + 0.5 + 0.1)
+    assert replace(cheap_to_ask, months=6).monthly(1000, 0, hosted=True) == pytest.approx(20 + 0.5 + 0.1)
     for changes in (0, 4):
         queries = break_even(cheap_to_change, cheap_to_ask, changes)
         assert cheap_to_change.monthly(queries, changes) == pytest.approx(cheap_to_ask.monthly(queries, changes))
@@ -48,7 +48,7 @@ def test_a_month_adds_up_and_break_even_is_where_the_lines_cross():
 
 
 def test_a_change_that_nobody_measured_is_not_free():
-    unknown = Cost("x", 1.0, 0.0, 0.0, 0.1, 0.1, None, None)
+    unknown = Cost("x", 1.0, 0.0, 0.0, 0.1, 0.1, None, None, 12)
     assert unknown.monthly(10, 0) > 0
     with pytest.raises(KitError, match="updates"):
         unknown.monthly(10, 1)

@@ -170,7 +170,7 @@ def test_freshness_draws_what_was_measured_and_no_more():
 
 
 def cost(arm: str, prepared: float, query: float, change: float | None = 0.0) -> Cost:
-    return Cost(arm, prepared, 0.0, 0.0, query, query / 2, change, change is not None)
+    return Cost(arm, prepared, 0.0, 0.0, query, query / 2, change, change is not None, 12)
 
 
 def test_costs_are_drawn_with_a_ring_where_an_arm_costs_as_much_as_rag():
@@ -178,7 +178,7 @@ def test_costs_are_drawn_with_a_ring_where_an_arm_costs_as_much_as_rag():
         "rag": cost("rag", 0.0, 0.01), "customization": cost("customization", 120.0, 0.005),
         "base": cost("base", 0.0, 0.0, None), "domain_adaptation": cost("domain_adaptation", 12.0, 0.01, 1.0),
     }  # fmt: skip
-    ax = plots.break_even_lines(costs, months=12, changes=4)
+    ax = plots.break_even_lines(costs, changes=4)
     drawn = {line.get_label().split("\n")[0]: line for line in ax.lines}
     assert {"RAG", "Instruction-tuned", "Continued pretraining"} <= set(drawn) and "Base" not in drawn
     asked = drawn["RAG"].get_xdata()
@@ -188,7 +188,7 @@ def test_costs_are_drawn_with_a_ring_where_an_arm_costs_as_much_as_rag():
     (ring,) = [line for line in ax.lines if line.get_markersize() == 13]
     assert (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx((2000, 20))
     assert "as much as RAG at 2,000" in "".join(legend(ax)) and "4 changes" in ax.get_xlabel()
-    hosted = plots.break_even_lines(costs, months=12, changes=0, hosted=True)
+    hosted = plots.break_even_lines(costs, changes=0, hosted=True)
     assert hosted.lines[0].get_ydata() == pytest.approx(0.005 * asked)
     with pytest.raises(DataError, match="no costs"):
         plots.break_even_lines({"base": costs["base"]})
@@ -197,7 +197,7 @@ def test_costs_are_drawn_with_a_ring_where_an_arm_costs_as_much_as_rag():
 def test_quality_stands_against_time_and_cost(compared):
     assert points(plots.time_pareto(compared)) == {"Base": (0.5, 0.0), "Few-shot": (1.5, 0.25), "RAG": (2.5, 0.875)}
     costs = {"rag": cost("rag", 24.0, 0.01, 1.0), "base": cost("base", 0.0, 0.01, None)}
-    ax = plots.cost_pareto(compared, costs, months=12, queries=100, changes=2)
+    ax = plots.cost_pareto(compared, costs, queries=100, changes=2)
     assert points(ax) == {"RAG": (2 + 1 + 2, 0.875)} and "100 queries, 2 changes" in ax.get_xlabel()
     for draw, given in ((plots.time_pareto, ({},)), (plots.cost_pareto, (compared, {}))):
         with pytest.raises(DataError, match="more than 0"):

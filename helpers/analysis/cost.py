@@ -36,10 +36,10 @@ class Prices:
 class Cost:
     """One arm in US dollars, at the stated prices.
 
-    `computing` and `labels` are paid once, `storage` each month, `query` for each answer on the own machine, `hosted`
-    for each answer of a hosted model with the same tokens, `change` each time that documents change.
-    `change_measured` is false where the first preparation is the estimate, or where the arm cannot absorb a change
-    (`change` is None); it is None where nobody measured one.
+    `computing` and `labels` are paid once and spread over `months`, `storage` each month, `query` for each answer on
+    the own machine, `hosted` for each answer of a hosted model with the same tokens, `change` each time that documents
+    change. `change_measured` is false where the first preparation is the estimate, or where the arm cannot absorb a
+    change (`change` is None); it is None where nobody measured one.
     """
 
     arm: str
@@ -50,9 +50,10 @@ class Cost:
     hosted: float
     change: float | None
     change_measured: bool | None
+    months: float
 
-    def monthly(self, queries: float, changes: float, months: float = 12, hosted: bool = False) -> float:
-        """All of it for one month; preparation is spread over `months`.
+    def monthly(self, queries: float, changes: float, hosted: bool = False) -> float:
+        """All of it for one month.
 
         Raises:
             KitError: Documents change, and the arm cannot absorb that, or nobody measured what it takes.
@@ -61,7 +62,7 @@ class Cost:
             if self.change_measured is False:
                 raise KitError(f"{self.arm} cannot absorb a change, so it has no cost with changes: leave it out")
             raise KitError(f"what a change costs {self.arm} was not measured: run the study on the set `updates`")
-        prepared = (self.computing + self.labels) / months + self.storage
+        prepared = (self.computing + self.labels) / self.months + self.storage
         return prepared + queries * (self.hosted if hosted else self.query) + changes * (self.change or 0.0)
 
 
@@ -92,17 +93,17 @@ def costs(comparison: Comparison, prices: Prices | None = None, question_set: st
             hosted=(read * prices.hosted_input_per_million + written * prices.hosted_output_per_million) / 1e6,
             change=again * hour if measured or again else None,  # else neither an index nor weights to make anew
             change_measured=measured,
+            months=prices.months,
         )
     return found
 
 
-def break_even(first: Cost, second: Cost, changes: float, months: float = 12, hosted: bool = False) -> float | None:
+def break_even(first: Cost, second: Cost, changes: float, hosted: bool = False) -> float | None:
     """At how many queries a month two arms cost the same, with so many changes of documents a month.
 
-    Preparation is spread over `months`; `hosted` takes the answers of a hosted model. None where one arm is cheaper
-    at every number.
+    `hosted` takes the answers of a hosted model. None where one arm is cheaper at every number.
     """
-    one, other = (cost.monthly(0, changes, months, hosted) for cost in (first, second))
+    one, other = (cost.monthly(0, changes) for cost in (first, second))
     slope = (first.hosted - second.hosted) if hosted else (first.query - second.query)
     return (other - one) / slope if slope and (other - one) / slope > 0 else None
 

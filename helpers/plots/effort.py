@@ -95,8 +95,8 @@ def pareto(points: Mapping[str, Mapping[str, float]], x: str, ax: Axes | None = 
     style.plain_decades(ax.xaxis, values)
     style.legend_beside(ax, {plain_name(arm): point["value"] for arm, point in points.items()})
     words = "; ".join(f"{plain_name(arm)} {p['x']:.2g}, accuracy {p['value']:.2f}" for arm, p in points.items())
-    alt = f"Accuracy against {style.in_words(x)}: {words}."
-    return style.finish(ax, f"{alt} No other arm beats {', '.join(map(plain_name, front))} in both.", "both")
+    words += f". No other arm beats {', '.join(map(plain_name, front))} in both"
+    return style.finish(ax, f"Accuracy against {style.in_words(x)}: {words}.", "both")
 
 
 def time_pareto(compared: Compared, ax: Axes | None = None) -> Axes:
@@ -107,12 +107,11 @@ def time_pareto(compared: Compared, ax: Axes | None = None) -> Axes:
 
 
 def cost_pareto(
-    compared: Compared, costs: Mapping[str, Cost], months: float = 12, queries: int = 10_000, changes: int = 4,
-    ax: Axes | None = None,
-) -> Axes:  # fmt: skip
+    compared: Compared, costs: Mapping[str, Cost], queries: int = 10_000, changes: int = 4, ax: Axes | None = None
+) -> Axes:
     """Quality against the cost of a month, for the arms that absorb a change; see `pareto`."""
     points = {
-        arm: {"x": cost.monthly(queries, changes, months), **compared[arm][TIMED_SET]["accuracy"]}
+        arm: {"x": cost.monthly(queries, changes), **compared[arm][TIMED_SET]["accuracy"]}
         for arm, cost in costs.items()
         if cost.change is not None
     }

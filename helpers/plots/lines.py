@@ -135,13 +135,11 @@ def freshness(compared: Compared, ax: Axes | None = None) -> Axes:
     return style.finish(ax, f"Accuracy on changed facts against the time since the change. {'; '.join(words)}.")
 
 
-def break_even_lines(
-    costs: Mapping[str, Cost], months: float = 12, changes: int = 4, hosted: bool = False, ax: Axes | None = None
-) -> Axes:
+def break_even_lines(costs: Mapping[str, Cost], changes: int = 4, hosted: bool = False, ax: Axes | None = None) -> Axes:
     """Cost of a month against queries, one line an arm; rings mark where an arm costs as much as RAG.
 
     Arms that cannot absorb a change, or where nobody measured one, are left out. `hosted` takes the answers of a hosted
-    model; preparation is spread over `months`.
+    model.
 
     Raises:
         DataError: There is no arm to draw.
@@ -152,13 +150,13 @@ def break_even_lines(
     ax, x = style.new_axes(ax, 7.6, 4.4), f"queries a month, with {changes} changes of documents"
     ends, words = {}, []
     for place, (arm, cost) in enumerate(known.items()):
-        line = np.maximum([cost.monthly(n, changes, months, hosted) for n in QUERIES], 1e-6)
+        line = np.maximum([cost.monthly(n, changes, hosted) for n in QUERIES], 1e-6)
         look = style.line(arm)
-        meets = break_even(known["rag"], cost, changes, months, hosted) if "rag" in known and arm != "rag" else None
+        meets = break_even(known["rag"], cost, changes, hosted) if "rag" in known and arm != "rag" else None
         if meets and QUERIES[0] <= meets <= QUERIES[-1]:
             look["label"] += f"\n  (as much as RAG at {number(meets)})"
             words.append(f"{plain_name(arm)} costs as much as RAG at {number(meets)}")
-            ring = (meets, cost.monthly(meets, changes, months, hosted))
+            ring = (meets, cost.monthly(meets, changes, hosted))
             ax.plot(*ring, "o", markersize=13, markerfacecolor="none", markeredgecolor="black")
         ends[look["label"]] = line[-1]
         ax.plot(QUERIES, line, linewidth=1.8, markevery=slice(place % 3, None, 6), **look)

@@ -8,17 +8,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from .. import analysis
-from ..analysis import Claim, Comparison, Cost, in_brackets
+from ..analysis import Claim, Comparison, in_brackets
 from ..data import QUESTION_SETS, DataError, write_text
 from ..experiment import Curve, of_one_figure, read_curves
 from .accuracy import overview
@@ -51,23 +52,34 @@ def page(
     `curves` are recorded curves by name, claims are those of the data file unless given, and `note` is a sentence on
     top, such as whose results these are.
     """
-    prices, compared = analysis.load_prices(), comparison.table()
-    rows, costs = analysis.textbook_rows(comparison), analysis.costs(comparison, prices)
+    compared, rows, costs = comparison.table(), analysis.textbook_rows(comparison), analysis.costs(comparison)
     verdicts = analysis.judge(comparison, curves, claims)
     compares = [arm for arm in ("base", "rag") if arm in comparison.arms and len(comparison.arms) > 1]
     environment = Environment(
         loader=PackageLoader(__package__, "."), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
     )
-    shown = {"plain": plain_name, "code": _code, "accuracy": lambda name, row: in_brackets(row.get(name))}
-    environment.filters |= shown
+    environment.filters |= {
+        "plain": plain_name,
+        "code": _code,
+        "accuracy": lambda name, row: in_brackets(row.get(name)),
+    }
     return environment.get_template("report.html.j2").render(
         note=note, about=about(comparison), caveats=comparison.caveats(), timed=comparison.timed,
         take_aways=analysis.take_aways(rows), textbook=rows, verdicts=verdicts, counts=analysis.counts(verdicts),
-        compared=compared, sets=_sets(compared), measures=EFFORT_MEASURES, prices=asdict(prices),
+        compared=compared, sets=_sets(compared), measures=EFFORT_MEASURES, prices=asdict(analysis.load_prices()),
         costs=analysis.cost_rows(costs),
         stopped=[f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row],
         differences={arm: comparison.contrasts(arm).to_dict("records") for arm in compares},
-        figures=_figures(compared, costs, prices.months, (curves or {}).values()),
+        figures={
+            "overview": _drawn(overview, compared), "latency": _drawn(latency_bars, compared),
+            "time": _drawn(time_pareto, compared), "effort": _drawn(effort_bars, compared),
+            "cost": _drawn(cost_pareto, compared, costs) + _drawn(break_even_lines, costs),
+            "freshness": _drawn(freshness, compared),
+            "curves": [
+                _drawn(learning_curves, {each.arm: each.points for each in alike}, alike[0].x, alike[0].y)[0]
+                for alike in of_one_figure((curves or {}).values())
+            ],
+        },
     )  # fmt: skip
 
 
@@ -105,26 +117,9 @@ def _sets(compared: Compared) -> list[str]:
     return [name for name in QUESTION_SETS if any(name in row for row in compared.values())]
 
 
-def _figures(
-    compared: Compared, costs: Mapping[str, Cost], months: float, curves: Iterable[Curve]
-) -> dict[str, list[Markup]]:
-    """The figures of each section as pictures; those that show what was not measured are left out."""
-    drawings = {
-        "overview": [partial(overview, compared)],
-        "latency": [partial(latency_bars, compared)],
-        "time": [partial(time_pareto, compared)],
-        "effort": [partial(effort_bars, compared)],
-        "cost": [partial(cost_pareto, compared, costs, months), partial(break_even_lines, costs, months)],
-        "freshness": [partial(freshness, compared)],
-        "curves": [
-            partial(learning_curves, {each.arm: each.points for each in alike}, alike[0].x, alike[0].y)
-            for alike in of_one_figure(curves)
-        ],
-    }
-    pictures: dict[str, list[Markup]] = {}
-    for section, draws in drawings.items():
-        pictures[section] = []
-        for draw in draws:
-            with suppress(DataError):  # nothing of this was measured
-                pictures[section].append(Markup(image(draw()).data))
-    return pictures
+def _drawn(draw: Callable[..., Axes | Figure], *what: Any) -> list[Markup]:
+    """A figure as a picture, in a list; an empty list where what it shows was not measured."""
+    try:
+        return [Markup(image(draw(*what)).data)]
+    except DataError:
+        return []
