@@ -1,4 +1,4 @@
-"""The comparison: what may not be compared, the table, contrasts, answers and caveats."""
+"""The comparison: what may not be compared, the table, contrasts and caveats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from synthetic import make_results
 
 from helpers.analysis import Comparison, read_comparison
-from helpers.data.records import QUESTION_SETS, Answer, DataError, Effort, Passage, Question, Result, Score
+from helpers.data.records import QUESTION_SETS, Answer, DataError, Effort, Question, Result, Score
 from helpers.experiment import results
 
 ARMS = (
@@ -194,20 +194,6 @@ def test_contrasts_are_corrected_for_their_number(made):
     assert Comparison([run()]).contrasts().empty
     with pytest.raises(DataError, match="no result of 'base'"):
         Comparison([r for r in made if r.arm != "base"]).contrasts()
-
-
-def test_answers_stand_side_by_side_and_stay_text():
-    passage = Passage("manual-1", "n", "the <b>text</b>", 0.9)
-    shown = Answer("q0", "<script>x</script>", "?", (passage,))
-    rag = first_score(run("rag"), answer=shown)
-    found = Comparison([run(), rag, run("rag", "terms")]).answers("facts_heldout")
-    assert list(found.arm) == ["base"] * 3 + ["rag"] * 3 and list(found.score) == [1, 0, 1] * 2
-    row = found.set_index(["id", "arm"]).loc[("q0", "rag")]
-    assert (row.reply, row.passages, row.accepted, row.why) == (shown.text, "manual-1: the <b>text</b>", "a", "right")
-    html = found._repr_html_()
-    assert "<script>" not in html and "<b>" not in html and "&lt;script&gt;" in html
-    with pytest.raises(DataError, match="no arm has complete answers to triage"):
-        Comparison([run()]).answers("triage")
 
 
 def test_caveats_name_machines_small_samples_and_differences_that_are_not_clear(made):

@@ -1,7 +1,7 @@
 """From results to statements: one validated `Comparison`, intervals, claims, the textbook table, cost, advice.
 
 comparison = read_comparison(folder)      # or Comparison(results)
-compared = comparison.table()             # what figures draw; .contrasts(), .caveats(), .answers(), .text()
+compared = comparison.table()             # what figures draw; .contrasts(), .caveats(), .scores(...), .text()
 judge(comparison, curves), textbook_rows(comparison), costs(comparison), advise(answers, comparison)
 """
 

@@ -76,28 +76,6 @@ class Comparison:
         """What absorbing the changed documents took an arm; empty where it was not recorded."""
         return self.metric(arm, "updates", "update") or {}
 
-    def answers(self, question_set: str) -> pd.DataFrame:
-        """Every arm's reply to each question of a set, with its verdict and its passages: a row a question and arm.
-
-        The cells are text that models and documents wrote; pandas escapes it where a notebook shows the table.
-
-        Raises:
-            DataError: No arm has complete answers to this set.
-        """
-        rows = [
-            {
-                "id": score.question.id, "arm": arm, "question": score.question.prompt,
-                "accepted": " or ".join(score.question.answers) or "none: no document says it, so declining is right",
-                "reply": score.answer.text, "score": score.value, "why": score.why,
-                "passages": "\n\n".join(f"{passage.document_id}: {passage.text}" for passage in score.answer.passages),
-            }
-            for arm in self.arms
-            for score in self.scores(arm, question_set)
-        ]  # fmt: skip
-        if not rows:
-            raise DataError(f"no arm has complete answers to {question_set}: run the study on it first")
-        return pd.DataFrame(rows)
-
     def table(self) -> dict[str, dict[str, Any]]:
         """The comparison as plain data: arm, then question set, then its figures; `effort` once an arm.
 
