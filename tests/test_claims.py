@@ -16,10 +16,8 @@ from helpers.analysis import Claim, Comparison, advise, judge, questionnaire, re
 from helpers.analysis.advice import Rules
 from helpers.data.profiles import PROFILES
 from helpers.data.records import DataError, KitError
-from helpers.experiment.results import Curve, read_curves, write_curve
 
-POINTS = [{"x": x, "value": v, "low": v - 0.1, "high": v + 0.1, "n": 80} for x, v in ((1, 0.2), (4, 0.5), (8, 0.7))]
-RISING = {"restatements": Curve("restatements", "restatements", "accuracy", "domain_adaptation", POINTS)}
+ONE = "- {id: one, relation: above, first: {arm: rag}, second: {value: 0}}"
 
 
 def claim(first="rag", second=None, relation="above", margin=0.2, question_set="facts_heldout") -> Claim:
@@ -27,8 +25,8 @@ def claim(first="rag", second=None, relation="above", margin=0.2, question_set="
     return Claim(relation, {"arm": first, "set": question_set}, other, margin=margin)
 
 
-def verdict(comparison, claimed, curves=None):
-    (found,) = judge(comparison, curves, [claimed])
+def verdict(comparison, claimed):
+    (found,) = judge(comparison, [claimed])
     return found
 
 
@@ -53,13 +51,12 @@ def test_every_claim_has_a_source_and_speaks_of_arms_that_exist():
 
 
 def test_a_world_that_behaves_as_designed_contradicts_nothing(made):
-    verdicts = judge(made, RISING)
+    verdicts = judge(made)
     found = {each.claim.id: each.verdict for each in verdicts}
     assert list(found) == [e.id for e in read_claims()] and "contradicted" not in found.values()
     assert sum(analysis.counts(verdicts).values()) == len(verdicts)
-    for sure in ("rag-heldout", "customization-stale", "both-heldout", "adaptation-perplexity", "both-restatements"):
+    for sure in ("rag-heldout", "customization-stale", "both-heldout", "adaptation-perplexity"):
         assert found[sure] == "supported", sure
-    assert found["retention-epochs"] == "not measured"
 
 
 def test_a_world_that_behaves_otherwise_contradicts_what_it_should():
@@ -107,16 +104,6 @@ def test_what_was_not_measured_whole_decides_nothing(made):
     assert verdict(Comparison(broken), entry).verdict == "not measured"
 
 
-def test_curves_are_judged_by_their_ends_and_kept(tmp_path, made):
-    write_curve(tmp_path, RISING["restatements"])
-    assert read_curves(tmp_path) == RISING
-    entry = next(e for e in read_claims() if e.curve == "restatements")
-    found = verdict(made, entry, RISING)
-    assert found.verdict == "supported" and found.measured["value"] == pytest.approx(0.5)
-    short = replace(RISING["restatements"], about={"profile": "quick"})
-    assert verdict(made, entry, {"restatements": short}).verdict == "not decided"
-
-
 @pytest.mark.parametrize(("relation", "wanted"), [("above", "contradicted"), ("below", "supported")])
 def test_a_short_training_decides_nothing(relation, wanted):
     claimed = claim("customization", relation=relation, margin=0.9)
@@ -131,12 +118,16 @@ def test_a_short_training_decides_nothing(relation, wanted):
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        ("- {id: one, relation: beside, curve: c}", "entry 1.relation"),
+        ("- {id: one, relation: beside, first: {arm: rag}, second: {value: 0}}", "entry 1.relation"),
         ("- {id: one, relation: above, first: {arm: rag, set: guesses}, second: {value: 0}}", "guesses"),
-        ("- {id: one, relation: above}", "needs `first` and `second`"),
+        ("- {id: one, relation: above, second: {value: 0}}", "entry 1.first: Field required"),
+        ("- {id: one, relation: above, first: {}, second: {value: 0}}", "either an `arm` or a `value`"),
         ("- {id: one, relation: above, first: {arm: rag}, second: {arm: rag, metric: wall_s}}", "same metric"),
-        ("- {id: one, relation: above, curve: c}\n- {id: two, relation: above, curve: c, color: red}", "entry 2.color"),
-        ("- {id: one, relation: above, curve: c}\n- {id: one, relation: above, curve: c}", "'one' is used twice"),
+        (
+            f"{ONE}\n- {{id: two, relation: above, first: {{arm: rag}}, second: {{value: 0}}, color: red}}",
+            "entry 2.color",
+        ),
+        (f"{ONE}\n{ONE}", "'one' is used twice"),
         ("- {", "cannot be read"),
     ],
 )

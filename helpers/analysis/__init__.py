@@ -2,7 +2,7 @@
 
 comparison = read_comparison(folder)      # or Comparison(results)
 compared = comparison.table()             # what figures draw; .contrasts(), .caveats(), .scores(...), .text()
-judge(comparison, curves), textbook_rows(comparison), costs(comparison), advise(answers, comparison)
+judge(comparison), textbook_rows(comparison), costs(comparison), advise(answers, comparison)
 """
 
 import lazy_loader as lazy

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -16,11 +16,10 @@ from typing import Literal
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
-from ..data import PROFILES
-from ..experiment import Curve
+from ..data import get_profile
 from . import rules
 from .comparison import Comparison
-from .intervals import Interval, unpaired
+from .intervals import Interval
 from .quantities import METRICS, Quantity, compare, in_words
 
 MARKS = {"not measured": "–", "contradicted": "✗", "not decided": "?", "supported": "✓"}  # the worst verdict first
@@ -29,15 +28,14 @@ SAME = 1e-6  # how far two values may lie apart that are the same
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Claim:
-    """How two quantities, or the two ends of a recorded curve, must relate; see `rules/expectations.yaml`.
+    """How two quantities must relate: `first` above, below or the same as `second`, by more than `margin`.
 
-    `first` is above, below or the same as `second`, by more than `margin`.
+    See `rules/expectations.yaml`.
     """
 
     relation: Literal["above", "below", "same"]
-    first: Quantity | None = None
-    second: Quantity | None = None
-    curve: str = ""
+    first: Quantity
+    second: Quantity
     margin: float = 0.0
     id: str = ""
     text: str = ""
@@ -45,16 +43,14 @@ class Claim:
 
     @model_validator(mode="after")
     def _whole(self) -> Claim:
-        if not self.curve and (self.first is None or self.second is None):
-            raise ValueError("a claim needs `first` and `second`, or a `curve`")
-        if not self.curve and (self.is_ratio or self.second.arm) and self.first.metric != self.second.metric:
+        if (self.is_ratio or self.second.arm) and self.first.metric != self.second.metric:
             raise ValueError("`first` and `second` must have the same metric, and a ratio needs two arms")
         return self
 
     @property
     def is_ratio(self) -> bool:
         """Whether it is about perplexities or times, which are compared by their ratio."""
-        return self.first is not None and METRICS[self.first.metric].ratio
+        return METRICS[self.first.metric].ratio
 
     @property
     def threshold(self) -> float:
@@ -77,11 +73,9 @@ def read_claims(name: str = "expectations", folder: Path = rules.FOLDER) -> list
     return rules.read_rules(name, list[Claim], folder)
 
 
-def judge(
-    comparison: Comparison, curves: Mapping[str, Curve] | None = None, claims: Sequence[Claim] | None = None
-) -> list[Verdict]:
+def judge(comparison: Comparison, claims: Sequence[Claim] | None = None) -> list[Verdict]:
     """Judges every claim (those of `rules/expectations.yaml` unless given), in order, by what was measured."""
-    return [_judge(claim, comparison, curves or {}) for claim in (read_claims() if claims is None else claims)]
+    return [_judge(claim, comparison) for claim in (read_claims() if claims is None else claims)]
 
 
 def counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
@@ -118,7 +112,7 @@ def textbook_rows(comparison: Comparison) -> list[Row]:
     """The table, row by row; a row is supported where all its claims are, and "not measured" where arms are missing."""
     rows = []
     for row in rules.read_rules("textbook", list[Row]):
-        verdicts = judge(comparison, claims=row.claims)
+        verdicts = judge(comparison, row.claims)
         support = min((each.verdict for each in verdicts), key=list(MARKS).index)
         quantities = [claim.first for claim in row.claims] + [claim.second for claim in row.claims]
         measured = in_words(comparison, [*quantities, *row.also]) or verdicts[0].why
@@ -141,24 +135,16 @@ def take_aways(rows: Sequence[Row]) -> list[str]:
     return [f"{row.row}. {said[row.support]}: {row.measured}." for row in rows if row.support in said]
 
 
-def _judge(claim: Claim, comparison: Comparison, curves: Mapping[str, Curve]) -> Verdict:
-    curve = curves.get(claim.curve)
-    if curve is not None and len(curve.points) > 1:
-        found: Interval | str = unpaired(curve.points[0], curve.points[-1])
-        profiles = {curve.about.get("profile")}
-    elif claim.curve:
-        found, profiles = f"There is no recorded curve {claim.curve!r} of two points or more.", set()
-    else:
-        found = compare(comparison, claim.first, claim.second)
-        arms = {claim.first.arm, claim.second.arm}
-        profiles = {r.profile for r in comparison.results if r.arm in arms and r.config.get("adapter")}
+def _judge(claim: Claim, comparison: Comparison) -> Verdict:
+    found = compare(comparison, claim.first, claim.second)
     if isinstance(found, str):
         return Verdict(claim, "not measured", found)
     verdict, why = _decide(claim, found)
-    short = [name for name in sorted(profiles & set(PROFILES)) if PROFILES[name].training_share < 1]
-    if short and verdict != "not decided":  # too little was trained to decide, either way
-        verdict, share = "not decided", PROFILES[short[0]].training_share
-        why += f" The {short[0]} profile makes {share:.0%} of a training's passes: too few."
+    tuned = [r for r in comparison.results if r.arm in (claim.first.arm, claim.second.arm) and r.config.get("adapter")]
+    if tuned and verdict != "not decided" and get_profile(tuned[0].profile).training_share < 1:
+        profile, share = tuned[0].profile, get_profile(tuned[0].profile).training_share
+        why += f" The {profile} profile makes {share:.0%} of a training's passes: too few to decide, either way."
+        verdict = "not decided"
     return Verdict(claim, verdict, why, found)
 
 
@@ -166,7 +152,7 @@ def _decide(claim: Claim, found: Interval) -> tuple[str, str]:
     """The verdict on a claim by the interval that was found for it, and what was measured, in words."""
     value, low, high, n = found["value"], found["low"], found["high"], int(found["n"])
     sign, unit = ("", "a ratio of ") if claim.is_ratio else ("+", "")
-    counted = METRICS[claim.first.metric].counted if claim.first else "questions"
+    counted = METRICS[claim.first.metric].counted
     span = f"{value:{sign}.2f}" + (f" [{low:{sign}.2f}, {high:{sign}.2f}]" if low < high else "")
     why = f"Measured {unit}{span}{f' with {n} {counted}' if n else ''}; claimed: {claim.relation} {claim.threshold:g}."
     way = -1 if claim.relation == "below" else 1

@@ -53,7 +53,7 @@ def page(
     top, such as whose results these are.
     """
     compared, rows, costs = comparison.table(), analysis.textbook_rows(comparison), analysis.costs(comparison)
-    verdicts = analysis.judge(comparison, curves, claims)
+    verdicts = analysis.judge(comparison, claims)
     compares = [arm for arm in ("base", "rag") if arm in comparison.arms and len(comparison.arms) > 1]
     environment = Environment(
         loader=PackageLoader(__package__, "."), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
