@@ -52,9 +52,8 @@ def learning_curves(curves: Mapping[str, Points], x: str, y: str, title: str = "
     if len(curves) > 1:
         style.legend_beside(ax, {plain_name(arm): curve[-1]["value"] for arm, curve in curves.items()})
     else:
-        for point, after in zip(
-            points, [*points[1:], points[-1]], strict=True
-        ):  # on the side that the line leaves free
+        following = [*points[1:], points[-1]]
+        for point, after in zip(points, following, strict=True):  # numbers stand on the side that the line leaves free
             below = after["value"] > point["value"] > 0.06 * top and not named
             beside(ax, (point["x"], point["value"]), number(point["value"]), (6, -11 if below else 5))
     ax.set(xlabel=with_n(in_words(x), points, "{}   (n = {} a point)"), ylabel=in_words(y), title=title)
