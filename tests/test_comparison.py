@@ -83,7 +83,7 @@ def test_an_arm_that_was_asked_other_questions_is_refused(made):
             Comparison([other, *made[1:]])
 
 
-@pytest.mark.parametrize(("first", "second"), permutations(ARMS, 2))
+@pytest.mark.parametrize(("first", "second"), list(permutations(ARMS, 2)))
 def test_swapped_labels_are_noticed_even_where_the_record_was_swapped_too(made, first, second):
     records, swap = {result.arm: result.config["arm"] for result in made}, {first: second, second: first}
     swapped = [replace(result, arm=swap.get(result.arm, result.arm)) for result in made]
