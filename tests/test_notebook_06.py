@@ -71,17 +71,13 @@ def test_every_arm_and_its_numbers_are_shown(executed):
     assert text.count("<img") >= 7 and all(re.search(r'alt="[^"]{40,}"', tag) for tag in re.findall("<img[^>]*>", text))
 
 
-def test_no_number_stands_in_the_text():
+def test_no_number_stands_in_the_text_or_in_a_sentence_that_code_prints():
     for cell in nbformat.read(PATH, 4).cells:
         if cell.cell_type == "markdown":
             prose = re.sub(r"<!-- begin (\w+) -->.*?<!-- end \1 -->", "", cell.source, flags=re.S)  # generated
             prose = LINKS.sub("", prose.partition("## Further reading")[0])  # the years of papers
             prose = prose.removeprefix("# 06 · ")  # the notebook's own number, in its title
             assert not re.search(r"\d", prose), f"a number typed into prose: {prose}"
-
-
-def test_no_number_stands_in_a_sentence_that_code_prints():
-    for cell in nbformat.read(PATH, 4).cells:
         if cell.cell_type != "code":
             continue
         tree = ast.parse(cell.source)

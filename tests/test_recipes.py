@@ -140,10 +140,10 @@ def test_another_seed_or_profile_has_weights_of_its_own(study, small_world):
 
 def test_a_training_that_goes_on_from_another_is_known_by_both(study, monkeypatch):
     assert recipes.with_starts(["domain,triage", "domain+pairs"]) == ["domain", "domain,triage", "domain+pairs"]
-    config, folder = study.plan("domain_adaptation+customization").provenance, study.training_folder("domain,triage")
+    config, folder = study.provenance(ARMS["domain_adaptation+customization"]), study.training_folder("domain,triage")
     changed = recipes.SETTINGS | {"domain": replace(recipes.SETTINGS["domain"], learning_rate=1e-5)}
     monkeypatch.setattr(recipes, "SETTINGS", changed)
-    assert study.plan("domain_adaptation+customization").provenance != config
+    assert study.provenance(ARMS["domain_adaptation+customization"]) != config
     assert study.training_folder("domain,triage") != folder
 
 

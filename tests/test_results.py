@@ -50,11 +50,7 @@ def test_file_names_work_everywhere_and_tell_runs_apart(tmp_path):
 
 
 def test_versions_time_and_revision_are_those_of_this_kit(monkeypatch):
-    import torch
-
-    assert results.versions()["torch"].split("+")[0] == torch.__version__.split("+")[0]
-    assert set(results.versions()) == set(results.PACKAGES)
-    assert results.now().endswith("+00:00")
+    assert set(results.versions()) == set(results.PACKAGES) and results.now().endswith("+00:00")
     revision = results.git_revision()
     assert revision == "" or revision.removesuffix("+").isalnum()
     monkeypatch.setenv("PATH", "")
@@ -84,13 +80,15 @@ def test_what_is_no_result_is_named_with_a_remedy(tmp_path, content, where):
 
 
 def test_another_schema_and_a_damaged_part_are_named(tmp_path):
-    path = results.write_result(tmp_path, replace(make_result(), schema=2))
-    with pytest.raises(DataError, match="has schema 2; this kit reads 1"):
-        results.read_result(path)
-    text = results.write_result(tmp_path, make_result()).read_text(encoding="utf-8")
-    path.write_text(text.replace('"value": 1.0', '"value": "high"', 1), encoding="utf-8")
-    with pytest.raises(DataError, match=r"scores\.0\.value"):
-        results.read_result(path)
+    path = results.write_result(tmp_path, make_result())
+    text = path.read_text(encoding="utf-8")
+    for right, wrong, named in (
+        ('"schema": 1', '"schema": 2', "has schema 2; this kit reads 1"),
+        ('"value": 1.0', '"value": "high"', r"scores\.0\.value"),
+    ):
+        path.write_text(text.replace(right, wrong, 1), encoding="utf-8")
+        with pytest.raises(DataError, match=named):
+            results.read_result(path)
 
 
 def test_every_recorded_result_of_the_kit_comes_back_byte_for_byte(tmp_path):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
@@ -35,8 +36,16 @@ class Evaluation:
     complete: bool = False
 
     def summary(self) -> dict[str, Any]:
-        """Secondary metrics, times and perplexity, each where it applies."""
-        found = summarise(self.scores)
+        """Share of abstentions, valid JSON, exact match and token F1, times and perplexity: each where it applies."""
+        found: dict[str, Any] = {}
+        written = [(score.question, score.answer.text) for score in self.scores if not score.question.choices]
+        if written:
+            found["abstained"] = fmean(metrics.abstains(text) for _, text in written)
+        if written and written[0][0].set == "triage":
+            found["valid_json"] = fmean(metrics.read_json(text) is not None for _, text in written)
+        elif answerable := [(text, question.answers) for question, text in written if question.answers]:
+            found["exact_match"] = fmean(metrics.exact_match(*each) for each in answerable)
+            found["token_f1"] = fmean(metrics.token_f1(*each) for each in answerable)
         if self.first_token_s:
             found |= {"first_token_s": self.first_token_s, "total_s": self.total_s}
         if losses := [list(each) for each in self.text_losses]:
@@ -92,7 +101,7 @@ def pace() -> dict[str, float]:
 
 
 def is_timed(question_set: str, dataset: Dataset) -> bool:
-    """Whether costs tell of this set's times; its questions are then asked again, alone."""
+    """Whether costs are computed from this set's times; its questions are then asked again, alone."""
     return question_set == (TIMED_SET if TIMED_SET in dataset.question_sets else dataset.question_sets[0])
 
 
@@ -104,9 +113,8 @@ def perplexity_texts(question_set: str, dataset: Dataset) -> list[str]:
     if question_set == "general":
         return dataset.general_text("evaluation")
     domain = "terms" if "terms" in dataset.question_sets else "facts_heldout"
-    if question_set == domain and (dataset.folder / "corpus" / "validation.jsonl").is_file():
-        return dataset.corpus("validation")
-    return []
+    held_back = (dataset.folder / "corpus" / "validation.jsonl").is_file()
+    return dataset.corpus("validation") if question_set == domain and held_back else []
 
 
 def retrieval_scores(assistant: Assistant, questions: Sequence[Question], index: Index | None) -> dict[str, Any]:
@@ -122,22 +130,3 @@ def retrieval_scores(assistant: Assistant, questions: Sequence[Question], index:
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
     """Perplexity of plain texts under the assistant's weights; what it retrieves plays no part."""
     return generation.perplexity(generation.text_losses(assistant.model, texts))
-
-
-def summarise(scores: Sequence[Score]) -> dict[str, Any]:
-    """Secondary metrics of a scored set: exact match, token F1, abstentions, valid JSON; each where it applies."""
-    written = [score for score in scores if not score.question.choices]
-    if not written:
-        return {}
-    found = {"abstained": _mean(metrics.abstains(s.answer.text) for s in written)}
-    if scores[0].question.set == "triage":
-        return found | {"valid_json": _mean(metrics.read_json(s.answer.text) is not None for s in written)}
-    if answerable := [score for score in written if score.question.answers]:
-        for name, metric in (("exact_match", metrics.exact_match), ("token_f1", metrics.token_f1)):
-            found[name] = _mean(metric(s.answer.text, s.question.answers) for s in answerable)
-    return found
-
-
-def _mean(values: Iterable[float]) -> float:
-    given = list(values)
-    return sum(given) / len(given)
