@@ -78,6 +78,8 @@ def test_an_interruption_leaves_what_was_finished(tiny):
     assert not into.complete and 0 < len(into.scores) < 12
     finished = [(score.question, score.answer.text, score.value) for score in into.scores]
     assert finished == [(s.question, s.answer.text, s.value) for s in whole.scores[: len(finished)]]
+    evaluate(Assistant(tiny), asked, batch_size=1, into=into)
+    assert into.complete and [s.answer.text for s in into.scores] == [s.answer.text for s in whole.scores]
 
 
 def test_perplexity_is_that_of_the_weights_and_goes_with_its_question_set(tiny, dataset):

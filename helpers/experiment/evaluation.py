@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from ..data import TIMED_SET, Dataset, Question, Score, sample
+from ..data import Dataset, Question, Score, sample
 from ..models import generation, show_progress
 from . import metrics
 from .assistant import Assistant
@@ -69,31 +69,23 @@ def evaluate(
         batch_size: How many replies are decoded together when they are scored.
         latency_questions: How many questions are asked again alone, when all are scored; none of a choice set.
         progress: Whether to show a progress bar.
-        into: Filled as the work goes on, so that an interruption leaves the caller what was finished.
+        into: Filled as the work goes on, so that an interruption leaves the caller what was finished; with what is in
+            it already, the work goes on from there.
         texts: Plain texts whose loss under the assistant's weights is taken last; retrieval plays no part in it.
     """
     done = into if into is not None else Evaluation()
-    with show_progress("Asking", len(questions), "questions", progress) as bar:
-        for start in range(0, len(questions), 2 * batch_size):
+    with show_progress("Asking", len(questions), "questions", progress, len(done.scores)) as bar:
+        for start in range(len(done.scores), len(questions), 2 * batch_size):
             part = questions[start : start + 2 * batch_size]
             for question, answer in zip(part, assistant.ask_all(part, batch_size), strict=True):
                 rivals = [v for asset, owned in (values or {}).items() if asset != question.asset for v in owned]
                 done.scores.append(Score(question, answer, *metrics.score(question, answer, rivals)))
             bar.update(len(part))
-    for question in sample(questions, latency_questions):
-        if not question.choices:
-            answer = assistant.ask(question)
-            done.first_token_s.append(answer.first_token_s)
-            done.total_s.append(answer.total_s)
-    if texts:
-        done.text_losses += generation.text_losses(assistant.model, texts)
+    alone = [assistant.ask(question) for question in sample(questions, latency_questions) if not question.choices]
+    done.first_token_s, done.total_s = [each.first_token_s for each in alone], [each.total_s for each in alone]
+    done.text_losses = generation.text_losses(assistant.model, texts) if texts else []
     done.complete = True
     return done
-
-
-def is_timed(question_set: str, dataset: Dataset) -> bool:
-    """Whether costs are computed from this set's times; its questions are then asked again, alone."""
-    return question_set == (TIMED_SET if TIMED_SET in dataset.question_sets else dataset.question_sets[0])
 
 
 def perplexity_texts(question_set: str, dataset: Dataset) -> list[str]:

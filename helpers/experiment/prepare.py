@@ -45,15 +45,9 @@ def prepare(
     indices: Sequence[tuple[Index, IndexReport, Effort]] = (),
     examples: Mapping[str, Sequence[Example]] | None = None,
 ) -> PreparedArm:
-    """Puts an arm together.
+    """Puts an arm together: from the weights of its recipes, its indices (it retrieves from the last) and examples.
 
-    Args:
-        arm: The arm.
-        question_set: What it will be asked; `updates` is asked after the documents were updated.
-        model: The foundation model.
-        tuned: The weights of its recipes, by recipe.
-        indices: The indices that it needs, each with report and effort; it retrieves from the last.
-        examples: The solved examples that it is shown, by task.
+    The set `updates` is asked after the documents were updated, and takes two indices: before and after.
     """
     training = sum((each.effort for each in tuned.values()), Effort())
     effort = training + Effort(labelled_examples=sum(map(len, (examples or {}).values())))

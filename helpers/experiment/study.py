@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import models
-from ..data import Effort, Example, Question, Result, get_profile, held, open_dataset, own_folder, sample
+from ..data import TIMED_SET, Effort, Example, Question, Result, get_profile, held, open_dataset, own_folder, sample
 from ..tuning import recipes
 from . import results
 from .arms import ARMS, Arm, get_arms, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
-from .evaluation import Evaluation, evaluate, is_timed, perplexity_texts, retrieval_scores
+from .evaluation import Evaluation, evaluate, perplexity_texts, retrieval_scores
 from .prepare import prepare
 
 if TYPE_CHECKING:
@@ -79,7 +78,6 @@ class Study:
         self._model = model or models.FOUNDATION_MODEL
         self._indices: dict[bool, tuple[Index, IndexReport, Effort]] = {}
         self._evaluations: dict[tuple, Evaluation] = {}  # by `PreparedArm.alike`: arms that answer alike are asked once
-        self._asked: deque[Assistant] = deque(maxlen=2)  # keeps the tuned copies of an arm, one a task, from set to set
 
     @cached_property
     def model(self) -> models.FoundationModel:
@@ -127,17 +125,16 @@ class Study:
         (wanted,) = get_arms([arm])
         config = self.provenance(wanted)
         name = results.file_name(arm, question_set, self.seed, self.experiment)
-        finished = results.finished(self.out / name, config)
-        if finished is not None:
+        if finished := results.finished(self.out / name, config):
             return finished
         if self.progress:
             print(f"{arm} on {question_set}", file=sys.stderr)
         tuned = {recipe: self.train(recipe) for recipe in wanted.recipes_for(self.dataset.question_sets)}
         indices = [self.index(updated) for updated in wanted.indices(question_set)]
         prepared = prepare(wanted, question_set, self.model, tuned, indices, self._examples(wanted))
-        self._asked.append(prepared.assistant)
-        evaluation = self._evaluations.get(prepared.alike) or Evaluation()
-        questions = self.questions(question_set)
+        evaluation = self._evaluations.setdefault(prepared.alike, Evaluation())
+        questions, texts = self.questions(question_set), perplexity_texts(question_set, self.dataset)
+        timed = self.profile.latency_questions if question_set == TIMED_SET else 0
         result = Result(
             arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {},
             prepared.effort, config, results.versions(), models.hardware(), results.git_revision(), results.now(),
@@ -146,11 +143,9 @@ class Study:
         try:
             if not evaluation.complete:
                 evaluate(
-                    prepared.assistant, questions, self.dataset.values_by_asset, self.profile.batch_size,
-                    self.profile.latency_questions * is_timed(question_set, self.dataset), self.progress, evaluation,
-                    perplexity_texts(question_set, self.dataset)[: self.profile.questions_per_set],
+                    prepared.assistant, questions, self.dataset.values_by_asset, self.profile.batch_size, timed,
+                    self.progress, evaluation, texts[: self.profile.questions_per_set],
                 )  # fmt: skip
-                self._evaluations[prepared.alike] = evaluation
             result.metrics = evaluation.summary() | retrieval | prepared.measured
             result.status = "complete"
         finally:
