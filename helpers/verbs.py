@@ -26,9 +26,7 @@ VectorStore = Annotated[str | None, typer.Option(help="URL of a Chroma server fo
 ProfileName = Annotated[str, typer.Option(help="quick, workshop or full.")]
 Model = Annotated[str | None, typer.Option(help="A folder or Hub id; the default model unless given.")]
 Out = Annotated[Path | None, typer.Option(help="Where results, indices and adapters go; results/own unless given.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="A setting and its values, such as k=1,3; may be given again.")
-]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting and its values: k=1,3; several times.")]
 
 
 @app.command()

@@ -48,5 +48,4 @@ def test_questions_are_found_by_how_the_arms_fared():
 def test_reasons_are_counted(made):
     counted = answer_reasons(made, "facts_heldout")
     assert counted["rag"].sum() == get_profile("quick").questions_per_set and list(counted.columns) == list(ARMS)
-    right = sum(score.value for score in made.scores("rag", "facts_heldout"))
-    assert counted.loc["right", "rag"] == right
+    assert counted.loc["right", "rag"] == sum(score.value for score in made.scores("rag", "facts_heldout"))

@@ -37,13 +37,10 @@ def answers(fm, prompts, size=16):
 def tokens_read(fm):
     """A list that receives, inside the block, how many tokens each reading of prompts takes."""
     read: list[int] = []
-    handle = fm.model.get_decoder().register_forward_pre_hook(
+    with fm.model.get_decoder().register_forward_pre_hook(
         lambda model, args, kwargs: read.append(kwargs["input_ids"].numel()), with_kwargs=True
-    )
-    try:
+    ):
         yield read
-    finally:
-        handle.remove()
 
 
 def test_both_paths_give_the_same_texts_and_scores_in_float32(tiny):
