@@ -14,13 +14,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from .. import rag
 from ..data import Answer, Example, Passage, Question
 from ..models import FoundationModel, generation, prompts
-
-if TYPE_CHECKING:
-    from ..rag import Retriever
 
 MAX_NEW_TOKENS = {"triage": 48}
 SHORT_ANSWER = 20  # tokens that a reply may have in every other set, so that copying a passage is not an answer
@@ -33,7 +30,7 @@ class Assistant:
         self,
         model: FoundationModel,
         adapter: str | Path | None = None,
-        retriever: Retriever | None = None,
+        retriever: rag.Retriever | None = None,
         examples: Mapping[str, Sequence[Example]] | None = None,
     ):
         """Puts an assistant together.

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .. import rag
 from ..data import Dataset, Question, Score, sample
 from ..models import generation, show_progress
 from . import metrics
 from .assistant import Assistant
-
-if TYPE_CHECKING:
-    from ..rag import Index
 
 RETRIEVAL = ("hit_rate_1", "hit_rate_5", "mrr", "ndcg")  # what a result keeps of the scores of retrieval
 
@@ -100,13 +98,11 @@ def perplexity_texts(question_set: str, dataset: Dataset) -> list[str]:
     return dataset.corpus("validation") if question_set == domain and held_back else []
 
 
-def retrieval_scores(assistant: Assistant, questions: Sequence[Question], index: Index | None) -> dict[str, Any]:
+def retrieval_scores(assistant: Assistant, questions: Sequence[Question], index: rag.Index | None) -> dict[str, Any]:
     """The scores of retrieval alone, where passages are retrieved and the questions name the right documents."""
     if index is None or not any(question.documents for question in questions):
         return {}
-    from ..rag import score_retrieval
-
-    found = score_retrieval(assistant.retriever, questions, index)
+    found = rag.score_retrieval(assistant.retriever, questions, index)
     return {"retrieval": {name: found[name] for name in RETRIEVAL}}
 
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .. import models, rag, tuning
 from ..data import CHOICE_SETS, Effort, Example
-from ..models import FoundationModel
 from .arms import Arm
 from .assistant import Assistant
-
-if TYPE_CHECKING:
-    from ..rag import Index, IndexReport
-    from ..tuning import FineTuned
 
 
 @dataclass(frozen=True)
@@ -34,15 +30,15 @@ class PreparedArm:
     effort: Effort
     measured: dict[str, Any]
     alike: tuple[Any, ...]
-    index: Index | None = None
+    index: rag.Index | None = None
 
 
 def prepare(
     arm: Arm,
     question_set: str,
-    model: FoundationModel,
-    tuned: Mapping[str, FineTuned],
-    indices: Sequence[tuple[Index, IndexReport, Effort]] = (),
+    model: models.FoundationModel,
+    tuned: Mapping[str, tuning.FineTuned],
+    indices: Sequence[tuple[rag.Index, rag.IndexReport, Effort]] = (),
     examples: Mapping[str, Sequence[Example]] | None = None,
 ) -> PreparedArm:
     """Puts an arm together: from the weights of its recipes, its indices (it retrieves from the last) and examples.

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import models
+from .. import models, rag, tuning
 from ..data import TIMED_SET, Effort, Example, Question, Result, get_profile, held, open_dataset, own_folder, sample
 from ..tuning import recipes
 from . import results
@@ -30,9 +30,6 @@ from .prepare import prepare
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
-
-    from ..rag import Index, IndexReport, RagSettings
-    from ..tuning import FineTuned, TrainSettings
 
 ANSWERS_DEPEND_ON = ("name", "questions_per_set", "batch_size", "training_share")  # of a profile
 PROMPTS = [models.prompts.SYSTEM, models.prompts.DIRECT, models.prompts.EXPANDED, models.prompts.ABSTAIN]
@@ -48,7 +45,7 @@ class Study:
         seed: int = 7,
         out: str | Path | None = None,
         model: str | models.FoundationModel | None = None,
-        settings: RagSettings | None = None,
+        settings: rag.RagSettings | None = None,
         progress: bool = True,
         vector_store: str | None = None,
         changes: Mapping[str, Any] | None = None,
@@ -68,15 +65,13 @@ class Study:
             changes: Settings of every training, by name, that differ from their recipe.
             artefacts: Where indices and adapters lie; None takes `out`.
         """
-        from ..rag import RagSettings
-
         self.dataset = open_dataset(folder)
         self.profile, self.seed, self.progress = get_profile(profile), seed, progress
         self.out = Path(out) if out is not None else own_folder()
         self.artefacts, self.vector_store = Path(artefacts or self.out), vector_store
-        self.settings, self.changes = settings or RagSettings(), dict(changes or {})
+        self.settings, self.changes = settings or rag.RagSettings(), dict(changes or {})
         self._model = model or models.FOUNDATION_MODEL
-        self._indices: dict[bool, tuple[Index, IndexReport, Effort]] = {}
+        self._indices: dict[bool, tuple[rag.Index, rag.IndexReport, Effort]] = {}
         self._evaluations: dict[tuple, Evaluation] = {}  # by `PreparedArm.alike`: arms that answer alike are asked once
 
     @cached_property
@@ -175,16 +170,14 @@ class Study:
         indices = [self.index(updated) for updated in wanted.indices(question_set)[-1:]]
         return prepare(wanted, question_set, self.model, tuned, indices, self._examples(wanted)).assistant
 
-    def index(self, updated: bool = False) -> tuple[Index, IndexReport, Effort]:
+    def index(self, updated: bool = False) -> tuple[rag.Index, rag.IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.
 
         The updated index is a second one, built over the old documents and then brought up to date; its report and
         effort are those of the update alone.
         """
-        from ..rag import dataset_index
-
         if updated not in self._indices:
-            self._indices[updated] = dataset_index(
+            self._indices[updated] = rag.dataset_index(
                 self.artefacts / "index", self.dataset, self.embedder, self.settings, updated, self.progress,
                 self.vector_store,
             )  # fmt: skip
@@ -198,7 +191,7 @@ class Study:
         key = _hash([*made_of, self.dataset.general_text("replay")])[:8]
         return self.artefacts / "adapters" / f"{recipe}.{self.profile.name}.seed{self.seed}.{key}"
 
-    def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> FineTuned:
+    def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> tuning.FineTuned:
         """The tuned weights of a recipe: those made before, or made now; an interrupted training is resumed.
 
         Args:
@@ -206,20 +199,18 @@ class Study:
             callback: A callback of transformers' Trainer; None shows a progress bar.
             fsdp: Whether the processes that torchrun started share the weights as well.
         """
-        from ..tuning import Progress, read_fine_tuned, train
-
         folder = self.training_folder(recipe)
         if (folder / models.RECORD).is_file():
-            return read_fine_tuned(folder)
+            return tuning.read_fine_tuned(folder)
         retrieve = self.index()[0].retriever(k=recipes.PASSAGES).retrieve_all if recipe == "passages" else None
         data = recipes.training_data(recipe, self.dataset, retrieve, self.seed, self.profile.validation_examples)
         if callback is None and self.progress:
-            callback = Progress(recipe)
+            callback = tuning.Progress(recipe)
         start = self.train(recipes.STARTS_FROM[recipe], fsdp=fsdp).folder if recipe in recipes.STARTS_FROM else None
         with held(folder) if models.is_first_process() else nullcontext():  # another study may want the same weights
-            return train(self.model, data, self._train_settings(recipe), folder, start, callback, fsdp=fsdp)
+            return tuning.train(self.model, data, self._train_settings(recipe), folder, start, callback, fsdp=fsdp)
 
-    def _train_settings(self, recipe: str) -> TrainSettings:
+    def _train_settings(self, recipe: str) -> tuning.TrainSettings:
         return recipes.settings(recipe, self.profile, self.seed, self.changes)
 
     def _examples(self, arm: Arm) -> dict[str, list[Example]]:
