@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT, make_tiny, run_python, run_pythons
+from conftest import ROOT, make_tiny, run_python
 from synthetic import make_results
 from test_comparison import run as make_run
 
@@ -59,21 +59,14 @@ def folder(tmp_path):
 # ---- a training over two processes, by the command line
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="torchrun wants fork")
-def test_the_same_command_trains_alone_and_under_torchrun(small_world, tmp_path):
-    model = make_tiny("Llama", tmp_path / "model")
-    asked = ["-m", "helpers", "train", "--arm", "customization:triage", "--data", small_world, "--model", model]
-    asked += ["--set", "batch_size=2", "--set", "epochs=20"]
+def test_under_torchrun_one_of_the_processes_speaks_for_both(small_world, tmp_path):
+    asked = ["train", "--arm", "customization:triage", "--data", small_world, "--out", tmp_path]
+    asked += ["--set", "batch_size=2", "--set", "epochs=20", "--model", make_tiny("Llama", tmp_path / "model")]
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    commands = [[*start, *asked, "--out", tmp_path / out] for start, out in (([], "alone"), (together, "together"))]
-    for run in run_pythons(*commands):
-        assert run.returncode == 0 and run.stdout.startswith("triage: "), run.stderr[-2000:]
-        assert run.stdout.count("\n") == 1, "one of the processes speaks for both"
-    alone, both = (
-        read_fine_tuned(next((tmp_path / out / "adapters").glob("triage.*[0-9a-f]"))) for out in ("alone", "together")
-    )
-    assert alone.fingerprint == both.fingerprint and len(alone.history) > 1
-    assert [m.loss for m in both.history] == pytest.approx([m.loss for m in alone.history], rel=1e-2)
+    run = run_python(*together, "-m", "helpers", *asked)
+    assert run.returncode == 0 and run.stdout.startswith("triage: ") and run.stdout.count("\n") == 1, run.stderr[-2000:]
+    (folder,) = (tmp_path / "adapters").glob("triage.*[0-9a-f]")
+    assert len(read_fine_tuned(folder).history) > 1 and str(folder) in run.stdout
 
 
 # ---- help and errors
