@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import typer
 from rich.console import Console
 
-from . import analysis, experiment, models, plots, verbs
+from . import analysis, models, plots, verbs
 from .data import KitError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -63,7 +63,7 @@ def compare(
             raise KitError(f"could not write {figure}: {error}. Choose a .png or .svg file elsewhere.") from error
         print(figure, file=sys.stderr)
     if expectations or strict:
-        verdicts = analysis.judge(comparison, experiment.read_curves(folder))
+        verdicts = analysis.judge(comparison)
         print(analysis.verdicts_as_text(verdicts))
         raise typer.Exit(int(strict and any(each.verdict == "contradicted" for each in verdicts)))
     if markdown:

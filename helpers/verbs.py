@@ -84,7 +84,7 @@ def train(
 def study(
     arms: Annotated[str | None, typer.Option(help="Arms with commas between them.")] = None,
     profile: ProfileName = "quick",
-    seed: Annotated[str, typer.Option(help="Seeds training and sampling; with 7,8 trained arms run with each.")] = "7",
+    seed: Annotated[str, typer.Option(help="Seeds training and sampling; with 7,8 a study of each.")] = "7",
     data: Data = DATA,
     documents: Annotated[Path | None, typer.Option(help="Your own folder of documents, instead of --data.")] = None,
     questions: Annotated[str | None, typer.Option(help="Your questions with their answers, CSV or JSONL.")] = None,
@@ -97,8 +97,8 @@ def study(
 ) -> None:
     """Runs arms on every question set and writes one result file each; what is there is reused.
 
-    Each choice of the settings has a folder of its own in OUT, such as k=3. With --documents the study is of your own
-    documents; questions and labelled pairs are read from files of yours.
+    Each choice of the settings, and each of several seeds, has a folder of its own in OUT, such as k=3 or seed=8. With
+    --documents the study is of your own documents; questions and labelled pairs are read from files of yours.
     """
     from .data import OWN_ARMS, prepare_own_data
 
@@ -139,23 +139,22 @@ def study(
 def _run(
     make: partial, arms: Sequence[str], seeds: Sequence[int], choices: Sequence[dict[str, Any]], out: Path
 ) -> dict[str, list[Result]]:
-    """The results by the folder below `out` that they lie in: empty where nothing is set, else such as "k=3".
+    """The results by the folder below `out` that they lie in: empty for a single study, else such as "k=3,seed=8".
 
     Each choice of settings and each seed has a study of its own; they share models, indices and weights.
     """
     first = None
     results: dict[str, list[Result]] = {}
-    for chosen in choices:
-        place = ",".join(f"{name}={value}" for name, value in chosen.items())
+    for chosen, seed in itertools.product(choices, seeds):
+        named = chosen | ({"seed": seed} if len(seeds) > 1 else {})
+        place = ",".join(f"{name}={value}" for name, value in named.items())
         changes = _of_training(chosen)
         settings = rag.RagSettings(**{name: value for name, value in chosen.items() if name not in changes})
-        for seed in seeds:
-            study = make(seed=seed, out=out / place, settings=settings, changes=changes)
-            if first is not None:
-                study.model, study.embedder = first.model, first.embedder
-            first = first or study
-            depending = arms if seed == seeds[0] else [arm for arm in arms if experiment.ARMS[arm].recipes]
-            results.setdefault(place, []).extend(study.run(depending))
+        study = make(seed=seed, out=out / place, settings=settings, changes=changes)
+        if first is not None:
+            study.model, study.embedder = first.model, first.embedder
+        first = first or study
+        results[place] = study.run(arms)
     return results
 
 
