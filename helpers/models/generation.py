@@ -14,12 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from tqdm.auto import tqdm
 from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
 from ..data import DataError
 from ..fast import Decoded
+from .effort import show_progress
 from .padding import batches, left_padded, positions
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def generate(
         prefix = fm.fast.shared_prefix(encoded, fm.system_prefix)
         decode = partial(fm.fast.decode, limit=max_new_tokens, stop_ids=fm.stop_ids, prefix=prefix)
     made: dict[int, Generation] = {}
-    with tqdm(total=len(prompts), desc="answering", unit="answer", disable=not progress) as bar:
+    with show_progress("Answering", len(prompts), "prompts", progress) as bar:
         for batch in batches(encoded, batch_size):
             for i, one in zip(batch, decode([encoded[i] for i in batch]), strict=True):
                 text = fm.tokenizer.decode([t for t in one.tokens if t not in fm.stop_ids], skip_special_tokens=True)
@@ -166,8 +166,7 @@ def choice_logprobs(
     if fm.fast:
         score = partial(fm.fast.choice_logprobs, prefix=fm.fast.shared_prefix(heads, fm.system_prefix))
     means: dict[int, list[float]] = {}
-    silent = not progress or not heads
-    with tqdm(total=len(heads), desc="scoring choices", unit="question", disable=silent) as bar:
+    with show_progress("Scoring choices", len(heads), "questions", progress) as bar:
         for batch in batches(heads, max(1, batch_size // 4)):
             scored = score([heads[i] for i in batch], [tails[i] for i in batch])
             means |= dict(zip(batch, scored, strict=True))
@@ -206,7 +205,7 @@ def text_losses(
         pieces += [piece for piece in cut if len(piece) > 1]
         owner += [number] * (len(pieces) - len(owner))
     totals, counts = [0.0] * len(texts), [0] * len(texts)
-    with tqdm(total=len(pieces), desc="perplexity", unit="text", disable=not progress) as bar:
+    with show_progress("Reading texts", len(pieces), "windows", progress) as bar:
         for batch in batches(pieces, batch_size):
             ids, mask = left_padded(fm, [pieces[i] for i in batch])
             logits = fm.model(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False).logits
