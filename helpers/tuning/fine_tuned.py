@@ -77,10 +77,11 @@ def read_fine_tuned(folder: str | Path) -> FineTuned:
         raise DataError(f"{path} is no record of a finished training ({error}). Train it again.") from error
 
 
-def read_log(state: TrainerState, rows: Sequence[Row]) -> tuple[list[LogEntry], dict[str, float]]:
-    """What a Trainer logged while it read these rows, and the losses before its first step."""
+def read_log(state: TrainerState, rows: Sequence[Row] = ()) -> tuple[list[LogEntry], dict[str, float]]:
+    """What a Trainer has logged, and the losses before its first step; tokens are counted where `rows` are given."""
     size = len(rows) // state.max_steps
-    tokens = [0, *accumulate(sum(row.tokens for row in rows[i : i + size]) for i in range(0, len(rows), size))]
+    read = [sum(row.tokens for row in rows[step * size : (step + 1) * size]) for step in range(state.max_steps)]
+    tokens = [0, *accumulate(read)]
     logged: dict[int, dict[str, float]] = {}
     for entry in state.log_history:
         logged.setdefault(entry["step"], {}).update(entry)

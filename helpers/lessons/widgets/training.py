@@ -15,7 +15,7 @@ from ... import plots
 from ...data import Example, KitError, Question, held, own_folder
 from ...experiment import Assistant
 from ...models import SYSTEM
-from ...tuning import LogEntry, Lora, TrainingData, TrainingStopped, TrainSettings, train
+from ...tuning import LogEntry, Lora, TrainingData, TrainingStopped, TrainSettings, read_log, train
 from .frame import Panel, escape, labelled, number, table
 
 if TYPE_CHECKING:
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 
 RATES = [(f"{rate:g}", rate) for rate in (1e-4, 3e-4, 1e-3, 3e-3)]
 _panels: weakref.WeakSet[TrainingPanel] = weakref.WeakSet()
-
-
-def log_entries(state: TrainerState) -> list[LogEntry]:
-    """What a Trainer has logged so far, one entry a step with a loss."""
-    logged: dict[int, dict[str, float]] = {}
-    for entry in state.log_history:
-        logged.setdefault(entry["step"], {}).update(entry)
-    return [
-        LogEntry(step, state.max_steps, entry["loss"], entry["learning_rate"], 0,
-                 entry.get("eval_validation_loss"), entry.get("eval_general_loss"))
-        for step, entry in sorted(logged.items()) if "loss" in entry
-    ]  # fmt: skip
 
 
 class TrainingPanel(Panel, TrainerCallback):
@@ -114,7 +102,7 @@ class TrainingPanel(Panel, TrainerCallback):
 
     def on_log(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Draws the curve up to this step."""
-        self.history = log_entries(state)
+        self.history, _ = read_log(state)
         self.result.value = self.drawn()
         if self.history and not self.halt.is_set():
             last = self.history[-1]
