@@ -120,15 +120,13 @@ def embedding_map(index: Index, question: Question) -> Panel:
         ax.scatter(*(axes[:2] @ (asked - centre)), s=180, marker="*", color="black", label="question")
         ax.set(xticks=[], yticks=[])
         ax.legend(frameon=False, ncols=6, loc="upper center", bbox_to_anchor=(0.5, 0))
-        picture = plots.image(
-            ax, f"Map of {len(points)} chunks and the question; its {nearest} nearest are ringed"
-        ).data
+        about = f"Map of {len(points)} chunks and the question, with its {nearest} nearest ringed"
         note = f"Two dimensions of {vectors.shape[1]} show {share:.0%} of the chunks' variance: chunks that are close "
         note += "on the map may be far apart."
         named = [(index.nodes[i], cosines[i]) for i in best]
         rows = [(f"{cosine:.2f}", escape(node.ref_doc_id), escape(node.get_content())) for node, cosine in named]
         found = table("The nearest chunks in all dimensions, best first", ["cosine", "document", "text"], rows)
-        return f"{picture}<p>{note}</p>{found}"
+        return f"{plots.image(ax, about).data}<p>{note}</p>{found}"
 
     controls = {
         "question_text": labelled(ipywidgets.Text, "question", "760px", value=question.prompt),
