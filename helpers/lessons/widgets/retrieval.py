@@ -21,7 +21,7 @@ from .frame import Panel, escape, labelled, number, table
 if TYPE_CHECKING:
     from ...models import FoundationModel
 
-WORD = 4  # letters of a word that is marked where question and passage share it
+COMMON = set("a an and at by does for how in is it of on or that the to was what when where which who".split())
 
 
 def retrieval_explorer(documents: Sequence[Document], index: Index, fm: FoundationModel, question: Question) -> Panel:
@@ -75,8 +75,8 @@ def retrieval_explorer(documents: Sequence[Document], index: Index, fm: Foundati
 
 
 def highlight(text: str, question: str) -> str:
-    """A text as HTML in which the question's words are marked, short ones left out."""
-    words = {word for word in re.findall(r"\w+", question.lower()) if len(word) >= WORD}
+    """A text as HTML in which the question's words are marked, common ones left out."""
+    words = set(re.findall(r"\w+", question.lower())) - COMMON
     pieces = re.split(r"(\w+)", text)
     return "".join(f"<mark>{escape(piece)}</mark>" if piece.lower() in words else escape(piece) for piece in pieces)
 
