@@ -23,12 +23,10 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 @app.command()
 def doctor() -> None:
     """Looks at this machine and says what is missing and how to fix it; exit status 1 when something is."""
-    from rich.console import Console
-
     from .models import doctor as checks
 
     found = checks.check()
-    Console().print(checks.report(found))
+    print(checks.report(found))
     raise typer.Exit(int(checks.something_missing(found)))
 
 

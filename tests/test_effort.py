@@ -7,7 +7,7 @@ import time
 import pytest
 
 from helpers.data.records import Effort
-from helpers.models.effort import INTERVAL_S, folder_bytes, measure
+from helpers.models.machine import INTERVAL_S, folder_bytes, measure
 
 
 def test_clocks_and_memory_are_measured():

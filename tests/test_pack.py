@@ -161,7 +161,7 @@ def test_a_model_is_taken_from_a_folder_whole_or_not_at_all(tmp_path: Path, monk
     name = "all-MiniLM-L6-v2"
     shutil.copytree(model_folder(name), tmp_path / "models" / name)
     monkeypatch.setenv("KIT_HOME", str(tmp_path / "home"))
-    with pytest.raises(KitError, match=r"could not be taken from .*: .* is not there"):
+    with pytest.raises(KitError, match=r"could not be taken from .*: .* is not in "):
         fetch(FOUNDATION_MODEL, source=tmp_path / "models")
     weights = tmp_path / "models" / name / "model.safetensors"
     whole = weights.read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+import weakref
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from helpers.data.records import KitError
-from helpers.models.foundation_model import load_model
+from helpers.models.foundation_model import KEPT, load_model
 from helpers.models.tuned import ADAPTER, RECORD
 
 IDS = torch.arange(40, 60)[None]
@@ -55,16 +56,28 @@ def test_a_tuned_copy_computes_what_peft_computes_and_the_base_stays(base, tmp_p
     assert tuned.hash != base.hash and tuned.name == base.name and type(tuned.model) is type(base.model)
 
 
-def test_a_copy_is_shared_while_it_is_held_and_made_anew_for_new_weights(base, adapter, tmp_path):
+def test_a_copy_is_made_once_and_anew_for_new_weights(base, adapter):
     one = base.tuned(adapter)
-    assert base.tuned(str(adapter)) is one and list(base.copies.values()) == [one]
+    assert base.tuned(str(adapter)) is one
     tensors = load_file(adapter / ADAPTER)
     save_file({name: 2 * tensor for name, tensor in tensors.items()}, adapter / ADAPTER)
     other = base.tuned(adapter)
-    assert other is not one and other.hash != one.hash
-    del one, other
+    assert other is not one and other.hash != one.hash and base.tuned(adapter) is other
+
+
+def test_the_latest_copies_and_those_that_are_held_stay_in_memory(base, tmp_path):
+    folders = [make_adapter(base, tmp_path / str(number)) for number in range(KEPT + 2)]
+    held = base.tuned(folders[0])
+    copies = [weakref.ref(base.tuned(folder)) for folder in folders]
     gc.collect()
-    assert not base.copies, "copies that nobody holds take no memory"
+    assert [copy() is not None for copy in copies] == [True, False, *[True] * KEPT]
+    base.tuned(folders[-2])
+    base.tuned(folders[0])
+    gc.collect()
+    assert [copy() is not None for copy in copies[1:]] == [False, *[True] * (KEPT - 1), False], "the oldest goes first"
+    base.free_memory()
+    gc.collect()
+    assert [copy() for copy in copies] == [held, *[None] * (KEPT + 1)], "memory is freed for a training"
 
 
 def test_a_wholly_tuned_folder_is_loaded(base, tmp_path):

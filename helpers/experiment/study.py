@@ -145,7 +145,6 @@ class Study:
             print(f"{arm} on {question_set}", file=sys.stderr)
         tuned = {recipe: self.train(recipe) for recipe in plan.recipes}
         prepared = prepare(plan, self.model, tuned, [self.index(updated) for updated in plan.indices])
-        self._latest = prepared.assistant.model  # a tuned copy lives as long as it is held: the next set needs it too
         evaluation = self._evaluations.get(prepared.alike) or Evaluation()
         questions = self.questions(question_set)
         result = Result(

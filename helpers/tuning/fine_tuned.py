@@ -18,7 +18,6 @@ from ..models import (
     is_first_process,
     load_model,
     progress_bars,
-    wait_for_processes,
     weights_hash,
 )  # fmt: skip
 from .packing import Row
@@ -137,7 +136,7 @@ def write(made: FineTuned, trainer: Trainer, fm: FoundationModel) -> None:
             f"could not write the tuned weights into {made.folder} ({error}). Free some space and make the same call "
             "again: no step is repeated."
         ) from error
-    wait_for_processes()
+    trainer.accelerator.wait_for_everyone()
 
 
 def clear(out: Path, start: str | Path | None) -> None:
