@@ -62,7 +62,6 @@ def test_the_default_model_is_the_one_that_is_documented(fm):
     assert fm.tokenizer.padding_side == "left"
     assert fm.stop_ids == {fm.tokenizer.eos_token_id}
     assert "Who runs it?" in fm.chat("Who runs it?")
-    assert fm.chat("Who?", "Maren.") == fm.chat("Who?") + "Maren."
 
 
 def test_the_embedder_gives_unit_vectors_and_finds_what_is_meant(embedder):

@@ -177,11 +177,7 @@ def fetch_from_hub(name: str) -> Path:
 
 
 def find(name: str) -> Path:
-    """The local folder of a default model, a path or a Hub id, checked to hold safetensors.
-
-    Raises:
-        KitError: It is not there, or damaged, or holds pickled weights only.
-    """
+    """The local folder of a default model, a path or a Hub id; KitError where it is damaged or holds no safetensors."""
     if name in MODELS:
         if problems := verify(name):
             raise KitError("\n".join(problems))

@@ -39,10 +39,7 @@ PLAIN_CHAT = (
 
 @dataclass(eq=False)
 class FoundationModel:
-    """A causal language model in memory, with its tokenizer and the hash of the weights it was loaded from.
-
-    `copies` knows the tuned copies in memory; `kept` holds the latest of them.
-    """
+    """A causal language model in memory, with its tokenizer and the hash of the weights it was loaded from."""
 
     name: str
     model: PreTrainedModel
@@ -51,12 +48,12 @@ class FoundationModel:
     device: str
     dtype: str
     copies: WeakValueDictionary[Any, FoundationModel] = field(default_factory=WeakValueDictionary, repr=False)
-    kept: list[FoundationModel] = field(default_factory=list, repr=False)
+    kept: list[FoundationModel] = field(default_factory=list, repr=False)  # the latest of the tuned copies in memory
 
     @cached_property
     def parameters(self) -> int:
         """How many parameters the model has; tied weights count once."""
-        return sum(p.numel() for p in self.model.parameters())
+        return self.model.num_parameters()
 
     @property
     def context_length(self) -> int:
@@ -67,15 +64,13 @@ class FoundationModel:
     def stop_ids(self) -> set[int]:
         """The token ids that end an answer."""
         ids = self.model.generation_config.eos_token_id
-        ids = set(ids if isinstance(ids, list) else [ids]) | {self.tokenizer.eos_token_id}
-        return {i for i in ids if i is not None}
+        return {*(ids if isinstance(ids, list) else [ids]), self.tokenizer.eos_token_id} - {None}
 
-    def chat(self, prompt: str, response: str | None = None, examples: Sequence[tuple[str, str]] = ()) -> str:
-        """The prompt in the model's chat template, ready for its answer, or followed by `response`.
+    def chat(self, prompt: str, examples: Sequence[tuple[str, str]] = ()) -> str:
+        """The prompt in the model's chat template, ready for its answer.
 
         Args:
             prompt: The user's turn.
-            response: The assistant's turn, where it is known.
             examples: Earlier turns, each a prompt and its response.
         """
         messages = []
@@ -86,8 +81,7 @@ class FoundationModel:
             messages.insert(0, {"role": "system", "content": SYSTEM})
         else:
             messages[0] = {"role": "user", "content": f"{SYSTEM}\n\n{messages[0]['content']}"}
-        text = self._in_template(messages)
-        return text if response is None else text + response
+        return self._in_template(messages)
 
     @cached_property
     def takes_system(self) -> bool:
@@ -199,16 +193,14 @@ def load_model(
     dtype = dtype or choose_dtype(device)[0]
     try:
         with progress_bars(False):
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            safe = {"use_safetensors": True, "trust_remote_code": False}
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **safe)
+            tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
     except Exception as error:  # config, weights and tokenizer each have errors of their own
         raise KitError(
             f"the model in {folder} cannot be loaded ({type(error).__name__}: {error}). "
             "Copy its folder again, or choose another model."
         ) from error
-    tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.chat_template = _template(tokenizer)

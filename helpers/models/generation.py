@@ -132,13 +132,9 @@ def choice_logprobs(
 
 def _choice_logprobs(fm: FoundationModel, heads: list[list[int]], tails: list[list[list[int]]]) -> list[list[float]]:
     """Reads each head once with each of its tails."""
-    pairs = [(head, tail) for head, options in zip(heads, tails, strict=True) for tail in options]
-    ids, mask = _left_padded(fm, [head + tail for head, tail in pairs])
-    width = max(len(tail) for _, tail in pairs)
-    logits = _logits(fm, ids, mask, width + 1)
-    logprobs = logits[:, :-1].float().log_softmax(-1).gather(-1, ids[:, -width:, None]).squeeze(-1)
-    mean = iter([float(row[-len(tail) :].mean()) for row, (_, tail) in zip(logprobs, pairs, strict=True)])
-    return [[next(mean) for _ in options] for options in tails]
+    rows = [head + tail for head, options in zip(heads, tails, strict=True) for tail in options]
+    found = iter(_token_logprobs(fm, rows, [len(tail) for options in tails for tail in options]))
+    return [[float(next(found).mean()) for _ in options] for options in tails]
 
 
 @torch.inference_mode()
@@ -160,14 +156,10 @@ def text_losses(
         owner += [number] * (len(pieces) - len(owner))
     totals, counts = [0.0] * len(texts), [0] * len(texts)
     for batch in _batches(pieces, batch_size):
-        ids, mask = _left_padded(fm, [pieces[i] for i in batch])
-        logits = _logits(fm, ids, mask)
-        for row, i in enumerate(batch):  # one by one: each needs two more copies of its logits
-            tokens = len(pieces[i]) - 1
-            predicted, wanted = logits[row, -tokens - 1 : -1].float(), ids[row, -tokens:]
-            losses = torch.nn.functional.cross_entropy(predicted, wanted, reduction="none")
-            totals[owner[i]] += float(losses.double().sum())
-            counts[owner[i]] += tokens
+        rows = [pieces[i] for i in batch]
+        for i, logprobs in zip(batch, _token_logprobs(fm, rows, [len(row) - 1 for row in rows]), strict=True):
+            totals[owner[i]] -= float(logprobs.double().sum())
+            counts[owner[i]] += len(logprobs)
     return list(zip(totals, counts, strict=True))
 
 
@@ -198,12 +190,17 @@ def _left_padded(fm: FoundationModel, rows: Sequence[Sequence[int]]) -> tuple[to
     return made["input_ids"], made["attention_mask"]
 
 
-def _logits(fm: FoundationModel, ids: torch.Tensor, mask: torch.Tensor, last: int = 0) -> torch.Tensor:
-    """Logits of left-padded rows, or of their `last` tokens; positions count what is no padding."""
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    return fm.model(
-        input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=last
-    ).logits
+def _token_logprobs(fm: FoundationModel, rows: list[list[int]], counts: list[int]) -> list[torch.Tensor]:
+    """Reads rows together; the log-probabilities of each row's last tokens, as many as `counts` says."""
+    ids, mask = _left_padded(fm, rows)
+    logits = fm.model(
+        input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), use_cache=False,
+        logits_to_keep=max(counts) + 1,
+    ).logits  # fmt: skip
+    return [  # one row after the other: each needs two more copies of its logits
+        logits[row, -count - 1 : -1].float().log_softmax(-1).gather(-1, ids[row, -count:, None]).squeeze(-1)
+        for row, count in enumerate(counts)
+    ]
 
 
 def _check_length(fm: FoundationModel, prompt: str, tokens: int, new: int) -> None:
