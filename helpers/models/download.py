@@ -207,18 +207,13 @@ def _make(name: str, made: Path) -> None:
 
 def _convert_gguf(gguf: Path, made: Path) -> None:
     """Dequantises a GGUF file to a float32 safetensors folder with tokenizer and chat template."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     model = AutoModelForCausalLM.from_pretrained(**where, dtype="float32")
-    # transformers refuses to save a model that it read from GGUF: move the weights into a fresh one.
-    config = AutoConfig.from_pretrained(**where)
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    config.dtype = "float32"
-    fresh = AutoModelForCausalLM.from_config(config, dtype="float32")
-    fresh.load_state_dict(model.state_dict())
-    fresh.save_pretrained(made)
+    model.hf_quantizer = None  # transformers would refuse to save it, although nothing of it is quantised any more
+    del model.config.quantization_config
+    model.save_pretrained(made)
     AutoTokenizer.from_pretrained(**where).save_pretrained(made)
 
 
