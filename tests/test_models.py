@@ -197,9 +197,8 @@ def test_a_hub_id_that_is_not_in_the_cache_names_the_command_that_fetches_it(tmp
     assert "some-org/some-model" in run.stdout and f"{REMEDY} some-org/some-model" in run.stdout
 
 
-def test_pickled_weights_are_never_read(tiny_folder, tmp_path):
-    folder = tmp_path / "pickled"
-    shutil.copytree(tiny_folder, folder)
+def test_pickled_weights_are_never_read(tmp_path):
+    folder = make_tiny("Llama", tmp_path / "pickled")
     (folder / "model.safetensors").unlink()
     torch.save({"weight": torch.ones(2)}, folder / "pytorch_model.bin")
     with pytest.raises(KitError, match="no pickled weights"):
@@ -218,9 +217,7 @@ def test_half_a_file_in_a_folder_of_ones_own_is_named(tmp_path, name):
 # ---- other architectures, dtypes and devices
 
 
-def test_a_folder_of_another_architecture_loads_and_answers(tiny, tiny_folder):
-    (answer,) = generation.generate(tiny, [tiny.chat("Who?")], max_new_tokens=4)
-    assert 1 <= answer.new_tokens <= 4
+def test_a_folder_of_another_architecture_loads(tiny, tiny_folder):
     assert tiny.name == str(tiny_folder) and tiny.dtype == "float32" and not tiny.model.training
     assert tiny.context_length == 1024
     assert tiny.parameters == sum(p.numel() for p in tiny.model.parameters())
@@ -272,11 +269,9 @@ def test_the_weights_hash_names_the_weights(tmp_path):
 
 
 def test_the_choice_of_dtype_is_remembered(home):
-    chosen, speeds = devices.choose_dtype("cpu")
-    assert chosen == ("bfloat16" if speeds["bfloat16"] >= devices.GAIN * speeds["float32"] else "float32")
-    file = home / "dtype.json"
-    ((key, known),) = json.loads(file.read_text(encoding="utf-8")).items()
-    assert known == speeds and key.endswith("cpu")
+    _, speeds = devices.choose_dtype("cpu")
+    file, key = home / "dtype.json", devices._timing_key("cpu")
+    assert json.loads(file.read_text(encoding="utf-8")) == {key: speeds} and min(speeds.values()) > 0
     for faster in devices.DTYPES:
         timings = {"float32": 10.0, "bfloat16": 10.0} | {faster: 100.0}
         file.write_text(json.dumps({key: timings}), encoding="utf-8")
@@ -286,8 +281,7 @@ def test_the_choice_of_dtype_is_remembered(home):
 
 def test_a_home_that_cannot_be_written_to_costs_a_timing_and_no_more(home):
     home.write_text("a file where the folder should be", encoding="utf-8")
-    chosen, speeds = devices.choose_dtype("cpu")
-    assert chosen in ("float32", "bfloat16") and min(speeds.values()) > 0
+    assert devices.choose_dtype("cpu")[0] in devices.DTYPES
     assert devices.hardware()["gflops"] == {}, "timed anew each time, it would make one machine look like many"
 
 
