@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
 
 from helpers.data.records import Effort
-from helpers.models.machine import folder_bytes, measure
+from helpers.models.effort import folder_bytes, measure, show_progress
 
 
 def test_clocks_and_memory_are_measured_and_survive_an_error():
@@ -39,3 +40,34 @@ def test_the_size_of_a_folder_counts_every_file_below_it(tmp_path):
     (tmp_path / "a").write_bytes(b"123")
     (tmp_path / "deep" / "deeper" / "b").write_bytes(b"12345")
     assert folder_bytes(tmp_path) == 8
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_a_bar_in_a_terminal_and_a_line_a_minute_elsewhere(monkeypatch, capsys, terminal):
+    clock = iter(range(0, 100_000, 20))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr("tqdm.std.time", lambda: next(clock))
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    with show_progress("Indexing", 20, "documents", done=2) as bar:
+        for _ in range(18):
+            bar.set_postfix(loss="0.5", refresh=False)
+            bar.update()
+    printed = capsys.readouterr().err
+    if terminal:
+        assert "Indexing" in printed and "20/20" in printed and printed.count("\n") <= 1
+        return
+    lines = printed.splitlines()
+    assert 4 <= len(lines) <= 10 and "\r" not in printed and printed.endswith("\n") and "" not in lines
+    assert all(line.startswith("Indexing: ") and line.endswith("loss=0.5") for line in lines)
+    assert lines[-1].startswith("Indexing: 20 of 20 documents in ")
+
+
+def test_no_progress_is_shown_where_it_is_not_wanted_or_all_is_done_or_a_minute_is_enough(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    for total, shown in ((5, False), (0, True)):
+        with show_progress("Indexing", total, "documents", shown) as bar:
+            bar.update(total)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
+    with show_progress("Indexing", 5, "documents") as bar:
+        bar.update(5)
+    assert capsys.readouterr().err == ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import random
 import signal
@@ -376,22 +375,13 @@ def test_a_last_batch_that_is_not_full_is_learned_from_too(llama, tmp_path):
 # ---- progress
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_progress_is_one_bar_in_a_terminal_and_a_line_a_minute_elsewhere(
-    llama, tmp_path, monkeypatch, capsys, terminal
-):
-    minutes = iter(range(0, 10_000, 40))
-    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(minutes))
+def test_progress_shows_steps_and_loss(llama, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     tuned = train(llama, PAIRS_ONLY, SETTINGS, tmp_path / "run", callback=progress.Progress("triage"))
     printed, steps = capsys.readouterr().err, tuned.history[-1].steps
-    if terminal:
-        assert f"{steps}/{steps}" in printed and "loss=" in printed and printed.count("\n") <= 1
-    else:
-        lines = [line for line in printed.splitlines() if line.startswith("triage: step ")]
-        assert 0 < len(lines) < steps and "\r" not in printed
-        assert all(math.isfinite(float(line.rsplit(" ", 1)[1])) for line in lines[1:])
+    assert "triage" in printed and f"{steps}/{steps}" in printed and f"loss={tuned.history[-1].loss:.3f}" in printed
+    assert printed.count("\n") <= 1
 
 
 # ---- several processes

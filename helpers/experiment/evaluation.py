@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tqdm.auto import tqdm
-
 from ..data import TIMED_SET, Dataset, Question, Score, sample
-from ..models import generation
+from ..models import generation, show_progress
 from . import metrics
 from .assistant import Assistant
 
@@ -67,7 +64,7 @@ def evaluate(
         texts: Plain texts whose loss under the assistant's weights is taken last; retrieval plays no part in it.
     """
     done = into if into is not None else Evaluation()
-    with tqdm(total=len(questions), desc="questions", disable=not progress, **pace()) as bar:
+    with show_progress("Asking", len(questions), "questions", progress) as bar:
         for start in range(0, len(questions), 2 * batch_size):
             part = questions[start : start + 2 * batch_size]
             for question, answer in zip(part, assistant.ask_all(part, batch_size), strict=True):
@@ -83,12 +80,6 @@ def evaluate(
         done.text_losses += generation.text_losses(assistant.model, texts)
     done.complete = True
     return done
-
-
-def pace() -> dict[str, float]:
-    """How often a progress bar is drawn anew: in a file, which is no place for a bar, a line a minute."""
-    seen = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return {} if seen else {"mininterval": 60.0, "delay": 60.0}
 
 
 def is_timed(question_set: str, dataset: Dataset) -> bool:

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from ..data import WARM_UP, DataError, Question
+from ..models import show_progress
 from .assistant import Assistant
-from .evaluation import pace
 from .results import read_record, write_record
 
 LATENCY_FILE = "latency.json"  # the timings beside the results that they belong to
@@ -85,8 +83,12 @@ def time_arms(
         for question in questions
         for arm in order.sample(list(assistants), len(assistants))
     ]
-    bar = tqdm(turns, desc="timing", disable=not progress, **pace())
-    return [_time(arm, assistants[arm], question, turn) for arm, question, turn in bar]
+    timings = []
+    with show_progress("Timing", len(turns), "answers", progress) as bar:
+        for arm, question, turn in turns:
+            timings.append(_time(arm, assistants[arm], question, turn))
+            bar.update()
+    return timings
 
 
 def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timing:

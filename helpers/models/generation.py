@@ -15,11 +15,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import torch
-from tqdm.auto import tqdm
 from transformers import GenerationConfig
 
 from ..data import DataError
 from ..fast import Decoded
+from .effort import show_progress
 
 if TYPE_CHECKING:
     from .foundation_model import FoundationModel
@@ -71,7 +71,7 @@ def generate(
         prefix = fm.fast.shared_prefix(encoded, fm.system_prefix)
         decode = partial(fm.fast.decode, limit=max_new_tokens, stop_ids=fm.stop_ids, prefix=prefix)
     made: dict[int, Generation] = {}
-    with tqdm(total=len(prompts), desc="answering", unit="answer", disable=not progress) as bar:
+    with show_progress("Answering", len(prompts), "prompts", progress) as bar:
         for batch in _batches(encoded, batch_size):
             for i, one in zip(batch, decode([encoded[i] for i in batch]), strict=True):
                 text = fm.tokenizer.decode([t for t in one.tokens if t not in fm.stop_ids], skip_special_tokens=True)

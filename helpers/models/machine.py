@@ -1,32 +1,23 @@
-"""The machine under the kit: device, the dtype that a short timing favours, and what a step takes of it.
-
-with measure() as effort:
-    effort.documents = len(documents)
-print(effort.wall_s, effort.peak_memory_bytes)
-"""
+"""The machine under the kit: which device, which dtype a short timing favours, and what a record says of it."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from ..data import Effort, KitError, held, write_text
+from ..data import KitError, held, write_text
 
 MATRIX = (512, 576, 1536)  # rows, inner and outer size of the timed product: a feed-forward layer of the default FM
 GAIN = 1.2  # how many times faster bfloat16 must be before its coarser rounding is accepted
 DTYPES = ("float32", "bfloat16")
 TIMINGS = "dtype.json"
-INTERVAL_S = 0.05  # how often `measure` reads memory; a shorter peak than this can be missed
 
 
 def kit_home() -> Path:
@@ -146,37 +137,3 @@ def describe(machine: Mapping[str, Any]) -> str:
     words = [machine["processor"], f"{machine['cores']} cores", memory, machine["accelerator"] or "no accelerator"]
     found = speed(machine)
     return ", ".join(words + ([f"{found:.0f} GFLOP/s"] if found else []))
-
-
-@contextmanager
-def measure() -> Iterator[Effort]:
-    """Fills in an `Effort` while the block runs.
-
-    `wall_s` and `cpu_s` (all threads of this process) are set at the end, also when the block raises;
-    `peak_memory_bytes` is the largest resident set seen, sampled every `INTERVAL_S` seconds.
-    """
-    effort = Effort()
-    process = psutil.Process()
-    stop = threading.Event()
-
-    def watch() -> None:
-        while True:
-            effort.peak_memory_bytes = max(effort.peak_memory_bytes, process.memory_info().rss)
-            if stop.wait(INTERVAL_S):
-                return
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    wall, cpu = time.perf_counter(), time.process_time()
-    watcher.start()
-    try:
-        yield effort
-    finally:
-        effort.wall_s = time.perf_counter() - wall
-        effort.cpu_s = time.process_time() - cpu
-        stop.set()
-        watcher.join()
-
-
-def folder_bytes(folder: Path) -> int:
-    """The size of everything in a folder, in bytes."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
-from tqdm.auto import tqdm
 
 from ..data import DataError, Document, KitError
+from ..models import show_progress
 from .chunking import RagSettings, to_llama_index, transformations
 from .retriever import Retriever
 from .store import Store, check_record, known_documents, stored_nodes
@@ -104,7 +104,7 @@ def build_index(
     before = {document_id: node_hash for node_hash, document_id in pipeline.docstore.get_all_document_hashes().items()}
     wanted = [to_llama_index(document) for document in documents]
     waiting = [document for document in wanted if before.get(document.id_) != document.hash]
-    with tqdm(total=len(waiting), desc="Indexing", unit="document", disable=not (progress and waiting)) as bar:
+    with show_progress("Indexing", len(waiting), "documents", progress) as bar:
         for start in range(0, len(waiting), DOCUMENTS_A_BATCH):
             pipeline.run(documents=waiting[start : start + DOCUMENTS_A_BATCH], store_doc_text=False)
             bar.update(len(waiting[start : start + DOCUMENTS_A_BATCH]))

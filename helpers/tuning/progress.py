@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from ..data import Effort, KitError, write_text
+from ..models import show_progress
 
 COMPLETE = "complete.json"  # written last into a checkpoint
-MINUTE = 60  # seconds between two lines, where the output is not a terminal
 
 
 class RowTrainer(Trainer):
@@ -40,40 +39,30 @@ class RowTrainer(Trainer):
 
 
 class Progress(TrainerCallback):
-    """One bar with the loss; where the output is neither a terminal nor a notebook, a line a minute instead."""
+    """Shows how far a training is, and its loss, on a bar of `models.show_progress`."""
 
     def __init__(self, title: str):
         """Shows a training under this title."""
-        self.title, self.bar, self.told = title, None, 0.0
+        self.title = title
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Opens the bar."""
-        from tqdm.auto import tqdm
-
-        self.told, self.loss = time.monotonic(), math.nan
-        notebook = "ipykernel" in sys.modules
-        if state.is_world_process_zero and (notebook or sys.stderr.isatty()):
-            self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.title, unit="step")
+        self.bar = show_progress(
+            self.title, state.max_steps, "steps", state.is_world_process_zero, done=state.global_step
+        )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Moves the bar, or writes a line when a minute has gone by."""
-        if self.bar is not None:
-            self.bar.update(1)
-        elif state.is_world_process_zero and time.monotonic() - self.told >= MINUTE:
-            self.told = time.monotonic()
-            step = f"step {state.global_step} of {state.max_steps}"
-            print(f"{self.title}: {step}, loss {self.loss:.3f}", file=sys.stderr, flush=True)
+        """Moves the bar."""
+        self.bar.update()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Shows the loss."""
-        self.loss = (logs or {}).get("loss", self.loss)
-        if self.bar is not None:
-            self.bar.set_postfix(loss=f"{self.loss:.3f}")
+        """Shows the loss from the next step on."""
+        if "loss" in (logs or {}):
+            self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Closes the bar."""
-        if self.bar is not None:
-            self.bar.close()
+        self.bar.close()
 
 
 class Checkpoints(TrainerCallback):
