@@ -90,36 +90,20 @@ def test_a_wholly_tuned_folder_is_loaded(base, tmp_path):
     assert torch.equal(tuned.model.lm_head.weight, whole.model.lm_head.weight) and tuned.name == base.name
 
 
-def _other_base(folder):
-    (folder / RECORD).write_text(json.dumps({"base_hash": "0123456789abcdef"}), encoding="utf-8")
+DAMAGES = {  # each is given the file of the weights
+    "of another base": lambda file: file.with_name(RECORD).write_text('{"base_hash": "0123456789abcdef"}'),
+    "missing": lambda file: file.unlink(),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:200]),
+    "renamed": lambda file: save_file({n.replace("q_proj", "x"): t for n, t in load_file(file).items()}, file),
+    "of another size": lambda file: save_file(load_file(file) | {max(load_file(file)): torch.ones(3, 2)}, file),
+    "with a bad config": lambda file: file.with_name("adapter_config.json").write_text("{"),
+}
 
 
-def _no_weights(folder):
-    (folder / ADAPTER).unlink()
-
-
-def _cut(folder):
-    (folder / ADAPTER).write_bytes((folder / ADAPTER).read_bytes()[:200])
-
-
-def _renamed(folder):
-    tensors = load_file(folder / ADAPTER)
-    save_file({name.replace("q_proj", "nowhere"): tensor for name, tensor in tensors.items()}, folder / ADAPTER)
-
-
-def _another_size(folder):
-    tensors = load_file(folder / ADAPTER)
-    save_file(tensors | {max(tensors): torch.ones(3, 2)}, folder / ADAPTER)
-
-
-def _bad_config(folder):
-    (folder / "adapter_config.json").write_text("{", encoding="utf-8")
-
-
-@pytest.mark.parametrize("damage", [_other_base, _no_weights, _cut, _renamed, _another_size, _bad_config])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_bad_folder_is_named_with_a_remedy(base, adapter, tmp_path, damage):
     folder = shutil.copytree(adapter, tmp_path / "bad")
-    damage(folder)
+    DAMAGES[damage](folder / ADAPTER)
     with pytest.raises(KitError, match="[Tt]rain") as error:
         base.tuned(folder)
     assert str(folder) in str(error.value)
