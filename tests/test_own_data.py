@@ -1,4 +1,4 @@
-"""Your own documents: every format, faults told together, samples, and the data set that is made of them."""
+"""Your own documents: originals are only read, and the data set that is made of them keeps its parts apart."""
 
 from __future__ import annotations
 
@@ -25,56 +25,36 @@ def state(folder: Path) -> dict[str, tuple[int, str]]:
     return {str(p): (p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files}
 
 
-def test_every_format_becomes_documents_with_the_same_text(tmp_path):
-    import docx
-    from fpdf import FPDF
-
-    folder = tmp_path / "mixed"
-    write(folder / "deep" / "page.html", "<h1>Mooring</h1><p>Tie it twice.</p>")
-    write(folder / "note.md", "---\nid: my-note\n---\n# Note\n\nA line with --- in it.\n\n---\n\nAnd one below a rule.")
-    write(folder / "plain.txt", "Only text.")
-    write(folder / "table.csv", "id,place,text\nr1,Gullow,The north quay.\nr2,Hern,\n")
-    paper = docx.Document()
-    paper.add_paragraph("Typed in a word processor.")
-    paper.save(folder / "paper.docx")
-    pdf = FPDF()
-    pdf.add_page()
-    pdf.set_font("Helvetica", size=12)
-    pdf.cell(text="Printed on a page.")
-    pdf.output(str(folder / "print.pdf"))
-    before = state(folder)
-    own = prepare_own_data(
-        folder, write(tmp_path / "q.csv", "question,answer\nWhich quay?,north\n"), out=tmp_path / "out"
+def test_what_is_made_has_the_same_documents_and_leaves_the_originals_alone(tmp_path, folder, questions):
+    write(
+        folder / "deep" / "note.md", "---\nid: my/note\n---\n# Note\n\nA line with --- in it.\n\n---\n\nBelow a rule."
     )
+    write(folder / "table.csv", "id,place,text\nr1,Gullow,The north quay.\nr2,Hern,\n")
+    write(folder / "slash.md", "---\nid: /\n---\nA name of nothing.")
+    before = state(folder)
+    own = prepare_own_data(folder, questions, out=tmp_path / "out")
     assert state(folder) == before, "originals are only read"
     originals = {document.id: document.text for document in read_documents(folder)}
-    made = {document.id: document.text for document in read_documents(own.folder / "documents")}
-    assert set(made) == {
-        "deep/page.html", "my-note", "plain.txt", "table.csv#r1", "table.csv#r2", "paper.docx", "print.pdf",
-    }  # fmt: skip
-    assert made == {id: text.strip() for id, text in originals.items()}
-    assert made["table.csv#r1"] == "place: Gullow\n\nThe north quay." and made["table.csv#r2"] == "place: Hern"
-    assert "Printed on a page." in made["print.pdf"] and "word processor" in made["paper.docx"]
+    assert {"my/note", "table.csv#r1", "table.csv#r2", "/"} < set(originals)
+    assert {document.id: document.text for document in read_documents(own.folder / "documents")} == originals
 
 
-def test_faults_of_several_files_are_told_together(tmp_path, folder):
+def test_what_cannot_be_used_is_refused_before_anything_is_written(tmp_path, folder, questions):
     write(folder / "empty.md", "")
     with zipfile.ZipFile(folder / "broken.docx", "w") as archive:
         archive.writestr("nothing.xml", "")
     write(folder / "broken.pdf", "no pdf")
     write(folder / "wide.csv", "a,b\n1,2,3\n")
     with pytest.raises(DataError) as caught:
-        prepare_own_data(folder, out=tmp_path / "out")
-    told = str(caught.value)
-    assert all(name in told for name in ("empty.md", "broken.docx", "broken.pdf", "wide.csv:2: more cells"))
-    assert not (tmp_path / "out").exists(), "nothing is written where something is wrong"
-
-
-def test_results_do_not_go_into_the_folder_of_documents(folder):
-    with pytest.raises(KitError, match="only read: choose another folder"):
-        prepare_own_data(folder, out=folder / "results")
+        prepare_own_data(folder, questions, out=tmp_path / "out")
+    assert all(name in str(caught.value) for name in ("empty.md", "broken.docx", "broken.pdf", "wide.csv:2: more"))
+    with pytest.raises(DataError, match="no questions about .*mine.*question, answer and document.*--questions"):
+        prepare_own_data(folder, None, out=tmp_path / "out")
     with pytest.raises(DataError, match="is not a folder"):
-        prepare_own_data(folder / "nowhere", out=folder.parent / "out")
+        prepare_own_data(folder / "nowhere", questions, out=tmp_path / "out")
+    with pytest.raises(KitError, match="only read: choose another folder"):
+        prepare_own_data(folder, questions, out=folder / "results")
+    assert not (tmp_path / "out").exists() and not (folder / "results").exists()
 
 
 def test_questions_among_the_documents_are_not_read_as_documents(tmp_path, folder, questions, pairs):
@@ -115,18 +95,6 @@ def test_without_enough_pairs_no_fact_counts_as_trained(tmp_path, folder, questi
     assert any("3 labelled pairs; 8 are the least" in note for note in own.notes)
 
 
-def test_a_sample_keeps_the_documents_that_hold_the_answers(tmp_path):
-    documents = tmp_path / "many"
-    for number in range(130):
-        write(documents / f"d{number:03}.md", f"# Paper {number}\n\nThe code of paper {number} is K-{number + 5000}.")
-    rows = "".join(f"What is the code of paper {n}?,K-{n + 5000}\n" for n in range(0, 40, 10))
-    asked = write(tmp_path / "q.csv", "question,answer\n" + rows + "Who wrote paper 7?,nobody of that name\n")
-    own = prepare_own_data(documents, asked, profile="quick", out=tmp_path / "out")
-    texts = " ".join(document.text for document in read_documents(own.folder / "documents"))
-    assert all(f"K-{n + 5000}." in texts for n in range(0, 40, 10))
-    assert any("takes 100 of the 130 documents" in note for note in own.notes)
-
-
 def test_the_same_data_make_the_same_folder_and_others_another(tmp_path, folder, questions):
     first, again = (prepare_own_data(folder, questions, out=tmp_path / "out") for _ in range(2))
     assert first.folder == again.folder and first.out.name.startswith("mine-")
@@ -136,24 +104,21 @@ def test_the_same_data_make_the_same_folder_and_others_another(tmp_path, folder,
     assert len(folders) == 2, "nothing half-made is left behind"
 
 
-def test_a_large_folder_is_sampled_in_quick_and_whole_in_workshop(tmp_path):
+def test_a_profile_limits_questions_and_training_but_no_documents(tmp_path):
     documents = tmp_path / "many"
-    for number in range(1000):
-        write(documents / f"d{number:04}.md", f"# Paper {number}\n\nThe code of paper {number} is K-{number + 5000}.")
-    rows = "".join(f"What is the code of paper {n}?,K-{n + 5000},d{n:04}\n" for n in range(0, 1000, 2))
+    for number in range(120):
+        text = f"The code of paper {number} is K-{number + 5000}. " + "It was filed on the upper shelf. " * 30
+        write(documents / f"d{number:03}.md", f"# Paper {number}\n\n{text}")
+    rows = "".join(f"What is the code of paper {n}?,K-{n + 5000},d{n:03}\n" for n in range(0, 120, 2))
     asked = write(tmp_path / "q.csv", "question,answer,document\n" + rows)
-    quick = prepare_own_data(documents, asked, profile="quick", out=tmp_path / "out")
-    asks = profiles.PROFILES["quick"].questions_per_set
-    sampled, few = read_documents(quick.folder / "documents"), open_dataset(quick.folder).questions("facts_heldout")
-    assert len(sampled) == profiles.PROFILES["quick"].own_documents and len(few) == asks
-    assert {name for q in few for name in q.documents} <= {document.id for document in sampled}
-    assert any("takes 100 of the 1000 documents" in note for note in quick.notes)
-    assert any(f"asks {asks} of the 500 questions" in note for note in quick.notes)
-    whole = prepare_own_data(documents, asked, profile="workshop", out=tmp_path / "out")
-    assert len(list((whole.folder / "documents").iterdir())) == 1000
-    assert len(open_dataset(whole.folder).questions("facts_heldout")) == 500
-    words = sum(len(text.split()) for text in open_dataset(whole.folder).corpus())
-    assert words <= profiles.PROFILES["workshop"].own_words + 100
+    quick, whole = (prepare_own_data(documents, asked, profile=name, out=tmp_path) for name in ("quick", "full"))
+    size = profiles.PROFILES["quick"]
+    asks = {len(open_dataset(own.folder).questions("facts_heldout")) for own in (quick, whole)}
+    assert asks == {size.questions_per_set, 60}
+    assert any(f"asks {size.questions_per_set} of the 60 questions" in note for note in quick.notes)
+    words = [sum(len(text.split()) for text in open_dataset(own.folder).corpus()) for own in (quick, whole)]
+    assert words[0] <= size.own_words + 110 < words[1]
+    assert len(read_documents(quick.folder / "documents")) == 120
 
 
 def test_the_kits_own_folder_is_as_its_card_says(tmp_path):
@@ -162,13 +127,11 @@ def test_the_kits_own_folder_is_as_its_card_says(tmp_path):
     dataset = open_dataset(own.folder)
     documents = {document.id: document.text for document in read_documents(KIT / "documents")}
     heldout, trained = dataset.questions("facts_heldout"), dataset.questions("facts_trained")
-    unanswerable = dataset.questions("unanswerable")
-    assert own.out.name.startswith("sklearn_descriptions-")
-    assert f"{len(heldout) + len(trained)} with a gold answer and its document, {len(unanswerable)} that no" in card
+    assert own.out.name == "sklearn_descriptions-be22c759", "what others made of it before is found again"
+    assert f"{len(heldout) + len(trained)} with a gold answer and its document, 8 that no" in card
     assert f"{len(trained)} questions ask in other words" in card and f"the other {len(heldout)} ask" in card
-    assert f"{len(documents)} descriptions" in card
     pairs = dataset.examples("answers") + dataset.examples("answers", "validation")
-    assert f"| {len(pairs)} |" in card
+    assert f"| {len(pairs)} |" in card and f"{len(documents)} descriptions" in card
     for question in heldout + trained:
         assert contains(documents[question.documents[0]], question.answers[:1]), question
     assert not set(own.notes), "nothing is left out of it"

@@ -59,20 +59,19 @@ def test_a_study_of_your_own_data_runs_from_end_to_end(llama, tmp_path, folder, 
 
 
 def test_without_pairs_and_text_the_arms_that_need_them_are_left_out(llama, tmp_path, capsys):
-    text = "# A\n\nThe anchor of the old harbour was painted in the year 1901."
+    text = "# Heron\n\nThe heron of the old harbour was painted in the year 1901."
     folder, out = write(tmp_path / "short" / "a.md", text).parent, tmp_path / "out"
-    verbs.study(documents=folder, out=out, model=str(llama))
-    said = capsys.readouterr()
+    asked = write(tmp_path / "q.csv", "question,answer,document\nWhen was the heron painted?,1901,a\n")
+    verbs.study(documents=folder, questions=str(asked), out=out, model=str(llama))
+    said = capsys.readouterr().err
     for arm, missing in (("customization", "instructions/answers.train.jsonl"), ("domain_adaptation", "corpus/")):
-        assert any(line.startswith(f"left out: {arm},") and missing in line for line in said.err.splitlines())
-    made = read_results(prepare_own_data(folder, profile="quick", out=out).out / "quick")
+        assert any(line.startswith(f"left out: {arm},") and missing in line for line in said.splitlines())
+    made = read_results(prepare_own_data(folder, asked, profile="quick", out=out).out / "quick")
     assert {result.arm for result in made} == {"base", "rag"}
-    assert "weak evidence" in said.out
-    assert any("cloze questions" in line for line in Comparison(made).caveats())
 
 
 def test_what_does_not_go_together_is_refused(tmp_path, folder):
-    for options in ({"questions": "q.csv"}, {"documents": folder, "data": tmp_path}):
-        with pytest.raises(KitError, match="--documents"):
+    for options in ({"questions": "q.csv"}, {"documents": folder, "data": tmp_path}, {"documents": folder}):
+        with pytest.raises(KitError, match="--documents|--questions"):
             verbs.study(out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..data import CLOZE_PART, QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
+from ..data import QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
 from ..experiment import ARMS, file_name, read_results
 from .intervals import Interval, Z, accuracy, difference, holm, wilson
 from .latency import interleaved, spread
@@ -145,16 +145,12 @@ class Comparison:
         return contrasts
 
     def caveats(self, against: str = "base") -> list[str]:
-        """What to know before concluding anything: weak questions, small samples, differences that are not clear."""
+        """What to know before concluding anything: small samples, differences that are not clear."""
         sentences = []
         if len({(str(r.hardware), str(r.config.get("device"))) for r in self.results}) > 1:
             sentences.append("The results come from different machines: compare quality, and ignore times and effort.")
         complete = [r for r in self.results if r.status == "complete" and r.scores]
         for name, asked in {r.question_set: [s.question for s in r.scores] for r in complete}.items():
-            if any(question.part == CLOZE_PART for question in asked):
-                sentences.append(
-                    f"The questions of `{name}` are cloze questions made from the documents: weak evidence."
-                )
             low, high = wilson(0.5, len(asked))
             if (high - low) / 2 > SURE:
                 enough = math.ceil((Z / (2 * SURE)) ** 2 - Z * Z)

@@ -7,13 +7,13 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "dataset": ["Dataset", "general_questions", "open_dataset", "read_prompts", "sample"],
         "documents": ["apply_updates", "read_documents"],
-        "files": ["ROOT", "explain", "held", "own_folder", "read_rows", "read_text", "write_text"],
+        "files": ["ROOT", "explain", "held", "own_folder", "read_text", "write_text"],
         "own_data": ["OWN_ARMS", "OwnData", "prepare_own_data"],
         "profiles": ["PROFILES", "Profile", "VALIDATION", "WARM_UP", "get_profile"],
         "records": [
             "Answer", "CHOICE_SETS", "DataError", "Document", "Effort", "Example", "Fact", "KitError", "Passage",
             "QUESTION_SETS", "Question", "Result", "Score", "TASKS", "TIMED_SET",
         ],
-        "text": ["CLOZE_PART", "cloze_questions", "contains", "normalise", "sentences"],
+        "text": ["contains", "normalise", "sentences"],
     },
 )  # fmt: skip

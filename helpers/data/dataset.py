@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pydantic.dataclasses import dataclass
+from pydantic import create_model
 
-from .files import MAKE, ROOT, as_records, read_records, read_text
+from .files import MAKE, ROOT, as_records, csv_rows, read_records, read_text
 from .records import QUESTION_SETS, DataError, Example, Fact, Question, Text
-from .tables import csv_rows
 
 GENERAL = ROOT / "datasets" / "general"
 ABOUT = ("README.md", "world.json")  # files that describe the data and are not part of them
 
 
-@dataclass(frozen=True)
-class _Note:  # a line of a corpus
-    id: Text
-    text: Text
+_Note = create_model("_Note", id=(Text, ...), text=(Text, ...))  # a line of a corpus
+_Prompt = create_model("_Prompt", id=(Text, ...), prompt=(Text, ...))  # a line of a file of prompts
 
 
 @dataclass(frozen=True)
-class _Prompt:  # a line of a file of prompts
-    id: Text
-    prompt: Text
-
-
-@dataclasses.dataclass(frozen=True)
 class Dataset:
     """A folder as `python -m tools.world` makes it; what is in it is read when it is asked for."""
 
@@ -85,8 +76,13 @@ class Dataset:
 
     @cached_property
     def hash(self) -> str:
-        """What the data are, as a SHA-256: see `data_hash`."""
-        return data_hash(self.folder)
+        """SHA-256 in hexadecimal over the sorted paths and bytes of all files but hidden ones and those in `ABOUT`."""
+        paths = {path.relative_to(self.folder).as_posix(): path for path in self.folder.rglob("*") if path.is_file()}
+        paths = {name: paths[name] for name in sorted(paths) if name not in ABOUT and "/." not in f"/{name}"}
+        if not paths:
+            raise DataError(f"{self.folder}: there are no files. Check the path, or {MAKE.format(folder=self.folder)}.")
+        lines = (f"{name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n" for name, path in paths.items())
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def open_dataset(folder: Path | str) -> Dataset:
@@ -106,19 +102,6 @@ def read_prompts(path: Path | str) -> list[Question]:
 def general_questions() -> list[Question]:
     """The common-knowledge questions of the kit's own `datasets/general/`: a question set with choices."""
     return read_records(GENERAL / "questions.jsonl", Question)
-
-
-def data_hash(folder: Path | str) -> str:
-    """SHA-256 in hexadecimal over the sorted paths and the bytes of all files but hidden ones and those in `ABOUT`."""
-    folder = Path(folder)
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    names = [name for name in names if name not in ABOUT and not any(p.startswith(".") for p in name.split("/"))]
-    if not names:
-        raise DataError(f"{folder}: there are no files to read here. Check the path, or {MAKE.format(folder=folder)}.")
-    total = hashlib.sha256()
-    for name in names:
-        total.update(f"{name}\n{hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest()
 
 
 def sample(questions: Sequence[Question], size: int | None) -> list[Question]:

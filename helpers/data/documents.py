@@ -7,13 +7,10 @@ Originals are only ever read.
 
 from __future__ import annotations
 
-import logging
 import re
 import warnings
 from collections.abc import Collection
 from pathlib import Path
-
-from llama_index.core import SimpleDirectoryReader
 
 from .files import as_records, read_text
 from .readers import file_extractor
@@ -24,19 +21,12 @@ READERS = file_extractor()
 ENDINGS = ", ".join(READERS)
 NAMED = 5  # things that a message names at most
 
-# It asks for a package of readers although every ending has one of ours.
-logging.getLogger(SimpleDirectoryReader.__module__).addFilter(lambda record: "readers-file" not in str(record.msg))
-
 
 def read_documents(folder: Path, leave_out: Collection[Path] = ()) -> list[Document]:
     """Reads every document in a folder and the folders below it, in the order of their relative paths.
 
     A CSV file is one document a row, any other file one document. Hidden files and the owner files of Word are left
-    alone. A warning names files with an ending that the kit does not read.
-
-    Args:
-        folder: Where the documents are.
-        leave_out: Files in the folder that are no documents, such as one with the questions.
+    alone, and files in `leave_out` are no documents. A warning names files with an ending that the kit does not read.
 
     Returns:
         The documents; their ids are unique. Front matter of Markdown fills id, title, type, revision and date;
@@ -73,16 +63,32 @@ def read_documents(folder: Path, leave_out: Collection[Path] = ()) -> list[Docum
     return list(documents.values())
 
 
+def _read(file: Path, name: str) -> list[Document]:
+    """The documents of one file; `name` is its path in the folder."""
+    try:
+        found = READERS[file.suffix.lower()].load_data(file)
+    except DataError:
+        raise
+    except Exception as error:  # whatever a parser raises
+        problem = (isinstance(error, OSError) and error.strerror) or error
+        raise DataError(f"{file} cannot be read ({problem}). Open it, and save or export it again.") from error
+    rows = []
+    for each in found:
+        row = each.metadata.pop("row", "")
+        known = {"id": f"{name}#{row}" if row else name, "title": file.stem, "source": str(file), "text": each.text}
+        rows.append((str(file), known | {field: value for field, value in each.metadata.items() if value}))
+    return as_records(Document, rows, by_id=False)
+
+
+def _listed(items: list[str], separator: str) -> str:
+    return separator.join(items[:NAMED] + [f"and {len(items) - NAMED} more"] * (len(items) > NAMED))
+
+
 def apply_updates(documents: list[Document], folder: Path) -> list[Document]:
     """The documents after an update, in the order of ids: revisions replace, new ones join, withdrawn ones go.
 
-    Args:
-        documents: The collection before the update; it is not changed.
-        folder: Has the documents with old or new ids in `documents/` and, where documents are withdrawn,
-            `withdrawn.txt` with one id a line.
-
-    Raises:
-        DataError: As `read_documents`; or `withdrawn.txt` names a document that is not in the collection.
+    The folder has documents with old or new ids in `documents/`, and in `withdrawn.txt` one id a line. A `DataError` is
+    as in `read_documents`, or names the line with an id that the collection lacks.
     """
     withdrawn = Path(folder) / "withdrawn.txt"
     collection = {document.id: document for document in [*documents, *read_documents(Path(folder) / "documents")]}
@@ -90,30 +96,3 @@ def apply_updates(documents: list[Document], folder: Path) -> list[Document]:
         if line.strip() and collection.pop(line.strip(), None) is None:
             raise DataError(f"{withdrawn}:{number}: there is no document {line.strip()!r} to withdraw. Check the id.")
     return [collection[key] for key in sorted(collection)]
-
-
-def _listed(items: list[str], separator: str) -> str:
-    return separator.join(items[:NAMED] + [f"and {len(items) - NAMED} more"] * (len(items) > NAMED))
-
-
-def _read(file: Path, name: str) -> list[Document]:
-    """The documents of one file; `name` is its path in the folder."""
-    options = {"file_extractor": READERS, "file_metadata": lambda _: {}, "raise_on_error": True}
-    try:
-        found = SimpleDirectoryReader(input_files=[file], **options).load_data()
-    except Exception as error:  # SimpleDirectoryReader wraps whatever a reader or a parser raised
-        cause = error.__cause__ or error
-        if isinstance(cause, DataError):
-            raise cause from None
-        problem = cause.strerror if isinstance(cause, OSError) and cause.strerror else cause
-        raise DataError(f"{file} cannot be read ({problem}). Open it, and save or export it again.") from error
-    rows = []
-    for each in found:
-        row = each.metadata.pop("row", "")
-        own = {"id": f"{name}#{row}" if row else name, "title": file.stem, "source": str(file)}
-        said = {name: value for name, value in each.metadata.items() if value}
-        rows.append((str(file), own | said | {"text": each.text}))
-    documents = as_records(Document, rows, by_id=False)
-    if not all(Path(document.id).name for document in documents):
-        raise DataError(f"{file}: id: it must hold a name, not {documents[0].id!r}. Change it in the front matter.")
-    return documents

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import csv
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from .records import DataError, KitError
@@ -21,19 +24,20 @@ REMEDIES = {  # by pydantic's type of error
     "missing": "Add it",
     "string_type": "Put the value in quotes",
     "tuple_type": 'Write a list of texts: ["..."]',
+    "json_invalid": "Write one JSON object a line",
+    "dict_type": "Write one JSON object a line, in braces",
     "unexpected_keyword_argument": "There is no such field: correct its name",
 }
 
 Record = TypeVar("Record")
 Row = tuple[str, dict[str, Any]]  # a place, `file:line`, and what is there
 
+csv.field_size_limit(2**31 - 1)  # a cell may hold a whole document; readers.MAX_BYTES limits the file
+_adapter = cache(TypeAdapter)
+
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark; a line ends in one line feed.
-
-    Raises:
-        DataError: The file is missing, or a byte of it is not UTF-8.
-    """
+    """The text of a file, its lines ended by line feeds; a `DataError` says if it is missing or not UTF-8."""
     try:
         return path.read_bytes().decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -43,24 +47,48 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path} is not UTF-8: {byte}. Save the file again with the encoding UTF-8.") from None
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """Yields each JSON object of a JSONL file with its place as `file:line`; blank lines are skipped.
+def read_rows(path: Path) -> list[Row]:
+    """The JSON objects of a JSONL file; a `DataError` names a line that is none, or says that there are no lines."""
+    rows = []
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if line.strip():
+            where = f"{path}:{number}"
+            try:
+                rows.append((where, _adapter(dict[str, Any]).validate_json(line)))
+            except ValidationError as error:
+                raise DataError(f"{where}: {explain(error)}") from None
+    if not rows:
+        raise DataError(f"{path}: the file holds no lines to read. Write one JSON object a line into it.")
+    return rows
+
+
+def csv_rows(path: Path) -> list[Row]:
+    """The rows of a table whose first line names the columns; comma, semicolon or tab, whichever that line has most of.
 
     Raises:
-        DataError: A line is not a JSON object, or there are no lines.
+        DataError: It is empty, two columns share a name, or a row has more cells than columns or is not CSV.
     """
-    lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
-    if not lines:
-        raise DataError(f"{path}: the file holds no lines to read. Write one JSON object a line into it.")
-    for number, line in lines:
-        try:
-            row = json.loads(line)
-            problem = "" if isinstance(row, dict) else f"expected a JSON object in braces, found {type(row).__name__}"
-        except json.JSONDecodeError as error:
-            problem = f"not valid JSON ({error.msg}, column {error.colno})"
-        if problem:
-            raise DataError(f"{path}:{number}: {problem}. Write one object a line.")
-        yield f"{path}:{number}", row
+    text = read_text(path)
+    head = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), strict=True)
+    rows: list[Row] = []
+    where = f"{path}:1"
+    try:
+        columns = [name.strip() for name in next(reader, [])]
+        if len(set(columns)) < len(columns) or not any(columns):
+            raise DataError(f"{path}:1: the first line must give each column a name of its own, not {head.strip()!r}.")
+        where = f"{path}:{reader.line_num + 1}"  # a row's first line
+        for cells in reader:
+            if len(cells) > len(columns):
+                raise DataError(f"{where}: more cells than columns. Put quotes around a cell that holds a separator.")
+            if cells:
+                rows.append((where, dict(zip_longest(columns, map(str.strip, cells), fillvalue=""))))
+            where = f"{path}:{reader.line_num + 1}"
+    except csv.Error as error:
+        raise DataError(f"{where}: not valid CSV ({error}). Correct its quotes.") from None
+    if not rows:
+        raise DataError(f"{path}: there is no row below the names of the columns. Add some.")
+    return rows
 
 
 def explain(error: ValidationError, columns: Mapping[str, str] | None = None) -> str:
@@ -68,11 +96,8 @@ def explain(error: ValidationError, columns: Mapping[str, str] | None = None) ->
     first = error.errors(include_url=False, include_context=False)[0]
     name, *inner = map(str, first["loc"] or ("",))
     field = ".".join([(columns or {}).get(name, name), *inner])
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").replace(" at line 1 column", ", column")
     return f"{field + ': ' if field else ''}{message}. {REMEDIES.get(first['type'], 'Correct the value')}."
-
-
-_adapter = cache(TypeAdapter)
 
 
 def as_records(
@@ -80,9 +105,7 @@ def as_records(
 ) -> list[Record]:
     """Makes a record of each row; with `by_id`, each has an `id` of its own.
 
-    Raises:
-        DataError: A field (by its name in `columns`) is missing, unknown, blank or of the wrong type, or an id is used
-            twice. The message names place, field and remedy.
+    A `DataError` names the place, the field (by its name in `columns`), what is wrong with it and the remedy.
     """
     records: list[Record] = []
     ids: set[str] = set()
@@ -109,11 +132,7 @@ def own_folder() -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Writes a file whole or not at all: beside its place first, then renamed.
-
-    Raises:
-        KitError: The file could not be written.
-    """
+    """Writes a file whole or not at all: beside its place first, then renamed; a `KitError` says why it cannot."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,20 +155,15 @@ def held(folder: Path) -> Iterator[None]:
     """Keeps every other process out of a folder for the length of the block; they wait at its beginning.
 
     The lock is a file beside the folder that the system frees when its process dies. The file itself stays: taking it
-    away would let two processes in.
-
-    Raises:
-        KitError: The place cannot be written to.
+    away would let two processes in. A `KitError` says if the place cannot be written to.
     """
-    from filelock import FileLock, Timeout
-
     path = folder.with_name(f".{folder.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        try:
+        with suppress(Timeout):
             lock.acquire(timeout=0)
-        except Timeout:
+        if not lock.is_locked:
             print(f"waiting: another process works in {folder}", file=sys.stderr)
             lock.acquire()
     except OSError as error:

@@ -13,19 +13,18 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .dataset import data_hash, general_questions, sample
+from .dataset import Dataset, general_questions, sample
 from .documents import read_documents
 from .files import held, own_folder, write_text
 from .own_questions import Columns, Pair, read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .records import DataError, Document, KitError, Question
-from .text import cloze_questions, contains, normalise, sentences
+from .text import contains, normalise, sentences
 
 OWN_ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # the default of a study
 LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a training
@@ -47,7 +46,7 @@ class OwnData:
 
 def prepare_own_data(
     documents: Path | str,
-    questions: Path | str | None = None,
+    questions: Path | str | None,
     pairs: Path | str | None = None,
     profile: str = "workshop",
     out: Path | str | None = None,
@@ -57,49 +56,49 @@ def prepare_own_data(
 
     Args:
         documents: A folder of PDF, Word, HTML, Markdown, text and CSV files.
-        questions: CSV, JSON lines, SQuAD's JSON, or the id of a data set of the Hub; None makes cloze questions.
-        pairs: Labelled prompt-response pairs, CSV or JSON lines; None: there are none.
-        profile: Says how much is taken of a large folder.
+        questions: A CSV, TSV or JSONL file of them with their answers. Without one, the error says what to write.
+        pairs: Labelled prompt-response pairs in such a file; None: there are none.
+        profile: Says how many questions are asked, and how much text is trained on.
         out: The folder that the new data folder goes into; None takes `your_data` in the results.
         columns: Columns that the guess by name would miss: `{"questions.prompt": "Frage"}`. An empty name says that no
             column holds an optional field: `{"pairs.documents": ""}`.
 
     Raises:
-        DataError: A file, a line or a field is not as it must be.
+        DataError: There are no questions, or a file, a line or a field is not as it must be.
         KitError: `out` is inside the folder of documents.
     """
     size, root = get_profile(profile), Path(documents)
     base = Path(out) if out is not None else own_folder() / "your_data"
     if base.resolve().is_relative_to(root.resolve()):
         raise KitError(f"{base} is inside {root}, which is only read: choose another folder for the results")
+    if questions is None:
+        raise DataError(
+            f"no questions about {root} were given, so there is nothing to measure. Write a CSV file with the columns "
+            "question, answer and document (the name of the file that holds the answer), about twenty questions that "
+            "people really ask, one a line; give it as `--questions` (in the notebook `QUESTIONS`)."
+        )
     given = [Path(source) for source in (questions, pairs) if source is not None]
     inside = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
-    notes = [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
     found = read_documents(root, leave_out=inside)
-    if questions is not None:
-        asked, *mappings = read_questions(str(questions), found, columns or {}, notes)
-    else:
-        asked, mappings = cloze_questions(found), []
-        made = f"{len(asked)} cloze questions were made from sentences and headings"
-        notes.append(f"No questions were given: {made}. They are weak evidence. Write your own before you decide.")
-    if not asked:
-        raise DataError(f"{root}: no question was given, and no whole sentence was found to make one. Give questions.")
+    asked, *mappings = read_questions(given[0], found, columns or {})
     labelled: list[Pair] = []
     if pairs is not None:
-        labelled, mapping = read_pairs(str(pairs), found, columns or {})
+        labelled, mapping = read_pairs(given[1], found, columns or {})
         mappings.append(mapping)
+    notes = [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
+    if unnamed := sum(not question.documents and question.set != "unanswerable" for question in asked):
+        notes.append(f"{unnamed} questions have no known document: their answers are scored, their retrieval is not.")
     learned, validation = _split_pairs(labelled, asked, notes)
     sets = {name: sample(each, size.questions_per_set) for name, each in _by_set(asked, learned).items()}
     used = [question for each in sets.values() for question in each]
     if len(used) < len(asked):
         notes.append(f"The {profile} profile asks {len(used)} of the {len(asked)} questions.")
     sets["general"] = sample(general_questions(), size.questions_per_set)
-    kept = _sample_documents(found, used, size, notes)
-    files = _document_files(kept)
-    files |= {f"corpus/{part}.jsonl": rows for part, rows in _corpus(kept, used, size, notes).items()}
-    files |= {f"questions/{name}.jsonl": map(asdict, each) for name, each in sets.items()}
+    files = _document_files(found)
+    files |= {f"corpus/{part}.jsonl": _lines(rows) for part, rows in _corpus(found, used, size, notes).items()}
+    files |= {f"questions/{name}.jsonl": _lines(map(asdict, each)) for name, each in sets.items()}
     for part, each in (("train", learned), ("validation", validation)) if learned else ():
-        files[f"instructions/answers.{part}.jsonl"] = [asdict(example) for example, _ in each]
+        files[f"instructions/answers.{part}.jsonl"] = _lines(asdict(example) for example, _ in each)
     return _write(base, root, files, mappings, notes)
 
 
@@ -123,9 +122,13 @@ def _split_pairs(
         notes.append(f"{len(kept) or 'No'} labelled pairs; {LEAST_PAIRS} are the least for customization and few_shot.")
         return [], []
     free = [pair for pair in kept if not any(_states(pair, question) for question in questions)]
-    chosen = sample([example for example, _ in free or kept], min(HELD_OUT, max(1, len(kept) // 10)))
+    chosen = sample([example for example, _ in free or kept], _held_out(kept))
     held_out = {example.id for example in chosen}
     return [p for p in kept if p[0].id not in held_out], [p for p in kept if p[0].id in held_out]
+
+
+def _held_out(items: Sequence[Any]) -> int:
+    return min(HELD_OUT, max(1, len(items) // 10))
 
 
 def _by_set(questions: Sequence[Question], pairs: Sequence[Pair]) -> dict[str, list[Question]]:
@@ -139,25 +142,7 @@ def _by_set(questions: Sequence[Question], pairs: Sequence[Pair]) -> dict[str, l
     return {name: each for name, each in sets.items() if each}
 
 
-def _sample_documents(
-    documents: Sequence[Document], questions: Sequence[Question], size: Profile, notes: list[str]
-) -> list[Document]:
-    """All documents, or as many as the profile takes: those that hold answers first."""
-    if size.own_documents is None or len(documents) <= size.own_documents:
-        return list(documents)
-    gold = {name for question in questions for name in question.documents}
-    answers = [answer for question in questions if not question.documents for answer in question.answers]
-    holding = {document.id for document in documents if contains(document.text, answers)}
-    ranked = sorted(documents, key=lambda d: (d.id not in gold, d.id not in holding, _hashed(d.id)))
-    kept = {document.id for document in ranked[: max(size.own_documents, len(gold))]}
-    notes.append(
-        f"The {size.name} profile takes {len(kept)} of the {len(documents)} documents, those that hold the answers "
-        "first. Finding these among so few is easier than among all: take another profile before you conclude."
-    )
-    return [document for document in documents if document.id in kept]
-
-
-def _document_files(documents: Sequence[Document]) -> dict[str, Any]:
+def _document_files(documents: Sequence[Document]) -> dict[str, str]:
     files = {}
     for number, document in enumerate(documents, 1):
         front = yaml.safe_dump({"id": document.id, "title": document.title, "type": document.type}, allow_unicode=True)
@@ -180,13 +165,13 @@ def _corpus(
         return {}
     telling = {text for text, values in pieces.items() if contains(text, values)}
     order = sorted(pieces, key=lambda text: (text not in telling, _hashed(text)))
-    others = order[len(telling) :] or order
-    held_out = sorted(others[: min(HELD_OUT, max(1, len(order) // 10))])
+    held_out = sorted((order[len(telling) :] or order)[: _held_out(order)])
     train = [text for text in order if text not in held_out]
-    before = accumulate((len(text.split()) for text in train), initial=0)
-    read = [text for text, words in zip(train, before, strict=False) if not size.own_words or words < size.own_words]
+    read = train[: size.own_words // PIECE] if size.own_words else train
     if len(read) < len(train):
-        notes.append(f"Continued pretraining reads about {size.own_words:,} words, as the {size.name} profile says.")
+        notes.append(
+            f"Continued pretraining reads {len(read)} of {len(train)} pieces of text, as the {size.name} profile says."
+        )
     parts = {"train": read, "validation": held_out}
     return {part: [{"id": f"{part}-{n}", "text": text} for n, text in enumerate(parts[part], 1)] for part in parts}
 
@@ -214,7 +199,7 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _write(
-    base: Path, root: Path, files: Mapping[str, str | Iterable], columns: Sequence[Columns], notes: Sequence[str]
+    base: Path, root: Path, files: Mapping[str, str], columns: Sequence[Columns], notes: Sequence[str]
 ) -> OwnData:
     """Writes the folder whole or not at all; the same contents made before are kept."""
     resolved = root.resolve()
@@ -224,8 +209,8 @@ def _write(
         for name, content in files.items():
             path = making / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes((content if isinstance(content, str) else _lines(content)).encode("utf-8"))
-        out = base / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', called)}-{data_hash(making)[:8]}"
+            path.write_bytes(content.encode("utf-8"))
+        out = base / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', called)}-{Dataset(making).hash[:8]}"
         if not (out / "data").is_dir():
             out.mkdir(parents=True, exist_ok=True)
             making.rename(out / "data")

@@ -24,14 +24,13 @@ class Profile:
     training_share: float  # of a training's passes over its data; a small share only shows how it is done
     validation_examples: int = VALIDATION  # pairs and texts that a training reads now and then
     left_out: tuple[str, ...] = ()  # arms that notebook 06 does not ask
-    own_documents: int | None = None  # of a folder of your own
-    own_words: int | None = None  # of these documents, for continued pretraining
+    own_words: int | None = None  # of documents of your own, for continued pretraining
 
 
 _ALL = (
     Profile(
         "quick", questions_per_set=8, latency_questions=1, latency_repeats=1, sweep_questions=6, batch_size=32, seeds=1,
-        training_share=0.006, validation_examples=6, left_out=("rag:3_passages",), own_documents=100, own_words=10_000,
+        training_share=0.006, validation_examples=6, left_out=("rag:3_passages",), own_words=10_000,
     ),
     Profile(
         "workshop", questions_per_set=None, latency_questions=8, latency_repeats=5, sweep_questions=40, batch_size=32,
@@ -46,11 +45,7 @@ PROFILES = {profile.name: profile for profile in _ALL}
 
 
 def get_profile(name: str) -> Profile:
-    """The profile of this name.
-
-    Raises:
-        KitError: There is none.
-    """
+    """The profile of this name; a `KitError` says if there is none."""
     if name not in PROFILES:
         raise KitError(f"unknown profile {name!r}: choose one of {', '.join(PROFILES)}")
     return PROFILES[name]

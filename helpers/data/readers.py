@@ -20,19 +20,17 @@ from html_to_markdown import ConversionOptions, PreprocessingOptions, convert
 from llama_index.core import Document
 from llama_index.core.readers.base import BaseReader
 
-from .files import read_text
+from .files import csv_rows, read_text
 from .records import DataError
-from .tables import csv_rows
 
 MAX_BYTES = 20_000_000  # of text, for each document
 FRONT_MATTER = re.compile(r"-{3,}\s*\n(.*?)^-{3,}\s*$(.*)", re.MULTILINE | re.DOTALL)
-FRAME = "//head | //script | //style | //template | //noscript | //nav | //button"  # around a page's own text
 BODY = ("text", "content", "body")  # a column of this name is a row's text; the others are listed above it
 MARKDOWN = ConversionOptions(
     strip_tags=["a", "abbr", "b", "code", "em", "i", "mark", "strong", "u"],  # their text stays, without marks
-    sup_symbol="^", bullets="-", hidden_content="all", compact_tables=True, skip_images=True, autolinks=False,
-    extract_metadata=False, include_blockquote_citations=False, expand_abbreviations=False,
-    preprocessing=PreprocessingOptions(enabled=False),
+    exclude_selectors=["nav", "button", "noscript"], hidden_content="all", skip_images=True, autolinks=False,
+    sup_symbol="^", bullets="-", compact_tables=True, extract_metadata=False, include_blockquote_citations=False,
+    expand_abbreviations=False, preprocessing=PreprocessingOptions(enabled=False),
 )  # fmt: skip
 
 Read = dict[str, Any]  # `text`, and where the file says so `id`, `title`, `type`, `date`, `revision`
@@ -87,17 +85,13 @@ def _markdown(file: Path) -> Iterator[Read]:
 
 
 def _from_html(page: str) -> Read:
-    """A page as Markdown: its main part where it names one, else all of it but the frame."""
+    """A page as Markdown: its main part where it names one, else all of it."""
     parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     tree = lxml.html.document_fromstring((page.strip() or "<p>").encode("utf-8"), parser=parser)
-    named = " ".join(tree.xpath("string(//title)").split())
-    for element in tree.xpath(FRAME):
-        element.drop_tree()
-    for element in tree.xpath("//wbr"):
-        element.drop_tag()
+    title = " ".join(tree.xpath("string(//title)").split())
     main = next((each for each in tree.xpath("//main | //*[@role='main']") if each.text_content().strip()), tree)
-    heading = next(iter(main.xpath(".//h1")), None)
-    title = named if heading is None else _as_markdown(heading).removeprefix("# ")
+    for heading in main.xpath("(.//h1)[1]"):
+        title = _as_markdown(heading).removeprefix("# ")
     return {"text": _as_markdown(main), "title": title}
 
 
