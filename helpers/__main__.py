@@ -58,7 +58,6 @@ def compare(
 ) -> None:
     """Compares the results of a folder: accuracy with 95 % intervals, latency, effort."""
     from . import analysis, plots
-    from .experiment import read_curves
 
     comparison = analysis.read_comparison(folder)
     if report is not None:  # where files lie goes to stderr, which leaves stdout to the tables
@@ -70,7 +69,7 @@ def compare(
             raise KitError(f"could not write {figure}: {error}. Choose a .png or .svg file elsewhere.") from error
         print(figure, file=sys.stderr)
     if expectations or strict:
-        verdicts = analysis.judge(comparison, read_curves(folder))
+        verdicts = analysis.judge(comparison)
         print(analysis.verdicts_as_text(verdicts))
         raise typer.Exit(int(strict and any(each.verdict == "contradicted" for each in verdicts)))
     if markdown:

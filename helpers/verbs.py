@@ -97,7 +97,7 @@ def train(
 def study(
     arms: Annotated[str | None, typer.Option(help="Arms with commas between them.")] = None,
     profile: ProfileName = "quick",
-    seed: Annotated[str, typer.Option(help="Seeds training and sampling; with 7,8 trained arms run with each.")] = "7",
+    seed: Annotated[str, typer.Option(help="Seeds training and sampling; with 7,8 a study of each.")] = "7",
     data: Data = DATA,
     documents: Annotated[Path | None, typer.Option(help="Your own folder of documents, instead of --data.")] = None,
     questions: Annotated[str | None, typer.Option(help="Your questions with their answers, CSV or JSONL.")] = None,
@@ -110,8 +110,8 @@ def study(
 ) -> None:
     """Runs arms on every question set and writes one result file each; what is there is reused.
 
-    Each choice of the settings has a folder of its own in OUT, such as k=3. With --documents the study is of your own
-    documents; questions and labelled pairs are read from files of yours.
+    Each choice of the settings, and each of several seeds, has a folder of its own in OUT, such as k=3 or seed=8. With
+    --documents the study is of your own documents; questions and labelled pairs are read from files of yours.
     """
     from .analysis import Comparison, read_claims
     from .data import OWN_ARMS, open_dataset, prepare_own_data
@@ -158,24 +158,23 @@ def _run(
     """Runs one study for each choice of settings and each seed; they share models, indices and weights.
 
     Returns:
-        The results by the folder below `out` that they lie in: empty where nothing is set, else such as "k=3".
+        The results by the folder below `out` that they lie in: empty where there is one study, else such as "k=3" or
+        "k=3,seed=8".
     """
-    from .experiment import ARMS
     from .rag import RagSettings
 
     first = None
     results: dict[str, list[Result]] = {}
-    for values in itertools.product(*choices.values()):
+    for *values, seed in itertools.product(*choices.values(), seeds):
         chosen = dict(zip(choices, values, strict=True))
-        place = ",".join(f"{name}={value}" for name, value in chosen.items())
+        named = chosen | ({"seed": seed} if len(seeds) > 1 else {})
+        place = ",".join(f"{name}={value}" for name, value in named.items())
         changes = {name: chosen.pop(name) for name in TRAINING if name in chosen}
-        for seed in seeds:
-            study = make(seed=seed, out=out / place, settings=RagSettings(**chosen), changes=changes)
-            if first is not None:
-                study.model, study.embedder = first.model, first.embedder
-            first = first or study
-            seeded = [arm for arm in arms if seed == seeds[0] or ARMS[arm].recipes]  # only these depend on the seed
-            results.setdefault(place, []).extend(study.run(seeded))
+        study = make(seed=seed, out=out / place, settings=RagSettings(**chosen), changes=changes)
+        if first is not None:
+            study.model, study.embedder = first.model, first.embedder
+        first = first or study
+        results[place] = study.run(arms)
     return results
 
 

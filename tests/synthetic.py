@@ -20,7 +20,7 @@ from helpers.data.records import QUESTION_SETS, Answer, Effort, Passage, Questio
 from helpers.experiment.arms import ARMS
 
 ROOT = Path(__file__).resolve().parent.parent
-TOGETHER = 0.15
+SEED, TOGETHER = 7, 0.15
 PASSAGES = "passages"
 SHARES = {  # right answers by arm, in the order of QUESTION_SETS
     "base": (0.0, 0.0, 0.3, 0.0, 0.0, 0.1, 0.0, 0.6),
@@ -50,7 +50,6 @@ def make_results(
     profile: str = "workshop",
     arms: Sequence[str] = tuple(SHARES),
     sets: Sequence[str] = QUESTION_SETS,
-    seeds: Sequence[int] = (7,),
     shares: Mapping[str, Sequence[float]] | None = None,
 ) -> list[Result]:
     """Results of these arms on these sets, with the shares of `SHARES` unless told otherwise."""
@@ -60,13 +59,12 @@ def make_results(
         for question_set in sets:
             questions = sample(dataset.questions(question_set), get_profile(profile).questions_per_set)
             share = ({**SHARES, **(shares or {})})[arm][QUESTION_SETS.index(question_set)]
-            for seed in seeds:
-                generator = np.random.default_rng([seed, place, QUESTION_SETS.index(question_set)])
-                made.append(_result(arm, question_set, seed, profile, dataset.hash, questions, share, generator))
+            generator = np.random.default_rng([SEED, place, QUESTION_SETS.index(question_set)])
+            made.append(_result(arm, question_set, profile, dataset.hash, questions, share, generator))
     return made
 
 
-def _result(arm, question_set, seed, profile, data_hash, questions, share, generator) -> Result:
+def _result(arm, question_set, profile, data_hash, questions, share, generator) -> Result:
     sees = PASSAGES if arm.startswith("rag") else "examples" if arm.endswith("few_shot") else "nothing"
     tuned = "customization" in arm or "domain_adaptation" in arm
     config = {
@@ -75,12 +73,12 @@ def _result(arm, question_set, seed, profile, data_hash, questions, share, gener
     }  # fmt: skip
     config |= {"rag": {"k": ARMS[arm].k or 1, "mode": "hybrid"}} if sees == PASSAGES else {}
     config |= {"examples": {"answers": 4, "triage": 3}} if sees == "examples" else {}
-    config |= {"adapter": {name: {"seed": seed} for name in ARMS[arm].recipes}} if tuned else {}
+    config |= {"adapter": {name: {"seed": SEED} for name in ARMS[arm].recipes}} if tuned else {}
     right = _right(questions, share, generator)
     scores = [_score(q, sees, value) for q, value in zip(questions, right, strict=True)]
     effort = EFFORTS.get(arm, TUNED)
     return Result(
-        arm, question_set, seed, profile, "e" * 64, "complete", scores, _metrics(arm, question_set, profile, generator),
+        arm, question_set, SEED, profile, "e" * 64, "complete", scores, _metrics(arm, question_set, profile, generator),
         effort, config, {"torch": "0"}, {"processor": "none", "cores": 2, "memory_bytes": 8 * 2**30}, "", "2026-01-02",
     )  # fmt: skip
 

@@ -11,28 +11,13 @@ import pytest
 import yaml
 from synthetic import SHARES, TUNED, make_results
 
-from helpers.analysis import (
-    Claim,
-    Comparison,
-    advice_markdown,
-    advise,
-    counts,
-    judge,
-    questionnaire,
-    read_claims,
-    rules,
-    take_aways,
-    textbook_markdown,
-    textbook_rows,
-)  # fmt: skip
+from helpers import analysis
+from helpers.analysis import Claim, Comparison, advise, judge, questionnaire, read_claims, rules, textbook_rows
 from helpers.analysis.advice import Rules
 from helpers.data.profiles import PROFILES
 from helpers.data.records import DataError, KitError
-from helpers.experiment.results import Curve, read_curves, write_curve
 
-POINTS = [{"x": x, "value": v, "low": v - 0.1, "high": v + 0.1, "n": 80} for x, v in ((1, 0.2), (4, 0.5), (8, 0.7))]
-RISING = {"restatements": Curve("restatements", "restatements", "accuracy", "domain_adaptation", POINTS)}
-BASE_AND_RAG = ("base", "rag")
+ONE = "- {id: one, relation: above, first: {arm: rag}, second: {value: 0}}"
 
 
 def claim(first="rag", second=None, relation="above", margin=0.2, question_set="facts_heldout") -> Claim:
@@ -40,45 +25,38 @@ def claim(first="rag", second=None, relation="above", margin=0.2, question_set="
     return Claim(relation, {"arm": first, "set": question_set}, other, margin=margin)
 
 
-def verdict(comparison, claimed, curves=None):
-    (found,) = judge(comparison, curves, [claimed])
+def verdict(comparison, claimed):
+    (found,) = judge(comparison, [claimed])
     return found
 
 
 @pytest.fixture(scope="module")
-def results():
-    return make_results()
+def made():
+    return Comparison(make_results())
 
 
-@pytest.fixture(scope="module")
-def made(results):
-    return Comparison(results)
-
-
-def changed(results, arm, question_set, **metrics):
-    fits = [(r, (r.arm, r.question_set) == (arm, question_set)) for r in results]
-    return Comparison([replace(r, metrics=r.metrics | metrics) if yes else r for r, yes in fits])
+def changed(comparison, arm, question_set, **metrics):
+    run = comparison.run(arm, question_set)
+    return Comparison([replace(r, metrics=r.metrics | metrics) if r is run else r for r in comparison.results])
 
 
 # ---- expectations
 
 
-def test_the_file_states_every_right_answer_of_the_design():
+def test_every_claim_has_a_source_and_speaks_of_arms_that_exist():
     listed = read_claims()
-    assert {e.answer for e in listed} == set(range(1, 9))
     assert all(e.text.endswith(".") and "arXiv:" in e.source for e in [*listed, *read_claims("own_data")])
     named = {q.arm for e in listed for q in (e.first, e.second) if q and q.arm}
     assert named <= set(SHARES) and len(named) >= 7
 
 
 def test_a_world_that_behaves_as_designed_contradicts_nothing(made):
-    verdicts = judge(made, RISING)
+    verdicts = judge(made)
     found = {each.claim.id: each.verdict for each in verdicts}
     assert list(found) == [e.id for e in read_claims()] and "contradicted" not in found.values()
-    assert sum(counts(verdicts).values()) == len(verdicts)
-    for sure in ("rag-heldout", "customization-stale", "both-heldout", "adaptation-perplexity", "both-restatements"):
+    assert sum(analysis.counts(verdicts).values()) == len(verdicts)
+    for sure in ("rag-heldout", "customization-stale", "both-heldout", "adaptation-perplexity"):
         assert found[sure] == "supported", sure
-    assert found["retention-epochs"] == "not measured"
 
 
 def test_a_world_that_behaves_otherwise_contradicts_what_it_should():
@@ -92,50 +70,38 @@ def test_a_world_that_behaves_otherwise_contradicts_what_it_should():
 
 def test_the_same_difference_is_supported_contradicted_or_open_by_its_margin(made):
     held = verdict(made, claim(second="base"))
-    assert held.verdict == "supported" and held.low > 0.2
+    assert held.verdict == "supported" and held.measured["low"] > 0.2
     assert verdict(made, claim(margin=0.999)).verdict == "contradicted"
     assert verdict(made, claim(second="base", relation="below")).verdict == "contradicted"
-    short = verdict(made, claim(second="base", margin=held.value + 0.03))
-    facing = short.high - short.value  # the value lies below: the upper end decides
-    assert short.verdict == "not decided"
-    assert short.needed == math.ceil(short.n * (facing / (short.claim.margin - short.value)) ** 2)
-    assert verdict(made, claim(second="base", margin=held.value)).needed is None, "no number would decide"
+    short = verdict(made, claim(second="base", margin=held.measured["value"] + 0.03))
+    value, high, n = (short.measured[name] for name in ("value", "high", "n"))
+    needed = math.ceil(n * ((high - value) / (short.claim.margin - value)) ** 2)  # the upper end decides: it lies below
+    assert short.verdict == "not decided" and f"About {needed:,} questions" in short.why
+    assert "No feasible number" in verdict(made, claim(second="base", margin=held.measured["value"])).why
 
 
 @pytest.mark.parametrize(("share", "wanted"), [(0.5, "supported"), (0.9, "not decided"), (1.1, "contradicted")])
-def test_perplexity_is_judged_by_its_ratio_over_texts(results, made, share, wanted):
+def test_perplexity_is_judged_by_its_ratio_over_texts(made, share, wanted):
     entry = next(e for e in read_claims() if e.id == "adaptation-perplexity")
     base = made.losses("base", "terms")
     losses = [(loss + n * (math.log(share) + 0.1 * (-1) ** i), n) for i, (loss, n) in enumerate(base)]
     perplexity = math.exp(sum(loss for loss, _ in losses) / sum(n for _, n in losses))
-    found = verdict(changed(results, "domain_adaptation", "terms", perplexity=perplexity, text_losses=losses), entry)
-    assert found.verdict == wanted and found.value == pytest.approx(share, rel=0.01)
-    assert found.low < found.value < found.high and found.n == len(base)
+    found = verdict(changed(made, "domain_adaptation", "terms", perplexity=perplexity, text_losses=losses), entry)
+    assert found.verdict == wanted and found.measured["value"] == pytest.approx(share, rel=0.01)
+    assert found.measured["low"] < found.measured["value"] < found.measured["high"]
+    assert found.measured["n"] == len(base)
 
 
-def test_a_perplexity_without_its_texts_decides_nothing(results, made):
-    entry = next(e for e in read_claims() if e.id == "adaptation-perplexity")
-    bare = [replace(r, metrics={k: v for k, v in r.metrics.items() if k != "text_losses"}) for r in results]
-    found = verdict(Comparison(bare), entry)
-    assert found.verdict == "not decided" and found.value < 1 and math.isinf(found.high)
-    broken = [replace(r, metrics=r.metrics | {"perplexity": math.nan}) for r in results]
-    assert verdict(Comparison(broken), entry).verdict == "not measured"
-
-
-def test_interrupted_runs_and_missing_arms_are_not_measured(results):
-    cut = [replace(r, status="interrupted") if r.arm == "rag" else r for r in results if r.arm in BASE_AND_RAG]
+def test_what_was_not_measured_whole_decides_nothing(made):
+    cut = [replace(r, status="interrupted") if r.arm == "rag" else r for r in made.results if r.arm in ("base", "rag")]
     found = verdict(Comparison(cut), claim())
     assert found.verdict == "not measured" and "facts_heldout of rag" in found.why
-
-
-def test_curves_are_judged_by_their_ends_and_kept(tmp_path, made):
-    write_curve(tmp_path, RISING["restatements"])
-    assert read_curves(tmp_path) == RISING
-    entry = next(e for e in read_claims() if e.curve == "restatements")
-    found = verdict(made, entry, RISING)
-    assert found.verdict == "supported" and found.value == pytest.approx(0.5)
-    short = replace(RISING["restatements"], about={"profile": "quick"})
-    assert verdict(made, entry, {"restatements": short}).verdict == "not decided"
+    entry = next(e for e in read_claims() if e.id == "adaptation-perplexity")
+    bare = [replace(r, metrics={k: v for k, v in r.metrics.items() if k != "text_losses"}) for r in made.results]
+    found = verdict(Comparison(bare), entry)
+    assert found.verdict == "not decided" and found.measured["value"] < 1 and math.isinf(found.measured["high"])
+    broken = [replace(r, metrics=r.metrics | {"perplexity": math.nan}) for r in made.results]
+    assert verdict(Comparison(broken), entry).verdict == "not measured"
 
 
 @pytest.mark.parametrize(("relation", "wanted"), [("above", "contradicted"), ("below", "supported")])
@@ -152,12 +118,16 @@ def test_a_short_training_decides_nothing(relation, wanted):
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        ("- {id: one, relation: beside, curve: c}", "entry 1.relation"),
+        ("- {id: one, relation: beside, first: {arm: rag}, second: {value: 0}}", "entry 1.relation"),
         ("- {id: one, relation: above, first: {arm: rag, set: guesses}, second: {value: 0}}", "guesses"),
-        ("- {id: one, relation: above}", "needs `first` and `second`"),
+        ("- {id: one, relation: above, second: {value: 0}}", "entry 1.first: Field required"),
+        ("- {id: one, relation: above, first: {}, second: {value: 0}}", "either an `arm` or a `value`"),
         ("- {id: one, relation: above, first: {arm: rag}, second: {arm: rag, metric: wall_s}}", "same metric"),
-        ("- {id: one, relation: above, curve: c}\n- {id: two, relation: above, curve: c, color: red}", "entry 2.color"),
-        ("- {id: one, relation: above, curve: c}\n- {id: one, relation: above, curve: c}", "'one' is used twice"),
+        (
+            f"{ONE}\n- {{id: two, relation: above, first: {{arm: rag}}, second: {{value: 0}}, color: red}}",
+            "entry 2.color",
+        ),
+        (f"{ONE}\n{ONE}", "'one' is used twice"),
         ("- {", "cannot be read"),
     ],
 )
@@ -196,28 +166,28 @@ def test_numbers_are_those_of_the_results(made, rows):
 
 
 def test_rows_are_contradicted_or_not_measured_where_results_say_so():
-    turned = make_results(
-        arms=("base", "rag", "customization", "domain_adaptation+customization"),
-        shares={"rag": [0.1] * 8, "customization": [0.9] * 8, "domain_adaptation+customization": [0.9] * 8},
-    )
-    found = {row.id: row.support for row in textbook_rows(Comparison(turned))}
+    shares = {"rag": [0.1] * 8, "customization": [0.9] * 8, "domain_adaptation+customization": [0.9] * 8}
+    turned = Comparison(make_results(arms=("base", *shares), shares=shares))
+    found = {row.id: row.support for row in textbook_rows(turned)}
     assert found["freshness"] == found["when"] == "contradicted" and found["compute"] == "supported"
     assert found["generality"] == "not measured", "the triage-only arm is missing"
     bare = textbook_rows(Comparison(make_results(arms=("base",), sets=("terms",), profile="quick")))
-    assert {row.support for row in bare} == {"not measured"} and take_aways(bare) == []
+    assert {row.support for row in bare} == {"not measured"} and analysis.take_aways(bare) == []
     moved = changed(turned, "rag", "general", text_losses=[(400.0, 100)] * 30, perplexity=math.exp(4))
     assert {row.id: row.support for row in textbook_rows(moved)}["permanence"] == "contradicted"
 
 
 def test_the_table_is_given_as_markdown_that_is_escaped(rows):
     listed = list(rows.values())
-    text = textbook_markdown(listed)
+    text = analysis.textbook_markdown(listed)
     assert len(text.splitlines()) == len(listed) + 2
     assert all(line.count(" | ") == 4 for line in text.splitlines()[2:])
-    evil = textbook_markdown([replace(listed[0], row="<b>row</b>", measured="<script>alert(1)</script> | more")])
+    evil = analysis.textbook_markdown(
+        [replace(listed[0], row="<b>row</b>", measured="<script>alert(1)</script> | more")]
+    )
     assert "<script>" not in evil and "&lt;script&gt;" in evil and "&lt;b&gt;row" in evil and "\\| more" in evil
     decided = [row for row in listed if row.support in ("supported", "contradicted")]
-    assert all(row.measured in line for row, line in zip(decided, take_aways(listed), strict=True))
+    assert all(row.measured in line for row, line in zip(decided, analysis.take_aways(listed), strict=True))
 
 
 # ---- the advice
@@ -253,7 +223,7 @@ def test_each_case_gets_the_rule_that_fits_and_every_rule_is_reached():
 
 def test_figures_of_the_advice_are_those_of_the_results(made):
     advice = advise(PLAIN | {"latency": "tight", "sources": "yes", "privacy": "stay"}, made)
-    text = advice_markdown(advice)
+    text = analysis.advice_markdown(advice)
     assert "rag {value:.2f} [{low:.2f}, {high:.2f}]".format(**made.table()["rag"]["facts_heldout"]["accuracy"]) in text
     assert f"rag {made.update('rag')['effort']['wall_s']:.2f} s" in text and "× customization" in text
     assert "hit rate at k = 1 on facts_heldout: rag 0.90" in text and "ot measured" not in text

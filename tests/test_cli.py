@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import signal
@@ -205,16 +206,16 @@ def test_several_seeds_and_settings_are_run_each_in_its_own_folder(tmp_path, sma
     verbs.study(
         arms="rag,customization", seed="7,8", data=small_world, out=out, model=model, settings=["k=1,2", "k=2,1"]
     )
-    made = {place: results.read_results(out / place) for place in ("k=1", "k=2")}
-    for k, found in zip((1, 2), made.values(), strict=True):
-        runs = {(r.arm, r.question_set, r.seed) for r in found}
-        sets = ("facts_heldout", "triage")
-        assert runs == {(arm, s, seed) for arm, seed in (("rag", 7), ("customization", 7), ("customization", 8))
-                        for s in sets}, "only trained arms run with each seed"  # fmt: skip
-        assert all(r.config["rag"]["k"] == len(r.scores[0].answer.passages) == k for r in found if r.arm == "rag")
+    for k, seed in itertools.product((1, 2), (7, 8)):
+        found = read_comparison(out / f"k={k},seed={seed}")
+        assert {(r.arm, r.question_set, r.seed) for r in found.results} == {
+            (arm, name, seed) for arm in ("rag", "customization") for name in ("facts_heldout", "triage")
+        }
+        rag = found.run("rag", "facts_heldout")
+        assert rag.config["rag"]["k"] == len(rag.scores[0].answer.passages) == k
     folders = [path.parent for path in (out / "adapters").rglob("*.safetensors")]
     assert len(folders) == len(set(folders)) == 4, "two trainings with each of two seeds, whatever k is"
-    assert "12 result files in" in capsys.readouterr().out
+    assert "16 result files in" in capsys.readouterr().out
 
 
 def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):

@@ -1,15 +1,16 @@
-"""The comparison: what may not be compared, the table, contrasts, seeds and caveats."""
+"""The comparison: what may not be compared, the table, contrasts and caveats."""
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from itertools import permutations
 
 import pytest
 from synthetic import make_results
 
-from helpers.analysis import Comparison, freshness_steps, pareto_front, read_comparison
+from helpers.analysis import Comparison, read_comparison
 from helpers.data.records import QUESTION_SETS, Answer, DataError, Effort, Question, Result, Score
 from helpers.experiment import results
 
@@ -36,17 +37,17 @@ def run(arm: str = "base", question_set: str = "facts_heldout", values=(1, 0, 1)
     return replace(record, **fields)
 
 
-@pytest.fixture
+def first_score(result: Result, **changed) -> Result:
+    """The result with another first score."""
+    return replace(result, scores=[replace(result.scores[0], **changed), *result.scores[1:]])
+
+
+@pytest.fixture(scope="module")
 def made():
     return make_results(arms=ARMS, sets=("facts_heldout", "terms"))
 
 
 # ---- what may not be compared
-
-
-def refuses(made, match):
-    with pytest.raises(DataError, match=match):
-        Comparison(made)
 
 
 @pytest.mark.parametrize(
@@ -57,63 +58,63 @@ def refuses(made, match):
         ({"config": run().config | {"model_hash": "changed"}}, "model_hash"),
         ({"config": run().config | {"dtype": "bfloat16"}}, "dtype 'float32' against 'bfloat16'"),
         ({"profile": "full"}, "profile 'quick' against 'full'"),
+        ({"schema": 0}, "schema 1 against 0"),
         ({}, "the prompts"),
     ],
 )
 def test_results_of_different_experiments_are_refused_by_name(fields, named):
-    refuses([run(), run("rag", experiment="f" * 64, **fields)], f"(?s)base/facts_heldout.*rag/facts_heldout.*{named}")
+    with pytest.raises(DataError, match=f"(?s)base/facts_heldout.*rag/facts_heldout.*{named}"):
+        Comparison([run(), run("rag", experiment="f" * 64, **fields)])
 
 
-def test_no_results_and_results_of_another_schema_are_refused(made):
-    refuses([made[0], replace(made[1], schema=0)], "schema")
-    refuses([], "no results")
+def test_no_results_and_several_seeds_are_refused():
+    with pytest.raises(DataError, match="no results"):
+        Comparison([])
+    with pytest.raises(DataError, match=r"seeds 7, 8, 9.* seed 7, .*\*\.seed8\.\* and \*\.seed9\.\*"):
+        Comparison([run(seed=seed) for seed in (8, 7, 9)])
 
 
 def test_an_arm_that_was_asked_other_questions_is_refused(made):
-    refuses([run(), run("rag", values=(1, 0))], "not asked the same questions of facts_heldout")
-    score = made[0].scores[0]
+    with pytest.raises(DataError, match="not asked the same questions of facts_heldout"):
+        Comparison([run(), run("rag", values=(1, 0))])
     for changed in ({"prompt": "Another question?"}, {"answers": ("another answer",)}):
-        other = replace(score, question=replace(score.question, **changed))
-        refuses([replace(made[0], scores=[other, *made[0].scores[1:]]), *made[1:]], "same questions of facts_heldout")
+        other = first_score(made[0], question=replace(made[0].scores[0].question, **changed))
+        with pytest.raises(DataError, match="same questions of facts_heldout"):
+            Comparison([other, *made[1:]])
 
 
-def test_swapped_labels_are_noticed_even_where_the_record_was_swapped_too(made):
-    records = {result.arm: result.config["arm"] for result in made}
-    for first, second in permutations(ARMS, 2):
-        swap = {first: second, second: first}
-        swapped = [replace(result, arm=swap.get(result.arm, result.arm)) for result in made]
-        refuses(swapped, "labels may be swapped")
-        refuses([replace(r, config=r.config | {"arm": records[r.arm]}) for r in swapped], "labels may be swapped")
+@pytest.mark.parametrize(("first", "second"), list(permutations(ARMS, 2)))
+def test_swapped_labels_are_noticed_even_where_the_record_was_swapped_too(made, first, second):
+    records, swap = {result.arm: result.config["arm"] for result in made}, {first: second, second: first}
+    swapped = [replace(result, arm=swap.get(result.arm, result.arm)) for result in made]
+    for each in (swapped, [replace(r, config=r.config | {"arm": records[r.arm]}) for r in swapped]):
+        with pytest.raises(DataError, match="labels may be swapped"):
+            Comparison(each)
 
 
-def test_answers_beside_another_question_and_prompts_that_leak_are_refused(made):
-    turned = replace(made[0].scores[0], answer=made[0].scores[1].answer)
-    refuses([replace(made[0], scores=[turned, *made[0].scores[1:]]), *made[1:]], "belongs to another one")
-    tuned = next(r for r in made if r.arm == "customization")
-    shown = [replace(s, answer=replace(s.answer, prompt="The answer is ... " + s.answer.prompt)) for s in tuned.scores]
-    others = [r for r in made if r is not tuned]
-    refuses([*others, replace(tuned, scores=shown)], "base and .*customization should read the same prompt")
-
-
-def test_a_score_that_is_not_a_number_names_arm_question_set_and_seed(made):
-    first = made[0]
-    broken = replace(first, scores=[replace(first.scores[0], value=float("nan")), *first.scores[1:]])
-    named = f"{first.arm}/{first.question_set} .seed 7.: the score of question .* is nan"
-    refuses([broken, *made[1:]], named)
+def test_answers_beside_another_question_and_scores_that_are_no_share_are_refused(made):
+    with pytest.raises(DataError, match="base/facts_heldout: .* belongs to another one"):
+        Comparison([first_score(made[0], answer=made[0].scores[1].answer), *made[1:]])
+    for value in (math.nan, 1.5):
+        with pytest.raises(DataError, match=f"base/facts_heldout: the score of .* is {value}"):
+            Comparison([first_score(made[0], value=value), *made[1:]])
 
 
 @pytest.mark.parametrize(
     ("arm", "change", "key"),
     [
-        ("customization", {"adapter": {"triage": {"epochs": 9}, "answers": {"seed": 8}}}, "adapter.triage.epochs"),
-        ("rag", {"rag": {"k": 1, "chunk_size": 64}}, "rag.mode"),
+        (
+            "customization",
+            {"adapter": {"triage": {"seed": 7, "epochs": 9}, "answers": {"seed": 7}}},
+            "adapter.triage.epochs",
+        ),
+        ("rag", {"rag": {"k": 1, "chunk_size": 64}}, "rag.mode 'hybrid' against None"),
     ],
 )
-def test_runs_of_one_arm_may_differ_in_their_seed_alone(arm, change, key):
-    made = make_results(arms=("base", "rag", "customization"), sets=("facts_heldout",), seeds=(7, 8))
-    assert Comparison(made).arms == ["base", "rag", "customization"]
-    other = [replace(r, config=r.config | change) if (r.arm, r.seed) == (arm, 8) else r for r in made]
-    refuses(other, f"different settings .{key}")
+def test_runs_of_one_arm_with_other_settings_are_refused(made, arm, change, key):
+    other = [replace(r, config=r.config | change) if (r.arm, r.question_set) == (arm, "terms") else r for r in made]
+    with pytest.raises(DataError, match=f"{arm}/facts_heldout and {arm}/terms .*settings .{key}"):
+        Comparison(other)
 
 
 def test_a_file_whose_name_and_record_disagree_is_refused(made, tmp_path):
@@ -146,26 +147,13 @@ def test_the_table_has_the_form_that_is_documented():
             assert set(row[name]["accuracy"]) == {"value", "low", "high", "n"}
             for times in ("first_token_s", "total_s"):
                 assert row[name][times] is None or set(row[name][times]) == {"median", "p95", "n"}, (arm, name)
-    assert table["base"]["facts_heldout"]["total_s"]["median"] == pytest.approx(0.4)
+    assert table["base"]["facts_heldout"]["total_s"] == {"median": 0.4, "p95": pytest.approx(0.58), "n": 3}
     assert table["base"]["terms"]["first_token_s"] is None and table["base"]["terms"]["perplexity"] == 9.5
     assert table["rag"]["triage"]["valid_json"] == 0.9 and table["rag"]["triage"]["accuracy"]["value"] == 0.5
     assert table["rag"]["facts_heldout"]["retrieval"]["hit_rate_5"] == 1.0
     assert json.loads(json.dumps(table, allow_nan=False)) == table
-
-
-def test_seeds_are_pooled_and_shown_one_by_one():
-    figures = Comparison([run(seed=7, values=(1, 1, 0, 0)), run(seed=8, values=(1, 1, 1, 0))]).table()["base"]
-    assert figures["facts_heldout"]["accuracy"]["value"] == 5 / 8 and figures["facts_heldout"]["accuracy"]["n"] == 8
-    one, three = (
-        Comparison([run(seed=seed, values=(1, 1, 1, 1)) for seed in seeds]).table()["base"]["facts_heldout"]["accuracy"]
-        for seeds in ((7,), (7, 8, 9))
-    )
-    assert three["low"] == pytest.approx(one["low"]), "the same questions asked again do not count as new ones"
-    comparison = Comparison(make_results(arms=("base", "rag"), sets=("facts_heldout",), seeds=(7, 8, 9)))
-    by_seed = comparison.seeds()["rag"]["facts_heldout"]
-    assert len(by_seed) == 3 and len(set(by_seed)) > 1
-    assert comparison.table()["rag"]["facts_heldout"]["accuracy"]["value"] == pytest.approx(sum(by_seed) / 3)
-    assert Comparison(make_results(arms=("base",), sets=("terms",), profile="quick")).seeds() == {}
+    with pytest.raises(DataError, match="a time is not a number"):
+        Comparison([run(metrics={"total_s": [1.0, math.nan]})]).table()
 
 
 def test_interrupted_runs_are_listed_and_left_out():
@@ -177,8 +165,9 @@ def test_interrupted_runs_are_listed_and_left_out():
 
 
 def test_a_perplexity_that_is_not_a_number_is_left_out(made):
-    comparison = Comparison([replace(r, metrics=r.metrics | {"perplexity": float("nan")}) for r in made])
+    comparison = Comparison([replace(r, metrics=r.metrics | {"perplexity": math.nan}) for r in made])
     assert all("perplexity" not in figures for row in comparison.table().values() for figures in row.values())
+    assert comparison.losses("base", "terms") == []
     assert any("perplexity" in caveat and "base/terms" in caveat for caveat in comparison.caveats())
 
 
@@ -187,7 +176,7 @@ def test_the_text_shows_the_numbers_of_the_table():
     accuracy = comparison.table()["rag"]["facts_heldout"]["accuracy"]
     rag = [line for line in comparison.text().splitlines() if line.startswith("rag")]
     assert f"1.00 [{accuracy['low']:.2f}, 1.00]" in rag[0]
-    assert "0.40" in rag[1] and "2.0" in rag[1]
+    assert "0.40" in rag[1] and "2.0" in rag[1] and "triage" not in comparison.text()
 
 
 # ---- what follows from it
@@ -195,12 +184,14 @@ def test_the_text_shows_the_numbers_of_the_table():
 
 def test_contrasts_are_corrected_for_their_number(made):
     found = Comparison(made).contrasts()
-    assert {(c.question_set, c.second) for c in found} == {(s, a) for s in ("facts_heldout", "terms") for a in ARMS[1:]}
-    assert all(c.p >= c.difference["p"] for c in found) and any(c.p > c.difference["p"] for c in found)
-    rag = next(c for c in found if (c.question_set, c.second) == ("facts_heldout", "rag"))
-    assert rag.clear and rag.difference["low"] > 0.5
-    few = next(c for c in found if (c.question_set, c.second) == ("terms", "base:few_shot"))
-    assert not few.clear
+    assert set(zip(found.question_set, found.arm, strict=True)) == {
+        (name, arm) for name in ("facts_heldout", "terms") for arm in ARMS[1:]
+    }
+    assert (found.p_holm >= found.p).all() and (found.p_holm > found.p).any()
+    by = found.set_index(["question_set", "arm"])
+    assert by.clear["facts_heldout", "rag"] and by.low["facts_heldout", "rag"] > 0.5
+    assert not by.clear["terms", "base:few_shot"]
+    assert Comparison([run()]).contrasts().empty
     with pytest.raises(DataError, match="no result of 'base'"):
         Comparison([r for r in made if r.arm != "base"]).contrasts()
 
@@ -213,18 +204,3 @@ def test_caveats_name_machines_small_samples_and_differences_that_are_not_clear(
     assert any("different machines" in caveat for caveat in Comparison(moved).caveats())
     few = Comparison([run()]).caveats()
     assert any("`facts_heldout` has 3 questions" in caveat and "93 questions" in caveat for caveat in few)
-
-
-def test_the_front_holds_arms_that_no_other_beats():
-    points = {"base": (1.0, 0.1), "rag": (3.0, 0.8), "slow": (4.0, 0.8), "worse": (3.0, 0.2), "best": (9.0, 0.9)}
-    assert pareto_front(points) == ["base", "rag", "best"]
-    assert pareto_front({"one": (1, 1), "same": (1, 1)}) == ["one", "same"]
-
-
-def test_freshness_separates_arms_that_were_brought_up_to_date_from_those_that_were_not():
-    updated = run("rag", "updates", metrics={"update": {"effort": {"wall_s": 2.0}, "measured": True, "reembedded": 3}})
-    stale = run("customization", "updates", metrics={"update": {"effort": {"wall_s": 300.0}, "measured": False}})
-    steps = freshness_steps(Comparison([updated, stale, run("base", "updates")]).table())
-    assert list(steps) == ["rag", "customization"]
-    assert steps["rag"]["fresh"] and not steps["rag"]["estimated"] and steps["rag"]["seconds"] == 2.0
-    assert not steps["customization"]["fresh"] and steps["customization"]["estimated"]

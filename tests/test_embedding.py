@@ -56,18 +56,16 @@ def test_more_texts_than_a_batch_keep_their_order(embedder):
     assert torch.allclose(found, alone, atol=1e-5) and len({tuple(row) for row in found.tolist()}) == len(texts)
 
 
-def test_an_embedder_that_counts_its_positions_otherwise_is_left_alone(tmp_path):
-    other = encoder_of(RobertaModel, RobertaConfig, tmp_path)
-    before = other.encode(TEXTS)
-    assert not read_without_padding(other)
-    assert other[0].auto_model.config._attn_implementation != varlen.NAME and "preprocess" not in vars(other[0])
-    assert torch.equal(torch.tensor(other.encode(TEXTS)), torch.tensor(before))
-
-
-def test_an_embedder_of_bert_with_other_weights_is_read_without_padding(tmp_path):
-    own = encoder_of(BertModel, BertConfig, tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "config", "read"), [(RobertaModel, RobertaConfig, False), (BertModel, BertConfig, True)]
+)
+def test_encoders_of_bert_are_read_without_padding_and_those_that_count_positions_otherwise_are_left_alone(
+    tmp_path, kind, config, read
+):
+    own = encoder_of(kind, config, tmp_path)
     before = torch.tensor(own.encode(TEXTS))
-    assert read_without_padding(own) and own[0].auto_model.config._attn_implementation == varlen.NAME
+    assert read_without_padding(own) == read
+    assert (own[0].auto_model.config._attn_implementation == varlen.NAME) == read
     assert torch.allclose(torch.tensor(own.encode(TEXTS)), before, atol=1e-5)
 
 

@@ -7,34 +7,28 @@ from dataclasses import replace
 import pytest
 from synthetic import make_results
 
-from helpers.analysis import Comparison, spread
-from helpers.analysis.latency import by_question, interleaved, latency_ratio, latency_summary, timing_conditions
+from helpers.analysis import Comparison
+from helpers.analysis.validate import by_question, interleaved, latency_ratio, timing_conditions
 from helpers.data.records import DataError
 from helpers.experiment.latency import LATENCY_FILE, Timing, read_timings, write_timings
 
 
-def test_a_ratio_is_that_of_the_medians():
+def test_a_ratio_is_that_of_the_medians_and_rounds_of_one_question_count_once():
     made = [
-        Timing(arm, f"q{i}", 0, 0.0, base / 2, None, base + i / 10, 10, 1)
+        Timing(arm, f"q{question}", turn, 0.0, base / 2, None, base + question + turn, 10, 1)
         for arm, base in (("slow", 3.0), ("fast", 1.0))
-        for i in range(3)
+        for question in range(3)
+        for turn in range(3)
     ]
+    assert by_question(made, "fast") == [2.0, 3.0, 4.0] and by_question(made, "fast", "per_token_s") == []
     found = latency_ratio(made, "slow", "fast")
-    assert found["value"] == pytest.approx(3.1 / 1.1) and found["low"] <= found["value"] <= found["high"]
-    assert latency_summary(made)["slow"]["per_token_s"] is None
+    assert (
+        found["value"] == pytest.approx(5 / 3) and found["low"] <= found["value"] <= found["high"] and found["n"] == 3
+    )
+    uneven = [*made, replace(made[-1], round=3, total_s=90.0), replace(made[-1], round=4, total_s=91.0)]
+    assert max(by_question(uneven, "fast")) < 90
     with pytest.raises(DataError, match="both arms"):
         latency_ratio(made, "slow", "absent")
-    with pytest.raises(DataError, match="no phase 'lunch_s'"):
-        latency_ratio(made, "slow", "fast", "lunch_s")
-
-
-def test_rounds_of_one_question_count_once():
-    made = [Timing("a", f"q{q}", turn, 0.0, 0.1, None, 1.0 + q + turn, 10, 1) for q in range(3) for turn in range(3)]
-    assert by_question(made, "a") == [2.0, 3.0, 4.0]
-    assert latency_ratio(made + [replace(t, arm="b") for t in made], "a", "b")["n"] == 3
-    uneven = [*made, replace(made[0], round=3, total_s=90.0), replace(made[0], round=4, total_s=91.0)]
-    medians = by_question(uneven, "a")
-    assert latency_summary(uneven)["a"]["total_s"] == spread(medians) and max(medians) < 90
 
 
 def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_path):

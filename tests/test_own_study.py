@@ -54,7 +54,7 @@ def test_a_study_of_your_own_data_runs_from_end_to_end(llama, tmp_path, folder, 
     write_result(frame.out, older)
     with pytest.raises(DataError, match="experiment|compared"):
         report.write_report(frame.out, tmp_path / "page.html")
-    verdicts = judge(Comparison(made), claims=read_claims("own_data"))
+    verdicts = judge(Comparison(made), read_claims("own_data"))
     assert {v.claim.id for v in verdicts if v.verdict == "not measured"} == {"own-customization-trained"}
 
 

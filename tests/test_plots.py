@@ -13,12 +13,12 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.colors import to_rgb  # noqa: E402
-from matplotlib.text import Text  # noqa: E402
 
 from helpers import plots  # noqa: E402
+from helpers.analysis import Cost  # noqa: E402
 from helpers.data import DataError, Effort, KitError  # noqa: E402
 from helpers.experiment import ARMS  # noqa: E402
-from helpers.plots import figures, style  # noqa: E402
+from helpers.plots import style  # noqa: E402
 
 MEASURED = {"base": (0.0, 0.75), "base:few_shot": (0.25, 0.5), "rag": (0.875, 1.0)}
 NAMES = ["Base", "Few-shot", "RAG"]
@@ -78,14 +78,11 @@ def test_overview_has_a_panel_a_set_and_every_value_whole_with_its_interval(comp
         assert not any(line.get_clip_on() for line in ax.lines if line.get_label() in NAMES), "a dot at 0 or 1 is whole"
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == NAMES
     assert figure.get_suptitle() == "RAG knows the facts" and "RAG: held-out facts 0.88" in figure.get_label()
-    with pytest.raises(DataError, match="triage"):
-        plots.overview(compared, ["triage"])
-
-
-def test_dots_leave_out_what_was_not_measured(compared):
     del compared["base"]["general"]
     ax = plots.accuracy_dots(compared, "general")
-    assert list(points(ax)) == NAMES[1:] and texts(ax) == ["0.50", "1.00"]
+    assert list(points(ax)) == NAMES[1:] and texts(ax) == ["0.50", "1.00"], "what was not measured is left out"
+    with pytest.raises(DataError, match="triage"):
+        plots.overview(compared, ["triage"])
 
 
 def test_latency_bars_show_the_median_and_reach_to_the_p95(compared):
@@ -120,26 +117,24 @@ def test_curves_show_points_intervals_and_n():
     assert legend(ax) == ["Base", "RAG"], "in the order of the lines' ends"
     assert "n = 40 to 80" in ax.get_xlabel() and ax.get_ylabel() == "accuracy on held-out facts"
     assert ax.get_xscale() == "log" and [t.get_text() for t in ax.get_xticklabels()] == ["1", "2", "4", "10"]
+    named = [{"x": mode, "value": 0.5, "low": 0.4, "high": 0.6} for mode in ("vector", "hybrid")]
+    line = plots.sweep_line(named, "search").containers[0].lines[0]
+    assert line.get_linestyle() == "None" and list(line.get_xdata()) == ["vector", "hybrid"]
+    low, high = plots.sweep_line(POINTS, "k", y="time (s)").get_ylim()
+    assert low <= 0 and high > 0.8, "times begin at zero"
     for nothing in ({}, {"rag": []}):
         with pytest.raises(DataError, match="no curve"):
             plots.learning_curves(nothing, "epochs", "accuracy")
 
 
-def test_names_are_points_without_a_line_and_times_begin_at_zero():
-    named = [{"x": mode, "value": 0.5, "low": 0.4, "high": 0.6} for mode in ("vector", "hybrid")]
-    line = plots.sweep_line(named, "search").containers[0].lines[0]
-    assert line.get_linestyle() == "None" and list(line.get_xdata()) == ["vector", "hybrid"]
-    low, high = plots.sweep_line(POINTS, "k", y="time (s)").get_ylim()
-    assert low <= 0 and high > 0.8
-
-
-def test_pareto_joins_the_front_and_names_every_arm():
-    at = {arm: {"x": x, "value": v, "low": v / 2, "high": 1.0, "n": 80}
-          for arm, x, v in (("base", 0.4, 0.0), ("rag", 0.6, 0.8), ("base:few_shot", 0.7, 0.1))}  # fmt: skip
+def test_pareto_joins_the_arms_that_no_other_beats_and_names_every_arm():
+    where = {"rag": (0.6, 0.8), "base": (0.4, 0.0), "base:few_shot": (0.7, 0.1), "customization": (0.6, 0.7),
+             "rag+customization": (0.9, 0.9), "domain_adaptation": (1.0, 0.9)}  # fmt: skip
+    at = {arm: {"x": x, "value": value, "low": value / 2, "high": 1.0, "n": 80} for arm, (x, value) in where.items()}
     ax = plots.pareto(at, "time (s)")
-    assert points(ax) == {"Base": (0.4, 0.0), "RAG": (0.6, 0.8), "Few-shot": (0.7, 0.1)}
-    assert ax.lines[0].get_xydata().tolist() == [[0.4, 0.0], [0.6, 0.8]]
-    assert legend(ax) == ["RAG", "Few-shot", "Base"] and "n = 80" in ax.get_ylabel() and ax.get_xscale() == "log"
+    assert points(ax)["Base"] == (0.4, 0.0) and points(ax)["Few-shot"] == (0.7, 0.1) and len(points(ax)) == 6
+    assert ax.lines[0].get_xydata().tolist() == [[0.4, 0.0], [0.6, 0.8], [0.9, 0.9]]
+    assert legend(ax)[-2:] == ["Few-shot", "Base"] and "n = 80" in ax.get_ylabel() and ax.get_xscale() == "log"
     with pytest.raises(DataError, match="more than 0"):
         plots.pareto({"base": at["base"] | {"x": 0.0}}, "time (s)")
 
@@ -151,36 +146,62 @@ def test_a_legend_covers_no_point_and_is_not_cut():
     box, page = ax.get_legend().get_window_extent(), ax.figure.bbox
     assert not box.overlaps(ax.get_window_extent())
     assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-    assert len({Text.get_window_extent(text).y0 for text in ax.get_legend().get_texts()}) == len(plots.LOOKS)
+
+
+def updated(value: float, seconds: float, **update):
+    """A row of the table in which absorbing a change took so many seconds."""
+    accuracy = {"value": value, "low": value - 0.2, "high": value + 0.1, "n": 68}
+    return {"updates": {"accuracy": accuracy, "update": {"effort": {"wall_s": seconds}, **update}}}
 
 
 def test_freshness_draws_what_was_measured_and_no_more():
-    step = {"low": 0.6, "high": 0.9, "n": 68}
     ax = plots.freshness({
-        "rag": step | {"seconds": 2.0, "value": 0.8, "fresh": True},
-        "customization": step | {"seconds": 300.0, "value": 0.7, "fresh": False, "estimated": True},
-        "base": step | {"seconds": 0.0, "value": 0.65, "fresh": False},
+        "rag": updated(0.8, 2.0, measured=True, reembedded=3), "base": updated(0.65, 0.0, measured=False),
+        "customization": updated(0.7, 300.0, measured=False), "domain_adaptation": {},
     })  # fmt: skip
     assert points(ax)["RAG"] == (2.0, 0.8) and points(ax)["Instruction-tuned"] == (300.0, 0.7)
-    assert legend(ax) == ["RAG", "Instruction-tuned", "Base"]
+    assert legend(ax) == ["RAG", "Instruction-tuned", "Base"] and "n = 68" in ax.get_xlabel()
     first, last = ax.get_xlim()
     spans = {line.get_ydata()[0]: tuple(line.get_xdata()) for line in ax.lines if line.get_linewidth() == 2}
     assert spans == {0.8: (2.0, last), 0.7: (first, 300.0), 0.65: (first, last)}
     assert "300.0 s (estimated)" in ax.get_label() and "takes nothing in" in ax.get_label()
     with pytest.raises(DataError, match="updates"):
-        plots.freshness({})
+        plots.freshness({"rag": {}})
 
 
-def test_costs_are_drawn_with_rings_where_they_meet():
-    monthly = {"rag": [1.0, 10.0], "base": [5.0, 6.0]}
-    for crossings in ({"base": (300.0, 5.5)}, [(300.0, 5.5)]):
-        ax = plots.break_even_lines(monthly, [10, 1000], crossings)
-        assert [list(line.get_ydata()) for line in ax.lines] == [[1, 10], [5, 6], [5.5]]
-    assert "as much as RAG at 300" in "".join(
-        legend(plots.break_even_lines(monthly, [10, 1000], {"base": (300.0, 5.5)}))
-    )
+def cost(arm: str, prepared: float, query: float, change: float | None = 0.0) -> Cost:
+    return Cost(arm, prepared, 0.0, 0.0, query, query / 2, change, change is not None, 12)
+
+
+def test_costs_are_drawn_with_a_ring_where_an_arm_costs_as_much_as_rag():
+    costs = {
+        "rag": cost("rag", 0.0, 0.01), "customization": cost("customization", 120.0, 0.005),
+        "base": cost("base", 0.0, 0.0, None), "domain_adaptation": cost("domain_adaptation", 12.0, 0.01, 1.0),
+    }  # fmt: skip
+    ax = plots.break_even_lines(costs, changes=4)
+    drawn = {line.get_label().split("\n")[0]: line for line in ax.lines}
+    assert {"RAG", "Instruction-tuned", "Continued pretraining"} <= set(drawn) and "Base" not in drawn
+    asked = drawn["RAG"].get_xdata()
+    assert drawn["RAG"].get_ydata() == pytest.approx(0.01 * asked)
+    assert drawn["Instruction-tuned"].get_ydata() == pytest.approx(10 + 0.005 * asked)
+    assert drawn["Continued pretraining"].get_ydata() == pytest.approx(1 + 4 + 0.01 * asked)
+    (ring,) = [line for line in ax.lines if line.get_markersize() == 13]
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx((2000, 20))
+    assert "as much as RAG at 2,000" in "".join(legend(ax)) and "4 changes" in ax.get_xlabel()
+    hosted = plots.break_even_lines(costs, changes=0, hosted=True)
+    assert hosted.lines[0].get_ydata() == pytest.approx(0.005 * asked)
     with pytest.raises(DataError, match="no costs"):
-        plots.break_even_lines({}, [1])
+        plots.break_even_lines({"base": costs["base"]})
+
+
+def test_quality_stands_against_time_and_cost(compared):
+    assert points(plots.time_pareto(compared)) == {"Base": (0.5, 0.0), "Few-shot": (1.5, 0.25), "RAG": (2.5, 0.875)}
+    costs = {"rag": cost("rag", 24.0, 0.01, 1.0), "base": cost("base", 0.0, 0.01, None)}
+    ax = plots.cost_pareto(compared, costs, queries=100, changes=2)
+    assert points(ax) == {"RAG": (2 + 1 + 2, 0.875)} and "100 queries, 2 changes" in ax.get_xlabel()
+    for draw, given in ((plots.time_pareto, ({},)), (plots.cost_pareto, (compared, {}))):
+        with pytest.raises(DataError, match="more than 0"):
+            draw(*given)
 
 
 def test_a_training_curve_shows_every_point_whole():
@@ -192,21 +213,10 @@ def test_a_training_curve_shows_every_point_whole():
     assert training == [[1, 4.6], [2, 4.0], [3, 4.4]]
     assert validation == [[0, 5.0], [3, 4.8]] and general == [[0, 2.0], [3, 2.2]]
     assert ax.get_ylim()[0] == 0 and ax.get_ylim()[1] > 5.0 and ax.get_xlim()[1] > 3
-    assert all(tick == int(tick) for tick in ax.get_xticks()) and legend(ax) == [
-        "training",
-        "validation",
-        "general text",
-    ]
+    assert all(tick == int(tick) for tick in ax.get_xticks())
+    assert legend(ax) == ["training", "validation", "general text"]
     with pytest.raises(DataError, match="not reported"):
         plots.training_curve([])
-
-
-def test_the_distribution_of_times_is_drawn_whole():
-    ax = plots.latency_distribution({"rag": [0.2, 0.4, 0.1], "base": [0.1], "nobody": []})
-    assert [line.get_label() for line in ax.lines] == ["RAG (n = 3)", "Base (n = 1)"]
-    assert list(ax.lines[0].get_xdata())[1:] == [0.1, 0.2, 0.4] and ax.lines[0].get_ydata()[-1] == 1
-    with pytest.raises(DataError, match="no times"):
-        plots.latency_distribution({"base": []})
 
 
 def test_every_figure_draws_where_it_is_told_opens_nothing_else_and_says_what_it_shows(compared):
@@ -216,9 +226,9 @@ def test_every_figure_draws_where_it_is_told_opens_nothing_else_and_says_what_it
         (plots.accuracy_dots, (compared, "general")),
         (plots.latency_bars, (compared,)), (plots.effort_bars, (compared,)), (plots.pareto, (at, "time (s)")),
         (plots.sweep_line, (POINTS, "k")), (plots.learning_curves, ({"rag": POINTS}, "k", "accuracy")),
-        (plots.training_curve, ([entry],)), (plots.latency_distribution, ({"rag": [1.0, 2.0]},)),
-        (plots.break_even_lines, ({"rag": [1.0, 2.0]}, [1, 10])),
-        (plots.freshness, ({"rag": at["rag"] | {"seconds": 1.0, "fresh": True}},)),
+        (plots.training_curve, ([entry],)), (plots.break_even_lines, ({"rag": cost("rag", 1.0, 0.1)},)),
+        (plots.time_pareto, (compared,)), (plots.cost_pareto, (compared, {"rag": cost("rag", 1.0, 0.1)})),
+        (plots.freshness, ({"rag": updated(0.5, 1.0)},)),
     ):  # fmt: skip
         ax = plt.figure().add_subplot()
         assert draw(*given, ax=ax) is ax and len(plt.get_fignums()) == 1
@@ -226,18 +236,12 @@ def test_every_figure_draws_where_it_is_told_opens_nothing_else_and_says_what_it
         plt.close("all")
 
 
-def test_figures_of_a_comparison_are_none_where_nothing_was_measured(compared):
-    assert list(points(figures.time_figure(compared))) == NAMES
-    untimed = {"base": {name: value for name, value in compared["base"].items() if name != "facts_heldout"}}
-    assert figures.time_figure(untimed) is figures.freshness_figure(untimed) is figures.cost_figure({}, None) is None
-
-
 def test_every_arm_has_a_plain_name_and_a_look_of_its_own():
     assert set(ARMS) <= set(plots.LOOKS)
     for looks in zip(*plots.LOOKS.values(), strict=True):
         assert len(set(looks)) == len(plots.LOOKS)
     for arm in [*plots.LOOKS, "an arm of somebody else's"]:
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(style.line_colour(arm))]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(style.line(arm)["color"])]
         light = sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
         assert 1.05 / (light + 0.05) >= 3, f"a line of {arm} is hard to see on white"
 

@@ -26,8 +26,8 @@ from helpers.experiment.assistant import Assistant
 from helpers.models import prompts
 from helpers.rag.chunking import HEADING_TOKENS, RagSettings, token_counter, transformations
 from helpers.rag.chunking import to_llama_index as llama_document
-from helpers.rag.index import Index, build_index, open_index
-from helpers.rag.reuse import dataset_index
+from helpers.rag.index import build_index, dataset_index
+from helpers.rag.retriever import Index
 from helpers.rag.store import open_store, stored_nodes
 
 NAMES = ("Brackwell", "Brackholm", "Corrindale", "Dunmere", "Eastness", "Fallowgate", "Garrick", "Holmsey", "Inverlow")
@@ -99,7 +99,6 @@ def texts(found: list) -> list[tuple[str, str]]:
         ({"chunk_overlap": -1}, "`chunk_overlap` must be between 0 and 64"),
         ({"k": 0}, "`k` must be at least 1"),
         ({"mode": "magic"}, "`mode` must be one of vector, bm25, hybrid"),
-        ({"heading": "all"}, "`heading` must be one of none, title, section"),
     ],
 )
 def test_settings_name_argument_rule_and_value(fields: dict[str, Any], rule: str) -> None:
@@ -110,12 +109,10 @@ def test_settings_name_argument_rule_and_value(fields: dict[str, Any], rule: str
 def test_chunks_longer_than_the_embedder_reads_are_refused(embedder: BaseEmbedding, documents, tmp_path: Path) -> None:
     with pytest.raises(KitError, match="`chunk_size` must be at most 222 here, because the embedder reads 256 tokens"):
         build_index(documents, open_store(tmp_path / "index"), embedder, RagSettings(chunk_size=256))
-    transformations(RagSettings(chunk_size=254, heading="none"), embedder)
 
 
-@pytest.mark.parametrize("heading", ["none", "title", "section"])
-def test_no_chunk_is_longer_than_the_embedder_reads(embedder: BaseEmbedding, heading: str) -> None:
-    settings = RagSettings(chunk_size=64, chunk_overlap=16, heading=heading)
+def test_no_chunk_is_longer_than_the_embedder_reads_and_no_text_is_lost(embedder: BaseEmbedding) -> None:
+    settings = RagSettings(chunk_size=64, chunk_overlap=16)
     sentences = " ".join(f"Rotor {n} of the northern row was greased before the spring tide." for n in range(60))
     blob = "QUJD" * 5_000
     document = Document(
@@ -171,14 +168,6 @@ def test_node_ids_do_not_depend_on_revision_run_or_neighbours(index: Index, docu
     assert [node.node_id for node in other.nodes] == [node.node_id for node in index.nodes]
 
 
-def test_the_same_sentence_twice_in_a_document_makes_two_chunks(tmp_path: Path) -> None:
-    document = Document("d", "Log", "## One\nAll was quiet on the water this whole night.\n" * 2)
-    _, report = build_index(
-        [document, replace(document, id="e")], open_store(tmp_path), words_embedding(), progress=False
-    )
-    assert report.chunks == 4
-
-
 # ---- updates
 
 
@@ -213,12 +202,13 @@ def test_withdrawn_and_new_documents(index: Index, documents: list[Document]) ->
     assert after.retriever(k=1, mode="bm25").retrieve("crew of Newhaven")[0].document_id == "manual-newhaven"
 
 
-def test_twins_are_told_apart(tmp_path: Path) -> None:
-    twin = Document("a", "Twin", "The same words.")
+def test_documents_and_sections_with_the_same_words_are_told_apart(tmp_path: Path) -> None:
+    twin = Document("a", "Twin", "## One\nThe same words.\n" * 2)
     store, embed_model = open_store(tmp_path), words_embedding()
-    build_index([twin, replace(twin, id="b")], store, embed_model, progress=False)
+    _, first = build_index([twin, replace(twin, id="b")], store, embed_model, progress=False)
     index, report = build_index([replace(twin, id="b")], store, embed_model, progress=False)
-    assert (report.deleted, report.unchanged, report.reembedded, index.document_ids) == (1, 1, 0, ["b"])
+    assert (first.chunks, report.deleted, report.unchanged, report.reembedded) == (4, 1, 1, 0)
+    assert index.document_ids == ["b"] and len(index.nodes) == 2
 
 
 def test_bad_lists_of_documents(tmp_path: Path) -> None:
@@ -235,29 +225,16 @@ def test_bad_lists_of_documents(tmp_path: Path) -> None:
 # ---- reopening, other settings, interruption
 
 
-def test_reopening_reads_no_document_and_finds_the_same(index: Index, tmp_path: Path) -> None:
-    embed_model = words_embedding()
-    again = open_index(open_store(tmp_path / "index"), embed_model)
-    assert embed_model.seen == [] and again.document_ids == index.document_ids
-    for mode in ("vector", "bm25", "hybrid"):
-        question = "Which channel has Dunmere?"
-        assert again.retriever(mode=mode).retrieve(question) == index.retriever(mode=mode).retrieve(question)
-
-
 def test_another_embedder_or_other_chunks_are_refused_by_name(index: Index, documents, tmp_path: Path) -> None:
     with pytest.raises(KitError, match="made with embedder 'words'; this call has embedder 'other'.*fresh=True"):
-        open_index(index.store, words_embedding("models/other"))
+        build_index(documents, index.store, words_embedding("models/other"), progress=False)
     with pytest.raises(KitError, match="made with chunk_size 128; this call has chunk_size 64"):
         build_index(documents, index.store, index.embed_model, RagSettings(chunk_size=64))
-    with pytest.raises(KitError, match="made with heading 'section'; this call has heading 'none'"):
-        open_index(index.store, index.embed_model, RagSettings(heading="none"))
-    with pytest.raises(KitError, match="'empty-one' is empty. Fill it with `build_index`"):
-        open_index(open_store(tmp_path / "index", "empty-one"), index.embed_model)
-    elsewhere = words_embedding("D:\\somewhere\\else\\words")
-    assert open_index(index.store, elsewhere, RagSettings(k=5, mode="bm25")).settings.k == 5
-    fresh, report = build_index(
-        documents, open_store(tmp_path / "index", fresh=True), words_embedding("other"), progress=False
-    )
+    elsewhere, settings = words_embedding("D:\\somewhere\\else\\words"), RagSettings(k=5, mode="bm25")
+    again, report = build_index(documents, open_store(tmp_path / "index"), elsewhere, settings, progress=False)
+    assert again.settings.k == 5 and report.unchanged == len(documents) and not elsewhere.seen
+    store = open_store(tmp_path / "index", fresh=True)
+    fresh, report = build_index(documents, store, words_embedding("other"), progress=False)
     assert report.added == len(documents) and fresh.store.record["embedder"] == "other"
 
 
@@ -274,17 +251,6 @@ def test_an_index_may_hold_more_chunks_than_sqlite_reads_at_once(tmp_path: Path)
         store.client.get()
     found = stored_nodes(store)
     assert {node.get_content() for node in found} == {f"Chunk {i}." for i in range(count)} and len(found) == count
-
-
-def test_after_an_interruption_the_next_call_goes_on(tmp_path: Path) -> None:
-    many = assets(100)
-    with pytest.raises(KeyboardInterrupt):
-        build_index(many, open_store(tmp_path), words_embedding(stop_after=130), progress=False)
-    embed_model = words_embedding()
-    index, report = build_index(many, open_store(tmp_path), embed_model, progress=False)
-    assert report.unchanged == 64 and report.added == report.reembedded == 36 and len(embed_model.seen) == 72
-    whole, _ = build_index(many, open_store(tmp_path, "whole"), words_embedding(), progress=False)
-    assert [node.node_id for node in index.nodes] == [node.node_id for node in whole.nodes]
 
 
 def test_an_interrupted_update_neither_loses_nor_deletes_others(index: Index, documents: list[Document]) -> None:
@@ -352,8 +318,8 @@ def test_bm25_drops_hits_that_share_no_word(index: Index) -> None:
 
 def test_impossible_requests_say_what_is_possible(index: Index) -> None:
     for k, mode, said in (
-        (20, None, "`k` must be between 1 and 19, the number of chunks in the index. Got 20"),
-        (0, None, "`k` must be between 1 and 19"),
+        (20, None, "`k` must be at most 19, the number of chunks in the index. Got 20"),
+        (0, None, "`k` must be at least 1. Got 0"),
         (1, "magic", "`mode` must be one of vector, bm25, hybrid. Got 'magic'"),
     ):
         with pytest.raises(KitError, match=re.escape(said)):
@@ -379,8 +345,8 @@ def test_a_server_gives_the_same_answers_as_the_embedded_store(
             assert [p.score for p in theirs] == pytest.approx([p.score for p in ours], abs=1e-6)
     _, again = build_index(documents, open_store(server), embedder, progress=False)
     assert (again.unchanged, again.reembedded) == (len(documents), 0)
-    _, fewer = build_index(documents[1:], open_store(server), embedder, progress=False)
-    assert fewer.deleted == 1 and "manual-brackwell" not in open_index(open_store(server), embedder).document_ids
+    after, fewer = build_index(documents[1:], open_store(server), embedder, progress=False)
+    assert fewer.deleted == 1 and "manual-brackwell" not in after.document_ids
 
 
 def test_a_server_that_is_not_there_and_a_file_for_a_folder(tmp_path: Path) -> None:
@@ -422,7 +388,7 @@ def test_what_an_interrupted_index_took_counts(small_world: Path, tmp_path: Path
 def test_an_update_that_was_not_recorded_is_made_and_measured_again(small_world: Path, tmp_path: Path, monkeypatch):
     wanted = (tmp_path, open_dataset(small_world), words_embedding(), RagSettings(), True, False)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="no room"):
-        patch.setattr("helpers.rag.reuse.folder_bytes", _no_room)
+        patch.setattr("helpers.rag.index.folder_bytes", _no_room)
         dataset_index(*wanted)
     index, report, effort = dataset_index(*wanted)
     assert report.changed > 0 and report.deleted > 0 and effort.documents == report.reembedded
@@ -451,8 +417,9 @@ def test_after_kill_9_the_next_call_continues(tmp_path: Path) -> None:
     names = {"root": str(ROOT), "tests": str(ROOT / "tests"), "store": str(tmp_path / "store")}
     script.write_text(KILLED.format(**names), encoding="utf-8")
     assert run_python(script).returncode == -9
-    index, report = build_index(assets(100), open_store(tmp_path / "store"), words_embedding(), progress=False)
-    assert (report.unchanged, report.added, report.chunks) == (64, 36, 200)
+    embed_model = words_embedding()
+    index, report = build_index(assets(100), open_store(tmp_path / "store"), embed_model, progress=False)
+    assert (report.unchanged, report.added, report.chunks, len(embed_model.seen)) == (64, 36, 200, 72)
     whole, _ = build_index(assets(100), open_store(tmp_path / "whole"), words_embedding(), progress=False)
     assert [node.node_id for node in index.nodes] == [node.node_id for node in whole.nodes]
 

@@ -78,7 +78,9 @@ def test_no_question_and_no_held_out_asset_is_in_the_pairs(small_world, name):
     assert not set(made_of.texts) & asked
 
 
-def test_an_unknown_training_is_named():
+def test_arms_name_trainings_that_exist_and_others_are_refused():
+    used = {name for arm in ARMS.values() for name in arm.recipes}
+    assert used == set(recipes.SETTINGS) and set(recipes.STARTS_FROM.values()) <= used
     with pytest.raises(KitError, match="unknown training 'magic': choose from triage"):
         recipes.settings("magic", profiles.get_profile("quick"), 7)
 
@@ -132,21 +134,13 @@ def test_the_matrix_asks_each_adapter_everything(study):
     assert all("perplexity" in result.metrics for result in matrix[1::2])
 
 
-def test_another_seed_or_profile_has_weights_of_its_own(study, small_world):
+def test_another_seed_profile_or_training_to_go_on_from_has_weights_of_its_own(study, small_world, monkeypatch):
     other = Study(small_world, "quick", seed=8, out=study.out, model=study.model)
     longer = Study(small_world, "workshop", out=study.out, model=study.model)
     assert len({one.training_folder("triage") for one in (study, other, longer)}) == 3
-
-
-def test_a_training_that_goes_on_from_another_is_known_by_both(study, monkeypatch):
     assert recipes.with_starts(["domain,triage", "domain+pairs"]) == ["domain", "domain,triage", "domain+pairs"]
     config, folder = study.plan("domain_adaptation+customization").provenance, study.training_folder("domain,triage")
     changed = recipes.SETTINGS | {"domain": replace(recipes.SETTINGS["domain"], learning_rate=1e-5)}
     monkeypatch.setattr(recipes, "SETTINGS", changed)
     assert study.plan("domain_adaptation+customization").provenance != config
     assert study.training_folder("domain,triage") != folder
-
-
-def test_every_arm_names_trainings_that_exist():
-    used = {name for arm in ARMS.values() for name in arm.recipes}
-    assert used == set(recipes.SETTINGS) and set(recipes.STARTS_FROM.values()) <= used

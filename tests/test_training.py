@@ -22,13 +22,12 @@ from helpers.data.records import DataError, Example, KitError, Question
 from helpers.experiment.assistant import Assistant
 from helpers.fast import can_compile
 from helpers.models.foundation_model import load_model
-from helpers.tuning import progress
 from helpers.tuning import training as training_module
-from helpers.tuning.fine_tuned import merge, read_fine_tuned
+from helpers.tuning.callbacks import Progress
+from helpers.tuning.fine_tuned import read_fine_tuned
 from helpers.tuning.packing import Collator
-from helpers.tuning.settings import Lora, TrainSettings
 from helpers.tuning.training import TrainingStopped, train
-from helpers.tuning.training_data import TrainingData, training_rows
+from helpers.tuning.training_data import Lora, TrainingData, TrainSettings, training_rows
 
 COLOURS = ("red", "blue", "green", "grey", "white", "black")
 PAIRS = tuple(Example(f"p{i}", "answers", f"What is the colour of machine {i}?", COLOURS[i % 6]) for i in range(12))
@@ -88,8 +87,6 @@ def test_a_tuned_model_answers_as_it_was_taught_and_the_model_in_memory_stays(ti
     texts = [answer.text for answer in Assistant(tiny, adapter=tuned.folder).ask_all(asked())]
     assert sum(text == pair.response for text, pair in zip(texts, PAIRS, strict=True)) >= 4
     assert all(torch.equal(tensor, before[name]) for name, tensor in tiny.model.state_dict().items())
-    merged = load_model(merge(tiny, tuned.folder, tmp_path / "merged"), "cpu", "float32")
-    assert [answer.text for answer in Assistant(merged).ask_all(asked())] == texts
 
 
 def test_a_notebook_with_peft_and_trainer_makes_the_same_adapter_byte_for_byte(llama, tmp_path, monkeypatch):
@@ -171,29 +168,19 @@ def test_an_adapter_on_a_whole_model_belongs_to_that_model(llama, tmp_path):
     assert further.whole and further.base_hash == llama.hash
     adapter = train(llama, PAIRS_ONLY, SETTINGS, tmp_path / "adapter", start=whole.folder)
     assert not adapter.whole and adapter.base_hash == whole.hash != llama.hash
-    for wrong in (
-        lambda: Assistant(llama, adapter=adapter.folder),
-        lambda: merge(llama, adapter.folder, tmp_path / "m"),
-    ):
-        with pytest.raises(KitError, match="other weights"):
-            wrong()
+    with pytest.raises(KitError, match="other weights"):
+        Assistant(llama, adapter=adapter.folder)
     Assistant(load_model(whole.folder, "cpu", "float32"), adapter=adapter.folder).ask(asked()[0])
 
 
-def test_a_finished_training_is_not_repeated_unless_asked_and_only_a_training_is_deleted(llama, tmp_path):
-    run = tmp_path / "own" / "run"
-    tuned = train(llama, PAIRS_ONLY, SETTINGS, run)
-    weights = run / "adapter_model.safetensors"
+def test_a_finished_training_is_not_repeated_and_another_one_is_refused(llama, tmp_path):
+    tuned = train(llama, PAIRS_ONLY, SETTINGS, tmp_path)
+    weights = tmp_path / "adapter_model.safetensors"
     made = weights.stat().st_mtime_ns
-    assert train(llama, PAIRS_ONLY, SETTINGS, run).hash == tuned.hash and weights.stat().st_mtime_ns == made
-    assert train(llama, PAIRS_ONLY, SETTINGS, run, again=True).hash == tuned.hash
-    assert weights.stat().st_mtime_ns > made
+    assert train(llama, PAIRS_ONLY, SETTINGS, tmp_path).hash == tuned.hash and weights.stat().st_mtime_ns == made
     with pytest.raises(KitError, match="another training"):
-        train(llama, TEXTS_ONLY, SETTINGS, run)
-    for out, start in ((run.parent, None), (run.parent, run), (run, run)):
-        with pytest.raises(KitError, match="give another folder"):
-            train(llama, PAIRS_ONLY, SETTINGS, out, start=start, again=True)
-    assert read_fine_tuned(run).hash == tuned.hash
+        train(llama, TEXTS_ONLY, SETTINGS, tmp_path)
+    assert read_fine_tuned(tmp_path).hash == tuned.hash
 
 
 # ---- interruption
@@ -320,7 +307,7 @@ def test_too_long_pairs_are_reported_and_left_out_whole(llama, tmp_path, capsys)
     long = Example("long", "answers", "Tell all.", "word " * 300)
     data = TrainingData(pairs=(*PAIRS, long), validation_pairs=(PAIRS[0], replace(long, id="held")))
     rows, held, report = training_rows(llama, data, SETTINGS)
-    assert (report["too_long"], report["held_too_long"], report["examples"]) == (["long"], ["held"], len(PAIRS))
+    assert (report["too_long"], report["examples"]) == (["long", "held"], len(PAIRS))
     word = llama.tokenizer(" word", add_special_tokens=False)["input_ids"][0]
     assert not any(word in row.ids for row in rows + held) and len(held) == 1
     train(llama, data, replace(SETTINGS, epochs=1), tmp_path / "run")
@@ -345,8 +332,6 @@ def test_settings_out_of_range_are_refused():
     for name in ("learning_rate", "epochs", "batch_size", "max_length"):
         with pytest.raises(ValueError, match=f"`{name}` must be above 0. Got 0"):
             replace(SETTINGS, **{name: 0})
-    with pytest.raises(ValueError, match="divide"):
-        replace(SETTINGS, batch_size=3, accumulation=2)
 
 
 def test_replay_is_a_share_of_the_domain_text_or_else_of_the_pairs(llama):
@@ -367,9 +352,6 @@ def test_a_last_batch_that_is_not_full_is_learned_from_too(llama, tmp_path):
     tuned = train(llama, data, settings, tmp_path / "run")
     assert tuned.effort.tokens_seen == report["tokens"] == sum(row.tokens for row in alone)
     assert tuned.history[-1].steps == len(rows) // 4
-    for parts in (2, 4):  # of a batch, each of which weighs as many labels as it holds
-        again = train(llama, data, replace(settings, accumulation=parts), tmp_path / str(parts))
-        assert [e.loss for e in again.history] == pytest.approx([e.loss for e in tuned.history], rel=1e-4)
 
 
 # ---- progress
@@ -378,7 +360,7 @@ def test_a_last_batch_that_is_not_full_is_learned_from_too(llama, tmp_path):
 def test_progress_shows_steps_and_loss(llama, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    tuned = train(llama, PAIRS_ONLY, SETTINGS, tmp_path / "run", callback=progress.Progress("triage"))
+    tuned = train(llama, PAIRS_ONLY, SETTINGS, tmp_path / "run", callback=Progress("triage"))
     printed, steps = capsys.readouterr().err, tuned.history[-1].steps
     assert "triage" in printed and f"{steps}/{steps}" in printed and f"loss={tuned.history[-1].loss:.3f}" in printed
     assert printed.count("\n") <= 1

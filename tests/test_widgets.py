@@ -12,7 +12,7 @@ import torch
 from synthetic import make_results
 
 from helpers import data
-from helpers.analysis import Comparison, costs, load_prices
+from helpers.analysis import Comparison, costs
 from helpers.data.records import DataError, Document, Example, KitError, Question
 from helpers.experiment.assistant import Assistant
 from helpers.lessons import exercises, widgets
@@ -242,7 +242,7 @@ def test_costs_follow_the_prices_at_once(made):
     panel = widgets.cost_explorer(made)
     first = panel.result.value
     found = {arm: each for arm, each in costs(made).items() if each.change is not None}
-    cheapest = min(found, key=lambda arm: found[arm].monthly(1_000, 4, load_prices().months))
+    cheapest = min(found, key=lambda arm: found[arm].monthly(1_000, 4))
     assert re.search(r"<td[^>]*>([^<]+)</td>", first)[1] == plain_name(cheapest) and 'alt="Cost' in panel.static()
     assert "as much as RAG at" in first
     panel.controls["label"].value = 9.0

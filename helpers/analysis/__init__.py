@@ -1,8 +1,8 @@
 """From results to statements: one validated `Comparison`, intervals, claims, the textbook table, cost, advice.
 
 comparison = read_comparison(folder)      # or Comparison(results)
-compared = comparison.table()             # what figures draw; .contrasts(), .caveats(), .seeds(), .text()
-judge(comparison, curves), textbook_rows(comparison), costs(comparison), advise(answers, comparison)
+compared = comparison.table()             # what figures draw; .contrasts(), .caveats(), .scores(...), .text()
+judge(comparison), textbook_rows(comparison), costs(comparison), advise(answers, comparison)
 """
 
 import lazy_loader as lazy
@@ -12,17 +12,13 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submodules=["rules"],
     submod_attrs={
         "advice": ["Advice", "advice_markdown", "advise", "questionnaire"],
-        "answers": ["answer_card", "answer_ids", "answer_reasons"],
         "claims": [
             "Claim", "Row", "Verdict", "counts", "judge", "read_claims", "take_aways", "textbook_markdown",
             "textbook_rows", "verdicts_as_text",
         ],
-        "comparison": ["Comparison", "Contrast", "has_results", "in_brackets", "read_comparison"],
-        "cost": [
-            "Cost", "Prices", "break_even", "break_even_changes", "cost_rows", "costs", "energy_kwh", "load_prices",
-            "pareto_front", "scaled",
-        ],
+        "comparison": ["Comparison", "has_results", "in_brackets", "read_comparison"],
+        "cost": ["Cost", "Prices", "break_even", "cost_rows", "costs", "load_prices"],
         "intervals": ["accuracy"],
-        "latency": ["freshness_steps", "latency_ratio", "latency_summary", "spread", "timing_conditions"],
+        "validate": ["latency_ratio", "timing_conditions"],
     },
 )  # fmt: skip

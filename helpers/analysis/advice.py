@@ -65,7 +65,7 @@ class Reason(NamedTuple):
 
     text: str
     figure: str
-    speaks_for: str = ""
+    speaks_for: str
 
 
 class Advice(NamedTuple):
@@ -82,13 +82,13 @@ def questionnaire(folder: Path = rules.FOLDER) -> list[Asked]:
     return rules.read_rules("advice", Rules, folder).questions
 
 
-def advise(answers: Mapping[str, str], comparison: Comparison | None = None, folder: Path = rules.FOLDER) -> Advice:
+def advise(answers: Mapping[str, str], comparison: Comparison | None = None) -> Advice:
     """A recommendation with its reasons, whose figures come from `comparison`.
 
     Raises:
         KitError: A question was not answered, or with something that it does not offer.
     """
-    found: Rules = rules.read_rules("advice", Rules, folder)
+    found: Rules = rules.read_rules("advice", Rules)
     for question in found.questions:
         given = answers.get(question.id)
         if given not in question.answers:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import html
 import math
-import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -17,51 +16,41 @@ from typing import Literal
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
-from ..data import PROFILES
-from ..experiment import Curve
+from ..data import get_profile
 from . import rules
 from .comparison import Comparison
-from .cost import Prices
-from .intervals import Interval, unpaired
+from .intervals import Interval
 from .quantities import METRICS, Quantity, compare, in_words
 
-VERDICTS = ("supported", "contradicted", "not decided", "not measured")
-WORST_FIRST = ("not measured", "contradicted", "not decided", "supported")
-MARKS = dict(zip(VERDICTS, "✓✗?–", strict=True))
-COLUMNS = ("row", "RAG (textbook)", "fine-tuning (textbook)", "measured here", "the claim is")
+MARKS = {"not measured": "–", "contradicted": "✗", "not decided": "?", "supported": "✓"}  # the worst verdict first
 SAME = 1e-6  # how far two values may lie apart that are the same
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Claim:
-    """How two quantities, or the two ends of a recorded curve, must relate; see `rules/expectations.yaml`.
+    """How two quantities must relate: `first` above, below or the same as `second`, by more than `margin`.
 
-    `first` is above, below or the same as `second`, by more than `margin`. `answer` is the number of the right answer
-    that an expectation belongs to, 0 elsewhere.
+    See `rules/expectations.yaml`.
     """
 
     relation: Literal["above", "below", "same"]
-    first: Quantity | None = None
-    second: Quantity | None = None
-    curve: str = ""
+    first: Quantity
+    second: Quantity
     margin: float = 0.0
     id: str = ""
     text: str = ""
     source: str = ""
-    answer: int = 0
 
     @model_validator(mode="after")
     def _whole(self) -> Claim:
-        if not self.curve and (self.first is None or self.second is None):
-            raise ValueError("a claim needs `first` and `second`, or a `curve`")
-        if not self.curve and (self.is_ratio or self.second.arm) and self.first.metric != self.second.metric:
+        if (self.is_ratio or self.second.arm) and self.first.metric != self.second.metric:
             raise ValueError("`first` and `second` must have the same metric, and a ratio needs two arms")
         return self
 
     @property
     def is_ratio(self) -> bool:
         """Whether it is about perplexities or times, which are compared by their ratio."""
-        return self.first is not None and METRICS[self.first.metric].ratio
+        return METRICS[self.first.metric].ratio
 
     @property
     def threshold(self) -> float:
@@ -71,19 +60,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a claim fared, with the difference or ratio that was measured (NaN where it was not).
-
-    `n` counts questions (texts, for perplexity); `needed` says about how many would decide, where they are too few.
-    """
+    """How a claim fared, and why; `measured` is the difference or the ratio with its interval, where there is one."""
 
     claim: Claim
     verdict: str
     why: str
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    n: int = 0
-    needed: int | None = None
+    measured: Interval | None = None
 
 
 def read_claims(name: str = "expectations", folder: Path = rules.FOLDER) -> list[Claim]:
@@ -91,29 +73,20 @@ def read_claims(name: str = "expectations", folder: Path = rules.FOLDER) -> list
     return rules.read_rules(name, list[Claim], folder)
 
 
-def judge(
-    comparison: Comparison,
-    curves: Mapping[str, Curve] | None = None,
-    claims: Sequence[Claim] | None = None,
-    prices: Prices | None = None,
-) -> list[Verdict]:
+def judge(comparison: Comparison, claims: Sequence[Claim] | None = None) -> list[Verdict]:
     """Judges every claim (those of `rules/expectations.yaml` unless given), in order, by what was measured."""
-    return [_judge(claim, comparison, curves or {}, prices) for claim in (read_claims() if claims is None else claims)]
+    return [_judge(claim, comparison) for claim in (read_claims() if claims is None else claims)]
 
 
 def counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """How many claims have each verdict; verdicts that none has are left out."""
+    """How many claims have each verdict, the best first; verdicts that none has are left out."""
     found = Counter(each.verdict for each in verdicts)
-    return {name: found[name] for name in VERDICTS if name in found}
+    return {name: found[name] for name in ("supported", "contradicted", "not decided", "not measured") if found[name]}
 
 
 def verdicts_as_text(verdicts: Sequence[Verdict]) -> str:
-    """The verdicts for a terminal: claim, what was measured, and why it is judged so."""
-    lines = []
-    for each in verdicts:
-        lines.append(f"{each.verdict.upper():<14} {each.claim.id}")
-        for text in (each.claim.text, each.why, each.claim.source):
-            lines += textwrap.wrap(text, 100, initial_indent=" " * 15, subsequent_indent=" " * 15)
+    """The verdicts for a terminal: a line a claim with what was measured, and how many have each verdict."""
+    lines = [f"{v.verdict.upper():<14} {v.claim.id}: {v.claim.text} {v.why} ({v.claim.source})" for v in verdicts]
     summary = ", ".join(f"{count} {name}" for name, count in counts(verdicts).items())
     return "\n".join([*lines, "", f"{len(verdicts)} claims: {summary}"])
 
@@ -135,25 +108,24 @@ class Row:
     support: str = ""
 
 
-def textbook_rows(comparison: Comparison, prices: Prices | None = None) -> list[Row]:
+def textbook_rows(comparison: Comparison) -> list[Row]:
     """The table, row by row; a row is supported where all its claims are, and "not measured" where arms are missing."""
     rows = []
     for row in rules.read_rules("textbook", list[Row]):
-        verdicts = judge(comparison, claims=row.claims, prices=prices)
-        support = next((worst for worst in WORST_FIRST if worst in counts(verdicts)), "not measured")
+        verdicts = judge(comparison, row.claims)
+        support = min((each.verdict for each in verdicts), key=list(MARKS).index)
         quantities = [claim.first for claim in row.claims] + [claim.second for claim in row.claims]
-        measured = in_words(comparison, [*quantities, *row.also], prices) or verdicts[0].why
+        measured = in_words(comparison, [*quantities, *row.also]) or verdicts[0].why
         rows.append(replace(row, measured=measured, support=support))
     return rows
 
 
 def textbook_markdown(rows: Sequence[Row]) -> str:
     """The table as Markdown, in which every text is only text; a mark and a word show whether a claim is supported."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
+    lines = ["| row | RAG (textbook) | fine-tuning (textbook) | measured here | the claim is |", "|" + " --- |" * 5]
     for row in rows:
-        texts = (row.rag, row.tuning, row.measured, f"{MARKS[row.support]} {row.support}")
-        cells = (html.escape(text, quote=False).replace("|", "\\|") for text in texts)
-        lines.append(f"| **{html.escape(row.row)}** | " + " | ".join(cells) + " |")
+        texts = (f"**{row.row}**", row.rag, row.tuning, row.measured, f"{MARKS[row.support]} {row.support}")
+        lines.append("| " + " | ".join(html.escape(text, quote=False).replace("|", "\\|") for text in texts) + " |")
     return "\n".join(lines)
 
 
@@ -163,44 +135,34 @@ def take_aways(rows: Sequence[Row]) -> list[str]:
     return [f"{row.row}. {said[row.support]}: {row.measured}." for row in rows if row.support in said]
 
 
-def _judge(claim: Claim, comparison: Comparison, curves: Mapping[str, Curve], prices: Prices | None) -> Verdict:
-    curve = curves.get(claim.curve)
-    if curve is not None and len(curve.points) > 1:
-        found: Interval | str = unpaired(curve.points[0], curve.points[-1])
-        profiles = {curve.about.get("profile")}
-    elif claim.curve:
-        found, profiles = f"There is no recorded curve {claim.curve!r} of two points or more.", set()
-    else:
-        found = compare(comparison, claim.first, claim.second, prices)
-        arms = {claim.first.arm, claim.second.arm}
-        profiles = {r.profile for r in comparison.results if r.arm in arms and r.config.get("adapter")}
+def _judge(claim: Claim, comparison: Comparison) -> Verdict:
+    found = compare(comparison, claim.first, claim.second)
     if isinstance(found, str):
         return Verdict(claim, "not measured", found)
-    verdict = _decide(claim, found)
-    shares = {name: PROFILES[name].training_share for name in sorted(profiles & set(PROFILES))}
-    if min(shares.values(), default=1) == 1 or verdict.verdict == "not decided":
-        return verdict
-    short = [name for name, share in shares.items() if share < 1]  # too little was trained to decide, either way
-    part = f"The {' and '.join(short)} profile makes {min(shares.values()):.0%} of a training's passes: too few."
-    return replace(verdict, verdict="not decided", why=f"{verdict.why} {part}")
+    verdict, why = _decide(claim, found)
+    tuned = [r for r in comparison.results if r.arm in (claim.first.arm, claim.second.arm) and r.config.get("adapter")]
+    if tuned and verdict != "not decided" and get_profile(tuned[0].profile).training_share < 1:
+        profile, share = tuned[0].profile, get_profile(tuned[0].profile).training_share
+        why += f" The {profile} profile makes {share:.0%} of a training's passes: too few to decide, either way."
+        verdict = "not decided"
+    return Verdict(claim, verdict, why, found)
 
 
-def _decide(claim: Claim, found: Interval) -> Verdict:
+def _decide(claim: Claim, found: Interval) -> tuple[str, str]:
+    """The verdict on a claim by the interval that was found for it, and what was measured, in words."""
     value, low, high, n = found["value"], found["low"], found["high"], int(found["n"])
     sign, unit = ("", "a ratio of ") if claim.is_ratio else ("+", "")
-    counted = METRICS[claim.first.metric].counted if claim.first else "questions"
+    counted = METRICS[claim.first.metric].counted
     span = f"{value:{sign}.2f}" + (f" [{low:{sign}.2f}, {high:{sign}.2f}]" if low < high else "")
     why = f"Measured {unit}{span}{f' with {n} {counted}' if n else ''}; claimed: {claim.relation} {claim.threshold:g}."
     way = -1 if claim.relation == "below" else 1
     distance, *ends = (way * (each - claim.threshold) for each in (value, low, high))
-    reach = distance - min(ends) if distance > 0 else max(ends) - distance  # to the end that must pass the threshold
     if claim.relation == "same":
-        return Verdict(claim, "supported" if abs(distance) <= SAME else "contradicted", why, value, low, high, n)
+        return ("supported" if abs(distance) <= SAME else "contradicted"), why
     if min(ends) > 0 or max(ends) < 0:
-        return Verdict(claim, "supported" if distance > 0 else "contradicted", why, value, low, high, n)
+        return ("supported" if distance > 0 else "contradicted"), why
+    reach = distance - min(ends) if distance > 0 else max(ends) - distance  # to the end that must pass the threshold
     if not n or math.isinf(high) or abs(distance) < reach / 30:
-        why += " No feasible number of measurements like these would decide."
-        return Verdict(claim, "not decided", why, value, low, high, n)
+        return "not decided", f"{why} No feasible number of measurements like these would decide."
     needed = max(n + 1, math.ceil(n * (reach / distance) ** 2))
-    why += f" About {needed:,} {counted} like these would decide, if the value stays."
-    return Verdict(claim, "not decided", why, value, low, high, n, needed)
+    return "not decided", f"{why} About {needed:,} {counted} like these would decide, if the value stays."

@@ -1,8 +1,7 @@
 """How sure a number is: 95 % intervals of shares, of paired differences and of ratios, as `value`, `low`, `high`, `n`.
 
-Questions about one asset are right or wrong together, so whole assets are resampled. A question counts once for all
-seeds, with its mean score: an interval is about other questions, and `Comparison.seeds` shows what another training
-changes. `tests/test_intervals.py` checks by simulation that the intervals cover what they promise.
+Questions about one asset are right or wrong together, so whole assets are resampled. An interval is about other
+questions, not about another training. `tests/test_intervals.py` checks by simulation that they cover what they promise.
 """
 
 from __future__ import annotations
@@ -34,43 +33,36 @@ def accuracy(scores: Sequence[Score]) -> Interval:
     (Efron & Tibshirani 1993, chapter 13) to see how many independent questions the sample is worth, and that number,
     corrected for few assets, goes into Wilson's formula (Korn & Graubard 1998, Survey Methodology 24, 193-201).
 
-    Returns:
-        `value`, `low`, `high`, `n` (the number of scored answers).
-
     Raises:
         DataError: There is nothing to average.
     """
     if not scores:
         raise DataError("there are no scored answers to average")
-    questions = _by_question(scores)
-    value = float(questions["value"].mean())
-    sums, counts = _by_asset(questions)
-    if len(sums) == 1 and len(questions) > 1 and 0 < value < 1:
+    values = _by_question(scores)
+    sums, counts = _by_asset(values)
+    value, n = float(values["value"].mean()), len(values)
+    low, high = wilson(value, _effective_n(value, sums, counts))
+    if len(sums) == 1 and n > 1 and 0 < value < 1:
         low, high = 0.0, 1.0  # one asset says nothing about others
-    else:
-        low, high = wilson(value, _effective_n(value, sums, counts))
-    return {"value": value, "low": low, "high": high, "n": len(scores)}
+    return {"value": value, "low": low, "high": high, "n": n}
 
 
 def wilson(value: float, n: float) -> tuple[float, float]:
-    """Wilson's score interval of a share (0..1) that rests on `n` independent questions.
-
-    `n` need not be whole, which scipy's `binomtest(...).proportion_ci` asks for: it is an effective sample size.
-    """
+    """Wilson's score interval of a share (0..1) that rests on `n` independent questions; `n` need not be whole."""
     middle = (value + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * math.sqrt(value * (1 - value) / n + Z * Z / (4 * n * n))
     return (0.0 if value == 0 else max(0.0, middle - half)), (1.0 if value == 1 else min(1.0, middle + half))
 
 
 def difference(first: Sequence[Score], second: Sequence[Score]) -> Interval:
-    """How much higher the second arm scores than the first, on the same questions.
+    """How much higher the second arm scores than the first, on the same questions, and the two-sided p-value `p`.
 
     The interval resamples whole assets. Where fewer than `FEW` assets differ from the rest, resampling sees too
     little, and the two arms' own intervals are combined instead (`unpaired`). `p` swaps the arms asset by asset
     (scipy's permutation test).
 
-    Returns:
-        `value`, `low`, `high`, `n` (the number of questions), `p` (two-sided).
+    Raises:
+        DataError: The arms were asked other questions, or none.
     """
     one, other = _by_question(first), _by_question(second)
     if not len(one) or set(one.index) != set(other.index):
@@ -96,7 +88,11 @@ def unpaired(first: Interval, second: Interval) -> Interval:
 
 
 def ratio(first: Sequence[float], second: Sequence[float]) -> Interval:
-    """How many times the first median of seconds is the second; one timing has no interval, so 0 to infinity."""
+    """How many times the first median of seconds is the second; one timing has no interval, so 0 to infinity.
+
+    Raises:
+        DataError: One of the two was not timed.
+    """
     if not first or not second:
         raise DataError("a ratio of times needs timings of both arms: run the study with this profile again")
     value, n, low, high = float(np.median(first) / np.median(second)), min(len(first), len(second)), 0.0, math.inf
@@ -109,11 +105,10 @@ def perplexity_ratio(first: Sequence[tuple[float, int]], second: Sequence[tuple[
     """How many times the first perplexity is the second, on the same texts; one text has no interval.
 
     The logarithm of the ratio is the difference of the mean losses per token. Whole texts are resampled, both arms'
-    losses of a text together.
+    losses of a text (summed over its tokens, beside their number) together.
 
-    Args:
-        first: For each text its loss summed over its predicted tokens, and how many these are.
-        second: The same of the other arm.
+    Raises:
+        DataError: The arms read other texts, or none.
     """
     pairs = [(one - other, count) for (one, count), (other, _) in zip(first, second, strict=False) if count]
     if not pairs or [count for _, count in first] != [count for _, count in second]:
@@ -146,10 +141,9 @@ def resample(statistic: Callable[..., Any], *samples: Sequence[float], paired: b
 
 
 def _by_question(scores: Sequence[Score]) -> pd.DataFrame:
-    """The mean score of each question over its seeds, and its asset (itself where none is named), by question."""
-    rows = [(s.question.id, s.question.asset or f"question {s.question.id}", s.value) for s in scores]
-    table = pd.DataFrame(rows, columns=["question", "asset", "value"])
-    return table.groupby("question", sort=False).agg({"asset": "first", "value": "mean"})
+    """The score of each question, and its asset (itself where none is named), by question."""
+    rows = {s.question.id: (s.question.asset or f"question {s.question.id}", s.value) for s in scores}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["asset", "value"])
 
 
 def _by_asset(questions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +165,7 @@ def _effective_n(value: float, sums: np.ndarray, counts: np.ndarray) -> float:
     n, assets = int(counts.sum()), len(sums)
     if assets == n:
         return n
-    if min(sums.sum(), n - sums.sum()) < FEW:
+    if min(sums.sum(), n - sums.sum()) < FEW or assets == 1:
         return min(n, n / (1 + (n / assets - 1) * ICC))
     variance = float(resample(_mean, sums, counts).bootstrap_distribution.var()) * assets / (assets - 1)
     few = (Z / stats.t.ppf(UPPER, assets - 1)) ** 2
@@ -183,7 +177,7 @@ def _permutation_p(sums: np.ndarray) -> float:
     if not sums.any() or len(sums) == 1:
         return 1.0
     found = stats.permutation_test(
-        (sums, np.zeros_like(sums)), lambda a, b, axis: (a - b).sum(axis), permutation_type="samples",
+        (sums, np.zeros_like(sums)), lambda own, none, axis: (own - none).sum(axis), permutation_type="samples",
         n_resamples=RESAMPLES, rng=np.random.default_rng(0),
     )  # fmt: skip
     return float(found.pvalue)

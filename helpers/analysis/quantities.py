@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from ..data import QUESTION_SETS, TIMED_SET
 from .comparison import Comparison, in_brackets
-from .cost import Prices, costs
+from .cost import costs
 from .intervals import Interval, accuracy, difference, perplexity_ratio, ratio, unpaired
 
 
@@ -34,24 +34,22 @@ def duration(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} minutes"
 
 
-EFFORT = {
+METRICS = {
+    "accuracy": Metric("accuracy on {set}", "{:.2f}".format, "questions"),
+    "perplexity": Metric("perplexity of the texts of {set}", "{:.2f}".format, "texts", ratio=True),
+    "first_token_s": Metric("median time to the first token", duration, "timed questions", ratio=True),
+    "total_s": Metric("median time of a whole answer", duration, "timed questions", ratio=True),
+    "hit_rate_1": Metric("hit rate at k = 1 on {set}", "{:.2f}".format),
+    "passages": Metric("passages in a prompt", "{:.1f}".format),
+    "passage_words": Metric("words of passages in a prompt", "{:.0f}".format),
+    "update_s": Metric("time to absorb the changed documents", duration),
+    "preparation_usd": Metric("US dollars to prepare, at the stated prices", "{:.2f}".format),
+    "thousand_answers_usd": Metric("US dollars for 1,000 answers, at the stated prices", "{:.3f}".format),
     "wall_s": Metric("time to prepare", duration),
     "cpu_s": Metric("CPU time to prepare", duration),
     "labelled_examples": Metric("labelled pairs", "{:,.0f}".format),
     "documents": Metric("documents read", "{:,.0f}".format),
     "tokens_seen": Metric("tokens trained on", "{:,.0f}".format),
-}
-METRICS = EFFORT | {
-    "accuracy": Metric("accuracy on {set}", "{:.2f}".format, "questions"),
-    "perplexity": Metric("perplexity of the texts of {set}", "{:.2f}".format, "texts", ratio=True),
-    "first_token_s": Metric("median time to the first token", duration, "timed questions", ratio=True),
-    "total_s": Metric("median time of a whole answer", duration, "timed questions", ratio=True),
-    "update_s": Metric("time to absorb the changed documents", duration),
-    "passages": Metric("passages in a prompt", "{:.1f}".format),
-    "passage_words": Metric("words of passages in a prompt", "{:.0f}".format),
-    "hit_rate_1": Metric("hit rate at k = 1 on {set}", "{:.2f}".format),
-    "preparation_usd": Metric("US dollars to prepare, at the stated prices", "{:.2f}".format),
-    "thousand_answers_usd": Metric("US dollars for 1,000 answers, at the stated prices", "{:.3f}".format),
 }
 SetName = Literal[*QUESTION_SETS]
 MetricName = Literal[*METRICS]
@@ -77,8 +75,44 @@ class Quantity:
         """What is measured, without the arm."""
         return METRICS[self.metric].words.format(set=self.set)
 
+    def of(self, comparison: Comparison) -> Any:
+        """What was measured: scores, losses or seconds, or one number for other metrics; None where nothing was."""
+        arm, name, metric = self.arm, self.set, self.metric
+        scores = comparison.scores(arm, name)
+        if not arm:
+            return self.value
+        if metric == "accuracy":
+            return scores or None
+        if metric == "perplexity":
+            return comparison.losses(arm, name) or None
+        if METRICS[metric].ratio:
+            return comparison.seconds(arm, name, metric) or None
+        if metric == "hit_rate_1":
+            return (comparison.metric(arm, name, "retrieval") or {}).get(metric)
+        if metric.startswith("passage"):
+            read = [[1 if metric == "passages" else len(p.text.split()) for p in s.answer.passages] for s in scores]
+            return float(np.mean([sum(each) for each in read])) if read else None
+        if metric == "update_s":
+            return comparison.update(arm).get("effort", {}).get("wall_s")
+        if metric.endswith("_usd"):
+            found = costs(comparison).get(arm)
+            return found and (found.computing + found.labels if metric == "preparation_usd" else 1000 * found.query)
+        return getattr(comparison.effort(arm), metric, None)
 
-def compare(comparison: Comparison, first: Quantity, second: Quantity, prices: Prices | None = None) -> Interval | str:
+    def shown(self, comparison: Comparison) -> str:
+        """Its value with its unit; empty where it was not measured."""
+        found = self.of(comparison)
+        if found is None:
+            return ""
+        if self.metric == "accuracy":
+            return in_brackets({"accuracy": accuracy(found)})
+        if self.metric == "perplexity":
+            found = math.exp(sum(loss for loss, _ in found) / sum(count for _, count in found))
+        estimated = self.metric == "update_s" and not comparison.update(self.arm).get("measured", True)
+        return METRICS[self.metric].shown(float(np.median(found))) + " (estimated)" * estimated
+
+
+def compare(comparison: Comparison, first: Quantity, second: Quantity) -> Interval | str:
     """How much higher the first quantity is than the second (for times and perplexities: how many times as high).
 
     Accuracies on one set are compared question by question. Single numbers have an interval of no width.
@@ -86,50 +120,20 @@ def compare(comparison: Comparison, first: Quantity, second: Quantity, prices: P
     Returns:
         The interval, or a sentence that says what was not measured.
     """
-    one, other = (sample(comparison, quantity, prices) for quantity in (first, second))
-    missing = [f"{q.words} of {q.arm}" for q, found in ((first, one), (second, other)) if found in (None, [])]
-    if missing:
+    one, other = first.of(comparison), second.of(comparison)
+    if one is None or other is None:
+        missing = [f"{q.words} of {q.arm}" for q, found in ((first, one), (second, other)) if found is None]
         return f"There is no {' and no '.join(missing)}."
     if METRICS[first.metric].ratio:
         return (perplexity_ratio if first.metric == "perplexity" else ratio)(one, other)
     if first.metric != "accuracy":
         return dict.fromkeys(("value", "low", "high"), one - other) | {"n": 0}
     if not second.arm:
-        ends = {name: end - other for name, end in accuracy(one).items()}
-        return ends | {"n": len({score.question.id for score in one})}
+        return {name: end - other * (name != "n") for name, end in accuracy(one).items()}
     return difference(other, one) if first.set == second.set else unpaired(accuracy(other), accuracy(one))
 
 
-def sample(comparison: Comparison, quantity: Quantity, prices: Prices | None = None) -> Any:
-    """What was measured of a quantity: scores, losses or seconds; a single number for other metrics.
-
-    Returns:
-        An empty list, or None for single numbers, where nothing was measured.
-    """
-    arm, name, metric = quantity.arm, quantity.set, quantity.metric
-    if not arm:
-        return quantity.value
-    if metric == "accuracy":
-        return comparison.scores(arm, name)
-    if metric == "perplexity":
-        return comparison.losses(arm, name)
-    if METRICS[metric].ratio:
-        return comparison.seconds(arm, name, metric)
-    if metric in EFFORT:
-        return getattr(comparison.effort(arm), metric, None)
-    if metric == "update_s":
-        return comparison.update(arm).get("effort", {}).get("wall_s")
-    if metric.endswith("_usd"):
-        found = costs(comparison, prices).get(arm)
-        return found and (found.computing + found.labels if metric == "preparation_usd" else 1000 * found.query)
-    if metric == "hit_rate_1":
-        runs = comparison.runs(arm, name)
-        return next((run.metrics["retrieval"][metric] for run in runs if "retrieval" in run.metrics), None)
-    read = [[len(p.text.split()) for p in score.answer.passages] for score in comparison.scores(arm, name)]
-    return float(np.mean([len(words) if metric == "passages" else sum(words) for words in read])) if read else None
-
-
-def in_words(comparison: Comparison, quantities: Sequence[Quantity], prices: Prices | None = None) -> str:
+def in_words(comparison: Comparison, quantities: Sequence[Quantity]) -> str:
     """Quantities with their intervals, those of one metric and set together; times and perplexities also as ratios.
 
     Ratios are those to the last quantity of their kind.
@@ -144,7 +148,7 @@ def in_words(comparison: Comparison, quantities: Sequence[Quantity], prices: Pri
             groups.setdefault(quantity.words, []).append(quantity)
     sentences = []
     for words, alike in groups.items():
-        values = [_shown(comparison, quantity, prices) for quantity in alike]
+        values = [quantity.shown(comparison) for quantity in alike]
         if METRICS[alike[0].metric].ratio and all(values):
             for place, one in enumerate(alike[:-1]):
                 found = compare(comparison, one, alike[-1])
@@ -153,16 +157,3 @@ def in_words(comparison: Comparison, quantities: Sequence[Quantity], prices: Pri
         listed = ", ".join(f"{q.arm} {value or 'not measured'}" for q, value in zip(alike, values, strict=True))
         sentences += [f"{words}: {listed}"] if any(values) else []
     return "; ".join(sentences)
-
-
-def _shown(comparison: Comparison, quantity: Quantity, prices: Prices | None) -> str:
-    """The value of a quantity with its unit; empty where it was not measured."""
-    found = sample(comparison, quantity, prices)
-    if found in (None, []):
-        return ""
-    if quantity.metric == "accuracy":
-        return in_brackets({"accuracy": accuracy(found)})
-    if quantity.metric == "perplexity":
-        found = math.exp(sum(loss for loss, _ in found) / sum(count for _, count in found))
-    estimated = quantity.metric == "update_s" and not comparison.update(quantity.arm).get("measured", True)
-    return METRICS[quantity.metric].shown(float(np.median(found))) + " (estimated)" * estimated

@@ -1,4 +1,4 @@
-"""Which results may be compared: the same experiment, the same questions, and a label that fits the answers.
+"""What goes into a comparison: results of one experiment whose labels fit their answers, and the times of its turns.
 
 Arms differ in their weights and in their context, and in nothing else. What a result says about itself is therefore
 checked against what its answers show, so that two swapped labels do not pass for a finding.
@@ -8,36 +8,58 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from ..data import DataError, Result
-from ..experiment import ARMS
-from ..tuning import with_starts
+import numpy as np
+import pandas as pd
 
+from ..data import DataError, Result
+from ..experiment import ARMS, LATENCY_FILE, Timing, read_timings
+from ..tuning import with_starts
+from .intervals import Interval, ratio
+
+MADE_OF = ("data_hash", "model", "model_hash", "dtype")
 TUNED = ("customization", "domain_adaptation")
 AGAIN = "Delete the file and run the study again."
 
 
 def check_comparable(results: Sequence[Result]) -> None:
-    """Refuses results that were not made with the same questions, data, base model, prompts and profile."""
+    """Refuses results that were not made with the same questions, data, base model, prompts, profile and seed.
+
+    Raises:
+        DataError: They cannot be compared; the message says what differs, or whose label does not fit.
+    """
     if not results:
         raise DataError("there are no results to compare: name at least one arm and one question set")
     of_arm: dict[str, Result] = {}
     asked: dict[str, Result] = {}
     for result in results:
         _check_same_experiment(results[0], result)
+    if len(seeds := sorted({result.seed for result in results})) > 1:
+        others = " and ".join(f"*.seed{seed}.*" for seed in seeds[1:])
+        raise DataError(
+            f"the results have the seeds {', '.join(map(str, seeds))}, and a comparison takes one: to compare seed "
+            f"{seeds[0]}, move the files named {others} to a folder of their own."
+        )
+    for result in results:
         _check_scores(result)
-        wrong = _contradiction(result)
-        if wrong:
+        if wrong := _contradiction(result):
             raise DataError(f"{label(result)} is labelled {result.arm!r}, but {wrong}: labels may be swapped. {AGAIN}")
-        _check_same_settings(of_arm.setdefault(result.arm, result), result)
+        same = of_arm.setdefault(result.arm, result)
+        if result.config != same.config:
+            raise DataError(
+                f"{label(same)} and {label(result)} were made with different settings "
+                f"({_differing(same.config, result.config)}): keep each choice of settings in a folder of its own."
+            )
         if result.status == "complete":
             first = asked.setdefault(result.question_set, result)
             if [score.question for score in first.scores] != [score.question for score in result.scores]:
-                where = result.question_set
-                raise DataError(f"the arms were not asked the same questions of {where}: run the study again")
-    _check_prompts([result for result in results if result.status == "complete"])
+                raise DataError(
+                    f"the arms were not asked the same questions of {result.question_set}: run the study again"
+                )
 
 
 def label(result: Result) -> str:
@@ -48,50 +70,33 @@ def label(result: Result) -> str:
 def _check_same_experiment(first: Result, other: Result) -> None:
     if (first.schema, first.experiment) == (other.schema, other.experiment):
         return
-    ours, theirs = ({"schema": r.schema, **r.config, "profile": r.profile} for r in (first, other))
-    named = ("schema", "data_hash", "model", "model_hash", "dtype", "profile")
+    ours, theirs = (
+        {"schema": r.schema} | {name: r.config.get(name) for name in MADE_OF} | {"profile": r.profile}
+        for r in (first, other)
+    )
     unnamed = "the prompts, the limit of an answer's length, the solved examples or how many questions were asked"
     raise DataError(
         f"{label(first)} of {first.created} and {label(other)} of {other.created} cannot be compared: they differ in "
-        f"{_differing(ours, theirs, named) or unnamed}. Keep each experiment in a folder of its own (`study --out`), "
+        f"{_differing(ours, theirs) or unnamed}. Keep each experiment in a folder of its own (`study --out`), "
         "or delete the files of the older one."
     )
 
 
-def _check_same_settings(first: Result, other: Result) -> None:
-    """Runs of one arm may differ in the seed of a training, and in nothing else."""
-    ours, theirs = dict(_settings(first.config)), dict(_settings(other.config))
-    differing = _differing(ours, theirs, [*ours, *theirs])
-    if differing:
-        raise DataError(
-            f"{label(first)} and {label(other)} were made with different settings ({differing}): runs of one arm can "
-            "only be combined when nothing but their seed differs. Keep them in separate folders."
-        )
-
-
-def _settings(config: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting by its path, such as adapter.triage.epochs; without seeds."""
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _settings(value, f"{within}{key}.")
-        elif key != "seed":
-            yield within + key, value
-
-
-def _differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], names: Iterable[str]) -> str:
-    """The first of the named fields in which two records differ; empty where they agree."""
-    wrong = (name for name in names if ours.get(name) != theirs.get(name))
+def _differing(first: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """The first field in which two records differ, such as adapter.triage.epochs; empty where they agree."""
+    ours, theirs = (pd.json_normalize(record).to_dict("records")[0] for record in (first, other))
+    wrong = (name for name in ours | theirs if ours.get(name) != theirs.get(name))
     return next((f"{name} {ours.get(name)!r} against {theirs.get(name)!r}" for name in wrong), "")
 
 
 def _check_scores(result: Result) -> None:
     """Each answer belongs to the question beside it, and each score is a share."""
     for score in result.scores:
-        name, where = score.question.id, f"{label(result)} (seed {result.seed})"
+        name = score.question.id
         if score.question.set != result.question_set or score.answer.question_id != name:
-            raise DataError(f"{where}: the answer beside question {name!r} belongs to another one. {AGAIN}")
+            raise DataError(f"{label(result)}: the answer beside question {name!r} belongs to another one. {AGAIN}")
         if not 0 <= score.value <= 1:  # NaN too
-            raise DataError(f"{where}: the score of question {name!r} is {score.value}, not between 0 and 1. {AGAIN}")
+            raise DataError(f"{label(result)}: the score of {name!r} is {score.value}, not between 0 and 1. {AGAIN}")
 
 
 def _contradiction(result: Result) -> str:
@@ -118,16 +123,44 @@ def _contradiction(result: Result) -> str:
     return ""
 
 
-def _check_prompts(complete: Sequence[Result]) -> None:
-    """Arms that see nothing but the question read the same prompt, whatever their weights."""
-    prompts: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    for run in complete:
-        if (run.config.get("arm") or {}).get("sees") == "nothing":
-            for score in run.scores:
-                prompts[run.question_set, score.question.id][run.arm] = score.answer.prompt
-    for (question_set, question_id), by_arm in prompts.items():
-        if len(set(by_arm.values())) > 1:
-            raise DataError(
-                f"on {question_set}, {' and '.join(by_arm)} should read the same prompt, but do not (question "
-                f"{question_id!r}): an arm that sees nothing but the question was shown more. Run the study again."
-            )
+def by_question(timings: Sequence[Timing], arm: str, phase: str = "total_s") -> list[float]:
+    """An arm's seconds for each question, the median of its rounds: rounds of one question are not independent."""
+    rounds: dict[str, list[float]] = defaultdict(list)
+    for timing in timings:
+        if timing.arm == arm and (seconds := getattr(timing, phase)) is not None:
+            rounds[timing.question_id].append(seconds)
+    return [float(np.median(seconds)) for seconds in rounds.values()]
+
+
+def latency_ratio(timings: Sequence[Timing], first: str, second: str, phase: str = "total_s") -> Interval:
+    """How many times as long the first arm takes as the second: the ratio of medians over questions."""
+    return ratio(by_question(timings, first, phase), by_question(timings, second, phase))
+
+
+def interleaved(results: Sequence[Result], folder: Path) -> tuple[list[Result], str]:
+    """The results with the times of the interleaved run, where there is one that fits them, and a sentence on that.
+
+    For each arm that took turns, the seconds of its own run are replaced by the median of its rounds for each
+    question, so that drift of the machine between the runs of two arms plays no part. Answers stay.
+    """
+    path = folder / LATENCY_FILE
+    timings = read_timings(path, timing_conditions(results))
+    if not timings:
+        why = f" {LATENCY_FILE} is about other results (an arm was added or trained anew) or another machine."
+        own = "The arms were not timed in turns: the times are those of their own runs."
+        return list(results), own + why * path.is_file()
+    asked, arms = {timing.question_id for timing in timings}, {timing.arm for timing in timings}
+    updated = list(results)
+    for place, result in enumerate(results):
+        if "total_s" in result.metrics and result.arm in arms and asked & {s.question.id for s in result.scores}:
+            seconds = {phase: by_question(timings, result.arm, phase) for phase in ("first_token_s", "total_s")}
+            updated[place] = replace(result, metrics=result.metrics | seconds)
+    alone = dict.fromkeys(r.arm for r in results if "total_s" in r.metrics and r.arm not in arms)
+    return updated, "The arms were timed in turns." + f" Timed in their own runs: {', '.join(alone)}." * bool(alone)
+
+
+def timing_conditions(results: Sequence[Result]) -> Mapping[str, Any]:
+    """What timings depend on: the experiment, the weights of each arm, and the machine."""
+    weights = {f"{r.arm} on {r.question_set}": r.metrics["weights"] for r in results if "weights" in r.metrics}
+    machine = {key: value for key, value in results[0].hardware.items() if key in ("processor", "cores", "gflops")}
+    return {"experiment": results[0].experiment, "weights": dict(sorted(weights.items())), "machine": machine}

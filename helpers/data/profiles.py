@@ -20,7 +20,6 @@ class Profile:
     latency_repeats: int  # of each point of a latency curve
     sweep_questions: int  # for each point of a sweep in notebook 03
     batch_size: int  # answers decoded together when they are scored; with long prompts, more take much memory
-    seeds: int  # of each trained arm
     training_share: float  # of a training's passes over its data; a small share only shows how it is done
     validation_examples: int = VALIDATION  # pairs and texts that a training reads now and then
     left_out: tuple[str, ...] = ()  # arms that notebook 06 does not ask
@@ -29,16 +28,16 @@ class Profile:
 
 _ALL = (
     Profile(
-        "quick", questions_per_set=8, latency_questions=1, latency_repeats=1, sweep_questions=6, batch_size=32, seeds=1,
+        "quick", questions_per_set=8, latency_questions=1, latency_repeats=1, sweep_questions=6, batch_size=32,
         training_share=0.006, validation_examples=6, left_out=("rag:3_passages",), own_words=10_000,
     ),
     Profile(
         "workshop", questions_per_set=None, latency_questions=8, latency_repeats=5, sweep_questions=40, batch_size=32,
-        seeds=1, training_share=1.0, own_words=30_000,
+        training_share=1.0, own_words=30_000,
     ),
     Profile(
         "full", questions_per_set=None, latency_questions=40, latency_repeats=10, sweep_questions=80, batch_size=32,
-        seeds=3, training_share=1.0,
+        training_share=1.0,
     ),
 )  # fmt: skip
 PROFILES = {profile.name: profile for profile in _ALL}

@@ -8,17 +8,12 @@ import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["figures", "report"],
+    submodules=["report"],
     submod_attrs={
         "accuracy": ["accuracy_dots", "accuracy_in_words", "overview"],
-        "effort": ["EFFORT_MEASURES", "effort_bars", "latency_bars", "pareto"],
-        "images": ["SCREEN_DPI", "image", "show"],
-        "lines": [
-            "break_even_lines", "freshness", "latency_distribution", "learning_curves", "sweep_line", "training_curve",
-        ],
+        "effort": ["EFFORT_MEASURES", "cost_pareto", "effort_bars", "latency_bars", "pareto", "time_pareto"],
+        "lines": ["break_even_lines", "freshness", "learning_curves", "sweep_line", "training_curve"],
         "report": ["markdown", "write_report"],
-        "style": [
-            "ARM_COLOURS", "LOOKS", "MAIN_ARMS", "OKABE_ITO", "line_colour", "new_axes", "number", "plain_name", "plt",
-        ],
+        "style": ["LOOKS", "MAIN_ARMS", "OKABE_ITO", "image", "new_axes", "number", "plain_name", "plt", "show"],
     },
 )  # fmt: skip

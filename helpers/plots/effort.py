@@ -1,4 +1,4 @@
-"""What the arms take: bars of times and of effort, and quality against what it takes."""
+"""What the arms take: bars of times and of effort, and quality against time and cost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from matplotlib.axes import Axes
 
-from ..analysis import pareto_front
+from ..analysis import Cost
 from ..data import TIMED_SET, DataError, KitError
 from . import style
 from .style import Compared, beside, number, plain_name, with_n
@@ -69,31 +69,53 @@ def effort_bars(compared: Compared, measure: str = "wall_s", ax: Axes | None = N
     return style.finish(ax, f"Bars of each arm's {title}: {'; '.join(words)}.", "x")
 
 
-def pareto(points: Mapping[str, Mapping[str, float]], x: str, y: str = "accuracy", ax: Axes | None = None) -> Axes:
-    """Quality against what it takes: up and to the left is better; a line joins arms that no other beats in both.
+def pareto(points: Mapping[str, Mapping[str, float]], x: str, ax: Axes | None = None) -> Axes:
+    """Accuracy against what it takes: up and to the left is better; a line joins arms that no other beats in both.
 
     Each of `points` has `x` (more than 0; the axis is logarithmic), and `value`, `low`, `high`: a share in 0..1.
 
     Raises:
-        DataError: There are no points, or one lies at nothing or below.
+        DataError: Nothing was measured, or it is 0 or less.
     """
     if not points or any(point["x"] <= 0 for point in points.values()):
         raise DataError(f"quality against {x} needs arms whose {x} is more than 0")
-    front = pareto_front({arm: (point["x"], point["value"]) for arm, point in points.items()})
+    front: list[str] = []  # from the cheapest on, each arm that beats all before it
+    for arm in sorted(points, key=lambda arm: (points[arm]["x"], -points[arm]["value"])):
+        if not front or points[arm]["value"] > points[front[-1]]["value"]:
+            front.append(arm)
     ax = style.new_axes(ax, 7.6, 4.2)
-    line = sorted((points[arm]["x"], points[arm]["value"]) for arm in front)
+    line = [(points[arm]["x"], points[arm]["value"]) for arm in front]
     ax.plot(*zip(*line, strict=True), color="0.6", linestyle="--", linewidth=1, zorder=1)
     for arm, point in points.items():
         ax.plot([point["x"]] * 2, [point["low"], point["high"]], color="0.5", linewidth=1, zorder=2)
         ax.plot(point["x"], point["value"], markersize=9, linestyle="none", zorder=3, **style.point(arm))
     values = [point["x"] for point in points.values()]
     ax.set(xscale="log", xlim=(min(values) / 2.2, max(values) * 2.2), ylim=(-0.06, 1.06))
-    ax.set(xlabel=f"{style.in_words(x)}   (left is better)", ylabel=with_n(f"{y}, 95 % interval", points.values()))
+    ax.set(xlabel=f"{style.in_words(x)}   (left is better)", ylabel=with_n("accuracy, 95 % interval", points.values()))
     style.plain_decades(ax.xaxis, values)
     style.legend_beside(ax, {plain_name(arm): point["value"] for arm, point in points.items()})
-    words = "; ".join(f"{plain_name(arm)} {p['x']:.2g}, {y} {p['value']:.2f}" for arm, p in points.items())
-    alt = f"{y} against {style.in_words(x)}: {words}. No other arm beats {', '.join(map(plain_name, front))} in both."
-    return style.finish(ax, alt, "both")
+    words = "; ".join(f"{plain_name(arm)} {p['x']:.2g}, accuracy {p['value']:.2f}" for arm, p in points.items())
+    words += f". No other arm beats {', '.join(map(plain_name, front))} in both"
+    return style.finish(ax, f"Accuracy against {style.in_words(x)}: {words}.", "both")
+
+
+def time_pareto(compared: Compared, ax: Axes | None = None) -> Axes:
+    """Quality against the median time of one answer; see `pareto`."""
+    timed = {arm: row[TIMED_SET] for arm, row in compared.items() if row.get(TIMED_SET, {}).get("total_s")}
+    points = {arm: {"x": row["total_s"]["median"], **row["accuracy"]} for arm, row in timed.items()}
+    return pareto(points, f"median time of one answer on {TIMED_SET} (s)", ax)
+
+
+def cost_pareto(
+    compared: Compared, costs: Mapping[str, Cost], queries: int = 10_000, changes: int = 4, ax: Axes | None = None
+) -> Axes:
+    """Quality against the cost of a month, for the arms that absorb a change; see `pareto`."""
+    points = {
+        arm: {"x": cost.monthly(queries, changes), **compared[arm][TIMED_SET]["accuracy"]}
+        for arm, cost in costs.items()
+        if cost.change is not None
+    }
+    return pareto(points, f"cost of a month ($): {queries:,} queries, {changes} changes", ax)
 
 
 def _name_rows(ax: Axes, arms: Iterable[str], title: str, room: float) -> None:

@@ -1,4 +1,4 @@
-"""Lines: what was varied against what was measured, a training's losses, times, freshness, and costs that cross."""
+"""Lines: what was varied against what was measured, a training's losses, freshness, and costs that cross."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from ..analysis import Cost, break_even
 from ..data import DataError
 from . import style
-from .style import OKABE_ITO, beside, in_words, number, plain_name, with_n
+from .style import OKABE_ITO, Compared, beside, in_words, number, plain_name, with_n
 
+QUERIES = [10 ** (exponent / 4) for exponent in range(4, 29)]  # a month, from ten to ten million
 Points = Sequence[Mapping[str, Any]]
 LOSSES = {
     "loss": ("training", {"color": OKABE_ITO[5]}),
@@ -50,9 +52,8 @@ def learning_curves(curves: Mapping[str, Points], x: str, y: str, title: str = "
     if len(curves) > 1:
         style.legend_beside(ax, {plain_name(arm): curve[-1]["value"] for arm, curve in curves.items()})
     else:
-        for point, after in zip(
-            points, [*points[1:], points[-1]], strict=True
-        ):  # on the side that the line leaves free
+        following = [*points[1:], points[-1]]
+        for point, after in zip(points, following, strict=True):  # numbers stand on the side that the line leaves free
             below = after["value"] > point["value"] > 0.06 * top and not named
             beside(ax, (point["x"], point["value"]), number(point["value"]), (6, -11 if below else 5))
     ax.set(xlabel=with_n(in_words(x), points, "{}   (n = {} a point)"), ylabel=in_words(y), title=title)
@@ -95,97 +96,77 @@ def training_curve(history: Sequence[Any], first: Mapping[str, float] | None = N
     return style.finish(ax, f"Loss against the step: {'; '.join(words)}.")
 
 
-def latency_distribution(seconds: Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
-    """For each arm the share of answers that had come after so many seconds (logarithmic scale).
-
-    Raises:
-        DataError: No arm has any time.
-    """
-    timed = {arm: values for arm, values in seconds.items() if len(values)}
-    if not timed:
-        raise DataError("there are no times to draw: time the arms first")
-    ax = style.new_axes(ax, 7.6, 4.0)
-    for arm, values in timed.items():
-        ax.ecdf(values, label=f"{plain_name(arm)} (n = {len(values)})", color=style.line_colour(arm), linewidth=1.8)
-    ax.set(xscale="log", xlabel="time of one answer (s)", ylabel="share of answers", ylim=(0, 1.02))
-    style.plain_decades(ax.xaxis, np.concatenate(list(timed.values())))
-    style.legend_beside(ax)
-    words = "; ".join(f"{plain_name(arm)} {number(float(np.median(values)))}" for arm, values in timed.items())
-    return style.finish(ax, f"Share of answers against the time of one answer (s). Medians: {words}.")
-
-
-def freshness(steps: Mapping[str, Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+def freshness(compared: Compared, ax: Axes | None = None) -> Axes:
     """Right answers about changed facts against the time since the documents changed.
 
     A filled point is measured: from then on the arm answers so well. An open point ends a stale line: until then the
     arm answers from what it learned before, and what it would answer afterwards was not measured. A stale line without
     an end belongs to an arm that takes nothing in.
 
-    For each arm, `steps` has `seconds` (what absorbing the change takes), `value`, `low`, `high` (accuracy on changed
-    facts), `fresh` (whether that was measured after the change was absorbed), and perhaps `estimated`.
-
     Raises:
-        DataError: There is no arm to draw.
+        DataError: No arm has answered about changed facts, with what absorbing the change takes.
     """
+    steps = {arm: row["updates"] for arm, row in compared.items() if "update" in row.get("updates", {})}
     if not steps:
         raise DataError("no arm has both an update and accuracy on changed facts: run the study on the set `updates`")
     ax = style.new_axes(ax, 7.6, 4.2)
-    times = [step["seconds"] for step in steps.values() if step["seconds"] > 0] or [1.0]
-    first, last = min(times) / 8, max(times) * 12
+    times = [step["update"]["effort"]["wall_s"] for step in steps.values()]
+    first, last = min(filter(None, times), default=1.0) / 8, max([*times, 1.0 / 12]) * 12
     words = []
-    for arm, step in steps.items():
-        look, seconds, value, fresh = style.line(arm), step["seconds"], step["value"], step["fresh"]
+    for (arm, step), seconds in zip(steps.items(), times, strict=True):
+        look, value, update = style.line(arm), step["accuracy"]["value"], step["update"]
+        fresh = "reembedded" in update  # asked after its index was brought up to date, not as it was trained before
         until, told = (first, last), "takes nothing in"
         if seconds:
             until = (seconds, last) if fresh else (first, seconds)
             told = f"{'fresh after' if fresh else 'stale until trained again,'} {seconds:.1f} s"
-            told += " (estimated)" if step.get("estimated") else ""
-            ax.plot([seconds] * 2, [step["low"], step["high"]], color="0.4", linewidth=1)
+            told += "" if update.get("measured", True) else " (estimated)"
+            ax.plot([seconds] * 2, [step["accuracy"]["low"], step["accuracy"]["high"]], color="0.4", linewidth=1)
             open_point = {} if fresh else {"markerfacecolor": "white", "markeredgecolor": look["color"]}
             ax.plot(seconds, value, markersize=8, linestyle="none", zorder=3, **look | open_point)
         name = {} if seconds else {"label": plain_name(arm)}
         ax.plot(until, [value] * 2, color=look["color"], linewidth=2, linestyle="-" if fresh else "--", **name)
         words.append(f"{plain_name(arm)} {value:.2f}, {told}")
     ax.set(xscale="log", xlim=(first, last), ylim=(-0.06, 1.1), ylabel="accuracy on changed facts,\n95 % interval")
-    ax.set_xlabel(with_n("time since the documents changed (s)", steps.values()))
+    ax.set_xlabel(with_n("time since the documents changed (s)", [step["accuracy"] for step in steps.values()]))
     style.plain_decades(ax.xaxis, (first, last))
-    style.legend_beside(ax, {plain_name(arm): step["value"] for arm, step in steps.items()})
+    style.legend_beside(ax, {plain_name(arm): step["accuracy"]["value"] for arm, step in steps.items()})
     return style.finish(ax, f"Accuracy on changed facts against the time since the change. {'; '.join(words)}.")
 
 
-def break_even_lines(
-    monthly: Mapping[str, Sequence[float]], at: Sequence[float],
-    crossings: Mapping[str, tuple[float, float]] | Sequence[tuple[float, float]] = (),
-    x: str = "queries a month", ax: Axes | None = None,
-) -> Axes:  # fmt: skip
-    """Cost of a month against what comes each month, one line an arm; rings mark where two arms cost the same.
+def break_even_lines(costs: Mapping[str, Cost], changes: int = 4, hosted: bool = False, ax: Axes | None = None) -> Axes:
+    """Cost of a month against queries, one line an arm; rings mark where an arm costs as much as RAG.
 
-    `monthly` has each arm's cost in US dollars at each point of `at` (both axes are logarithmic); `crossings` are
-    (number a month, US dollars), by arm where an arm breaks even with RAG.
+    Arms that cannot absorb a change, or where nobody measured one, are left out. `hosted` takes the answers of a hosted
+    model.
 
     Raises:
         DataError: There is no arm to draw.
     """
-    if not monthly:
-        raise DataError("there are no costs to draw: no arm was timed")
-    ax = style.new_axes(ax, 7.6, 4.4)
-    meets = crossings if isinstance(crossings, Mapping) else {}
-    ends = {}
-    for place, (arm, costs) in enumerate(monthly.items()):
+    known = {arm: cost for arm, cost in costs.items() if cost.change is not None}
+    if not known:
+        raise DataError("there are no costs to draw: no arm was timed, or none absorbs a change")
+    ax, x = style.new_axes(ax, 7.6, 4.4), f"queries a month, with {changes} changes of documents"
+    ends, words = {}, []
+    for place, (arm, cost) in enumerate(known.items()):
+        line = np.maximum([cost.monthly(n, changes, hosted) for n in QUERIES], 1e-6)
         look = style.line(arm)
-        if arm in meets:
-            look["label"] += f"\n  (as much as RAG at {number(meets[arm][0])})"
-        ends[look["label"]] = costs[-1]
-        ax.plot(at, np.maximum(costs, 1e-6), linewidth=1.8, markevery=slice(place % 3, None, 6), **look)
-    for ring in meets.values() or crossings:
-        ax.plot(*ring, "o", markersize=13, markerfacecolor="none", markeredgecolor="black")
-    ax.set(xscale="log", yscale="log", xlim=(min(at), max(at)), xlabel=x, ylabel="cost of a month ($, stated prices)")
-    style.plain_decades(ax.xaxis, at)
-    style.plain_decades(ax.yaxis, np.maximum(np.concatenate(list(monthly.values())), 1e-6))
+        meets = break_even(known["rag"], cost, changes, hosted) if "rag" in known and arm != "rag" else None
+        if meets and QUERIES[0] <= meets <= QUERIES[-1]:
+            look["label"] += f"\n  (as much as RAG at {number(meets)})"
+            words.append(f"{plain_name(arm)} costs as much as RAG at {number(meets)}")
+            ring = (meets, cost.monthly(meets, changes, hosted))
+            ax.plot(*ring, "o", markersize=13, markerfacecolor="none", markeredgecolor="black")
+        ends[look["label"]] = line[-1]
+        ax.plot(QUERIES, line, linewidth=1.8, markevery=slice(place % 3, None, 6), **look)
+    ax.set(xscale="log", yscale="log", xlim=(QUERIES[0], QUERIES[-1]), xlabel=x)
+    ax.set_ylabel("cost of a month ($, stated prices)")
+    style.plain_decades(ax.xaxis, QUERIES)
+    style.plain_decades(ax.yaxis, np.concatenate([each.get_ydata() for each in ax.lines]))
     style.legend_beside(ax, ends)
-    words = "; ".join(f"{plain_name(arm)} costs as much as RAG at {number(n)}" for arm, (n, _) in meets.items())
-    alt = f"Cost of a month against {x}. {words or 'No arm breaks even with RAG here'}."
-    return style.finish(ax, alt, "both")
+    return style.finish(
+        ax, f"Cost of a month against {x}. {'; '.join(words) or 'No arm breaks even with RAG here'}.", "both"
+    )
 
 
 def _mark(ax: Axes, values: Sequence[float]) -> None:

@@ -8,28 +8,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from .. import analysis
-from ..analysis import Claim, Comparison, Cost, Prices, in_brackets
-from ..data import QUESTION_SETS, TIMED_SET, Effort, write_text
+from ..analysis import Claim, Comparison, in_brackets
+from ..data import QUESTION_SETS, DataError, write_text
 from ..experiment import Curve, of_one_figure, read_curves
-from . import figures
 from .accuracy import overview
-from .effort import EFFORT_MEASURES, effort_bars, latency_bars
-from .images import image
-from .style import Compared, plain_name
-
-FORMULA = (
-    "Estimated, not measured. Training takes 6 operations a parameter and token, or 4 with LoRA (Kaplan et al. 2020, "
-    "arXiv:2001.08361); reading takes 2; each token that is written takes one reading of all weights from memory "
-    "(Pope et al. 2022, arXiv:2211.05102). The accelerator's speed and price are among the stated prices."
-)
+from .effort import EFFORT_MEASURES, cost_pareto, effort_bars, latency_bars, time_pareto
+from .lines import break_even_lines, freshness, learning_curves
+from .style import Compared, image, plain_name
 
 
 def write_report(
@@ -48,20 +44,16 @@ def write_report(
 
 
 def page(
-    comparison: Comparison,
-    curves: Mapping[str, Curve] | None = None,
-    prices: Prices | None = None,
-    claims: Sequence[Claim] | None = None,
+    comparison: Comparison, curves: Mapping[str, Curve] | None = None, claims: Sequence[Claim] | None = None,
     note: str = "",
-) -> str:
+) -> str:  # fmt: skip
     """The report: tables and figures in one HTML page, with no script and nothing to fetch.
 
-    Prices and claims are those of the data files unless given; `note` is a sentence on top, such as whose results
-    these are, and `curves` are recorded curves by name.
+    `curves` are recorded curves by name, claims are those of the data file unless given, and `note` is a sentence on
+    top, such as whose results these are.
     """
-    prices, compared = prices or analysis.load_prices(), comparison.table()
-    rows, costs = analysis.textbook_rows(comparison, prices), analysis.costs(comparison, prices)
-    verdicts = analysis.judge(comparison, curves, claims)
+    compared, rows, costs = comparison.table(), analysis.textbook_rows(comparison), analysis.costs(comparison)
+    verdicts = analysis.judge(comparison, claims)
     compares = [arm for arm in ("base", "rag") if arm in comparison.arms and len(comparison.arms) > 1]
     environment = Environment(
         loader=PackageLoader(__package__, "."), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
@@ -74,23 +66,31 @@ def page(
     return environment.get_template("report.html.j2").render(
         note=note, about=about(comparison), caveats=comparison.caveats(), timed=comparison.timed,
         take_aways=analysis.take_aways(rows), textbook=rows, verdicts=verdicts, counts=analysis.counts(verdicts),
-        compared=compared, sets=_sets(compared), measures=EFFORT_MEASURES, prices=asdict(prices), costs=costs,
+        compared=compared, sets=_sets(compared), measures=EFFORT_MEASURES, prices=asdict(analysis.load_prices()),
+        costs=analysis.cost_rows(costs),
         stopped=[f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row],
-        differences={arm: comparison.contrasts(arm) for arm in compares},
-        energy={arm: analysis.energy_kwh(Effort(**row["effort"]), prices) for arm, row in compared.items()},
-        formula=FORMULA, larger=analysis.scaled(comparison, prices),
-        figures=_figures(compared, costs, prices, curves or {}),
+        differences={arm: comparison.contrasts(arm).to_dict("records") for arm in compares},
+        figures={
+            "overview": _drawn(overview, compared), "latency": _drawn(latency_bars, compared),
+            "time": _drawn(time_pareto, compared), "effort": _drawn(effort_bars, compared),
+            "cost": _drawn(cost_pareto, compared, costs) + _drawn(break_even_lines, costs),
+            "freshness": _drawn(freshness, compared),
+            "curves": [
+                _drawn(learning_curves, {each.arm: each.points for each in alike}, alike[0].x, alike[0].y)[0]
+                for alike in of_one_figure((curves or {}).values())
+            ],
+        },
     )  # fmt: skip
 
 
-def markdown(comparison: Comparison, prices: Prices | None = None) -> str:
+def markdown(comparison: Comparison) -> str:
     """What a README shows: where the numbers come from, accuracy by arm and set, and the measured textbook table."""
     compared = comparison.table()
     sets = _sets(compared)
     lines = ["| arm | " + " | ".join(map(plain_name, sets)) + " |", "|" + " --- |" * (1 + len(sets))]
     for arm, row in compared.items():
         lines.append(f"| {plain_name(arm)} (`{arm}`) | " + " | ".join(in_brackets(row.get(s)) for s in sets) + " |")
-    rows = analysis.textbook_rows(comparison, prices)
+    rows = analysis.textbook_rows(comparison)
     return "\n\n".join([about(comparison), "\n".join(lines), analysis.textbook_markdown(rows)])
 
 
@@ -100,12 +100,11 @@ def about(comparison: Comparison) -> str:
     machines = {f"{r.hardware.get('processor', 'unknown')}, {r.hardware.get('cores', '?')} cores" for r in results}
     days = sorted({r.created[:10] for r in results if r.created}) or ["an unknown day"]
     span = f"on {days[0]}" if len(days) == 1 else f"from {days[0]} to {days[-1]}"
-    seeds = sorted({result.seed for result in results})
     answers = sum(len(result.scores) for result in results)
     return (
         f"{results[0].config.get('model', 'The model')} in the {results[0].profile} profile on "
         f"{' and '.join(sorted(machines))}, {span}; {answers:,} scored answers in {len(results)} result files, "
-        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}."
+        f"seed {results[0].seed}."
     )
 
 
@@ -118,22 +117,9 @@ def _sets(compared: Compared) -> list[str]:
     return [name for name in QUESTION_SETS if any(name in row for row in compared.values())]
 
 
-def _figures(
-    compared: Compared, costs: Mapping[str, Cost], prices: Prices, curves: Mapping[str, Curve]
-) -> dict[str, list[Markup]]:
-    """The figures of each section as pictures; an empty list where nothing was measured."""
-    timed = any(row.get(TIMED_SET, {}).get("total_s") for row in compared.values())
-    drawn = {
-        "overview": [bool(_sets(compared)) and overview(compared)],
-        "latency": [timed and latency_bars(compared)],
-        "time": [figures.time_figure(compared)],
-        "effort": [any(row["effort"]["wall_s"] for row in compared.values()) and effort_bars(compared)],
-        "cost": [
-            figures.cost_pareto(compared, costs, prices),
-            figures.cost_figure(costs, prices),
-            figures.changes_figure(costs, prices),
-        ],
-        "freshness": [figures.freshness_figure(compared)],
-        "curves": [figures.curve_figure(*alike) for alike in of_one_figure(curves.values())],
-    }
-    return {name: [Markup(image(each).data) for each in made if each] for name, made in drawn.items()}
+def _drawn(draw: Callable[..., Axes | Figure], *what: Any) -> list[Markup]:
+    """A figure as a picture, in a list; an empty list where what it shows was not measured."""
+    try:
+        return [Markup(image(draw(*what)).data)]
+    except DataError:
+        return []

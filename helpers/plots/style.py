@@ -1,21 +1,27 @@
-"""What all figures share: the name and the look of each arm, numbers, and legends that cover nothing."""
+"""What all figures share: the name and the look of each arm, numbers, legends that cover nothing, and pictures."""
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..data import QUESTION_SETS, DataError
+from ..data import QUESTION_SETS, DataError, KitError
 
 Compared = Mapping[str, Mapping[str, Any]]  # arm, then question set, then its figures: what `Comparison.table` returns
 OKABE_ITO = matplotlib.color_sequences["okabe_ito"]  # readable for the colour-blind: Okabe & Ito 2008
+SCREEN_DPI = 96  # CSS pixels an inch
 SMALL = 8  # points: numbers beside bars and points
 
 
@@ -40,7 +46,6 @@ LOOKS = {
     "customization:answers": Look("Tuned on answers only", "#999999", ">"),
 }
 MAIN_ARMS = tuple(arm for arm in LOOKS if ":" not in arm or arm == "base:few_shot")
-ARM_COLOURS = {arm: look.colour for arm, look in LOOKS.items()}
 SET_NAMES = {
     "facts_trained": "Trained facts", "facts_heldout": "Held-out facts", "terms": "House terms",
     "updates": "Changed facts", "two_hop": "Two-hop facts", "unanswerable": "Unanswerable", "triage": "Triage",
@@ -70,15 +75,11 @@ def point(arm: str) -> dict[str, Any]:
 
 
 def line(arm: str) -> dict[str, Any]:
-    """The look of an arm's line: its points, and a colour dark enough for a line."""
-    return point(arm) | {"color": line_colour(arm), "markerfacecolor": look(arm).colour}
-
-
-def line_colour(arm: str, otherwise: str = "#808080") -> str:
-    """An arm's colour, where needed darkened so that a line has a contrast of 3 to 1 with white (WCAG 2.2, 1.4.11)."""
-    colour = np.array(to_rgb(ARM_COLOURS.get(arm, otherwise)))
+    """The look of an arm's line: its points, and a colour with a contrast of 3 to 1 with white (WCAG 2.2, 1.4.11)."""
+    colour = np.array(to_rgb(look(arm).colour))
     light = float(colour**2.2 @ (0.2126, 0.7152, 0.0722))
-    return to_hex(colour * min(1.0, (0.29 / max(light, 0.01)) ** (1 / 2.2)))
+    dark = to_hex(colour * min(1.0, (0.29 / max(light, 0.01)) ** (1 / 2.2)))
+    return point(arm) | {"color": dark, "markerfacecolor": look(arm).colour}
 
 
 def new_axes(ax: Axes | None, width: float = 6.4, height: float = 3.8) -> Axes:
@@ -140,3 +141,28 @@ def plain_decades(axis: Any, values: Sequence[float]) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 100 * min(values) else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}" if value < 1e6 else f"{value / 1e6:,g}M"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def image(figure: Axes | Figure, alt: str = "") -> HTML:
+    """A figure as HTML with a text for those who do not see it; the figure is closed.
+
+    Args:
+        figure: A figure, or any of its Axes.
+        alt: What the figure shows, in a sentence; the kit's own figures know it themselves.
+
+    Raises:
+        KitError: There is no description.
+    """
+    alt = html.escape(" ".join((alt.strip() or figure.get_label()).split()), quote=True)
+    if not alt:
+        raise KitError("a figure needs a description: say in `alt` what it shows, for those who do not see it")
+    drawn, file = figure.get_figure(root=True) if isinstance(figure, Axes) else figure, io.BytesIO()
+    drawn.savefig(file, format="png", dpi=1.5 * SCREEN_DPI, facecolor="white", metadata={"Software": None})
+    plt.close(drawn)
+    data, width = base64.b64encode(file.getvalue()).decode(), round(drawn.get_figwidth() * SCREEN_DPI)
+    return HTML(f'<img src="data:image/png;base64,{data}" width="{width}" style="max-width: 100%" alt="{alt}">')
+
+
+def show(figure: Axes | Figure, alt: str = "") -> None:
+    """Displays a figure in a notebook with its description (see `image`), and closes it."""
+    display(image(figure, alt))

@@ -6,10 +6,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "chunking": ["MODES", "RagSettings", "to_llama_index", "token_counter", "transformations"],
-        "index": ["Index", "IndexReport", "build_index", "open_index"],
+        "index": ["IndexReport", "build_index", "dataset_index"],
         "retrieval_metrics": ["expected_nodes", "score_retrieval"],
-        "retriever": ["Retriever", "embed_questions"],
-        "reuse": ["dataset_index"],
+        "retriever": ["Index", "Retriever", "embed_questions"],
         "store": ["HNSW", "Store", "open_store"],
     },
 )

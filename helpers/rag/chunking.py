@@ -24,7 +24,6 @@ from llama_index.core.utils import get_tokenizer
 from ..data import Document, KitError
 
 MODES = ("vector", "bm25", "hybrid")
-HEADINGS = ("none", "title", "section")
 FEW_WORDS = 8  # text above the first heading with fewer words is not a section of its own
 HEADING_TOKENS, SPECIAL_TOKENS = 32, 2
 HIDDEN = ["document_id", "title", "type", "revision", "date", "header_path", "chunks"]  # metadata beside the text
@@ -37,18 +36,15 @@ class RagSettings:
 
     Attributes:
         chunk_size: The longest chunk, in tokens of the embedder; its heading (at most 32 tokens) is not counted.
-        chunk_overlap: How many tokens two neighbouring chunks may share.
+        chunk_overlap: How many tokens two neighbouring chunks of a section may share.
         k: The number of passages that are retrieved.
         mode: How they are found: by the embeddings' similarity, by words (BM25), or by both rankings fused.
-        heading: What the embedder and the model read above each chunk: nothing, the document's title, or the title and
-            the Markdown section. With "section", no chunk crosses the border of two sections.
     """
 
     chunk_size: int = 128
     chunk_overlap: int = 16
     k: int = 1
     mode: str = "hybrid"
-    heading: str = "section"
 
     def __post_init__(self) -> None:
         half = self.chunk_size // 2
@@ -57,7 +53,6 @@ class RagSettings:
             ("chunk_overlap", 0 <= self.chunk_overlap <= half, f"between 0 and {half}, half of `chunk_size`"),
             ("k", self.k >= 1, "at least 1"),
             ("mode", self.mode in MODES, f"one of {', '.join(MODES)}"),
-            ("heading", self.heading in HEADINGS, f"one of {', '.join(HEADINGS)}"),
         ):
             if not holds:
                 raise KitError(f"`{name}` must be {rule}. Got {getattr(self, name)!r}")
@@ -85,22 +80,17 @@ def transformations(settings: RagSettings, embed_model: BaseEmbedding) -> list[T
     Raises:
         KitError: Chunk, heading and special tokens together are more than the embedder reads.
     """
-    limit, heading = getattr(embed_model, "max_length", None), HEADING_TOKENS * (settings.heading != "none")
-    if limit and settings.chunk_size > limit - heading - SPECIAL_TOKENS:
+    read = getattr(embed_model, "max_length", None)
+    if read and settings.chunk_size > read - HEADING_TOKENS - SPECIAL_TOKENS:
         raise KitError(
-            f"`chunk_size` must be at most {limit - heading - SPECIAL_TOKENS} here, because the embedder reads {limit} "
-            f"tokens and ignores the rest; the heading takes up to {heading}. Got {settings.chunk_size}"
+            f"`chunk_size` must be at most {read - HEADING_TOKENS - SPECIAL_TOKENS} here, because the embedder reads "
+            f"{read} tokens and ignores the rest; the heading takes up to {HEADING_TOKENS}. Got {settings.chunk_size}"
         )
     count = token_counter(embed_model)
-    sections = [MarkdownNodeParser(include_prev_next_rel=False, header_path_separator=SEPARATOR), SectionHeadings()]
-    splitter = SentenceSplitter(
-        chunk_size=settings.chunk_size,
-        chunk_overlap=settings.chunk_overlap,
-        tokenizer=count,
-        include_prev_next_rel=False,
-    )
-    name_chunks = NameChunks(with_heading=settings.heading != "none", count=count)
-    return [*(sections if settings.heading == "section" else []), splitter, name_chunks, embed_model]
+    sections = MarkdownNodeParser(include_prev_next_rel=False, header_path_separator=SEPARATOR)
+    size, overlap = settings.chunk_size, settings.chunk_overlap
+    splitter = SentenceSplitter(chunk_size=size, chunk_overlap=overlap, tokenizer=count, include_prev_next_rel=False)
+    return [sections, SectionHeadings(), splitter, NameChunks(count=count), embed_model]
 
 
 def to_llama_index(document: Document) -> LlamaDocument:
@@ -132,7 +122,9 @@ class SectionHeadings(TransformComponent):
     def _of_document(self, sections: list[BaseNode]) -> list[BaseNode]:
         kept, waiting = [], ""
         for section, following in zip_longest(sections, sections[1:]):
-            own, body = _split_heading(section.get_content().strip())
+            text = section.get_content().strip()
+            found = re.match(r"#+[ \t]+(.*)", text)
+            own, body = (found[1].strip(), text[found.end() :].strip()) if found else ("", text)
             path = [section.metadata["title"], *_upper_headings(section), own]
             section.metadata["heading"] = SEPARATOR.join(dict.fromkeys(part for part in path if part))
             if following and own and not body and own in _upper_headings(following):
@@ -146,24 +138,17 @@ class SectionHeadings(TransformComponent):
         return kept
 
 
-def _split_heading(section: str) -> tuple[str, str]:
-    """A Markdown section's own heading (empty where it has none) and the text below it."""
-    found = re.match(r"#+[ \t]+(.*)", section)
-    return (found[1].strip(), section[found.end() :].strip()) if found else ("", section)
-
-
 def _upper_headings(section: BaseNode) -> list[str]:
     return [part for part in section.metadata["header_path"].split(SEPARATOR) if part]
 
 
 class NameChunks(TransformComponent):
-    """Gives each chunk its heading, a stable id, and the number of chunks that its document was cut into.
+    """Cuts each chunk's heading to its limit, gives the chunk a stable id, and counts the chunks of its document.
 
     The id is a hash of document id, position, heading and text. The number shows when a document was written only in
     part.
     """
 
-    with_heading: bool
     count: Callable[[str], list[Any]]
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
@@ -171,7 +156,7 @@ class NameChunks(TransformComponent):
         total = Counter(node.ref_doc_id for node in nodes)
         position: Counter[str | None] = Counter()
         for node in nodes:
-            heading = self._shorten(node.metadata.pop("heading", node.metadata["title"])) if self.with_heading else ""
+            heading = self._shorten(node.metadata.pop("heading"))
             node.metadata.pop("header_path", None)
             node.metadata |= {"chunks": total[node.ref_doc_id]} | ({"heading": heading} if heading else {})
             node.excluded_embed_metadata_keys = node.excluded_llm_metadata_keys = HIDDEN

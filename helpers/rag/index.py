@@ -7,21 +7,24 @@ passages = index.retriever(k=3).retrieve("Who supervises Brackwell?")
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
-from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
 
-from ..data import DataError, Document, KitError
-from ..models import show_progress
+from ..data import DataError, Dataset, Document, Effort, apply_updates, held, read_documents
+from ..models import folder_bytes, measure, show_progress
 from .chunking import RagSettings, to_llama_index, transformations
-from .retriever import Retriever
-from .store import Store, check_record, known_documents, stored_nodes
+from .retriever import Index
+from .store import Store, check_record, known_documents, open_store
 
 DOCUMENTS_A_BATCH = 64  # what an interruption loses at most
+MADE, UNFINISHED = "made", "unfinished"  # entries of the record: report and effort; effort before an interruption
 
 
 @dataclass(frozen=True)
@@ -40,51 +43,14 @@ class IndexReport:
     wall_s: float
 
 
-class Index:
-    """An open index: store, embedder and settings that belong together. `build_index` and `open_index` make one.
-
-    `nodes` are the chunks as they were when the index was opened, sorted by their documents' ids; `llama_index` is
-    LlamaIndex's own index over the store.
-    """
-
-    def __init__(self, store: Store, embed_model: BaseEmbedding, settings: RagSettings) -> None:
-        self.store, self.embed_model, self.settings = store, embed_model, settings
-        self.nodes = stored_nodes(store)
-        self.llama_index = VectorStoreIndex.from_vector_store(store, embed_model=embed_model)
-
-    @property
-    def document_ids(self) -> list[str]:
-        """The ids of the indexed documents, sorted."""
-        return sorted({str(node.ref_doc_id) for node in self.nodes})
-
-    def retriever(self, k: int | None = None, mode: str | None = None) -> Retriever:
-        """A retriever over this index, with the settings' `k` and `mode` unless others are given.
-
-        Raises:
-            KitError: `k` is larger than the index, or `mode` is none of `vector`, `bm25` and `hybrid`.
-        """
-        k = self.settings.k if k is None else k
-        return Retriever(self.nodes, self.llama_index, self.embed_model, k, mode or self.settings.mode)
-
-
 def build_index(
-    documents: list[Document],
-    store: Store,
-    embed_model: BaseEmbedding,
-    settings: RagSettings | None = None,
+    documents: list[Document], store: Store, embed_model: BaseEmbedding, settings: RagSettings | None = None,
     progress: bool = True,
-) -> tuple[Index, IndexReport]:
+) -> tuple[Index, IndexReport]:  # fmt: skip
     """Makes the store hold exactly these documents; called again after a change, it is the update.
 
-    New and changed documents are embedded, those that are no longer in the list are deleted, the rest is left alone.
-    After an interruption, what was embedded stays and the next call continues.
-
-    Args:
-        documents: The whole collection, not only what changed.
-        store: From `open_store`.
-        embed_model: LlamaIndex's embedder.
-        settings: Chunk sizes; `RagSettings()` by default.
-        progress: Whether to show a progress bar while documents are embedded.
+    `documents` are the whole collection: new and changed ones are embedded, those that are no longer in the list are
+    deleted, the rest is left alone. After an interruption, what was embedded stays and the next call continues.
 
     Raises:
         DataError: There are no documents, two have one id, or one has no text.
@@ -93,7 +59,7 @@ def build_index(
     started = time.perf_counter()
     settings = settings or RagSettings()
     _check_documents(documents)
-    check_record(store, embed_model, settings, claim=True)
+    check_record(store, embed_model, settings)
     pipeline = IngestionPipeline(
         transformations=transformations(settings, embed_model),
         vector_store=store,
@@ -106,8 +72,9 @@ def build_index(
     waiting = [document for document in wanted if before.get(document.id_) != document.hash]
     with show_progress("Indexing", len(waiting), "documents", progress) as bar:
         for start in range(0, len(waiting), DOCUMENTS_A_BATCH):
-            pipeline.run(documents=waiting[start : start + DOCUMENTS_A_BATCH], store_doc_text=False)
-            bar.update(len(waiting[start : start + DOCUMENTS_A_BATCH]))
+            batch = waiting[start : start + DOCUMENTS_A_BATCH]
+            pipeline.run(documents=batch, store_doc_text=False)
+            bar.update(len(batch))
     pipeline.docstore_strategy = DocstoreStrategy.UPSERTS_AND_DELETE  # only now: this is the whole collection
     pipeline.run(documents=wanted, store_doc_text=False)
     index = Index(store, embed_model, settings)
@@ -123,30 +90,55 @@ def build_index(
     return index, report
 
 
-def open_index(store: Store, embed_model: BaseEmbedding, settings: RagSettings | None = None) -> Index:
-    """Opens an index that was built before, without reading any document; the settings' k and mode may differ.
-
-    Raises:
-        KitError: There is no index, or it was made with another embedder or other chunk settings.
-    """
-    settings = settings or RagSettings()
-    if not store.client.count():
-        raise KitError(f"the collection {store.client.name!r} is empty. Fill it with `build_index` first.")
-    check_record(store, embed_model, settings)
-    return Index(store, embed_model, settings)
-
-
 def _check_documents(documents: Sequence[Document]) -> None:
     """Refuses lists that would empty the index, or put two documents under one id."""
     if not documents:
         raise DataError("there are no documents to index. To empty an index, open its store with `fresh=True`.")
     seen: dict[str, str] = {}
     for document in documents:
-        source = document.source or "no file"
+        source, first = document.source or "no file", seen.get(document.id)
         if not document.text.strip():
             raise DataError(f"document {document.id!r} ({source}) has no text. Take it out of the list.")
-        if document.id in seen:
-            raise DataError(
-                f"the document id {document.id!r} is used twice: {seen[document.id]} and {source}. Rename one of them."
-            )
+        if first:
+            raise DataError(f"the document id {document.id!r} is used twice: {first} and {source}. Rename one of them.")
         seen[document.id] = source
+
+
+def dataset_index(
+    folder: Path, dataset: Dataset, embedder: BaseEmbedding, settings: RagSettings, updated: bool, progress: bool,
+    vector_store: str | None = None,
+) -> tuple[Index, IndexReport, Effort]:  # fmt: skip
+    """The index over a data set's documents, or a second one over them after `updates/`, with report and effort.
+
+    One process builds it while others that want it wait. The updated index is built over the old documents and then
+    brought up to date; its report and effort are those of the update alone. The store remembers them for later calls.
+    In `folder` each data set and way of cutting it gets a folder, or on the Chroma server with the URL `vector_store` a
+    collection, of a size that is not measured.
+    """
+    cut = f"{settings.chunk_size}x{settings.chunk_overlap}"
+    place = folder / f"{dataset.hash[:8]}-{cut}-{'updated' if updated else 'documents'}"
+    documents = read_documents(dataset.documents_folder)
+    with held(place):
+        store = open_store(vector_store, place.name) if vector_store else open_store(place / "store")
+        if updated:
+            if MADE not in store.record:  # what that takes is not part of the update
+                build_index(documents, store, embedder, settings, progress)
+            documents = apply_updates(documents, dataset.folder / "updates")
+        earlier = Effort(**json.loads(store.record.get(UNFINISHED, "{}")))
+        try:
+            with measure() as effort:
+                index, report = build_index(documents, store, embedder, settings, progress)
+        except BaseException:  # Ctrl-C too: the next call continues, and what this one took counts
+            if not updated:  # an update is made again as a whole
+                with suppress(Exception):
+                    store.remember(**{UNFINISHED: json.dumps(asdict(earlier + effort))})
+            raise
+        if made := store.record.get(MADE):
+            recorded = json.loads(made)
+            return index, IndexReport(**recorded["report"]), Effort(**recorded["effort"])
+        effort = earlier + effort
+        effort.documents = report.reembedded if updated else len(documents)
+        effort.artefact_bytes = folder_bytes(place)
+        report = replace(report, wall_s=earlier.wall_s + report.wall_s)
+        store.remember(**{MADE: json.dumps({"report": asdict(report), "effort": asdict(effort)})})
+        return index, report, effort

@@ -1,22 +1,54 @@
-"""The retriever: LlamaIndex's search by meaning, by words, or by both, with the kit's checks and records around it."""
+"""An index that is open, and its retrievers: LlamaIndex's search by meaning, by words, or by both."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import MockLLM
 from llama_index.core.retrievers import BaseRetriever, QueryFusionRetriever
-from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index.retrievers.bm25 import BM25Retriever
 
 from ..data import DataError, KitError, Passage
-from .chunking import MODES
+from .chunking import RagSettings
+from .store import Store, stored_nodes
 
 FUSION_DEPTH = 200  # how many hits of each search are fused
 FUSION_WEIGHTS = [0.25, 0.75]  # of vectors and of BM25, which finds invented names better
+
+
+class Index:
+    """An open index: store, embedder and settings that belong together; `build_index` makes one.
+
+    `nodes` are the chunks as they were when the index was opened, sorted by their documents' ids; `llama_index` is
+    LlamaIndex's own index over the store.
+    """
+
+    def __init__(self, store: Store, embed_model: BaseEmbedding, settings: RagSettings) -> None:
+        self.store, self.embed_model, self.settings = store, embed_model, settings
+        self.nodes = stored_nodes(store)
+        self.llama_index = VectorStoreIndex.from_vector_store(store, embed_model=embed_model)
+
+    @property
+    def document_ids(self) -> list[str]:
+        """The ids of the indexed documents, sorted."""
+        return sorted({str(node.ref_doc_id) for node in self.nodes})
+
+    def retriever(self, k: int | None = None, mode: str | None = None) -> Retriever:
+        """A retriever over this index, with the settings' `k` and `mode` unless others are given.
+
+        Raises:
+            KitError: `k` is less than 1 or larger than the index, or `mode` is none of `vector`, `bm25` and `hybrid`.
+        """
+        settings = self.settings
+        chosen = replace(settings, k=settings.k if k is None else k, mode=settings.mode if mode is None else mode)
+        if chosen.k > len(self.nodes):
+            raise KitError(f"`k` must be at most {len(self.nodes)}, the number of chunks in the index. Got {chosen.k}")
+        return Retriever(self, chosen.k, chosen.mode)
 
 
 class WordRetriever(BM25Retriever):
@@ -27,34 +59,26 @@ class WordRetriever(BM25Retriever):
 
 
 class Retriever:
-    """Finds the passages for a question; `llama_index` is the LlamaIndex retriever that does it.
+    """Finds the passages for a question; `Index.retriever` makes one.
 
     Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, and for hybrid a weighted sum of both, each scaled
     to 0..1.
     """
 
-    def __init__(
-        self, nodes: list[BaseNode], vector_index: VectorStoreIndex, embed_model: BaseEmbedding, k: int, mode: str
-    ) -> None:
-        """Checks `k` and `mode`, or raises KitError; `Index.retriever` is the usual way to make one."""
-        if not 1 <= k <= len(nodes):
-            raise KitError(f"`k` must be between 1 and {len(nodes)}, the number of chunks in the index. Got {k}")
-        if mode not in MODES:
-            raise KitError(f"`mode` must be one of {', '.join(MODES)}. Got {mode!r}")
-        self.k, self.mode = k, mode
-        self._nodes, self._vector_index, self._embed_model = nodes, vector_index, embed_model
+    def __init__(self, index: Index, k: int, mode: str) -> None:
+        self.k, self.mode, self._index = k, mode, index
 
     @cached_property
     def llama_index(self) -> BaseRetriever:
         """LlamaIndex's retriever, for its query engine; it finds the same passages."""
-        depth = min(max(self.k, FUSION_DEPTH), len(self._nodes)) if self.mode == "hybrid" else self.k
-        if self.mode != "vector":
-            by_words = WordRetriever(nodes=self._nodes, similarity_top_k=depth)
-        if self.mode == "bm25":
-            return by_words
-        by_meaning = self._vector_index.as_retriever(similarity_top_k=depth)
+        nodes = self._index.nodes
+        depth = min(max(self.k, FUSION_DEPTH), len(nodes)) if self.mode == "hybrid" else self.k
+        by_meaning = self._index.llama_index.as_retriever(similarity_top_k=depth)
         if self.mode == "vector":
             return by_meaning
+        by_words = WordRetriever(nodes=nodes, similarity_top_k=depth)
+        if self.mode == "bm25":
+            return by_words
         return QueryFusionRetriever(
             [by_meaning, by_words],
             llm=MockLLM(),  # never called: one query, not rewritten
@@ -71,18 +95,14 @@ class Retriever:
 
     def retrieve_all(self, questions: Sequence[str]) -> list[list[Passage]]:
         """The passages for each question, in their order; they are embedded in batches. An empty one is a DataError."""
-        return [[_to_passage(hit) for hit in hits] for hits in self.hits(questions)]
-
-    def hits(self, questions: Sequence[str]) -> list[list[NodeWithScore]]:
-        """The same as `retrieve_all`, as LlamaIndex's nodes with scores."""
         for number, question in enumerate(questions, start=1):
             if not question.strip():
                 raise DataError(f"question {number} of {len(questions)} is empty. Write one, or take it out.")
         vectors: Sequence[list[float] | None] = [None] * len(questions)
         if self.mode != "bm25":
-            vectors = embed_questions(self._embed_model, questions)
+            vectors = embed_questions(self._index.embed_model, questions)
         queries = [QueryBundle(question, embedding=vector) for question, vector in zip(questions, vectors, strict=True)]
-        return [self.llama_index.retrieve(query) for query in queries]
+        return [[_to_passage(hit) for hit in self.llama_index.retrieve(query)] for query in queries]
 
 
 def embed_questions(embed_model: BaseEmbedding, questions: Sequence[str]) -> list[list[float]]:
@@ -94,10 +114,5 @@ def embed_questions(embed_model: BaseEmbedding, questions: Sequence[str]) -> lis
 
 def _to_passage(hit: NodeWithScore) -> Passage:
     """A hit as the kit's record; the text is what LlamaIndex's query engine shows to the model, heading included."""
-    return Passage(
-        document_id=str(hit.node.ref_doc_id),
-        node_id=hit.node.node_id,
-        text=hit.node.get_content(metadata_mode=MetadataMode.LLM),
-        score=float(hit.score or 0.0),
-        title=str(hit.node.metadata.get("title", "")),
-    )
+    text, title = hit.node.get_content(metadata_mode=MetadataMode.LLM), str(hit.node.metadata.get("title", ""))
+    return Passage(str(hit.node.ref_doc_id), hit.node.node_id, text, float(hit.score or 0.0), title)

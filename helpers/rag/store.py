@@ -78,20 +78,19 @@ def open_store(where: str | Path, collection: str = "documents", fresh: bool = F
     return Store(chroma_collection=found)
 
 
-def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings, claim: bool = False) -> None:
+def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings) -> None:
     """Makes sure that the store's chunks were made with this embedder and these chunk settings, or raises KitError.
 
-    With `claim` they are written down if the store holds nothing yet. An embedder is known by its model's name, without
-    the folder that it is in on this machine.
+    They are written down if the store holds nothing yet. An embedder is known by its model's name, without the folder
+    that it is in on this machine.
     """
     name = embed_model.model_name.replace("\\", "/").rstrip("/").split("/")[-1]
     wanted = {"embedder": type(embed_model).__name__ if name == "unknown" else name}
-    wanted |= {key: getattr(settings, key) for key in ("chunk_size", "chunk_overlap", "heading")}
-    record = store.record
-    differing = [key for key in wanted if record.get(key) != wanted[key]]
-    if differing and claim and not store.client.count():
+    wanted |= {key: getattr(settings, key) for key in ("chunk_size", "chunk_overlap")}
+    if not store.client.count():
         store.remember(**wanted)
-    elif differing:
+    record = store.record
+    if differing := [key for key in wanted if record.get(key) != wanted[key]]:
         made_with = ", ".join(f"{key} {record.get(key)!r}" for key in differing)
         requested = ", ".join(f"{key} {wanted[key]!r}" for key in differing)
         raise KitError(

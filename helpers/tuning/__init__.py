@@ -7,14 +7,12 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["recipes"],
     submod_attrs={
-        "fine_tuned": ["FineTuned", "LogEntry", "merge", "read_fine_tuned"],
-        "preparation": ["prepare_model"],
+        "callbacks": ["Progress"],
+        "fine_tuned": ["FineTuned", "LogEntry", "read_fine_tuned"],
         "packing": ["IGNORED", "Collator", "Row", "encode_pair"],
-        "progress": ["Progress"],
         "recipes": ["with_starts"],
-        "settings": ["Lora", "TrainSettings"],
-        "training": ["TrainingStopped", "make_trainer", "train"],
-        "training_data": ["TrainingData", "training_rows"],
+        "training": ["TrainingStopped", "make_trainer", "prepare_model", "train"],
+        "training_data": ["Lora", "TrainSettings", "TrainingData", "training_rows"],
     },
 )
 # fmt: on

@@ -11,29 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data import DataError, Effort, KitError, write_text
-from ..models import (
-    RECORD,
-    FoundationModel,
-    folder_bytes,
-    is_first_process,
-    load_model,
-    progress_bars,
-    weights_hash,
-)  # fmt: skip
+from ..models import RECORD, folder_bytes, is_first_process, progress_bars, weights_hash
 from .packing import Row
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerState
+
+    from ..models import FoundationModel
 
 CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
 class LogEntry:
-    """What a training logged after a step; `loss` is the mean since the entry before, in nats a token.
+    """What a training logged after a step: `loss` is the mean since the entry before, in nats a token.
 
-    `tokens` counts real tokens (no padding) since the first step. `validation_loss`, and `general_loss` of general
-    text, are taken now and then.
+    `tokens` counts those read since the first step, without padding; the other losses are taken now and then.
     """
 
     step: int
@@ -137,28 +130,3 @@ def write(made: FineTuned, trainer: Trainer, fm: FoundationModel) -> None:
             "again: no step is repeated."
         ) from error
     trainer.accelerator.wait_for_everyone()
-
-
-def clear(out: Path, start: str | Path | None) -> None:
-    """Deletes an earlier training.
-
-    Raises:
-        KitError: The folder holds something else, or what this training goes on from.
-    """
-    if start and Path(start).resolve().is_relative_to(out.resolve()):
-        raise KitError(f"{out} holds the weights that this training goes on from: give another folder")
-    if out.exists() and any(out.iterdir()) and not ((out / RECORD).is_file() or (out / CHECKPOINTS).is_dir()):
-        raise KitError(f"{out} holds no training, so `again` does not delete it: give another folder")
-    shutil.rmtree(out, ignore_errors=True)
-
-
-def merge(fm: FoundationModel, adapter: str | Path, out: str | Path) -> Path:
-    """Adds an adapter into the weights and writes a whole model, which `load_model(out)` reads.
-
-    Raises:
-        KitError: The adapter was made for another model, or there is none.
-    """
-    tuned = load_model(fm.name, fm.device, "float32").tuned(adapter)
-    tuned.model.save_pretrained(out)
-    tuned.tokenizer.save_pretrained(out)
-    return Path(out)

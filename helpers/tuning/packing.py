@@ -84,20 +84,16 @@ def encode(fm: FoundationModel, texts: Sequence[str]) -> list[list[int]]:
 def pair_rows(groups: Sequence[Sequence[Pair]], length: int, pad: int, random: Random | None = None) -> list[Row]:
     """Packs pairs, each group into rows of its own; every row opens with what the pairs of its group have in common.
 
-    Args:
-        groups: Pairs that are packed together, such as those on the same passages.
-        length: Tokens of a row; a pair that is longer is left out, never cut.
-        pad: The token that fills the end of a row; it is masked and its value does not matter.
-        random: Shuffles the pairs of a group and the rows; None keeps the order.
+    A row has `length` tokens; a longer pair is left out, never cut. The token `pad` fills the end of a row and is
+    masked. `random` shuffles the pairs of a group and the rows; None keeps the order.
     """
     rows = []
     for group in groups:
         fitting = [pair for pair in group if len(pair) <= length]
         if random is not None:
             random.shuffle(fitting)
-        shared = shared_length(fitting)
+        shared = used = shared_length(fitting)
         waiting: list[Pair] = []
-        used = shared
         for pair in fitting:
             if waiting and used + len(pair) - shared > length:
                 rows.append(_row(waiting, shared, length, pad))
@@ -133,12 +129,8 @@ def _row(pairs: Sequence[Pair], shared: int, length: int, pad: int) -> Row:
 def text_rows(texts: Sequence[Sequence[int]], length: int, end: int, random: Random | None = None) -> list[Row]:
     """Packs texts one after the other into full windows, an end token after each; every token has a loss.
 
-    Args:
-        texts: Token ids of each text.
-        length: Tokens of a window. What is left over after the last full window is padded, not dropped; an end token
-            alone, with nothing after it to learn, makes no window.
-        end: The token that separates texts.
-        random: Shuffles the texts; None keeps the order.
+    What is left over after the last full window of `length` tokens is padded, not dropped; an end token alone, with
+    nothing after it to learn, makes no window. `random` shuffles the texts; None keeps the order.
     """
     texts = list(texts)
     if random is not None:

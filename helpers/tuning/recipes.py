@@ -1,11 +1,8 @@
 """The kit's own trainings: what each learns from, and with which settings.
 
-benchmarks/training_sweep.py measures trials on a world of another seed; results/reference/training_sweep.json holds
-those that were made. `domain+pairs` is as recorded: with the embeddings trained too it said as many held-out facts
-and forgot more, in more memory; at twice the rate, and with LoRA in about the same number of rows, it said fewer.
-`passages` and `domain,triage` are as recorded, and so is `domain`: all weights learned more of its text by heart in the
-same minutes, and were worse at text that they had not read. `answers` and `triage` are as recorded too: `answers` came
-out the same with a smaller rank and more passes, and fewer passes at half the scale left `triage` half learned.
+The settings were chosen by `tools/benchmarks/training_sweep.py` on a world of another seed, which keeps its trials in
+results/reference/training_sweep.json: with the embeddings trained too, `domain+pairs` said as many held-out facts and
+forgot more; all weights memorised more of the text of `domain` and were worse at text that they had not read.
 
 | name | learns from | serves |
 | --- | --- | --- |
@@ -26,8 +23,7 @@ from typing import Any
 
 from ..data import TASKS, VALIDATION, Dataset, Example, KitError, Passage, Profile, Question, contains
 from ..models import prompts
-from .settings import Lora, TrainSettings
-from .training_data import TrainingData
+from .training_data import Lora, TrainingData, TrainSettings
 
 Retrieve = Callable[[Sequence[str]], list[list[Passage]]]
 
@@ -83,14 +79,10 @@ def missing_files(name: str, dataset: Dataset) -> list[str]:
 def training_data(
     name: str, dataset: Dataset, retrieve: Retrieve | None = None, seed: int = 7, validation: int = VALIDATION
 ) -> TrainingData:
-    """What a training learns from.
+    """What a training learns from; nothing of the questions is read.
 
-    Args:
-        name: A name in `SETTINGS`.
-        dataset: The data; nothing of its questions is read.
-        retrieve: Finds passages for questions; needed by the training `passages` alone.
-        seed: Chooses which questions share passages.
-        validation: How many validation pairs and texts are read now and then.
+    `retrieve` finds the passages of the training `passages`, and `seed` chooses which questions share them.
+    `validation` is how many validation pairs and texts are read now and then.
 
     Raises:
         DataError: The data set lacks a file that is needed.
@@ -121,13 +113,9 @@ def passage_groups(
 ) -> list[list[tuple[str, str, str]]]:
     """Questions with passages, grouped by the passages that they share, as RAFT trains (Zhang et al. 2024, 2403.10131).
 
-    Each pair's question retrieves its passages, the right one among distractors, in shuffled order; a few other
-    questions are asked with them. Where no passage holds a pair's response, the response becomes `prompts.ABSTAIN`.
-
-    Args:
-        pairs: The labelled pairs; one of the wordings of each response of an asset retrieves.
-        retrieve: Gives `PASSAGES` passages for each question.
-        rng: Draws the questions and the order of passages.
+    One of the wordings of each response of an asset retrieves its passages, the right one among distractors, in
+    shuffled order; a few other questions are asked with them. Where no passage holds a pair's response, the response
+    becomes `prompts.ABSTAIN`.
     """
     asking = list({(pair.asset, pair.response): pair for pair in pairs}.values())
     groups = []
@@ -135,13 +123,11 @@ def passage_groups(
         passages = rng.sample(found, len(found))
         same = [other for other in pairs if other.asset == pair.asset and other.response != pair.response]
         others = [other for other in pairs if other.asset != pair.asset]
-        asked = [pair, *_some(same, SAME_ASSET, rng), *_some(others, OTHER_ASSET, rng)]
+        asked = [pair]
+        for more, count in ((same, SAME_ASSET), (others, OTHER_ASSET)):
+            asked += rng.sample(more, min(count, len(more)))
         groups.append([_with_passages(one, passages) for one in asked])
     return groups
-
-
-def _some(pairs: Sequence[Example], count: int, rng: random.Random) -> list[Example]:
-    return rng.sample(list(pairs), min(count, len(pairs)))
 
 
 def _with_passages(pair: Example, passages: Sequence[Passage]) -> tuple[str, str, str]:

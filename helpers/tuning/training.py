@@ -15,18 +15,18 @@ import json
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import fast
 from ..data import Effort, KitError
-from ..models import RECORD, FoundationModel, is_first_process, measure, progress_bars
-from .fine_tuned import CHECKPOINTS, FineTuned, clear, read_fine_tuned, read_log, write
+from ..models import RECORD, FoundationModel, is_first_process, load_model, measure, progress_bars
+from .fine_tuned import CHECKPOINTS, FineTuned, read_fine_tuned, read_log, write
 from .packing import Collator, Row
-from .settings import TrainSettings
-from .training_data import TrainingData, general_rows, training_rows
+from .training_data import Lora, TrainingData, TrainSettings, general_rows, training_rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,15 +42,9 @@ class TrainingStopped(KitError):
 
 
 def train(
-    fm: FoundationModel,
-    training_data: TrainingData,
-    settings: TrainSettings,
-    out: str | Path,
-    start: str | Path | None = None,
-    callback: TrainerCallback | None = None,
-    again: bool = False,
-    fsdp: bool = False,
-) -> FineTuned:
+    fm: FoundationModel, training_data: TrainingData, settings: TrainSettings, out: str | Path,
+    start: str | Path | None = None, callback: TrainerCallback | None = None, fsdp: bool = False,
+) -> FineTuned:  # fmt: skip
     """Trains a copy of the model and writes the weights into a folder; the model in memory stays as it is.
 
     An interrupted training resumes from its last checkpoint when it is called again in the same way; a finished one is
@@ -61,35 +55,42 @@ def train(
         training_data: What to learn from.
         settings: How.
         out: A folder for this training alone.
-        start: An earlier training's folder to go on from: its adapter, or its whole model, is trained further.
+        start: The folder of an earlier training, whose adapter or whole model is trained further.
         callback: A callback of transformers; it may stop the training by `control.should_training_stop`.
-        again: Whether a finished training is repeated.
         fsdp: Whether the processes share the weights as well, by transformers' own `fsdp`, on several GPUs.
 
     Raises:
         DataError: There is nothing to learn from.
-        KitError: The training diverged or could not go on, the disk is full say, or `out` or `start` holds something
-            else. The last complete checkpoint is kept.
+        KitError: The training diverged or could not go on, the disk is full say, or `out` holds another training. The
+            last complete checkpoint is kept.
         TrainingStopped: The callback stopped it.
     """
     out = Path(out)
     if fsdp and int(os.environ.get("WORLD_SIZE", "1")) < 2:
         raise KitError("`fsdp` shares a model between processes, and there is one: start it by `torchrun`")
     rows, held, report = training_rows(fm, training_data, settings)
-    _report_too_long(report, settings.max_length)
     begun = read_fine_tuned(start) if start else None
     made = FineTuned(
         out, Effort(labelled_examples=training_data.labelled, documents=len(training_data.texts)), [], asdict(settings),
-        report, whole=settings.lora is None, data_hash=_data_hash(rows), compiled=_compiles(fm, settings, report),
+        report, whole=settings.lora is None, data_hash=_data_hash(rows),
         base_hash=begun.hash if begun and begun.whole and settings.lora else fm.hash,
     )  # fmt: skip
     parts = [fm.hash, made.data_hash, settings.key, begun.hash if begun else ""]
     made.fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    if again and is_first_process():
-        clear(out, start)
-    if not again and (out / RECORD).is_file():
-        return _finished(out, made.fingerprint)
+    if (out / RECORD).is_file():
+        finished = read_fine_tuned(out)
+        if finished.fingerprint != made.fingerprint:
+            raise KitError(f"{out} holds another training (other data, settings or model): delete it, or give another")
+        return finished
+    if fast.enabled() and fm.device == "cpu":
+        padded = report["rows"] * settings.max_length
+        pays = settings.compile is None and fast.compiling_pays(made.whole, report["tokens"], padded)
+        made.compiled = pays or bool(settings.compile)
+    if report["too_long"] and is_first_process():
+        some = ", ".join(report["too_long"][:3]) + (", ..." if len(report["too_long"]) > 3 else "")
+        print(f"left out as longer than {settings.max_length} tokens: {some}", file=sys.stderr)
     evaluation = {"validation": held, "general": general_rows(fm, training_data, settings)}
+    evaluation = {name: kept for name, kept in evaluation.items() if kept}
     with measure() as measured:
         trainer = _trained(fm, made, settings, start, rows, evaluation, callback, fsdp, measured)
         write(made, trainer, fm)
@@ -97,12 +98,11 @@ def train(
 
 
 def _trained(
-    fm: FoundationModel, made: FineTuned, settings: TrainSettings, start: Any, rows: list[Row],
+    fm: FoundationModel, made: FineTuned, settings: TrainSettings, start: str | Path | None, rows: list[Row],
     evaluation: dict[str, list[Row]], callback: TrainerCallback | None, fsdp: bool, measured: Effort,
 ) -> Trainer:  # fmt: skip
     """The trainer after its last step; what that took, and how it went, is written into `made`."""
-    from .preparation import prepare_model
-    from .progress import Checkpoints, last_checkpoint
+    from .callbacks import Checkpoints, last_checkpoint
 
     folder = made.folder / CHECKPOINTS
     last, before = last_checkpoint(folder, made.fingerprint)
@@ -110,21 +110,57 @@ def _trained(
     fm.free_memory()
     model = prepare_model(fm, settings, start)
     fast.enable_training(model, fm.dtype if fm.dtype != "float32" else None, made.compiled)
-    evaluation = {name: kept for name, kept in evaluation.items() if kept}
     trainer = make_trainer(model, rows, evaluation, settings, fm, folder, made.compiled, fsdp)
     trainer.args.eval_on_start = "general" in evaluation and last is None
-    for each in (callback, checkpoints):
-        if each is not None:
-            trainer.add_callback(each)
+    for each in filter(None, (callback, checkpoints)):
+        trainer.add_callback(each)
     made.effort.trainable_parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     _run(trainer, last)
     made.history, made.first = read_log(trainer.state, rows)
     made.effort.tokens_seen = made.history[-1].tokens
-    for name, value in checkpoints.spent().items():
-        setattr(made.effort, name, value)
+    made.effort += checkpoints.spent()
     if made.whole and not fsdp:
         model.to(fm.model.dtype)
     return trainer
+
+
+def prepare_model(fm: FoundationModel, settings: TrainSettings, start: str | Path | None = None) -> nn.Module:
+    """Loads the weights anew and makes them trainable: all of them, or new adapters, or those of an earlier training.
+
+    Adapters are float32 on weights of the model's dtype, as PEFT makes them. Where all weights are trained they are
+    float32 (Micikevicius et al. 2018, 1710.03740): in 16 bits small steps would be rounded away.
+
+    Raises:
+        KitError: The rows are too long for the model, or `start` holds adapters that the settings do not ask for.
+    """
+    import torch
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    begun = read_fine_tuned(start) if start else None
+    lora, goes_on = settings.lora, begun is not None and not begun.whole
+    if goes_on:
+        fm.check_adapter(begun.folder)
+        if (made := Lora(begun.settings["lora"]["rank"], begun.settings["lora"]["alpha"])) != lora:
+            wanted = lora or "all weights"
+            raise KitError(f"{begun.folder} is an adapter of {made}, and the settings have {wanted}: use the same")
+    name = begun.folder if begun and begun.whole else fm.name
+    model = load_model(name, fm.device, fm.dtype if lora else "float32").model
+    sliding = "sliding_attention" in (getattr(model.config, "layer_types", None) or ["sliding_attention"])
+    window = getattr(model.config, "sliding_window", None) if sliding else None
+    if window and settings.max_length > window:  # packed rows would let its layers see further than in an answer
+        raise KitError(f"this model's layers see {window} tokens: choose a `max_length` of at most that")
+    torch.manual_seed(settings.seed)  # adapters begin at random
+    with warnings.catch_warnings():  # PEFT asks transformers by a name that transformers warns of
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        if goes_on:
+            return PeftModel.from_pretrained(model, str(begun.folder), is_trainable=True)
+        if lora:
+            where = {"target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+            return get_peft_model(model, LoraConfig(r=lora.rank, lora_alpha=lora.alpha, **where))
+    if not settings.embeddings:
+        model.get_input_embeddings().requires_grad_(False)
+        model.get_output_embeddings().requires_grad_(False)
+    return model
 
 
 def make_trainer(
@@ -134,21 +170,23 @@ def make_trainer(
     """transformers' Trainer over packed rows, in the order in which they are given."""
     from transformers import PrinterCallback, TrainingArguments
 
-    from .progress import RowTrainer
+    from .callbacks import RowTrainer
 
     size = min(settings.batch_size, len(rows))
     steps, every = len(rows) // size, max(1, len(rows) // size // LOGS)
+    share, rest = divmod(size, int(os.environ.get("WORLD_SIZE", "1")))
+    if rest:
+        raise KitError(f"the processes cannot share a batch of {size} rows: choose `batch_size` as a multiple of them")
     arguments = TrainingArguments(
         output_dir=str(folder), num_train_epochs=1, train_sampling_strategy="sequential", seed=settings.seed,
-        per_device_train_batch_size=_share(size, settings), per_device_eval_batch_size=_share(size, settings),
-        gradient_accumulation_steps=settings.accumulation, learning_rate=settings.learning_rate, adam_beta2=0.99,
-        lr_scheduler_type=settings.schedule, warmup_steps=round(settings.warmup * steps), max_grad_norm=1.0,
-        weight_decay=settings.weight_decay, bf16=fm.dtype == "bfloat16", fp16=fm.dtype == "float16",
-        use_cpu=fm.device == "cpu", logging_steps=every, logging_nan_inf_filter=False,
+        per_device_train_batch_size=share, per_device_eval_batch_size=share, learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule, warmup_steps=round(settings.warmup * steps), adam_beta2=0.99,
+        bf16=fm.dtype == "bfloat16", fp16=fm.dtype == "float16", use_cpu=fm.device == "cpu",
+        logging_steps=every, logging_nan_inf_filter=False, report_to=[], disable_tqdm=True,
         save_steps=-(-settings.checkpoint_steps // every) * every, save_total_limit=2,
         eval_strategy="steps" if evaluation else "no", eval_steps=-(-max(APART, steps // VALIDATIONS) // every) * every,
-        prediction_loss_only=True, remove_unused_columns=False, dataloader_pin_memory=False, report_to=[],
-        disable_tqdm=True, ddp_find_unused_parameters=False, fsdp="full_shard" if fsdp else None,
+        prediction_loss_only=True, remove_unused_columns=False, dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False, fsdp="full_shard" if fsdp else None,
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs share a training by torchrun, not as replicas
     trainer = RowTrainer(
@@ -158,21 +196,9 @@ def make_trainer(
     return trainer
 
 
-def _share(size: int, settings: TrainSettings) -> int:
-    """How many rows of a batch go through the model of one process at once."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    share, rest = divmod(size, processes * settings.accumulation)
-    if rest:
-        raise KitError(
-            f"a batch of {size} rows cannot be shared by {processes} processes in {settings.accumulation} parts each: "
-            "choose `batch_size` as a multiple of both"
-        )
-    return share
-
-
 def _run(trainer: Trainer, checkpoint: str | None) -> None:
     """Trains to the last step."""
-    from .progress import diverged
+    from .callbacks import diverged
 
     try:
         with progress_bars(False):
@@ -193,36 +219,9 @@ def _run(trainer: Trainer, checkpoint: str | None) -> None:
         raise diverged(state.global_step, "weights", trainer.args.learning_rate)
 
 
-def _report_too_long(report: dict[str, Any], limit: int) -> None:
-    """Says on stderr which examples are left out: none is ever cut."""
-    for what, ids in {"examples": report["too_long"], "examples of validation": report["held_too_long"]}.items():
-        if ids and is_first_process():
-            some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
-            print(f"{len(ids)} {what} are longer than {limit} tokens and are left out: {some}", file=sys.stderr)
-
-
 def _data_hash(rows: Sequence[Row]) -> str:
     """Of the tokens that are learned from, in their order."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(repr((row.ids, row.labels, row.segments)).encode())
     return digest.hexdigest()
-
-
-def _finished(out: Path, fingerprint: str) -> FineTuned:
-    made = read_fine_tuned(out)
-    if made.fingerprint != fingerprint:
-        raise KitError(
-            f"{out} holds another training (other data, settings or model). Give another folder, or again=True."
-        )
-    return made
-
-
-def _compiles(fm: FoundationModel, settings: TrainSettings, report: dict[str, Any]) -> bool:
-    """Whether decoder layers are compiled: where that is asked for, or the training is long enough to gain by it."""
-    if not fast.enabled() or fm.device != "cpu":
-        return False
-    if settings.compile is not None:
-        return settings.compile
-    padded = report["rows"] * settings.max_length
-    return fast.compiling_pays(settings.lora is None, report["tokens"], padded)

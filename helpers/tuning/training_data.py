@@ -1,16 +1,67 @@
-"""What a training learns from, and the order in which its rows are read."""
+"""What a training learns from, how it goes, and the order in which its rows are read."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..data import DataError, Example, Question, sentences
 from ..models import FoundationModel, prompts
 from .packing import IGNORED, Pair, Row, encode, encode_pair, pair_rows, text_rows
-from .settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters (Hu et al. 2021, 2106.09685) of every linear layer: W becomes W + alpha/rank * B A."""
+
+    rank: int = 16
+    alpha: int = 16
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a training goes; values out of range raise a ValueError.
+
+    Attributes:
+        lora: The adapters; None trains all weights.
+        schedule: A name of transformers' learning-rate schedules, after a warm-up over the share `warmup` of the steps.
+        epochs: Passes over each kind of data; `pair_epochs` those over the pairs, where they differ.
+        batch_size: Rows a step, over all processes.
+        max_length: Tokens of a row.
+        replay: General text that is mixed in, as a share of the tokens of the domain text, or else of the pairs.
+        sentences: Whether the sentences of all domain texts are shuffled anew for each pass, so that a fact cannot be
+            memorised from its neighbours (Allen-Zhu & Li 2023, 2309.14316, find that permuted sentences help).
+        embeddings: Whether training all weights includes the token embeddings; without them less is forgotten.
+        checkpoint_steps: A checkpoint is written about every so many steps.
+        compile: Whether decoder layers are compiled; None decides by the length of the training.
+    """
+
+    lora: Lora | None = Lora()
+    learning_rate: float = 1e-3
+    schedule: str = "linear"
+    warmup: float = 0.05
+    epochs: float = 4.0
+    pair_epochs: float | None = None
+    batch_size: int = 4
+    max_length: int = 256
+    replay: float = 0.0
+    sentences: bool = False
+    embeddings: bool = True
+    seed: int = 7
+    checkpoint_steps: int = 25
+    compile: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "epochs", "batch_size", "max_length", "checkpoint_steps"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"`{name}` must be above 0. Got {getattr(self, name)}")
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What makes two settings the same."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -47,7 +98,7 @@ def training_rows(
 
     Returns:
         Rows to learn from; rows of validation; and a report: how many `examples`, `tokens`, `labelled_tokens` and
-        `rows` there are, and the ids of pairs that were left out as too long, `too_long` and `held_too_long`.
+        `rows` are learned from, and the ids of pairs, of validation too, that were left out as `too_long`.
 
     Raises:
         DataError: There is nothing to learn from.
@@ -73,7 +124,7 @@ def training_rows(
     held_pairs = _encoded(fm, data.validation_pairs)
     held = text_rows(encode(fm, data.validation_texts), length, end) + pair_rows([held_pairs], length, end)
     report = _report(rows, [pair for group in groups for pair in group], length, len(data.texts))
-    report["held_too_long"] = [pair.id for pair in held_pairs if len(pair) > length]
+    report["too_long"] += [pair.id for pair in held_pairs if len(pair) > length]
     rows += [rows[-1].blank()] * (-len(rows) % min(settings.batch_size, len(rows)))
     return rows, held, report
 

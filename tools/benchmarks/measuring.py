@@ -173,13 +173,8 @@ def finish(name: str, record: Mapping[str, Any], arguments: argparse.Namespace) 
 
 
 def _peer_versions() -> dict[str, str]:
-    found = {}
-    for name in PEERS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # a peer that is not installed has no version; its benchmark says so itself
-    return found
+    installed = {each.metadata["Name"].lower().replace("_", "-"): each.version for each in metadata.distributions()}
+    return {name: installed[name] for name in PEERS if name in installed}
 
 
 def _lines(value: Any, path: str = "") -> list[str]:

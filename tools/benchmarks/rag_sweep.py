@@ -28,7 +28,6 @@ GRID = {
     "chunk_size": (64, 96, 128, 192),
     "mode": ("vector", "bm25", "hybrid"),
     "k": (1, 2, 3, 5),
-    "heading": ("none", "title", "section"),
 }
 
 

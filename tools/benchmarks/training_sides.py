@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -160,9 +161,10 @@ def train_kit(job: Job, fm: models.FoundationModel, material: TrainingData, sett
     if not job.validate:
         material = replace(material, validation_texts=(), validation_pairs=())
     load_libraries(job.side)
+    shutil.rmtree(job.out, ignore_errors=True)
     begun, ticks = time.perf_counter(), []
     with measure() as effort:
-        tuned = train(fm, material, settings, job.out, callback=clock_of(ticks), again=True)
+        tuned = train(fm, material, settings, job.out, callback=clock_of(ticks))
     made.clock = [(step, tick - begun) for step, tick in enumerate(ticks, 1)]
     made.seconds, made.peak_memory_bytes = effort.wall_s, effort.peak_memory_bytes
     made.steps = tuned.history[-1].steps
@@ -284,7 +286,7 @@ def _arguments(job: Job, batches: list[list[Example]], load: dict[str, Any]) -> 
     return {
         "output_dir": f"{job.out}/work", "num_train_epochs": 1, "learning_rate": settings.learning_rate,
         "lr_scheduler_type": settings.schedule, "warmup_steps": round(settings.warmup * len(batches)),
-        "weight_decay": settings.weight_decay, "adam_beta2": BETA2, "max_grad_norm": 1.0, "seed": settings.seed,
+        "adam_beta2": BETA2, "max_grad_norm": 1.0, "seed": settings.seed,
         "per_device_train_batch_size": max(map(len, batches)), "bf16": load["dtype"] == "bfloat16", "use_cpu": True,
         "gradient_checkpointing": False, "save_strategy": "no", "logging_strategy": "no", "report_to": [],
         "disable_tqdm": True, "dataloader_pin_memory": False,
@@ -304,10 +306,9 @@ def _peer_model(load: dict[str, Any], attention: str | None) -> Any:
     model = AutoModelForCausalLM.from_pretrained(load["folder"], dtype=dtype, **chosen)
     if settings.lora is None:
         return model
-    modules = settings.lora.target_modules
     config = LoraConfig(
         r=settings.lora.rank, lora_alpha=settings.lora.alpha, task_type="CAUSAL_LM",
-        target_modules=modules if isinstance(modules, str) else list(modules),
+        target_modules="all-linear",
     )  # fmt: skip
     return get_peft_model(model, config)
 

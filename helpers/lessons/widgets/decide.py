@@ -95,9 +95,9 @@ def cost_explorer(comparison: Comparison, prices: Prices | None = None) -> Panel
         if not known:
             return f"{missing}<p>Without updates their cost is known: set them to 0.</p>"
         drawn = {arm: replace(cost, change=cost.change or 0.0) for arm, cost in known.items()}
-        ax = plots.figures.cost_figure(drawn, prices, changes, hosted)
+        ax = plots.break_even_lines(drawn, changes, hosted)
         ax.axvline(queries, color="0.3", linestyle=":")
-        ranked = sorted((cost.monthly(queries, changes, months, hosted), arm) for arm, cost in known.items())
+        ranked = sorted((cost.monthly(queries, changes, hosted), arm) for arm, cost in known.items())
         rows = [(escape(plots.plain_name(arm)), f"{value:,.2f}", _update(known[arm])) for value, arm in ranked]
         caption = f"One month with {queries:,} queries and {changes} updates, cheapest first"
         ranking = table(caption, ["arm", "cost per month ($)", "cost per update ($)"], rows)

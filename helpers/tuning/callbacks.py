@@ -1,4 +1,4 @@
-"""Callbacks of a training: its progress on the screen, and which checkpoints are complete."""
+"""The Trainer of a training and its callbacks: progress on the screen, and which checkpoints are complete."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +40,15 @@ class RowTrainer(Trainer):
 
 
 class Progress(TrainerCallback):
-    """Shows how far a training is, and its loss, on a bar of `models.show_progress`."""
+    """Shows under a title how far a training is, and its loss."""
 
     def __init__(self, title: str):
-        """Shows a training under this title."""
         self.title = title
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Opens the bar."""
-        self.bar = show_progress(
-            self.title, state.max_steps, "steps", state.is_world_process_zero, done=state.global_step
-        )
+        first = state.is_world_process_zero
+        self.bar = show_progress(self.title, state.max_steps, "steps", first, done=state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Moves the bar."""
@@ -69,27 +68,18 @@ class Checkpoints(TrainerCallback):
     """Marks complete checkpoints, and lets no training go on with numbers that are none.
 
     transformers writes the files of a checkpoint one after the other. The marker is written when all of them are there,
-    and says which training they belong to and what it took until then.
+    and says which training they belong to (its `fingerprint`) and what it took until then: `before` it was resumed, and
+    since. The peak of memory is read from `measured`, of the `models.measure` that is running.
     """
 
-    def __init__(self, fingerprint: str, effort: Effort, before: dict[str, Any]):
-        """Begins to count what the training takes.
-
-        Args:
-            fingerprint: Of the training.
-            effort: Of `models.measure`, which is running; its peak of memory is read from it.
-            before: The marker of the checkpoint that the training resumes from; empty where there is none.
-        """
-        self.fingerprint, self.effort, self.before = fingerprint, effort, before
+    def __init__(self, fingerprint: str, measured: Effort, before: Effort):
+        self.fingerprint, self.measured, self.before = fingerprint, measured, before
         self.wall, self.cpu = time.perf_counter(), time.process_time()
 
-    def spent(self) -> dict[str, float]:
-        """Wall and CPU seconds and the peak of memory of this training, interrupted calls included."""
-        return {
-            "wall_s": self.before.get("wall_s", 0.0) + time.perf_counter() - self.wall,
-            "cpu_s": self.before.get("cpu_s", 0.0) + time.process_time() - self.cpu,
-            "peak_memory_bytes": max(self.before.get("peak_memory_bytes", 0), self.effort.peak_memory_bytes),
-        }
+    def spent(self) -> Effort:
+        """Time and memory of this training, interrupted calls included."""
+        wall_s, cpu_s = time.perf_counter() - self.wall, time.process_time() - self.cpu
+        return self.before + Effort(wall_s, cpu_s, self.measured.peak_memory_bytes)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Logs the last step, and writes a checkpoint where another callback stops the training."""
@@ -97,20 +87,16 @@ class Checkpoints(TrainerCallback):
         control.should_save = control.should_save or control.should_training_stop
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Stops a training that diverges.
-
-        Raises:
-            KitError: The loss or the gradient is not a number; the last checkpoint stays.
-        """
-        bad = [name for name in ("loss", "grad_norm") if not math.isfinite((logs or {}).get(name, 0.0))]
-        if bad:
-            raise diverged(state.global_step, bad[0], args.learning_rate)
+        """Stops a training whose loss or gradient is not a number by a KitError; the last checkpoint stays."""
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite((logs or {}).get(name, 0.0)):
+                raise diverged(state.global_step, name, args.learning_rate)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Marks the checkpoint as complete."""
         if state.is_world_process_zero:
             marker = Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE
-            write_text(marker, json.dumps(self.spent() | {"fingerprint": self.fingerprint}))
+            write_text(marker, json.dumps({"fingerprint": self.fingerprint, "effort": asdict(self.spent())}))
 
 
 def diverged(step: int, what: str, learning_rate: float) -> KitError:
@@ -121,8 +107,8 @@ def diverged(step: int, what: str, learning_rate: float) -> KitError:
     )
 
 
-def last_checkpoint(folder: Path, fingerprint: str) -> tuple[str | None, dict[str, Any]]:
-    """The last complete checkpoint of a training and its marker; what was left incomplete is deleted.
+def last_checkpoint(folder: Path, fingerprint: str) -> tuple[str | None, Effort]:
+    """The last complete checkpoint of a training, and what it took until then; incomplete ones are deleted.
 
     Raises:
         KitError: The checkpoints belong to another training.
@@ -138,5 +124,5 @@ def last_checkpoint(folder: Path, fingerprint: str) -> tuple[str | None, dict[st
                 f"{folder.parent} holds an unfinished training of other data, settings or model: delete {folder} to "
                 "begin anew, or give another folder"
             )
-        return found, made
-    return None, {}
+        return found, Effort(**made["effort"])
+    return None, Effort()
