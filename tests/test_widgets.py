@@ -121,8 +121,8 @@ def test_a_panel_leaves_its_settings_and_result_for_pages_without_a_kernel(monke
 # The retrieval explorer.
 
 
-def test_the_explorer_shows_passages_and_the_prompts_tokens(documents, tiny, index, question):
-    panel = widgets.retrieval_explorer(documents, index, tiny, question)
+def test_the_explorer_shows_passages_and_the_prompts_tokens(tiny, index, question):
+    panel = widgets.retrieval_explorer(index, tiny, question)
     assert "role='alert'" not in panel.status.value
     settings = RagSettings()
     expanded = Assistant(tiny, retriever=index.retriever(settings.k, settings.mode)).ask(question, 1).prompt
@@ -137,24 +137,11 @@ def test_the_explorer_shows_passages_and_the_prompts_tokens(documents, tiny, ind
     assert "Type a question first." in panel.status.value and panel.result.value == ""
 
 
-def test_a_new_chunk_size_is_indexed_once_and_kept(documents, embedder, tiny, index, question, own_results):
-    panel = widgets.retrieval_explorer(documents, index, tiny, question)
-    assert not own_results.exists()
-    panel.controls["chunk_size"].value = 64
-    panel.button.click()
-    (place,) = (own_results / "index").glob("explorer-*/64x*")
-    chunks = int(re.search(r"of (\d+) chunks", panel.result.value)[1])
-    again, report = build_index(
-        documents, open_store(place), embedder, replace(RagSettings(), chunk_size=64), progress=False
-    )
-    assert chunks == len(again.nodes) > len(index.nodes) and report.reembedded == 0
-
-
 def test_what_a_document_holds_is_text(embedder, tiny, tmp_path):
     evil = [Document("evil", EVIL, f"The pump is blue. {EVIL}"), Document("good", "Good", "The pump is red.")]
     index, _ = build_index(evil, open_store(tmp_path / "evil"), embedder, RagSettings(), progress=False)
     asked = Question("own", "own", f"Is the pump blue? {EVIL}")
-    for made in (widgets.retrieval_explorer(evil, index, tiny, asked), widgets.embedding_map(index, asked)):
+    for made in (widgets.retrieval_explorer(index, tiny, asked), widgets.embedding_map(index, asked)):
         assert "evil" in made.result.value
         check_is_text(re.sub('<img src="data:image/png;base64[^>]*>', "", made.result.value))
     shown = retrieval.highlight("The pumps & the pump of Kilpool.", "What is the pump?")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -13,9 +11,9 @@ import ipywidgets
 import numpy as np
 
 from ... import plots
-from ...data import Document, KitError, Passage, Question, contains, own_folder
+from ...data import KitError, Passage, Question, contains
 from ...models import prompts
-from ...rag import MODES, Index, build_index, embed_questions, open_store
+from ...rag import MODES, Index, embed_questions
 from .frame import Panel, escape, labelled, number, table
 
 if TYPE_CHECKING:
@@ -24,36 +22,26 @@ if TYPE_CHECKING:
 COMMON = set("a an and at by does for how in is it of on or that the to was what when where which who".split())
 
 
-def retrieval_explorer(documents: Sequence[Document], index: Index, fm: FoundationModel, question: Question) -> Panel:
+def retrieval_explorer(index: Index, fm: FoundationModel, question: Question) -> Panel:
     """Type a question and see which passages are found, with their scores, and what the prompt's tokens are spent on.
 
     Args:
-        documents: The collection; it is chunked and embedded again for each new chunk size.
-        index: The index of these documents, with which the explorer begins.
+        index: What is searched.
         fm: The model whose tokens are counted.
         question: What to begin with; the passages that hold its answer are pointed out.
     """
-    settings = index.settings
-    indices = {(settings.chunk_size, settings.chunk_overlap): index}
-    collection = hashlib.sha256("\n".join(sorted(document.id for document in documents)).encode()).hexdigest()[:8]
+    chunks = len(index.nodes)
 
-    def search(question_text: str, chunk_size: int, chunk_overlap: int, k: int, mode: str) -> str:
-        """The passages as a table, and the prompt with them; a new chunk size is indexed first.
+    def search(question_text: str, k: int, mode: str) -> str:
+        """The passages as a table, and the prompt with them.
 
         Raises:
             KitError: The question is empty.
         """
         if not question_text.strip():
             raise KitError("Type a question first.")
-        size = chunk_size, chunk_overlap
-        if size not in indices:
-            panel.say(f"Chunking and embedding {len(documents)} documents, once for each chunk size ...")
-            store = open_store(own_folder() / "index" / f"explorer-{collection}" / f"{chunk_size}x{chunk_overlap}")
-            changed = replace(settings, chunk_size=chunk_size, chunk_overlap=chunk_overlap)
-            indices[size] = build_index(list(documents), store, index.embed_model, changed, progress=False)[0]
-        chunks, known = len(indices[size].nodes), bool(question.answers) and question_text == question.prompt
-        passages = indices[size].retriever(min(k, chunks), mode).retrieve(question_text)
-        rows = []
+        passages = index.retriever(min(k, chunks), mode).retrieve(question_text)
+        known, rows = bool(question.answers) and question_text == question.prompt, []
         for passage in passages:
             right = ("yes" if contains(passage.text, question.answers) else "no") if known else "unknown"
             text = highlight(passage.text, question_text)
@@ -64,10 +52,8 @@ def retrieval_explorer(documents: Sequence[Document], index: Index, fm: Foundati
 
     controls = {
         "question_text": labelled(ipywidgets.Text, "question", "760px", value=question.prompt),
-        "chunk_size": number("chunk size, tokens", 64, 192, 16, settings.chunk_size),
-        "chunk_overlap": number("overlap, tokens", 0, 32, 8, settings.chunk_overlap),
-        "k": number("passages (k)", 1, 8, 1, settings.k),
-        "mode": labelled(ipywidgets.Dropdown, "kind of search", options=MODES, value=settings.mode),
+        "k": number("passages (k)", 1, 8, 1, index.settings.k),
+        "mode": labelled(ipywidgets.Dropdown, "kind of search", options=MODES, value=index.settings.mode),
     }
     panel = Panel("Retrieval explorer", controls, search, "Search")
     panel.refresh()
