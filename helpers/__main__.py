@@ -13,7 +13,6 @@ from typing import Annotated
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import typer
-from rich.console import Console
 
 from . import analysis, models, plots, verbs
 from .data import KitError
@@ -25,7 +24,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 def doctor() -> None:
     """Looks at this machine and says what is missing and how to fix it; exit status 1 when something is."""
     found = models.doctor.check()
-    Console().print(models.doctor.report(found))
+    print(models.doctor.report(found))
     raise typer.Exit(int(models.doctor.something_missing(found)))
 
 

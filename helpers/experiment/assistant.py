@@ -89,7 +89,7 @@ class Assistant:
                 )  # fmt: skip
         choosing = [i for i, question in enumerate(asked) if question.choices]
         rows = generation.choice_logprobs(
-            self.model, [texts[i] for i in choosing], [asked[i].choices for i in choosing], batch_size, progress
+            self.model, [texts[i] for i in choosing], [asked[i].choices for i in choosing], batch_size
         )
         for i, logprobs in zip(choosing, rows, strict=True):
             chosen = asked[i].choices[max(range(len(logprobs)), key=logprobs.__getitem__)]

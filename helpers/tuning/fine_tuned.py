@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data import DataError, Effort, KitError, write_text
-from ..models import RECORD, folder_bytes, is_first_process, progress_bars, wait_for_processes, weights_hash
+from ..models import RECORD, folder_bytes, is_first_process, progress_bars, weights_hash
 from .packing import Row
 
 if TYPE_CHECKING:
@@ -77,10 +77,11 @@ def read_fine_tuned(folder: str | Path) -> FineTuned:
         raise DataError(f"{path} is no record of a finished training ({error}). Train it again.") from error
 
 
-def read_log(state: TrainerState, rows: Sequence[Row]) -> tuple[list[LogEntry], dict[str, float]]:
-    """What a Trainer logged while it read these rows, and the losses before its first step."""
+def read_log(state: TrainerState, rows: Sequence[Row] = ()) -> tuple[list[LogEntry], dict[str, float]]:
+    """What a Trainer has logged, and the losses before its first step; tokens are counted where `rows` are given."""
     size = len(rows) // state.max_steps
-    tokens = [0, *accumulate(sum(row.tokens for row in rows[i : i + size]) for i in range(0, len(rows), size))]
+    read = [sum(row.tokens for row in rows[step * size : (step + 1) * size]) for step in range(state.max_steps)]
+    tokens = [0, *accumulate(read)]
     logged: dict[int, dict[str, float]] = {}
     for entry in state.log_history:
         logged.setdefault(entry["step"], {}).update(entry)
@@ -129,4 +130,4 @@ def write(made: FineTuned, trainer: Trainer, fm: FoundationModel) -> None:
             f"could not write the tuned weights into {made.folder} ({error}). Free some space and make the same call "
             "again: no step is repeated."
         ) from error
-    wait_for_processes()
+    trainer.accelerator.wait_for_everyone()
