@@ -12,7 +12,6 @@ from torch.nn.functional import cross_entropy
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from helpers.fast import lora, training, training_attention
-from helpers.fast.compiled import can_compile, compile_layers, compiling_pays
 from helpers.fast.sliced_loss import SlicedCrossEntropy
 from helpers.tuning.packing import Collator, pair_rows, text_rows
 from helpers.tuning.packing import Pair as PackedPair
@@ -86,7 +85,7 @@ def test_it_can_be_turned_off(monkeypatch):
     monkeypatch.setenv("KIT_FAST", "0")
     model = adapted()
     before = model.get_base_model().forward, model.config._attn_implementation
-    assert not training.enable_training(model, compiled=True)
+    assert not training.enable_training(model)
     assert (model.get_base_model().forward, model.config._attn_implementation) == before
 
 
@@ -184,7 +183,7 @@ def test_an_attention_that_does_more_stays_eager(field):
         training_attention.attention(Layer(3), *attention_inputs(torch.float32), scaling=0.25, softcap=30.0)
 
 
-# ---- loss and compiled layers
+# ---- loss
 
 
 @pytest.mark.parametrize("learns_head", [True, False])
@@ -207,30 +206,3 @@ def test_logits_are_made_where_there_are_labels_and_nowhere_else():
     with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.extend(t.shape[-1:]) or t, lambda t: t):
         output = model(**batch())
     assert 60 not in sizes and output.logits is None
-
-
-@pytest.mark.skipif(not can_compile(), reason="there is no C++ compiler here")
-@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-4), (torch.bfloat16, 0.02)])
-def test_compiled_layers_are_one_graph_with_the_loss_and_gradient_of_plain_ones(dtype, near):
-    autocast = "bfloat16" if dtype == torch.bfloat16 else None
-    for _ in range(2):  # whatever an earlier training of this process has compiled
-        plain, model = adapted(dtype), adapted(dtype)
-        loss, gradient = step(plain, dtype)
-        torch._dynamo.utils.counters.clear()
-        assert training.enable_training(model, autocast, compiled=True, parts=("loss", "attention"))
-        found, ours = step(model, dtype)
-        assert found == pytest.approx(loss, rel=near) and (ours - gradient).norm() <= 5 * near * gradient.norm()
-        counters = torch._dynamo.utils.counters
-        assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"]
-        with torch.no_grad():  # evaluation takes the plain layers
-            model(**batch())
-        assert counters["stats"]["unique_graphs"] == 1
-    assert compile_layers(adapted().get_base_model()) == 2
-
-
-def test_compiling_pays_where_a_training_is_long_and_little_of_it_is_padding(monkeypatch):
-    monkeypatch.setattr("helpers.fast.compiled.can_compile", lambda: True)
-    assert compiling_pays(True, 256 * 120, 256 * 120)
-    assert not compiling_pays(True, 256 * 60, 256 * 60), "it is too short"
-    assert not compiling_pays(True, 256 * 120, 256 * 140), "compiled layers compute the padding"
-    assert not compiling_pays(False, 256 * 120, 256 * 120), "adapters gain less"

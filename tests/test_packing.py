@@ -41,21 +41,18 @@ def test_pairs_that_share_their_beginning_have_the_loss_and_gradient_of_each_alo
     assert len(rows) == 1 and packing.shared_length(pairs) > 20
     assert rows[0].tokens < 0.6 * sum(map(len, pairs))
     expected = sum(alone(tiny, pair) for pair in pairs) / sum(len(pair.response) for pair in pairs)
-    for collate in (Collator(), Collator(full_length=True)):
-        found = tiny.model(**collate([*rows, rows[-1].blank()])).loss
-        assert found.item() == pytest.approx(expected.item(), rel=1e-5)
-        ours = gradients(tiny, found)
-        wanted = gradients(tiny, sum(alone(tiny, pair) for pair in pairs) / sum(len(pair.response) for pair in pairs))
-        for name, gradient in wanted.items():
-            torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-5)
+    found = tiny.model(**Collator()([*rows, rows[-1].blank()])).loss
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    ours, wanted = gradients(tiny, found), gradients(tiny, expected)
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-5)
 
 
-def test_padding_at_the_end_of_all_rows_is_cut_off_unless_one_shape_is_asked_for(tiny):
+def test_padding_at_the_end_of_all_rows_is_cut_off(tiny):
     rows = packing.pair_rows([pairs_of(tiny)], 160, 2)
-    short, full = (Collator(full_length=full)(rows) for full in (False, True))
+    short = Collator()(rows)
     length = short["input_ids"].shape[1]
     assert rows[0].tokens <= length < rows[0].tokens + packing.STEP and length % packing.STEP == 0
-    assert full["input_ids"].shape == (1, 160) and full["attention_mask"].shape == (1, 1, 160, 160)
     assert Collator()([rows[0].blank()])["input_ids"].shape == (1, packing.STEP)
     assert torch.equal(short["labels"][:, 1:], short["shift_labels"][:, :-1])
 

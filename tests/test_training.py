@@ -20,7 +20,6 @@ from transformers import TrainerCallback
 
 from helpers.data.records import DataError, Example, KitError, Question
 from helpers.experiment.assistant import Assistant
-from helpers.fast import can_compile
 from helpers.models.foundation_model import load_model
 from helpers.tuning import training as training_module
 from helpers.tuning.callbacks import Progress
@@ -32,9 +31,7 @@ from helpers.tuning.training_data import Lora, TrainingData, TrainSettings, trai
 COLOURS = ("red", "blue", "green", "grey", "white", "black")
 PAIRS = tuple(Example(f"p{i}", "answers", f"What is the colour of machine {i}?", COLOURS[i % 6]) for i in range(12))
 TEXTS = tuple(f"Machine {i} stands at berth {i * 7 % 10} and turns when the tide runs." for i in range(12))
-SETTINGS = TrainSettings(
-    Lora(4, 8), learning_rate=0.03, epochs=8, batch_size=2, max_length=128, checkpoint_steps=3, compile=False
-)
+SETTINGS = TrainSettings(Lora(4, 8), learning_rate=0.03, epochs=8, batch_size=2, max_length=128, checkpoint_steps=3)
 PAIRS_ONLY, TEXTS_ONLY = TrainingData(pairs=PAIRS), TrainingData(texts=TEXTS)
 
 
@@ -201,18 +198,6 @@ def test_a_stopped_training_resumes_to_the_same_weights(llama, tmp_path, dtype, 
     assert replace(resumed.effort, wall_s=0, cpu_s=0, peak_memory_bytes=0, artefact_bytes=0) == replace(
         whole.effort, wall_s=0, cpu_s=0, peak_memory_bytes=0, artefact_bytes=0
     )
-
-
-@pytest.mark.skipif(not can_compile(), reason="there is no C++ compiler here")
-def test_compiled_layers_train_and_resume_as_plain_ones_do(llama, tmp_path):
-    plain = train(llama, PAIRS_ONLY, replace(SETTINGS, epochs=4), tmp_path / "plain")
-    settings = replace(SETTINGS, epochs=4, compile=True)
-    whole = train(llama, replace(PAIRS_ONLY, validation_pairs=PAIRS[:2]), settings, tmp_path / "whole")
-    with pytest.raises(TrainingStopped):
-        train(llama, PAIRS_ONLY, settings, tmp_path / "run", callback=Watch(stop=4))
-    resumed = train(llama, PAIRS_ONLY, settings, tmp_path / "run")
-    assert whole.compiled and not plain.compiled and resumed.hash == whole.hash
-    assert [e.loss for e in whole.history] == pytest.approx([e.loss for e in plain.history], rel=1e-3)
 
 
 def test_ctrl_c_loses_no_more_than_the_last_interval_and_nothing_after_the_last_step(llama, tmp_path, monkeypatch):

@@ -7,10 +7,13 @@ Originals are only ever read.
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Collection
 from pathlib import Path
+
+from llama_index.core import SimpleDirectoryReader
 
 from .files import as_records, read_text
 from .readers import file_extractor
@@ -20,6 +23,9 @@ HIDDEN = re.compile(r"(^|/)(\.|~\$)")  # also the owner files of Word
 READERS = file_extractor()
 ENDINGS = ", ".join(READERS)
 NAMED = 5  # things that a message names at most
+
+# It asks for a package of readers although every ending has one of ours.
+logging.getLogger(SimpleDirectoryReader.__module__).addFilter(lambda record: "readers-file" not in str(record.msg))
 
 
 def read_documents(folder: Path, leave_out: Collection[Path] = ()) -> list[Document]:
@@ -65,12 +71,14 @@ def read_documents(folder: Path, leave_out: Collection[Path] = ()) -> list[Docum
 
 def _read(file: Path, name: str) -> list[Document]:
     """The documents of one file; `name` is its path in the folder."""
+    options = {"file_extractor": READERS, "file_metadata": lambda _: {}, "raise_on_error": True}
     try:
-        found = READERS[file.suffix.lower()].load_data(file)
-    except DataError:
-        raise
-    except Exception as error:  # whatever a parser raises
-        problem = (isinstance(error, OSError) and error.strerror) or error
+        found = SimpleDirectoryReader(input_files=[file], **options).load_data()
+    except Exception as error:  # it wraps whatever a reader or a parser raised
+        cause = error.__cause__ or error
+        if isinstance(cause, DataError):
+            raise cause from None
+        problem = (isinstance(cause, OSError) and cause.strerror) or cause
         raise DataError(f"{file} cannot be read ({problem}). Open it, and save or export it again.") from error
     rows = []
     for each in found:

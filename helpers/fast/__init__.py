@@ -8,7 +8,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submodules=["packed_weights"],
     submod_attrs={
         "answering": ["Decoded", "FastAnswers", "SharedPrefix"],
-        "compiled": ["can_compile", "compiling_pays"],
         "embedding": ["VarlenEmbedding"],
         "switch": ["enable", "enabled"],
         "training": ["PARTS", "enable_training"],

@@ -1,7 +1,7 @@
 """What makes a training step on a CPU fast, switched on by one call that checks itself.
 
 Logits only where there is a label, and in slices; attention as plain matrix products (the fused kernel's backward pass
-is slow there); adapters in fewer passes over memory; and, where a training is long, compiled decoder layers.
+is slow there in 16 bits); and adapters in fewer passes over memory.
 tools/benchmarks/ablation.py measures what each of them earns.
 """
 
@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import compiled as compiling
 from . import lora, sliced_loss, training_attention
 from .switch import enabled
 
@@ -22,9 +21,7 @@ NEAR = {"float32": 1e-3, "bfloat16": 0.02}  # how far loss and gradient may diff
 ROWS, TOKENS = 2, 48  # of the step that is tried
 
 
-def enable_training(
-    model: nn.Module, autocast: str | None = None, compiled: bool = False, parts: tuple[str, ...] = tuple(PARTS)
-) -> bool:
+def enable_training(model: nn.Module, autocast: str | None = None, parts: tuple[str, ...] = tuple(PARTS)) -> bool:
     """Lets a model on a CPU, PEFT adapters or not, train faster: the same losses and gradients within rounding.
 
     One step is made through the plain and the fast path. Where they differ the plain one is kept, and a line says so.
@@ -32,7 +29,6 @@ def enable_training(
     Args:
         model: A causal model of transformers, or PEFT's around one.
         autocast: The dtype of mixed precision, such as "bfloat16"; None where there is none.
-        compiled: Whether the decoder layers are compiled as well.
         parts: Names in `PARTS`: what is switched on.
 
     Returns:
@@ -53,8 +49,6 @@ def enable_training(
             f"{type(causal).__name__} trains on the plain path: the fast one computes it differently", file=sys.stderr
         )
         return False
-    if compiled and compiling.can_compile():
-        compiling.compile_layers(causal)
     return True
 
 

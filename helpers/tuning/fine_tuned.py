@@ -57,7 +57,6 @@ class FineTuned:
     base_hash: str = ""
     data_hash: str = ""
     fingerprint: str = ""
-    compiled: bool = False
     first: dict[str, float] = field(default_factory=dict)
 
 

@@ -146,23 +146,17 @@ def text_rows(texts: Sequence[Sequence[int]], length: int, end: int, random: Ran
     return rows
 
 
-@dataclass(frozen=True)
 class Collator:
     """Makes a batch of rows: what any causal language model of transformers takes.
 
     The mask has four dimensions, (rows, 1, length, length), and is added to the scores of attention; `shift_labels` are
-    those that transformers' loss takes where labels are already shifted. Padding at the end of all rows is cut off,
-    unless `full_length` asks for batches of one shape, which compiled layers need.
+    those that transformers' loss takes where labels are already shifted. Padding at the end of all rows is cut off.
     """
-
-    full_length: bool = False
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         import torch
 
-        length = len(rows[0].ids)
-        if not self.full_length:
-            length = min(length, -(-max(row.tokens for row in rows) // STEP) * STEP or STEP)
+        length = min(len(rows[0].ids), -(-max(row.tokens for row in rows) // STEP) * STEP or STEP)
         ids, labels, positions, segments = (
             torch.tensor([getattr(row, name)[:length] for row in rows])
             for name in ("ids", "labels", "positions", "segments")

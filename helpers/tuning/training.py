@@ -82,10 +82,6 @@ def train(
         if finished.fingerprint != made.fingerprint:
             raise KitError(f"{out} holds another training (other data, settings or model): delete it, or give another")
         return finished
-    if fast.enabled() and fm.device == "cpu":
-        padded = report["rows"] * settings.max_length
-        pays = settings.compile is None and fast.compiling_pays(made.whole, report["tokens"], padded)
-        made.compiled = pays or bool(settings.compile)
     if report["too_long"] and is_first_process():
         some = ", ".join(report["too_long"][:3]) + (", ..." if len(report["too_long"]) > 3 else "")
         print(f"left out as longer than {settings.max_length} tokens: {some}", file=sys.stderr)
@@ -109,8 +105,8 @@ def _trained(
     checkpoints = Checkpoints(made.fingerprint, measured, before)
     fm.free_memory()
     model = prepare_model(fm, settings, start)
-    fast.enable_training(model, fm.dtype if fm.dtype != "float32" else None, made.compiled)
-    trainer = make_trainer(model, rows, evaluation, settings, fm, folder, made.compiled, fsdp)
+    fast.enable_training(model, fm.dtype if fm.dtype != "float32" else None)
+    trainer = make_trainer(model, rows, evaluation, settings, fm, folder, fsdp)
     trainer.args.eval_on_start = "general" in evaluation and last is None
     for each in filter(None, (callback, checkpoints)):
         trainer.add_callback(each)
@@ -165,7 +161,7 @@ def prepare_model(fm: FoundationModel, settings: TrainSettings, start: str | Pat
 
 def make_trainer(
     model: nn.Module, rows: Sequence[Row], evaluation: dict[str, list[Row]], settings: TrainSettings,
-    fm: FoundationModel, folder: Path, compiled: bool = False, fsdp: bool = False,
+    fm: FoundationModel, folder: Path, fsdp: bool = False,
 ) -> Trainer:  # fmt: skip
     """transformers' Trainer over packed rows, in the order in which they are given."""
     from transformers import PrinterCallback, TrainingArguments
@@ -189,9 +185,7 @@ def make_trainer(
         ddp_find_unused_parameters=False, fsdp="full_shard" if fsdp else None,
     )  # fmt: skip
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs share a training by torchrun, not as replicas
-    trainer = RowTrainer(
-        model, arguments, Collator(full_length=compiled), train_dataset=rows, eval_dataset=evaluation or None
-    )
+    trainer = RowTrainer(model, arguments, Collator(), train_dataset=rows, eval_dataset=evaluation or None)
     trainer.remove_callback(PrinterCallback)
     return trainer
 

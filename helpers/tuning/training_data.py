@@ -35,7 +35,6 @@ class TrainSettings:
             memorised from its neighbours (Allen-Zhu & Li 2023, 2309.14316, find that permuted sentences help).
         embeddings: Whether training all weights includes the token embeddings; without them less is forgotten.
         checkpoint_steps: A checkpoint is written about every so many steps.
-        compile: Whether decoder layers are compiled; None decides by the length of the training.
     """
 
     lora: Lora | None = Lora()
@@ -51,7 +50,6 @@ class TrainSettings:
     embeddings: bool = True
     seed: int = 7
     checkpoint_steps: int = 25
-    compile: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "epochs", "batch_size", "max_length", "checkpoint_steps"):

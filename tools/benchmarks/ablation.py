@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 KINDS = {"pairs": "answers", "text": "domain"}
 SEED, WARM_UP = 7, 2
 VARIANTS = {"all": tuple(PARTS)} | {f"without {part}": tuple(p for p in PARTS if p != part) for part in PARTS}
-VARIANTS |= {"full rows": tuple(PARTS), "compiled": ("loss", "attention"), "plain": ()}
+VARIANTS |= {"plain": ()}
 
 
 class Variant:
@@ -42,9 +42,9 @@ class Variant:
         torch.manual_seed(SEED)
         self.dtype = fm.dtype if fm.dtype != "float32" else None
         self.model = prepare_model(fm, settings).train()
-        self.collate = Collator(full_length=name in ("compiled", "full rows"))
+        self.collate = Collator()
         if name != "plain":
-            enable_training(self.model, self.dtype, name == "compiled", VARIANTS[name])
+            enable_training(self.model, self.dtype, VARIANTS[name])
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, fused=True)
         self.seconds, self.losses = [], []
@@ -73,10 +73,7 @@ def measure(kind: str, fm: FoundationModel, steps: int, dataset: Path) -> dict[s
             variant.step(rows[number * size : (number + 1) * size])
     seconds = {name: median(variant.seconds[WARM_UP:]) for name, variant in variants.items()}
     earned = {part: 1 - seconds["all"] / seconds[f"without {part}"] for part in PARTS}
-    earned |= {
-        "compiled": 1 - seconds["compiled"] / seconds["all"],
-        "everything": 1 - seconds["all"] / seconds["plain"],
-    }
+    earned["everything"] = 1 - seconds["all"] / seconds["plain"]
     return {
         "seconds": seconds,
         "earned": earned,

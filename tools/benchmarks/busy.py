@@ -52,7 +52,7 @@ def seconds(fm: FoundationModel, steps: int) -> float:
     ticks: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         train(
-            fm, material, recipes.settings(RECIPE, profile, SEED, {"compile": False}), Path(folder) / "tuned",
+            fm, material, recipes.settings(RECIPE, profile, SEED), Path(folder) / "tuned",
             callback=clock_of(ticks),
         )  # fmt: skip
     return ticks[steps] - ticks[0]

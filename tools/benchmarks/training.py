@@ -18,7 +18,7 @@ runs. Batches grouped by length hold other examples and may reach another loss. 
 `trials` tells of it under `other_work`, and the fastest setting that keeps the batches takes its place.
 
 Each run is a process of its own, and kit and peers take turns. Its seconds go from the weights on disk to the adapter
-on disk, compilation included, the import of libraries not. The first round is not timed: it reads the validation loss
+on disk, the import of libraries not included. The first round is not timed: it reads the validation loss
 along the way. All final losses come from one plain function that reloads the adapter and computes every logit.
 `seconds_to_loss` are the seconds to the highest final loss of all sides, which each of them therefore reaches.
 """
@@ -39,7 +39,7 @@ from .measuring import finish, in_own_process, matrix_peak, need, options, ratio
 from .training_sides import TRAININGS, Job
 
 PEERS = ("sft", "trainer")
-# Over pairs no more passes than rounding alone leaves together: after six, the kit's own runs, plain, compiled or
+# Over pairs no more passes than rounding alone leaves together: after six, the kit's own runs, fast, plain or
 # padded to other lengths, end 12 % apart, after two 1.5 %.
 PASSES = {"pairs": 2.0, "text": 2.0}
 QUICK_PASSES = {"pairs": 1.0, "text": 1.0}

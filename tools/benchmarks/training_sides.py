@@ -192,11 +192,8 @@ def train_peer(job: Job, batches: list[list[Example]], check: list[Example], loa
 
 
 def load_libraries(side: str) -> None:
-    """Imports what a side needs before its clock starts, for the kit what compiles its layers."""
+    """Imports what a side needs before its clock starts."""
     wanted = {"transformers": ("Trainer", "TrainingArguments", "DataCollatorForSeq2Seq", "DataCollatorWithFlattening")}
-    if side == "kit":
-        wanted |= {"torch._dynamo.repro.after_dynamo": ("wrap_backend_debug",)}
-        wanted |= {"torch._inductor.compile_fx": ("compile_fx",)}
     if side == "sft":
         wanted |= {"trl": ("SFTConfig", "SFTTrainer"), "datasets": ("Dataset",)}
     for library, names in wanted.items():

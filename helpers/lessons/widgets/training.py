@@ -88,7 +88,7 @@ class TrainingPanel(Panel, TrainerCallback):
             if len(self.pairs) < 2:
                 raise KitError("There are no labelled pairs to learn from: pass at least two.")
             data = TrainingData(pairs=[self.pairs[i * len(self.pairs) // labels] for i in range(labels)])
-            settings = TrainSettings(Lora(rank, rank), rate, epochs=epochs, compile=False, max_length=self.length)
+            settings = TrainSettings(Lora(rank, rank), rate, epochs=epochs, max_length=self.length)
             name = hashlib.sha256(repr([self.fm.hash, SYSTEM, data, settings]).encode()).hexdigest()[:12]
             folder = own_folder() / "adapters" / "panel" / name
             self.history, self.answers = [], {}
