@@ -126,7 +126,7 @@ class SectionHeadings(TransformComponent):
             found = re.match(r"#+[ \t]+(.*)", text)
             own, body = (found[1].strip(), text[found.end() :].strip()) if found else ("", text)
             path = [section.metadata["title"], *_upper_headings(section), own]
-            section.metadata["heading"] = SEPARATOR.join(dict.fromkeys(part for part in path if part))
+            section.metadata["heading"] = SEPARATOR.join(dict.fromkeys(filter(None, path)))
             if following and own and not body and own in _upper_headings(following):
                 continue
             waiting = f"{waiting}\n\n{body or own}".strip()

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 from .. import fast
 from ..data import Effort, KitError
 from ..models import RECORD, FoundationModel, is_first_process, load_model, measure, progress_bars
-from .fine_tuned import CHECKPOINTS, FineTuned, read_fine_tuned, read_log, write
+from .fine_tuned import CHECKPOINTS, FineTuned, first_losses, log_entries, read_fine_tuned, write
 from .packing import Collator, Row
-from .training_data import Lora, TrainingData, TrainSettings, general_rows, training_rows
+from .training_data import Lora, TrainingData, TrainSettings, training_rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,7 +68,7 @@ def train(
     out = Path(out)
     if fsdp and int(os.environ.get("WORLD_SIZE", "1")) < 2:
         raise KitError("`fsdp` shares a model between processes, and there is one: start it by `torchrun`")
-    rows, held, report = training_rows(fm, training_data, settings)
+    rows, evaluation, report = training_rows(fm, training_data, settings)
     begun = read_fine_tuned(start) if start else None
     made = FineTuned(
         out, Effort(labelled_examples=training_data.labelled, documents=len(training_data.texts)), [], asdict(settings),
@@ -89,8 +89,6 @@ def train(
     if report["too_long"] and is_first_process():
         some = ", ".join(report["too_long"][:3]) + (", ..." if len(report["too_long"]) > 3 else "")
         print(f"left out as longer than {settings.max_length} tokens: {some}", file=sys.stderr)
-    evaluation = {"validation": held, "general": general_rows(fm, training_data, settings)}
-    evaluation = {name: kept for name, kept in evaluation.items() if kept}
     with measure() as measured:
         trainer = _trained(fm, made, settings, start, rows, evaluation, callback, fsdp, measured)
         write(made, trainer, fm)
@@ -116,7 +114,7 @@ def _trained(
         trainer.add_callback(each)
     made.effort.trainable_parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     _run(trainer, last)
-    made.history, made.first = read_log(trainer.state, rows)
+    made.history, made.first = log_entries(trainer.state, rows), first_losses(trainer.state)
     made.effort.tokens_seen = made.history[-1].tokens
     made.effort += checkpoints.spent()
     if made.whole and not fsdp:
