@@ -97,14 +97,10 @@ def to_llama_index(document: Document) -> LlamaDocument:
     """A document as LlamaIndex's own class; its metadata serve as filters and are not part of the text."""
     fields = {name: getattr(document, name) for name in ("title", "type", "revision", "date")}
     return LlamaDocument(
-        id_=document.id,
-        text=document.text,
-        metadata={"document_id": document.id} | fields,
-        excluded_embed_metadata_keys=[*HIDDEN, "heading"],
-        excluded_llm_metadata_keys=[*HIDDEN, "heading"],
-        metadata_template="{value}",
-        text_template="{metadata_str}\n{content}",
-    )
+        id_=document.id, text=document.text, metadata={"document_id": document.id} | fields,
+        excluded_embed_metadata_keys=[*HIDDEN, "heading"], excluded_llm_metadata_keys=[*HIDDEN, "heading"],
+        metadata_template="{value}", text_template="{metadata_str}\n{content}",
+    )  # fmt: skip
 
 
 class SectionHeadings(TransformComponent):
