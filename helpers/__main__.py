@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-# Before torch can load: its threads sleep while they wait, since the machine is shared with a browser, a lab server and
-# other learners. Threads that spin would take the cores from them, and from each other.
+# Before torch can load: its threads sleep while they wait. Threads that spin would take the cores from the browser, the
+# lab server and other learners on the machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import typer
 
-from . import verbs
+from . import analysis, models, plots, verbs
 from .data import KitError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -23,26 +23,19 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 @app.command()
 def doctor() -> None:
     """Looks at this machine and says what is missing and how to fix it; exit status 1 when something is."""
-    from rich.console import Console
-
-    from .models import doctor as checks
-
-    found = checks.check()
-    Console().print(checks.report(found))
-    raise typer.Exit(int(checks.something_missing(found)))
+    found = models.doctor.check()
+    print(models.doctor.report(found))
+    raise typer.Exit(int(models.doctor.something_missing(found)))
 
 
 @app.command()
 def fetch(
-    models: Annotated[list[str] | None, typer.Argument(help="Default models or Hub ids; none: both defaults.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Default models or Hub ids; none: both defaults.")] = None,
     source: Annotated[Path | None, typer.Option(help="Take default models from this folder, as in a pack.")] = None,
 ) -> None:
     """Fetches and verifies the default models, or downloads models from the Hub into its cache."""
-    from .models import MODELS, fetch_from_hub
-    from .models import fetch as fetch_default
-
-    for name in models or MODELS:
-        print(fetch_default(name, source=source) if name in MODELS else fetch_from_hub(name))
+    for name in names or models.MODELS:
+        print(models.fetch(name, source=source) if name in models.MODELS else models.fetch_from_hub(name))
 
 
 app.add_typer(verbs.app)
@@ -59,8 +52,6 @@ def compare(
     figure: Annotated[Path | None, typer.Option(help="Write the main figure to a PNG or SVG file.")] = None,
 ) -> None:
     """Compares the results of a folder: accuracy with 95 % intervals, latency, effort."""
-    from . import analysis, plots
-
     comparison = analysis.read_comparison(folder)
     if report is not None:  # where files lie goes to stderr, which leaves stdout to the tables
         print(plots.write_report(folder, report), file=sys.stderr)
@@ -83,10 +74,7 @@ def compare(
 
 
 def main() -> None:
-    """Runs a command.
-
-    The kit's own errors end as a sentence (what, where, remedy) and exit status 2, Ctrl-C as a sentence and status 130.
-    """
+    """Runs a command; the kit's own errors end as a sentence and exit status 2, Ctrl-C as one and status 130."""
     try:
         app()
     except KitError as error:

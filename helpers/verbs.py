@@ -5,32 +5,28 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from .data import KitError, own_folder
-
-if TYPE_CHECKING:
-    from .data import Result
-    from .experiment import Study
+from . import analysis, experiment, models, plots, rag, tuning
+from .data import KitError, Result, open_dataset, own_folder, read_prompts
 
 app = typer.Typer()
 
 DATA = Path(__file__).parent.parent / "datasets" / "tidewater"
+TIMES = ("retrieval_s", "first_token_s", "total_s", "batch_size")  # of an answer, in JSON
 TRAINING = ("learning_rate", "epochs", "batch_size", "replay")  # the settings of training that `--set` changes
 Data = Annotated[Path, typer.Option(help="A data folder, as `python -m tools.world` makes it.")]
 VectorStore = Annotated[str | None, typer.Option(help="URL of a Chroma server for the index; none: a folder.")]
 ProfileName = Annotated[str, typer.Option(help="quick, workshop or full.")]
 Model = Annotated[str | None, typer.Option(help="A folder or Hub id; the default model unless given.")]
 Out = Annotated[Path | None, typer.Option(help="Where results, indices and adapters go; results/own unless given.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="A setting and its values, such as k=1,3; may be given again.")
-]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting and its values: k=1,3; several times.")]
 
 
 @app.command()
@@ -46,20 +42,15 @@ def ask(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an answer.")] = False,
 ) -> None:
     """Answers questions that anyone wrote; a tuned arm takes the weights that `train` made for the same profile."""
-    from .data import read_prompts
-    from .experiment import Study
-
     asked = read_prompts(questions)
-    study = Study(data, profile, seed, out, model, progress=not as_json, vector_store=vector_store)
+    study = experiment.Study(data, profile, seed, out, model, progress=not as_json, vector_store=vector_store)
     for question, answer in zip(asked, study.assistant(arm).ask_all(asked, progress=not as_json), strict=True):
         documents = [passage.document_id for passage in answer.passages]
         if as_json:
             row = {"id": question.id, "text": answer.text, "documents": documents}
-            times = ("retrieval_s", "first_token_s", "total_s", "batch_size")
-            print(json.dumps(row | {name: getattr(answer, name) for name in times}, ensure_ascii=False))
+            print(json.dumps(row | {name: getattr(answer, name) for name in TIMES}, ensure_ascii=False))
         else:
-            sources = f"\n    from {', '.join(dict.fromkeys(documents))}" if documents else ""
-            print(f"{question.prompt}\n    {answer.text}{sources}")
+            print(f"{question.prompt}\n    {answer.text}", *dict.fromkeys(documents), sep="\n    from ")
 
 
 @app.command()
@@ -74,22 +65,18 @@ def train(
     fsdp: Annotated[bool, typer.Option("--fsdp", help="Under torchrun: share the weights between processes.")] = False,
 ) -> None:
     """Makes an arm's weights, or resumes where an earlier call was interrupted; runs under torchrun too."""
-    from .experiment import Study, get_arms, left_out
-    from .models import is_first_process
-
-    chosen = read_settings(settings or ())
-    if several := [name for name, values in chosen.items() if len(values) > 1]:
-        raise KitError(f"one training takes one value of `{several[0]}`; `study` takes several")
-    changes = {name: values[0] for name, values in chosen.items() if name in TRAINING}
-    study = Study(data, profile, seed, out, model, changes=changes)
-    (wanted,) = get_arms([arm])
+    chosen, *more = read_settings(settings or ())
+    if more:
+        raise KitError(f"one training takes one value of each setting, `study` several. Got {', '.join(settings)}")
+    study = experiment.Study(data, profile, seed, out, model, changes=_of_training(chosen))
+    (wanted,) = experiment.get_arms([arm])
     if not wanted.recipes:
         raise KitError(f"the arm {arm!r} has the weights as shipped: there is nothing to train")
-    if missing := left_out([arm], study.dataset, study.question_sets):
+    if missing := experiment.left_out([arm], study.dataset):
         raise KitError(f"the arm {arm!r} cannot be trained: {missing[arm]}")
-    for name in wanted.recipes_for(study.question_sets):
+    for name in wanted.recipes_for(study.dataset.question_sets):
         tuned = study.train(name, fsdp=fsdp)
-        if is_first_process():
+        if models.is_first_process():
             print(f"{name}: {tuned.effort.wall_s:.0f} s, {tuned.effort.tokens_seen} tokens, {tuned.folder}")
 
 
@@ -113,10 +100,7 @@ def study(
     Each choice of the settings, and each of several seeds, has a folder of its own in OUT, such as k=3 or seed=8. With
     --documents the study is of your own documents; questions and labelled pairs are read from files of yours.
     """
-    from .analysis import Comparison, read_claims
-    from .data import OWN_ARMS, open_dataset, prepare_own_data
-    from .experiment import Study, get_arms, left_out
-    from .plots import write_report
+    from .data import OWN_ARMS, prepare_own_data
 
     choices = read_settings(settings or ())
     try:
@@ -127,9 +111,9 @@ def study(
         raise KitError("--questions, --pairs and --columns belong to --documents: give the folder of documents too")
     if documents is not None and data != DATA:
         raise KitError("--data is a data folder of the kit, --documents a folder of your own: give one of them")
-    default = ("base", "base:few_shot", "rag") if documents is None else OWN_ARMS
-    names = [arm.name for arm in get_arms(_listed(arms) if arms is not None else default)]
-    if not names:
+    names = ["base", "base:few_shot", "rag"] if documents is None else list(OWN_ARMS)
+    names = names if arms is None else _listed(arms)
+    if not experiment.get_arms(names):
         raise KitError("a study needs at least one arm: name them with `--arms`")
     if documents is not None:
         renamed = dict(column.partition("=")[::2] for column in _listed(columns))
@@ -137,40 +121,36 @@ def study(
         print(*own.columns, *own.notes, sep="\n")
         data, out = own.folder, own.out / profile
     dataset, folder = open_dataset(data), out or own_folder()
-    missing = left_out(names, dataset, dataset.question_sets)
+    missing = experiment.left_out(names, dataset)
     for name, why in missing.items():
         print(f"left out: {name}, since {why}", file=sys.stderr)
-    make = partial(Study, data, profile, model=model, vector_store=vector_store, artefacts=folder)
+    make = partial(experiment.Study, data, profile, model=model, vector_store=vector_store, artefacts=folder)
     results = _run(make, [name for name in names if name not in missing], seeds, choices, folder)
     for place, made in results.items():
-        comparison = Comparison(made)
+        comparison = analysis.Comparison(made)
         print(*filter(None, [place]), comparison.text(), sep="\n")
         if documents is not None:
             print("", *comparison.caveats(), sep="\n")
-            page = write_report(folder / place, folder / place / "comparison.html", read_claims("own_data"), comparison)
-            print(f"report: {page}")
+            page, claims = folder / place / "comparison.html", analysis.read_claims("own_data")
+            print(f"report: {plots.write_report(folder / place, page, claims, comparison)}")
     print(f"\n{sum(map(len, results.values()))} result files in {folder}")
 
 
 def _run(
-    make: Callable[..., Study], arms: Sequence[str], seeds: Sequence[int], choices: Mapping[str, list[Any]], out: Path
+    make: partial, arms: Sequence[str], seeds: Sequence[int], choices: Sequence[dict[str, Any]], out: Path
 ) -> dict[str, list[Result]]:
-    """Runs one study for each choice of settings and each seed; they share models, indices and weights.
+    """The results by the folder below `out` that they lie in: empty for a single study, else such as "k=3,seed=8".
 
-    Returns:
-        The results by the folder below `out` that they lie in: empty where there is one study, else such as "k=3" or
-        "k=3,seed=8".
+    Each choice of settings and each seed has a study of its own; they share models, indices and weights.
     """
-    from .rag import RagSettings
-
     first = None
     results: dict[str, list[Result]] = {}
-    for *values, seed in itertools.product(*choices.values(), seeds):
-        chosen = dict(zip(choices, values, strict=True))
+    for chosen, seed in itertools.product(choices, seeds):
         named = chosen | ({"seed": seed} if len(seeds) > 1 else {})
         place = ",".join(f"{name}={value}" for name, value in named.items())
-        changes = {name: chosen.pop(name) for name in TRAINING if name in chosen}
-        study = make(seed=seed, out=out / place, settings=RagSettings(**chosen), changes=changes)
+        changes = _of_training(chosen)
+        settings = rag.RagSettings(**{name: value for name, value in chosen.items() if name not in changes})
+        study = make(seed=seed, out=out / place, settings=settings, changes=changes)
         if first is not None:
             study.model, study.embedder = first.model, first.embedder
         first = first or study
@@ -178,27 +158,22 @@ def _run(
     return results
 
 
-def read_settings(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """Names and values of settings such as "k=1,3"; a name that is given twice has the values of both.
-
-    Raises:
-        KitError: A setting is unknown, or a value does not fit it.
-    """
-    from .rag import RagSettings
-    from .tuning import TrainSettings
-
-    known = asdict(RagSettings()) | {name: getattr(TrainSettings(), name) for name in TRAINING}
-    choices: dict[str, list[Any]] = {}
-    for text in texts:
-        name, _, values = text.partition("=")
+def read_settings(texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Every choice of settings such as "k=1,3"; a `KitError` names a setting that is unknown, or a wrong value."""
+    known = asdict(rag.RagSettings()) | _of_training(asdict(tuning.TrainSettings()))
+    values: dict[str, dict[Any, None]] = {}
+    for name, _, listed in (text.partition("=") for text in texts):
         if name not in known:
             raise KitError(f"unknown setting {name!r}: choose one of {', '.join(known)}")
         try:
-            read = [type(known[name])(value) for value in values.split(",")]
+            values.setdefault(name, {}).update(dict.fromkeys(map(type(known[name]), listed.split(","))))
         except ValueError:
-            raise KitError(f"a value of `{name}` must be like {known[name]!r}. Got {values!r}") from None
-        choices[name] = list(dict.fromkeys([*choices.get(name, ()), *read]))
-    return choices
+            raise KitError(f"a value of `{name}` must be like {known[name]!r}. Got {listed!r}") from None
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+
+
+def _of_training(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: settings[name] for name in TRAINING if name in settings}
 
 
 def _listed(text: str) -> list[str]:

@@ -14,8 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -163,12 +162,6 @@ def run_python(*arguments: str | Path, **environment: str) -> subprocess.Complet
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", env=os.environ | environment
     )
-
-
-def run_pythons(*commands: Sequence[str | Path], **environment: str) -> list[subprocess.CompletedProcess[str]]:
-    """Runs `python ARGUMENTS` for each of these, as many at once as there are cores, and gives them in this order."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(lambda arguments: run_python(*arguments, **environment), commands))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import peft
@@ -10,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from helpers.data.records import DataError, Document, Example, KitError, Question
+from helpers.data.records import DataError, Document, Example, Question
 from helpers.experiment.assistant import SHORT_ANSWER, Assistant
 from helpers.models.foundation_model import load_model
 from helpers.rag.chunking import RagSettings
@@ -81,27 +80,17 @@ def test_the_bare_question_says_how_to_reply(tiny):
     assistant = Assistant(tiny)
     told = assistant.prompt(ASKED[0])
     assert told.startswith(ASKED[0].prompt) and "answer only" in told
-    for alone in (ASKED[1], ASKED[2]):
-        assert assistant.prompt(alone) == alone.prompt
+    assert [assistant.prompt(alone) for alone in ASKED[1:3]] == [alone.prompt for alone in ASKED[1:3]]
 
 
-def test_the_expanded_prompt_holds_each_passage_and_the_question(tiny, index):
-    assistant = Assistant(tiny, retriever=index.retriever(k=3))
-    for question in ASKED:
-        passages = assistant.retriever.retrieve_all([question.prompt])[0]
+def test_the_expanded_prompt_holds_each_passage_as_it_is_and_the_question(tiny, index):
+    assistant = Assistant(tiny, retriever=index.retriever(k=4))
+    for question in [*ASKED, Question("q", "own", "What is {x} or {0} at Corrindale {with care}?")]:
+        passages = assistant.retriever.retrieve(question.prompt)
         told = assistant.prompt(question, passages)
         places = [told.index(passage.text) for passage in passages]
         assert places == sorted(places), "the best passage must come first"
-        assert told.index(question.prompt) > places[-1]
-        assert not question.choices or not any(choice in told.replace(question.prompt, "") for choice in ("a leak",))
-
-
-def test_braces_in_questions_and_passages_are_kept(tiny, index):
-    question = Question("q", "own", "What is {x} or {0} at Corrindale?")
-    assert "{x} or {0}" in Assistant(tiny).prompt(question)
-    passages = index.retriever(k=4).retrieve(question.prompt)
-    told = Assistant(tiny, retriever=index.retriever(k=4)).prompt(question, passages)
-    assert "{x} or {0}" in told and "{with care}" in told
+        assert told.index(question.prompt) > places[-1] and "a leak" not in told
 
 
 def test_few_shot_shows_the_examples_of_the_task_and_none_with_choices(tiny):
@@ -135,6 +124,8 @@ def test_an_answer_keeps_the_exact_prompt_and_ask_all_equals_ask(tiny, index, ki
         assert answer.prompt_tokens == tiny.count_tokens(answer.prompt)
         assert len(answer.passages) == (2 if kind == "rag" else 0)
         assert (answer.retrieval_s > 0) == (kind == "rag")
+    alone = assistant.ask(ASKED[0])
+    assert alone.batch_size == 1 and alone.retrieval_s < alone.first_token_s <= alone.total_s
 
 
 def test_choices_are_chosen_and_words_are_written(tiny):
@@ -147,12 +138,6 @@ def test_choices_are_chosen_and_words_are_written(tiny):
             assert answer.logprobs == ()
             assert 0 < answer.first_token_s <= answer.total_s
             assert answer.new_tokens <= (48 if question.set == "triage" else SHORT_ANSWER)
-
-
-def test_times_of_one_answer_include_its_retrieval(tiny, index):
-    answer = Assistant(tiny, retriever=index.retriever(k=2)).ask(ASKED[0])
-    assert answer.batch_size == 1
-    assert answer.retrieval_s < answer.first_token_s <= answer.total_s
 
 
 def test_plain_strings_and_limits(tiny):
@@ -174,43 +159,14 @@ def test_an_adapter_changes_the_answers_and_leaves_the_base_as_it_was(own, tiny_
     second = make_adapter(tiny_folder, tmp_path / "second", 2)
     weights = {name: tensor.clone() for name, tensor in own.model.named_parameters()}
     parameters = own.parameters
-    base = Assistant(own).ask_all(ASKED)
-    one = Assistant(own, adapter=first).ask_all(ASKED)
-    two = Assistant(own, adapter=second).ask_all(ASKED)
+    base, one, two = (Assistant(own, adapter=adapter).ask_all(ASKED) for adapter in (None, first, second))
     texts = [tuple(answer.text for answer in answers) for answers in (base, one, two)]
     assert len(set(texts)) == 3, "base and both adapters must answer differently, or this proves nothing"
 
     after = Assistant(own).ask_all(ASKED)
-    assert [a.text for a in after] == [a.text for a in base]
+    assert plain(after) == plain(base)
     assert [a.logprobs for a in after] == [a.logprobs for a in base], "the base must answer as before, bit for bit"
     assert_same(Assistant(own, adapter=first).ask_all(ASKED), one)
-    assert_same(Assistant(own, adapter=second).ask_all(ASKED), two)
-
-    now = {name.replace(".base_layer", ""): tensor for name, tensor in own.model.named_parameters()}
-    assert all(torch.equal(now[name], tensor) for name, tensor in weights.items())
+    now = dict(own.model.named_parameters())
+    assert now.keys() == weights.keys() and all(torch.equal(now[name], tensor) for name, tensor in weights.items())
     assert own.parameters == parameters
-
-
-def test_an_adapter_computes_what_peft_computes(own, tiny_folder, tmp_path):
-    folder = make_adapter(tiny_folder, tmp_path / "adapter", 1)
-    model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
-    merged = peft.PeftModel.from_pretrained(model, folder).merge_and_unload()
-    ids = torch.arange(40, 60)[None]
-    with torch.inference_mode(), torch.no_grad():
-        assert torch.allclose(own.tuned(folder).model(ids).logits, merged(ids).logits, atol=1e-3)
-
-
-def test_an_adapter_trained_anew_in_the_same_folder_is_used(own, tiny_folder, tmp_path):
-    folder = make_adapter(tiny_folder, tmp_path / "adapter", 1)
-    before = Assistant(own, adapter=folder).ask_all(ASKED)
-    shutil.rmtree(folder)
-    make_adapter(tiny_folder, folder, 2)
-    after = Assistant(own, adapter=folder).ask_all(ASKED)
-    fresh = Assistant(load_model(tiny_folder, device="cpu", dtype="float32"), adapter=folder).ask_all(ASKED)
-    assert_same(after, fresh)
-    assert plain(after) != plain(before)
-
-
-def test_a_folder_without_an_adapter_is_named(own, tmp_path):
-    with pytest.raises(KitError, match="holds no adapter"):
-        Assistant(own, adapter=tmp_path / "adapter")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.metadata
 import json
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,28 +17,14 @@ from conftest import make_tiny
 from helpers import data
 from helpers.data.documents import read_documents
 from helpers.data.records import KitError
-from helpers.experiment.assistant import Assistant
 from helpers.models.foundation_model import load_model
-from helpers.tuning import packing
-from helpers.tuning.packing import IGNORED
-from helpers.tuning.training_data import training_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tools" / "benchmarks"
 ABOUT = {"benchmark", "ratio", "ratio_low", "ratio_high", "agree", "created", "machine", "cores", "quick", "versions"}
 
 
-def installed(name: str) -> bool:
-    """Whether a distribution is there; a look for the module fails where the package around it is missing too."""
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-has_trl = installed("trl")
-needs_trl = pytest.mark.skipif(not has_trl, reason="trl is not installed: pip install -e '.[bench]'")
+needs_trl = pytest.mark.skipif(find_spec("trl") is None, reason="trl is not installed: pip install -e '.[bench]'")
 
 
 def script(name: str):
@@ -64,33 +50,6 @@ def tiny_llama(tmp_path_factory) -> str:
 
 def job(kind: str, model: str, out: Path, **told):
     return script("training_sides").Job("kit", kind, str(out), model, "float32", 1.0, 24, **told)
-
-
-@pytest.mark.parametrize("kind", ["pairs", "text"])
-def test_the_peers_read_what_the_kit_packs(tiny, kind):
-    sides = script("training_sides")
-    material, settings = sides.what_is_learned(replace(job(kind, "", Path()), examples=24))
-    rows, _, report = training_rows(tiny, material, settings)
-    examples = [example for row in rows for example in sides.unpacked(row)]
-    assert sum(label != IGNORED for each in examples for label in each.labels) == report["labelled_tokens"]
-    assert all(
-        label in (IGNORED, token) for each in examples for token, label in zip(each.ids, each.labels, strict=True)
-    )
-    if kind == "text":
-        assert [example.ids for example in examples] == [row.ids[: row.tokens] for row in rows if row.tokens]
-        return
-    told = {tuple(pair.prompt + pair.response): len(pair.prompt) for pair in _encoded(tiny, material)}
-    assert len(examples) > len(rows) and {tuple(example.ids) for example in examples} <= set(told)
-    for example in examples:
-        start = told[tuple(example.ids)]
-        assert example.labels == [IGNORED] * start + example.ids[start:]
-
-
-def _encoded(fm, material):
-    from helpers.data.records import Question
-    from helpers.models.prompts import ask
-
-    return [packing.encode_pair(fm, e.id, ask(Question(e.id, e.task, e.prompt)), e.response) for e in material.pairs]
 
 
 @pytest.mark.parametrize("kind", ["pairs", "text"])
@@ -150,14 +109,6 @@ def test_answering_has_the_same_answers_on_both_sides(tiny_folder, embedder, cap
         assert shown[part]["kit"]["new_tokens_per_s"] > 0 and shown[part]["single"]["peer"]["first_token_s"] > 0
 
 
-def test_the_peer_reads_the_kits_prompt_and_counts_its_tokens(tiny):
-    answering = script("answering")
-    question = data.open_dataset(ROOT / "datasets" / "tidewater").questions("facts_trained")[0]
-    told, kit = answering.Peer(tiny).ask(question), Assistant(tiny).ask(question)
-    assert (told.text, told.new_tokens) == (kit.text, kit.new_tokens)
-    assert 0 < told.first_token_s <= told.total_s
-
-
 # ---- indexing and search
 
 
@@ -174,9 +125,6 @@ def test_indexing_finds_the_same_on_all_sides(embedder, capsys):
     shown = printed(capsys)
     assert shown.keys() >= ABOUT and shown["questions"] == len(asked) > 0
     assert 0 < shown["kit"]["hits_1"] <= shown["kit"]["hits_5"] == shown["stock"]["hits_5"]
-
-
-# ---- start-up
 
 
 # ---- what they share
@@ -212,16 +160,9 @@ def test_work_that_differs_ends_with_exit_code_1(capsys):
 
 
 def figures(ratio: float, **told) -> dict:
-    one = {"ratio": ratio, "ratio_low": ratio - 1, "ratio_high": ratio + 1}
-    about = {
-        "agree": True,
-        "quick": True,
-        "repeats": 3,
-        "created": "2026-01-02T03:04:05+00:00",
-        "machine": "A machine",
-        "cores": 2,
-    }
-    return one | about | {"memory_bytes": 8 * 2**30, "versions": {"torch": "1.2"}} | told
+    about = {"agree": True, "quick": True, "repeats": 3, "created": "2026-01-02T03:04:05+00:00", "versions": {}}
+    about |= {"machine": "A machine", "cores": 2, "memory_bytes": 8 * 2**30}
+    return about | {"ratio": ratio, "ratio_low": ratio - 1, "ratio_high": ratio + 1} | told
 
 
 def test_the_table_shows_each_ratio_and_what_did_not_agree():
@@ -229,19 +170,15 @@ def test_the_table_shows_each_ratio_and_what_did_not_agree():
     pairs = {"against_sft": figures(3.25), "against_trainer": figures(2.5), "kit": {"peak_memory_bytes": 1_870_000_000}}
     found = {"training": figures(3.25, pairs=pairs), "indexing": figures(4.0, agree=False, quick=False, repeats=1)}
     text = latest.table({"benchmarks": found, "failed": {"startup": "it broke"}})
-    assert (
-        "| training, labelled pairs | trl's SFTTrainer | 3.25 | 2.25 to 4.25 (rounds) | at least 3 | quick, 2026"
-        in text
-    )
-    assert "| indexing | LlamaIndex's stock pipeline | 4.00 | one round | at least 2.5 | full, 2026-01-02 |" in text
-    assert "packed text" not in text and "scoring" not in text
-    assert "| training pairs: peak memory (GB) | 1.9 | at most 2.5 |" in text and "recall@5" not in text
-    assert text.count("A machine, 2 cores, 8 GiB of memory, no accelerator, with torch 1.2") == 1
-    timed = {"indexing": figures(4.0, gflops={"float32": 75.2, "bfloat16": 11.0})}
-    assert "no accelerator, 75 GFLOP/s, with torch 1.2" in latest.table({"benchmarks": timed, "failed": {}})
-    elsewhere = latest.table({"benchmarks": found | {"processes": timed["indexing"]}, "failed": {}})
-    assert "\ntraining, indexing: measured on A machine" in elsewhere and "\nprocesses: measured on A mach" in elsewhere
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert ["training, labelled pairs", "trl's SFTTrainer", "3.25", "2.25 to 4.25 (rounds)"] in [r[:4] for r in rows]
+    assert ["indexing", "LlamaIndex's stock pipeline", "4.00", "one round"] in [r[:4] for r in rows]
+    assert "scoring" not in text
+    assert ["training pairs: peak memory (GB)", "1.9"] in [row[:2] for row in rows]
     assert "did not do the same work in: indexing" in text and "Failed: startup." in text
+    timed = {"processes": figures(4.0, gflops={"float32": 75.2, "bfloat16": 11.0})}
+    elsewhere = latest.table({"benchmarks": found | timed, "failed": {}})
+    assert "\ntraining, indexing: measured on A machine" in elsewhere and "75 GFLOP/s" in elsewhere
 
 
 def test_the_pages_tables_are_those_of_the_records():
@@ -261,14 +198,12 @@ def test_a_benchmark_that_fails_keeps_the_figures_of_the_others(tmp_path, monkey
     scripts = {name: str(tmp_path / f"{name}.py") for name in ("good", "bad", "peerless")}
     starts = {name: [sys.executable, script] for name, script in scripts.items()}
     monkeypatch.setattr(latest, "command_of", lambda name, told: [*starts[name], *command(name, told)[3:]])
-    (tmp_path / "good.py").write_text(
-        'import sys; print(\'on the way\'); print(\'{"ratio": 2, "told": "%s"}\' % sys.argv[1])'
-    )
+    (tmp_path / "good.py").write_text("import sys; print('on the way'); print('{\"told\": \"%s\"}' % sys.argv[1])")
     (tmp_path / "bad.py").write_text("raise SystemExit(3)")
     (tmp_path / "peerless.py").write_text("raise SystemExit(2)")
     latest.run_all(["good", "bad"], ["--quick"], tmp_path / "latest.json")
     record = latest.read_latest(tmp_path / "latest.json")
-    assert record["benchmarks"] == {"good": {"ratio": 2, "told": "--json"}} and "exit code 3" in record["failed"]["bad"]
+    assert record["benchmarks"] == {"good": {"told": "--json"}} and "exit code 3" in record["failed"]["bad"]
     (tmp_path / "bad.py").write_text("print('{\"ratio\": 5}')")
     latest.run_all(["bad"], [], tmp_path / "latest.json")
     record = latest.read_latest(tmp_path / "latest.json")

@@ -15,18 +15,7 @@ from helpers.fast import answering, packed_weights, switch, varlen
 from helpers.models import generation
 from helpers.models.foundation_model import load_model
 
-NAMES = (
-    "Brackwell",
-    "Corrindale",
-    "Dunmere",
-    "Eastness",
-    "Fallowgate",
-    "Garrick",
-    "Holmsey",
-    "Inverlow",
-    "Jarrow",
-    "K",
-)
+NAMES = "Brackwell Corrindale Dunmere Eastness Fallowgate Garrick Holmsey Inverlow Jarrow K".split()
 ASKED = ("Where is {}?", "Who supervises {} in spring?", "Hi {}", "Name three parts of {}, and say why.", "Is {} wet?")
 QUESTIONS = [question.format(name) for name in NAMES for question in ASKED]
 CHOICES = [["yes", "no, it is not", "a place in Norway"][: 2 + n % 2] for n in range(len(QUESTIONS))]
@@ -48,13 +37,10 @@ def answers(fm, prompts, size=16):
 def tokens_read(fm):
     """A list that receives, inside the block, how many tokens each reading of prompts takes."""
     read: list[int] = []
-    handle = fm.model.get_decoder().register_forward_pre_hook(
+    with fm.model.get_decoder().register_forward_pre_hook(
         lambda model, args, kwargs: read.append(kwargs["input_ids"].numel()), with_kwargs=True
-    )
-    try:
+    ):
         yield read
-    finally:
-        handle.remove()
 
 
 def test_both_paths_give_the_same_texts_and_scores_in_float32(tiny):
@@ -94,10 +80,8 @@ def test_layers_of_other_classes_and_windows_stay_plain(tmp_path, capsys):
         assert fm.fast is None
         assert answers(fm, prompts) == [answers(fm, [prompt])[0] for prompt in prompts]
     assert capsys.readouterr().out == ""
-
-
-def test_mistral_without_a_window_is_fast(tmp_path):
-    quick, plain = both(load_model(make_tiny("Mistral", tmp_path, sliding_window=None), device="cpu", dtype="float32"))
+    whole = make_tiny("Mistral", tmp_path / "w", sliding_window=None)
+    quick, plain = both(load_model(whole, device="cpu", dtype="float32"))  # without a window it is fast
     prompts = [quick.chat(question) for question in QUESTIONS[:8]]
     assert answers(quick, prompts) == answers(plain, prompts)
 

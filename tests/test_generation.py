@@ -10,7 +10,6 @@ import torch
 
 from helpers.data.records import DataError
 from helpers.models import generation
-from helpers.models.generation import Sampling
 
 PROMPTS = (
     "What is the capital of France?",
@@ -69,16 +68,20 @@ def test_batched_answers_of_the_default_model_equal_single_ones(fm):
     assert len({one.new_tokens for one in batched}) > 1, "some rows must end before others, or this proves nothing"
 
 
+def likeliest(model, prompt: str, count: int) -> list[int]:
+    """The likeliest tokens after a prompt, one plain forward pass each."""
+    ids, told = model.encode(prompt), []
+    with torch.inference_mode():
+        for _ in range(count):
+            told.append(int(model.model(torch.tensor([ids + told])).logits[0, -1].argmax()))
+    return told
+
+
 def test_greedy_decoding_is_the_likeliest_token_of_a_plain_forward_pass(tiny):
     prompt = tiny.chat("Which tide turns it?")
-    ids = tiny.tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    expected = []
-    with torch.inference_mode():
-        for _ in range(6):
-            expected.append(int(tiny.model(torch.tensor([ids + expected])).logits[0, -1].argmax()))
     (made,) = generation.generate(tiny, [prompt], max_new_tokens=6)
-    assert made.text == tiny.tokenizer.decode(expected).strip()
-    assert made.prompt_tokens == len(ids)
+    assert made.text == tiny.tokenizer.decode(likeliest(tiny, prompt, 6)).strip()
+    assert made.prompt_tokens == len(tiny.encode(prompt))
 
 
 def test_the_order_of_the_prompts_is_kept(tiny):
@@ -87,55 +90,29 @@ def test_the_order_of_the_prompts_is_kept(tiny):
     backwards = texts(generation.generate(tiny, prompts[::-1], max_new_tokens=6, batch_size=3))
     assert backwards[::-1] == forwards
     counts = [one.prompt_tokens for one in generation.generate(tiny, prompts, max_new_tokens=1)]
-    assert counts == [len(tiny.tokenizer(prompt, add_special_tokens=False)["input_ids"]) for prompt in prompts]
+    assert counts == [tiny.count_tokens(prompt) for prompt in prompts]
     assert generation.generate(tiny, []) == []
 
 
-@pytest.fixture
-def stopping(tiny):
-    """The tiny model, with the third token of the first prompt's answer as one more stop token."""
-    prompt = chats(tiny)[0]
-    before = tiny.model.generation_config.eos_token_id
-    with torch.inference_mode():
-        ids = tiny.tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        told = []
-        for _ in range(3):
-            told.append(int(tiny.model(torch.tensor([ids + told])).logits[0, -1].argmax()))
+def test_a_stop_token_ends_an_answer_and_does_not_change_the_others(tiny, monkeypatch):
+    prompts = chats(tiny)
+    told = likeliest(tiny, prompts[0], 3)
     assert told[2] not in told[:2]
-    tiny.model.generation_config.eos_token_id = [told[2]]
-    yield tiny, told
-    tiny.model.generation_config.eos_token_id = before
-
-
-def test_a_stop_token_ends_an_answer_and_is_not_in_its_text(stopping):
-    model, told = stopping
-    (made,) = generation.generate(model, chats(model)[:1], max_new_tokens=12)
-    assert made.new_tokens == 3
-    assert made.text == model.tokenizer.decode(told[:2]).strip()
-    assert model.stop_ids == {told[2], model.tokenizer.eos_token_id}
-
-
-def test_a_row_that_ends_early_does_not_change_the_others(stopping):
-    model, _ = stopping
-    prompts = chats(model)
-    together = generation.generate(model, prompts, max_new_tokens=12)
-    alone = one_by_one(model, prompts, 12)
-    assert texts(together) == texts(alone)
-    assert together[0].new_tokens == 3 and max(one.new_tokens for one in together) == 12
+    monkeypatch.setattr(tiny.model.generation_config, "eos_token_id", [told[2]])
+    assert tiny.stop_ids == {told[2], tiny.tokenizer.eos_token_id}
+    together = generation.generate(tiny, prompts, max_new_tokens=12)
+    assert together[0].new_tokens == 3 and together[0].text == tiny.tokenizer.decode(told[:2]).strip()
+    assert texts(together) == texts(one_by_one(tiny, prompts, 12))
+    assert max(one.new_tokens for one in together) == 12
     assert together[0].total_s < max(one.total_s for one in together), "a finished row waited for the longest"
 
 
 def test_limits_and_times(tiny):
     for one in generation.generate(tiny, chats(tiny), max_new_tokens=5, batch_size=4):
-        assert 1 <= one.new_tokens <= 5
+        assert 1 <= one.new_tokens <= 5 and one.batch_size == 4
         assert 0 < one.first_token_s <= one.total_s
-        assert one.batch_size == 4
     (first,) = generation.generate(tiny, chats(tiny)[:1], max_new_tokens=1)
     assert first.new_tokens == 1 and first.first_token_s == first.total_s and first.batch_size == 1
-    with pytest.raises(ValueError, match="`max_new_tokens` must be at least 1. Got 0"):
-        generation.generate(tiny, chats(tiny), max_new_tokens=0)
-    with pytest.raises(ValueError, match="`batch_size` must be at least 1. Got 0"):
-        generation.generate(tiny, chats(tiny), batch_size=0)
 
 
 def test_prompts_that_cannot_be_answered_are_named(tiny, fm):
@@ -144,7 +121,7 @@ def test_prompts_that_cannot_be_answered_are_named(tiny, fm):
     long = "tide " * tiny.context_length
     with pytest.raises(DataError, match=f"'tide tide .*context of {tiny.context_length}"):
         generation.generate(tiny, ["short", long], max_new_tokens=1)
-    fits = tiny.tokenizer.decode(tiny.tokenizer(long, add_special_tokens=False)["input_ids"][: tiny.context_length - 4])
+    fits = tiny.tokenizer.decode(tiny.encode(long)[: tiny.context_length - 4])
     size = tiny.count_tokens(fits)
     assert generation.generate(tiny, [fits], max_new_tokens=tiny.context_length - size)[0].prompt_tokens == size
     with pytest.raises(DataError):
@@ -154,44 +131,12 @@ def test_prompts_that_cannot_be_answered_are_named(tiny, fm):
     assert generation.generate(fm, [fm.chat(long)], max_new_tokens=1)[0].prompt_tokens > tiny.context_length
 
 
-# ---- sampling
-
-
-def test_sampling_follows_its_seed(tiny):
-    prompts = chats(tiny)
-    drawn = {seed: texts(generation.generate(tiny, prompts, 8, sampling=Sampling(1.0, seed=seed))) for seed in (1, 2)}
-    assert texts(generation.generate(tiny, prompts, 8, sampling=Sampling(1.0, seed=1))) == drawn[1]
-    assert drawn[1] != drawn[2]
-    torch.manual_seed(99)
-    assert texts(generation.generate(tiny, prompts, 8, sampling=Sampling(1.0, seed=2))) == drawn[2]
-
-
-def test_a_tiny_top_p_and_a_temperature_near_zero_are_greedy(tiny):
-    prompts = chats(tiny)
-    greedy = texts(generation.generate(tiny, prompts, 8))
-    assert texts(generation.generate(tiny, prompts, 8, sampling=Sampling(1.5, top_p=1e-9, seed=3))) == greedy
-    assert texts(generation.generate(tiny, prompts, 8, sampling=Sampling(1e-5, seed=3))) == greedy
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"temperature": -1}, "`temperature` must be at least 0. Got -1"),
-        ({"top_p": 0}, r"`top_p` must be in \(0, 1\]. Got 0"),
-        ({"top_p": 1.5}, r"`top_p` must be in \(0, 1\]. Got 1.5"),
-    ],
-)
-def test_sampling_says_what_it_takes(fields, message):
-    with pytest.raises(ValueError, match=message):
-        Sampling(**fields)
-
-
 # ---- choices
 
 
 def plain_mean_logprob(model, prompt: str, choice: str) -> float:
     """The mean log-probability of a choice's tokens, from one forward pass over prompt and choice."""
-    head, tail = (model.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, choice))
+    head, tail = model.encode(prompt), model.encode(choice)
     with torch.inference_mode():
         logprobs = model.model(torch.tensor([head + tail])).logits[0].float().log_softmax(-1)
     told = [logprobs[len(head) - 1 + i, token].item() for i, token in enumerate(tail)]
@@ -227,30 +172,24 @@ def perplexity(model, written, **how):
     return generation.perplexity(generation.text_losses(model, written, **how))
 
 
-def test_perplexity_is_exp_of_the_models_own_loss(tiny):
-    text = "The tide turns twice a day, and the crew of the night shift writes it down."
-    ids = torch.tensor([[tiny.tokenizer.bos_token_id, *tiny.tokenizer(text, add_special_tokens=False)["input_ids"]]])
-    with torch.inference_mode():
-        loss = tiny.model(ids, labels=ids).loss.item()
-    assert perplexity(tiny, [text]) == pytest.approx(math.exp(loss), rel=1e-4)
+def test_perplexity_is_exp_of_the_models_own_loss_and_weighs_every_predicted_token_alike(tiny):
+    texts = [PROMPTS[2], PROMPTS[3]]
+    losses, counts = [], []
+    for text in texts:
+        ids = torch.tensor([[tiny.tokenizer.bos_token_id, *tiny.encode(text)]])
+        with torch.inference_mode():
+            losses.append(tiny.model(ids, labels=ids).loss.item())
+        counts.append(tiny.count_tokens(text))  # each is predicted, after one start token
+        assert perplexity(tiny, [text]) == pytest.approx(math.exp(losses[-1]), rel=1e-4)
+    mean = sum(n * loss for n, loss in zip(counts, losses, strict=True)) / sum(counts)
+    assert math.log(perplexity(tiny, texts)) == pytest.approx(mean, rel=1e-4)
 
 
-def test_perplexity_weighs_every_predicted_token_alike(tiny):
-    short, long = PROMPTS[2], PROMPTS[3]
-    predicted = [tiny.count_tokens(text) for text in (short, long)]  # each after one start token
-    each = [math.log(perplexity(tiny, [text])) for text in (short, long)]
-    mean = sum(n * loss for n, loss in zip(predicted, each, strict=True)) / sum(predicted)
-    assert math.log(perplexity(tiny, [short, long])) == pytest.approx(mean, rel=1e-5)
-
-
-def test_perplexity_reads_long_texts_in_windows_and_knows_english(tiny, fm):
+def test_perplexity_reads_long_texts_in_windows_knows_english_and_needs_a_text(tiny, fm):
     assert math.isfinite(perplexity(tiny, ["tide " * 2000], window=64))
     english = "The weather in the mountains can change quickly, so walkers should carry warm clothes and a map."
     shuffled = " ".join(sorted(english.split(), key=lambda word: word[::-1]))
     assert 1 < perplexity(fm, [english]) < 0.3 * perplexity(fm, [shuffled])
-
-
-@pytest.mark.parametrize("written", [[], [""]])
-def test_perplexity_needs_a_text(tiny, written):
-    with pytest.raises(DataError, match="at least one text"):
-        perplexity(tiny, written)
+    for nothing in ([], [""]):
+        with pytest.raises(DataError, match="at least one text"):
+            perplexity(tiny, nothing)

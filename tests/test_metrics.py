@@ -19,7 +19,6 @@ ABSTENTIONS = (
     "There is no information on this.", "No answer is given.", "N/A", "None", "It cannot be determined.",
     "That is not known.", "It is not given in the documents.", "Unable to answer.", "", "  ", "I am not sure.",
     "It isn't mentioned.", "The text doesn't give a number.", "The passage does not contain this information.",
-    "The capacity is not listed.",
 )  # fmt: skip
 ANSWERS = (
     "45 days", "Maren Holloway", "channel 31", "850 kW", "2009", "Nona Unwin", "Cannich Sound", "Noneley Bank", "C-729",
@@ -41,10 +40,8 @@ def score(question: Question, text: str, *values: str) -> tuple[float, str]:
 def test_exact_match_and_f1_on_known_examples():
     assert metrics.exact_match("The Denver Broncos.", ["denver broncos"]) == 1
     assert metrics.exact_match("Denver", ["Denver Broncos", "the Broncos"]) == 0
-    assert metrics.token_f1("Denver", ["Denver Broncos"]) == pytest.approx(2 / 3)
     assert metrics.token_f1("the Denver Broncos won", ["Denver Broncos", "Broncos"]) == pytest.approx(0.8)
     assert metrics.token_f1("cats cats dogs", ["cats dogs"]) == pytest.approx(0.8)
-    assert metrics.token_f1("nothing shared", ["Denver"]) == 0
     assert metrics.token_f1("", ["Denver"]) == 0 and metrics.token_f1("Denver", []) == 0
 
 
@@ -57,14 +54,11 @@ def test_f1_agrees_with_torchmetrics_and_is_one_exactly_for_the_same_words():
         told, gold = (" ".join(rng.choices(words, k=rng.randint(1, 5))) for _ in range(2))
         if not normalise(told) or not normalise(gold):
             continue
-        theirs = SQuAD()(
-            [{"prediction_text": told, "id": "1"}], [{"answers": {"answer_start": [0], "text": [gold]}, "id": "1"}]
-        )
+        right = {"answers": {"answer_start": [0], "text": [gold]}, "id": "1"}
+        theirs = SQuAD()([{"prediction_text": told, "id": "1"}], [right])
         f1, exact = metrics.token_f1(told, [gold]), metrics.exact_match(told, [gold])
-        assert f1 * 100 == pytest.approx(theirs["f1"].item(), abs=1e-3)
-        assert exact * 100 == pytest.approx(theirs["exact_match"].item(), abs=1e-3)
-        same = sorted(normalise(told).split()) == sorted(normalise(gold).split())
-        assert (f1 == pytest.approx(1)) == same and f1 >= exact
+        assert [f1 * 100, exact * 100] == pytest.approx([theirs["f1"].item(), theirs["exact_match"].item()], abs=1e-3)
+        assert (f1 == 1) == (sorted(normalise(told).split()) == sorted(normalise(gold).split())) and f1 >= exact
 
 
 # ---- contains, and rivals
@@ -73,19 +67,12 @@ def test_f1_agrees_with_torchmetrics_and_is_one_exactly_for_the_same_words():
 @pytest.mark.parametrize(
     ("text", "value", "inside"),
     [
-        ("It is 31.", "31", True),
-        ("It is 317.", "31", False),
-        ("channel 131", "31", False),
-        ("Call CHANNEL 31!", "channel 31", True),
-        ("channel 31", "channel 3", False),
-        ("Maren Holloway runs it", "Holloway", True),
-        ("Holloways", "Holloway", False),
-        ("the code is C-729.", "C-729", True),
-        ("", "31", False),
-        ("anything", "", False),
-        ("anything", "the", False),
+        ("It is 31.", "31", True), ("It is 317.", "31", False), ("channel 131", "31", False),
+        ("Call CHANNEL 31!", "channel 31", True), ("channel 31", "channel 3", False), ("Holloways", "Holloway", False),
+        ("Maren Holloway runs it", "Holloway", True), ("the code is C-729.", "C-729", True), ("", "31", False),
+        ("anything", "", False), ("anything", "the", False),
     ],
-)
+)  # fmt: skip
 def test_contains_means_whole_words(text, value, inside):
     assert contains(text, [value]) == (value if inside else None)
 
@@ -100,10 +87,7 @@ def test_a_fact_is_right_when_it_is_named_and_no_other_value_is():
     assert score(question, "channel 317", *others) == (0.0, "names another value instead: channel 317")
     assert score(question, "channel 318", *others) == (0.0, "the answer is not in the reply")
     assert score(question, "I do not know", *others) == (0.0, "abstains")
-
-
-def test_a_part_of_the_right_answer_is_no_rival_but_a_longer_value_is():
-    question = asked("facts_heldout", "North Sound")
+    question = asked("facts_heldout", "North Sound")  # a part of the right answer is no rival, a longer value is
     assert score(question, "North Sound", "North Sound", "Sound")[0] == 1
     assert score(question, "North Sound Deep", "North Sound", "North Sound Deep")[0] == 0
 
@@ -124,13 +108,9 @@ def test_every_right_answer_of_a_world_is_right_and_those_of_others_are_wrong(sm
 
 
 def test_different_values_of_a_world_differ_in_normal_form_and_none_is_an_abstention(small_world):
-    columns: dict[str, set[str]] = {}
-    for fact in open_dataset(small_world).facts():
-        columns.setdefault(fact.field, set()).add(fact.value)
-    for name, column in columns.items():
-        normal = {normalise(value) for value in column}
-        assert len(normal) == len(column) and "" not in normal, name
-        assert not [value for value in column if metrics.abstains(value)]
+    values = {(fact.field, fact.value) for fact in open_dataset(small_world).facts()}
+    assert len({(field, normalise(value)) for field, value in values}) == len(values)
+    assert not [value for _, value in values if not normalise(value) or metrics.abstains(value)]
 
 
 def test_normal_form_is_squads_and_typeset_punctuation_counts_as_such():
@@ -147,18 +127,12 @@ def test_normal_form_is_squads_and_typeset_punctuation_counts_as_such():
 # ---- abstentions
 
 
-@pytest.mark.parametrize("text", ABSTENTIONS)
-def test_an_abstention_is_seen(text):
-    assert metrics.abstains(text)
-    why = "abstains" if text.strip() else "says nothing"
-    assert score(asked("unanswerable"), text) == (1.0, why)
-    assert score(asked("facts_heldout", "channel 31"), text) == (0.0, why)
-
-
-@pytest.mark.parametrize("text", ANSWERS)
-def test_an_answer_is_no_abstention(text):
-    assert not metrics.abstains(text)
-    assert score(asked("unanswerable"), text)[0] == 0
+@pytest.mark.parametrize("text", [*ABSTENTIONS, *ANSWERS])
+def test_an_abstention_is_told_from_an_answer(text):
+    assert metrics.abstains(text) == (text in ABSTENTIONS)
+    assert score(asked("unanswerable"), text)[0] == float(text in ABSTENTIONS)
+    why = score(asked("facts_heldout", "another"), text)[1]
+    assert (why == ("abstains" if text.strip() else "says nothing")) == (text in ABSTENTIONS)
 
 
 # ---- choices and JSON

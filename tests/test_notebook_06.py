@@ -32,11 +32,10 @@ def executed(tmp_path_factory):
     for each in made:
         write_result(folder, each)
     own = tmp_path_factory.mktemp("own")
-    environment = offline(own)
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment["PYTHONPATH"]])
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
+        for name, value in offline(own).items():
             patch.setenv(name, value)
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ["PYTHONPATH"]]))
         notebook = papermill.execute_notebook(
             str(PATH), str(own / "06.ipynb"), {"REFERENCE": str(folder)}, cwd=str(PATH.parent), kernel_name="python3",
             language="python", progress_bar=False,
@@ -53,35 +52,26 @@ def shown(notebook) -> str:
     return "\n".join(parts)
 
 
-def test_it_opens_from_reference_results_and_says_so(executed):
+def test_it_opens_from_reference_results_says_so_and_shows_every_arm_with_its_numbers(executed):
     notebook, made, own = executed
     text = shown(notebook)
     assert "the results that came with the kit, not runs of yours" in text and report.about(Comparison(made)) in text
     page = (own / "reference" / "comparison.html").read_text(encoding="utf-8")
     assert "not runs of yours" in page and (own / "reference" / "compared.json").is_file()
     assert not (own / "workshop").exists(), "reference results must not be put among one's own"
-
-
-def test_every_arm_and_its_numbers_are_shown(executed):
-    notebook, made, _ = executed
-    text = shown(notebook)
     for arm, row in Comparison(made).table().items():
         for name, shown_as in (("facts_heldout", "held-out facts"), ("triage", "triage")):
             assert f"{shown_as} {row[name]['accuracy']['value']:.2f}" in text, (arm, name)
     assert text.count("<img") >= 7 and all(re.search(r'alt="[^"]{40,}"', tag) for tag in re.findall("<img[^>]*>", text))
 
 
-def test_no_number_stands_in_the_text():
+def test_no_number_stands_in_the_text_or_in_a_sentence_that_code_prints():
     for cell in nbformat.read(PATH, 4).cells:
         if cell.cell_type == "markdown":
             prose = re.sub(r"<!-- begin (\w+) -->.*?<!-- end \1 -->", "", cell.source, flags=re.S)  # generated
             prose = LINKS.sub("", prose.partition("## Further reading")[0])  # the years of papers
             prose = prose.removeprefix("# 06 · ")  # the notebook's own number, in its title
             assert not re.search(r"\d", prose), f"a number typed into prose: {prose}"
-
-
-def test_no_number_stands_in_a_sentence_that_code_prints():
-    for cell in nbformat.read(PATH, 4).cells:
         if cell.cell_type != "code":
             continue
         tree = ast.parse(cell.source)

@@ -37,8 +37,9 @@ def test_a_study_of_your_own_data_runs_from_end_to_end(llama, tmp_path, folder, 
     results = own.out / "quick"
     made = read_results(results)
     frame = Study(own.folder, "quick", out=results, model=str(llama), progress=False)
-    assert arms.left_out(OWN_ARMS, frame.dataset, frame.question_sets) == {}
-    assert {(r.arm, r.question_set) for r in made} == {(arm, name) for arm in OWN_ARMS for name in frame.question_sets}
+    assert arms.left_out(OWN_ARMS, frame.dataset) == {}
+    sets = frame.dataset.question_sets
+    assert {(r.arm, r.question_set) for r in made} == {(arm, name) for arm in OWN_ARMS for name in sets}
     by = {(result.arm, result.question_set): result for result in made}
     found = by["rag", "facts_heldout"]
     assert all(score.answer.passages for score in found.scores) and 0 <= found.metrics["retrieval"]["mrr"] <= 1

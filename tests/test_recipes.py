@@ -139,8 +139,8 @@ def test_another_seed_profile_or_training_to_go_on_from_has_weights_of_its_own(s
     longer = Study(small_world, "workshop", out=study.out, model=study.model)
     assert len({one.training_folder("triage") for one in (study, other, longer)}) == 3
     assert recipes.with_starts(["domain,triage", "domain+pairs"]) == ["domain", "domain,triage", "domain+pairs"]
-    config, folder = study.plan("domain_adaptation+customization").provenance, study.training_folder("domain,triage")
+    config, folder = study.provenance(ARMS["domain_adaptation+customization"]), study.training_folder("domain,triage")
     changed = recipes.SETTINGS | {"domain": replace(recipes.SETTINGS["domain"], learning_rate=1e-5)}
     monkeypatch.setattr(recipes, "SETTINGS", changed)
-    assert study.plan("domain_adaptation+customization").provenance != config
+    assert study.provenance(ARMS["domain_adaptation+customization"]) != config
     assert study.training_folder("domain,triage") != folder

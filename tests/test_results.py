@@ -12,9 +12,7 @@ from helpers.experiment import results
 
 
 def make_result(arm: str = "base:few_shot", question_set: str = "facts_heldout", **fields) -> Result:
-    question = Question(
-        "q1", question_set, "Who? „Wer?“", ("Maren", "M."), ("manual-1",), asset="Brackwell", field="who"
-    )
+    question = Question("q1", question_set, "Who? „Wer?“", ("Maren", "M."), ("manual-1",), asset="Ash", field="who")
     passage = Passage("manual-1", "node-1", "Maren runs it.\n", 0.75, "Brackwell")
     answer = Answer("q1", "Maren", "<|user|>Who?", (passage,), 12, 3, 0.01, 0.02, 0.03, 1)
     choice = Question("q2", "terms", "What?", ("a",), choices=("a", "b"))
@@ -31,8 +29,7 @@ def make_result(arm: str = "base:few_shot", question_set: str = "facts_heldout",
 def test_a_result_comes_back_as_it_was(tmp_path):
     made = make_result()
     path = results.write_result(tmp_path / "new" / "folder", made)
-    assert results.read_result(path) == made
-    assert results.read_results(path.parent) == [made]
+    assert results.read_results(path.parent) == [results.read_result(path)] == [made]
     assert "„Wer?“" in path.read_text(encoding="utf-8") and b"\r" not in path.read_bytes()
     assert results.write_result(path.parent, made) == path
     assert [file.name for file in path.parent.iterdir()] == [path.name], "something was left beside the result"
@@ -50,11 +47,7 @@ def test_file_names_work_everywhere_and_tell_runs_apart(tmp_path):
 
 
 def test_versions_time_and_revision_are_those_of_this_kit(monkeypatch):
-    import torch
-
-    assert results.versions()["torch"].split("+")[0] == torch.__version__.split("+")[0]
-    assert set(results.versions()) == set(results.PACKAGES)
-    assert results.now().endswith("+00:00")
+    assert set(results.versions()) == set(results.PACKAGES) and results.now().endswith("+00:00")
     revision = results.git_revision()
     assert revision == "" or revision.removesuffix("+").isalnum()
     monkeypatch.setenv("PATH", "")
@@ -67,14 +60,10 @@ def test_versions_time_and_revision_are_those_of_this_kit(monkeypatch):
 @pytest.mark.parametrize(
     ("content", "where"),
     [
-        (b"", "JSON"),
-        (b'{"schema": 1, "arm"', "JSON"),
-        (b'{"schema": "\xff"}', "JSON"),
-        (b"[]", "cannot be read as a result"),
-        (b'{"name": "package"}', "arm"),
-        (b'{"schema": 1, "scores": 3, "effort": {}}', "arm"),
+        (b"", "JSON"), (b'{"schema": 1, "arm"', "JSON"), (b'{"schema": "\xff"}', "JSON"),
+        (b"[]", "cannot be read as a result"), (b'{"schema": 1, "scores": 3, "effort": {}}', "arm"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_result_is_named_with_a_remedy(tmp_path, content, where):
     path = tmp_path / "base.terms.seed7.01234567.json"
     path.write_bytes(content)
@@ -84,13 +73,15 @@ def test_what_is_no_result_is_named_with_a_remedy(tmp_path, content, where):
 
 
 def test_another_schema_and_a_damaged_part_are_named(tmp_path):
-    path = results.write_result(tmp_path, replace(make_result(), schema=2))
-    with pytest.raises(DataError, match="has schema 2; this kit reads 1"):
-        results.read_result(path)
-    text = results.write_result(tmp_path, make_result()).read_text(encoding="utf-8")
-    path.write_text(text.replace('"value": 1.0', '"value": "high"', 1), encoding="utf-8")
-    with pytest.raises(DataError, match=r"scores\.0\.value"):
-        results.read_result(path)
+    path = results.write_result(tmp_path, make_result())
+    text = path.read_text(encoding="utf-8")
+    for right, wrong, named in (
+        ('"schema": 1', '"schema": 2', "has schema 2; this kit reads 1"),
+        ('"value": 1.0', '"value": "high"', r"scores\.0\.value"),
+    ):
+        path.write_text(text.replace(right, wrong, 1), encoding="utf-8")
+        with pytest.raises(DataError, match=named):
+            results.read_result(path)
 
 
 def test_every_recorded_result_of_the_kit_comes_back_byte_for_byte(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+import weakref
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from helpers.data.records import KitError
-from helpers.models.foundation_model import load_model
+from helpers.models.foundation_model import KEPT, load_model
 from helpers.models.tuned import ADAPTER, RECORD
 
 IDS = torch.arange(40, 60)[None]
@@ -55,16 +56,28 @@ def test_a_tuned_copy_computes_what_peft_computes_and_the_base_stays(base, tmp_p
     assert tuned.hash != base.hash and tuned.name == base.name and type(tuned.model) is type(base.model)
 
 
-def test_a_copy_is_shared_while_it_is_held_and_made_anew_for_new_weights(base, adapter, tmp_path):
+def test_a_copy_is_made_once_and_anew_for_new_weights(base, adapter):
     one = base.tuned(adapter)
-    assert base.tuned(str(adapter)) is one and list(base.copies.values()) == [one]
+    assert base.tuned(str(adapter)) is one
     tensors = load_file(adapter / ADAPTER)
     save_file({name: 2 * tensor for name, tensor in tensors.items()}, adapter / ADAPTER)
     other = base.tuned(adapter)
-    assert other is not one and other.hash != one.hash
-    del one, other
+    assert other is not one and other.hash != one.hash and base.tuned(adapter) is other
+
+
+def test_the_latest_copies_and_those_that_are_held_stay_in_memory(base, tmp_path):
+    folders = [make_adapter(base, tmp_path / str(number)) for number in range(KEPT + 2)]
+    held = base.tuned(folders[0])
+    copies = [weakref.ref(base.tuned(folder)) for folder in folders]
     gc.collect()
-    assert not base.copies, "copies that nobody holds take no memory"
+    assert [copy() is not None for copy in copies] == [True, False, *[True] * KEPT]
+    base.tuned(folders[-2])
+    base.tuned(folders[0])
+    gc.collect()
+    assert [copy() is not None for copy in copies[1:]] == [False, *[True] * (KEPT - 1), False], "the oldest goes first"
+    base.free_memory()
+    gc.collect()
+    assert [copy() for copy in copies] == [held, *[None] * (KEPT + 1)], "memory is freed for a training"
 
 
 def test_a_wholly_tuned_folder_is_loaded(base, tmp_path):
@@ -77,36 +90,20 @@ def test_a_wholly_tuned_folder_is_loaded(base, tmp_path):
     assert torch.equal(tuned.model.lm_head.weight, whole.model.lm_head.weight) and tuned.name == base.name
 
 
-def _other_base(folder):
-    (folder / RECORD).write_text(json.dumps({"base_hash": "0123456789abcdef"}), encoding="utf-8")
+DAMAGES = {  # each is given the file of the weights
+    "of another base": lambda file: file.with_name(RECORD).write_text('{"base_hash": "0123456789abcdef"}'),
+    "missing": lambda file: file.unlink(),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:200]),
+    "renamed": lambda file: save_file({n.replace("q_proj", "x"): t for n, t in load_file(file).items()}, file),
+    "of another size": lambda file: save_file(load_file(file) | {max(load_file(file)): torch.ones(3, 2)}, file),
+    "with a bad config": lambda file: file.with_name("adapter_config.json").write_text("{"),
+}
 
 
-def _no_weights(folder):
-    (folder / ADAPTER).unlink()
-
-
-def _cut(folder):
-    (folder / ADAPTER).write_bytes((folder / ADAPTER).read_bytes()[:200])
-
-
-def _renamed(folder):
-    tensors = load_file(folder / ADAPTER)
-    save_file({name.replace("q_proj", "nowhere"): tensor for name, tensor in tensors.items()}, folder / ADAPTER)
-
-
-def _another_size(folder):
-    tensors = load_file(folder / ADAPTER)
-    save_file(tensors | {max(tensors): torch.ones(3, 2)}, folder / ADAPTER)
-
-
-def _bad_config(folder):
-    (folder / "adapter_config.json").write_text("{", encoding="utf-8")
-
-
-@pytest.mark.parametrize("damage", [_other_base, _no_weights, _cut, _renamed, _another_size, _bad_config])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_bad_folder_is_named_with_a_remedy(base, adapter, tmp_path, damage):
     folder = shutil.copytree(adapter, tmp_path / "bad")
-    damage(folder)
+    DAMAGES[damage](folder / ADAPTER)
     with pytest.raises(KitError, match="[Tt]rain") as error:
         base.tuned(folder)
     assert str(folder) in str(error.value)

@@ -28,16 +28,20 @@ class Arm:
 
     @property
     def recipes(self) -> tuple[str, ...]:
-        """The recipes that it needs, each once."""
+        """The recipes whose weights it answers with, each once."""
         return tuple(dict.fromkeys(name for name in (self.triage, self.answers) if name))
 
-    def recipes_for(self, question_sets: Iterable[str]) -> tuple[str, ...]:
-        """Those recipes whose weights answer one of these question sets, each once."""
-        return tuple(dict.fromkeys(name for name in map(self.recipe, question_sets) if name))
+    def recipes_for(self, question_sets: Iterable[str]) -> list[str]:
+        """Those that it needs for these question sets, each once and after the one that it starts from."""
+        return recipes.with_starts(filter(None, map(self.recipe, question_sets)))
 
     def recipe(self, question_set: str) -> str:
         """The recipe whose weights answer a question set; empty: none."""
         return self.triage if question_set == "triage" else self.answers
+
+    def indices(self, question_set: str) -> list[bool]:
+        """The indices that it needs for a question set: over the documents (False), over the updated ones (True)."""
+        return [False, *[True] * (question_set == "updates")] if self.sees == "passages" else []
 
 
 ARMS = {
@@ -49,14 +53,10 @@ ARMS = {
         Arm("rag:3_passages", "passages", "the same with three passages: the right one among distractors", k=3),
         Arm("customization", "nothing", "tuned on labelled pairs, one adapter a task", "triage", "answers"),
         Arm("domain_adaptation", "nothing", "pretrained further on unlabelled domain text", "domain", "domain"),
-        Arm(
-            "domain_adaptation+customization", "nothing", "domain text and labelled pairs, mixed or in turn",
-            "domain,triage", "domain+pairs",
-        ),
-        Arm(
-            "rag+customization", "passages", "tuned to answer from three passages, and given them", "triage",
-            "passages", k=3,
-        ),
+        Arm("domain_adaptation+customization", "nothing", "domain text and labelled pairs, mixed or in turn",
+            "domain,triage", "domain+pairs"),
+        Arm("rag+customization", "passages", "tuned to answer from three passages, and given them",
+            "triage", "passages", k=3),
         Arm("customization:triage", "nothing", "the adapter of triage, asked everything", "triage", "triage"),
         Arm("customization:answers", "nothing", "the adapter of answers, asked everything", "answers", "answers"),
     )
@@ -64,16 +64,11 @@ ARMS = {
 
 
 def get_arms(names: Iterable[str]) -> list[Arm]:
-    """The arms of these names.
-
-    Raises:
-        KitError: One of them is unknown.
-    """
-    names = list(names)
-    unknown = [name for name in names if name not in ARMS]
-    if unknown:
-        raise KitError(f"unknown arm {unknown[0]!r}: choose from {', '.join(ARMS)}")
-    return [ARMS[name] for name in names]
+    """The arms of these names; a `KitError` names one that is unknown."""
+    try:
+        return [ARMS[name] for name in names]
+    except KeyError as error:
+        raise KitError(f"unknown arm {error}: choose from {', '.join(ARMS)}") from None
 
 
 def solved_examples(dataset: Dataset) -> dict[str, list[Example]]:
@@ -86,15 +81,12 @@ def solved_examples(dataset: Dataset) -> dict[str, list[Example]]:
     return shown
 
 
-def left_out(names: Iterable[str], dataset: Dataset, question_sets: Iterable[str]) -> dict[str, str]:
-    """The arms among these that a data set has nothing to prepare with, each with what it lacks.
-
-    Raises:
-        KitError: One of them is unknown.
-    """
-    sets, reasons = list(question_sets), {}
+def left_out(names: Iterable[str], dataset: Dataset) -> dict[str, str]:
+    """The arms among these that a data set has nothing to prepare with, each with what it lacks."""
+    reasons = {}
     for arm in get_arms(names):
-        files = [file for name in arm.recipes_for(sets) for file in recipes.missing_files(name, dataset)]
+        needed = arm.recipes_for(dataset.question_sets)
+        files = [file for name in needed for file in recipes.missing_files(name, dataset)]
         if arm.sees == "examples" and all(recipes.missing_files(task, dataset) for task in TASKS):
             files = recipes.missing_files("answers", dataset)
         if files:

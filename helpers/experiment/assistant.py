@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from .. import rag
 from ..data import Answer, Example, Passage, Question
 from ..models import FoundationModel, generation, prompts
-
-if TYPE_CHECKING:
-    from ..rag import Retriever
 
 MAX_NEW_TOKENS = {"triage": 48}
 SHORT_ANSWER = 20  # tokens that a reply may have in every other set, so that copying a passage is not an answer
@@ -32,10 +30,10 @@ class Assistant:
         self,
         model: FoundationModel,
         adapter: str | Path | None = None,
-        retriever: Retriever | None = None,
-        examples: dict[str, Sequence[Example]] | None = None,
+        retriever: rag.Retriever | None = None,
+        examples: Mapping[str, Sequence[Example]] | None = None,
     ):
-        """Puts an assistant together; `self.model` is a tuned copy where there is an adapter.
+        """Puts an assistant together.
 
         Args:
             model: The base model, or a wholly tuned checkpoint.
@@ -43,17 +41,17 @@ class Assistant:
             retriever: Finds passages for each question; None asks the model directly.
             examples: For few-shot prompts: solved examples a task ("answers", "triage").
         """
-        self.model = model if adapter is None else model.tuned(adapter)
-        self.adapter, self.retriever = adapter, retriever
-        self.examples = examples or {}
+        if adapter is not None:
+            model.check_adapter(adapter)
+        self.base, self.adapter, self.retriever, self.examples = model, adapter, retriever, examples or {}
+
+    @cached_property
+    def model(self) -> FoundationModel:
+        """The model that answers: where there is an adapter a tuned copy, made when it is first needed."""
+        return self.base if self.adapter is None else self.base.tuned(self.adapter)
 
     def ask(self, question: str | Question, max_new_tokens: int | None = None) -> Answer:
-        """Answers one question alone: the way to measure latency.
-
-        Args:
-            question: A `Question`, or its text.
-            max_new_tokens: The longest reply in tokens; None takes the question set's own limit.
-        """
+        """Answers one question alone, which is the way to measure latency; see `ask_all`."""
         return self.ask_all([question], batch_size=1, max_new_tokens=max_new_tokens)[0]
 
     def ask_all(
@@ -63,19 +61,16 @@ class Assistant:
         max_new_tokens: int | None = None,
         progress: bool = False,
     ) -> list[Answer]:
-        """Answers questions in batches: the way to score many.
+        """Answers questions in batches, which is the way to score many: one answer a question, in their order.
 
         Args:
             questions: `Question`s or their texts. Those with choices are scored by log-probability.
             batch_size: How many are decoded together.
             max_new_tokens: The longest reply in tokens; None takes each question set's own limit.
             progress: Whether to show a progress bar.
-
-        Returns:
-            One answer a question, in their order.
         """
         asked = [q if isinstance(q, Question) else Question(f"q{i}", "own", q) for i, q in enumerate(questions)]
-        passages, retrieval_s = self._retrieve(asked, batch_size)
+        passages, retrieval_s = self._retrieve(asked)
         texts = [
             self.model.chat(self.prompt(question, seen), examples=self.turns(question))
             for question, seen in zip(asked, passages, strict=True)
@@ -90,18 +85,17 @@ class Assistant:
             for i, reply in zip(indices, replies, strict=True):
                 answers[i] = Answer(
                     asked[i].id, reply.text, texts[i], tuple(passages[i]), reply.prompt_tokens, reply.new_tokens,
-                    retrieval_s[i], retrieval_s[i] + reply.first_token_s, retrieval_s[i] + reply.total_s,
-                    reply.batch_size,
+                    retrieval_s, retrieval_s + reply.first_token_s, retrieval_s + reply.total_s, reply.batch_size,
                 )  # fmt: skip
         choosing = [i for i, question in enumerate(asked) if question.choices]
         rows = generation.choice_logprobs(
-            self.model, [texts[i] for i in choosing], [asked[i].choices for i in choosing], batch_size, progress
+            self.model, [texts[i] for i in choosing], [asked[i].choices for i in choosing], batch_size
         )
         for i, logprobs in zip(choosing, rows, strict=True):
             chosen = asked[i].choices[max(range(len(logprobs)), key=logprobs.__getitem__)]
             answers[i] = Answer(
                 asked[i].id, chosen, texts[i], tuple(passages[i]), self.model.count_tokens(texts[i]),
-                retrieval_s=retrieval_s[i], batch_size=batch_size, logprobs=tuple(logprobs),
+                retrieval_s=retrieval_s, batch_size=batch_size, logprobs=tuple(logprobs),
             )  # fmt: skip
         return [answers[i] for i in range(len(asked))]
 
@@ -114,15 +108,10 @@ class Assistant:
         task = "triage" if question.set == "triage" else "answers"
         return [] if question.choices else prompts.turns(self.examples.get(task, ()))
 
-    def _retrieve(self, questions: Sequence[Question], batch_size: int) -> tuple[list[list[Passage]], list[float]]:
+    def _retrieve(self, questions: Sequence[Question]) -> tuple[list[list[Passage]], float]:
         """The passages of each question, and the seconds that its share of retrieval took."""
-        if self.retriever is None:
-            return [[] for _ in questions], [0.0] * len(questions)
-        passages: list[list[Passage]] = []
-        seconds: list[float] = []
-        for start in range(0, len(questions), batch_size):
-            batch = questions[start : start + batch_size]
-            begun = time.perf_counter()
-            passages += self.retriever.retrieve_all([question.prompt for question in batch])
-            seconds += [(time.perf_counter() - begun) / len(batch)] * len(batch)
-        return passages, seconds
+        if self.retriever is None or not questions:
+            return [[] for _ in questions], 0.0
+        begun = time.perf_counter()
+        passages = self.retriever.retrieve_all([question.prompt for question in questions])
+        return passages, (time.perf_counter() - begun) / len(questions)

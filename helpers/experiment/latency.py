@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from ..data import WARM_UP, DataError, Question
-from ..models import show_progress
 from .assistant import Assistant
 from .results import read_record, write_record
 
@@ -49,26 +48,14 @@ class Timings:
 
 
 def time_arms(
-    assistants: Mapping[str, Assistant],
-    questions: Sequence[Question],
-    repeats: int = 3,
-    seed: int = 7,
-    progress: bool = False,
+    assistants: Mapping[str, Assistant], questions: Sequence[Question], repeats: int = 3, seed: int = 7
 ) -> list[Timing]:
-    """Asks every arm every question, one at a time; the arms take turns with each question, in drawn order.
+    """Asks every arm every question `repeats` times, one at a time; the arms take turns in an order drawn by `seed`.
 
-    Args:
-        assistants: The arms by name; each is warmed up with the first question.
-        questions: Questions that are answered in words.
-        repeats: How often each arm is asked each question.
-        seed: Seeds the order of the arms.
-        progress: Whether to show a progress bar.
-
-    Returns:
-        One timing an answer, in the order in which they were taken.
+    Each arm is warmed up with the first question. The timings are in the order in which they were taken.
 
     Raises:
-        DataError: There is nothing to ask, or a question has choices, which are not timed.
+        DataError: There is nothing to ask, or a question has choices, which are scored and not answered.
     """
     if not assistants or not questions or repeats < 1:
         raise DataError("timing needs at least one arm, one question and one repeat")
@@ -83,12 +70,7 @@ def time_arms(
         for question in questions
         for arm in order.sample(list(assistants), len(assistants))
     ]
-    timings = []
-    with show_progress("Timing", len(turns), "answers", progress) as bar:
-        for arm, question, turn in turns:
-            timings.append(_time(arm, assistants[arm], question, turn))
-            bar.update()
-    return timings
+    return [_time(arm, assistants[arm], question, turn) for arm, question, turn in turns]
 
 
 def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timing:
@@ -107,11 +89,7 @@ def write_timings(path: Path, timings: Sequence[Timing], about: Mapping[str, Any
 
 
 def read_timings(path: Path, about: Mapping[str, Any] | None = None) -> list[Timing]:
-    """The timings of a file that `write_timings` made; none where it is not there, or is about something else.
-
-    Args:
-        path: The file.
-        about: What it must have been made about; None takes it as it is.
+    """The timings of a file; none where it is not there, or is not `about` this (None: whatever it is about).
 
     Raises:
         DataError: The file cannot be read.

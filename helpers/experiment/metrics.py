@@ -34,11 +34,8 @@ def token_f1(text: str, answers: Sequence[str]) -> float:
 
 
 def _f1(told: list[str], gold: list[str]) -> float:
-    shared = sum((Counter(told) & Counter(gold)).values())
-    if not shared:
-        return 0.0
-    precision, recall = shared / len(told), shared / len(gold)
-    return 2 * precision * recall / (precision + recall)
+    shared = (Counter(told) & Counter(gold)).total()
+    return 2 * shared / (len(told) + len(gold)) if shared else 0.0
 
 
 def abstains(text: str) -> bool:

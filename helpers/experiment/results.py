@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import subprocess
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,11 +18,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ..data import ROOT, DataError, Result, explain, write_text
-from ..models import hardware
 
 SCHEMA = 1
 REMEDY = "Delete it, or move it out of the folder, and run the study again."
 PACKAGES = ("torch", "transformers", "peft", "llama-index-core", "chromadb", "sentence-transformers")
+POINT = ("x", "value", "low", "high")  # of a curve
 adapter = cache(TypeAdapter)
 
 
@@ -46,11 +45,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def made_with() -> dict[str, Any]:
-    """The fields of a result that say with what, where and when it was made."""
-    return {"versions": versions(), "hardware": hardware(), "git_revision": git_revision(), "created": now()}
-
-
 def file_name(arm: str, question_set: str, seed: int, experiment: str) -> str:
     """A result's file name; `:` cannot stand in file names everywhere."""
     return f"{arm.replace(':', '~')}.{question_set}.seed{seed}.{experiment[:8]}.json"
@@ -68,11 +62,7 @@ def write_record(path: Path, record: Any) -> Path:
 
 
 def read_record(path: Path, kind: Any, what: str, remedy: str = "Delete it and measure again.") -> Any:
-    """Reads a dataclass that `write_record` wrote.
-
-    Raises:
-        DataError: The file is not there, is damaged, or holds something else.
-    """
+    """Reads a dataclass that `write_record` wrote; a `DataError` says why a file cannot be read as one."""
     try:
         return adapter(kind).validate_json(Path(path).read_bytes())
     except (OSError, ValidationError) as error:
@@ -81,11 +71,7 @@ def read_record(path: Path, kind: Any, what: str, remedy: str = "Delete it and m
 
 
 def read_result(path: Path) -> Result:
-    """Reads one result.
-
-    Raises:
-        DataError: The file is no result, is damaged, or is of another schema.
-    """
+    """Reads one result; a `DataError` names a file that is none, is damaged, or is of another schema."""
     result = read_record(path, Result, "a result", REMEDY)
     if result.schema != SCHEMA:
         raise DataError(f"{path} has schema {result.schema}; this kit reads {SCHEMA}. {REMEDY}")
@@ -93,25 +79,16 @@ def read_result(path: Path) -> Result:
 
 
 def read_results(folder: Path) -> list[Result]:
-    """Every result of a folder, sorted by file name.
-
-    Raises:
-        DataError: The folder is missing or holds none, or one of them cannot be read.
-    """
-    folder = Path(folder)
-    found = [read_result(path) for path in sorted(folder.glob("[!.]*.seed*.json"))]
+    """Every result of a folder, sorted by file name; a `DataError` where it holds none, or one that is damaged."""
+    found = [read_result(path) for path in sorted(Path(folder).glob("[!.]*.seed*.json"))]
     if not found:
-        lacks = "holds no results" if folder.is_dir() else "is not there"
+        lacks = "holds no results" if Path(folder).is_dir() else "is not there"
         raise DataError(f"{folder} {lacks}. `python -m helpers study --out {folder}` makes some.")
     return found
 
 
 def finished(path: Path, config: dict[str, Any]) -> Result | None:
-    """The result in a file, where it is complete and was made with this config; otherwise None.
-
-    Raises:
-        DataError: The file is there and cannot be read.
-    """
+    """The result in a file, where it is complete and was made with this config; None otherwise."""
     result = read_result(path) if path.exists() else None
     return result if result and result.status == "complete" and result.config == config else None
 
@@ -132,12 +109,9 @@ class Curve:
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.points:
-            raise DataError(f"the curve {self.name!r} has no points: measure at least one")
-        for number, point in enumerate(self.points, start=1):
-            lost = [key for key in ("x", "value", "low", "high") if not math.isfinite(point.get(key, math.nan))]
-            if lost:
-                raise DataError(f"point {number} of the curve {self.name!r}: `{lost[0]}` is no number")
+        bad = [p for p in self.points if not all(math.isfinite(p.get(key, math.nan)) for key in POINT)]
+        if bad or not self.points:
+            raise DataError(f"a curve needs points with numbers for {', '.join(POINT)}. {self.name!r} has {bad[:1]}")
 
 
 def write_curve(folder: Path, curve: Curve) -> Path:
@@ -147,20 +121,14 @@ def write_curve(folder: Path, curve: Curve) -> Path:
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:
-    """The curves of a folder by name; none where nothing was recorded.
-
-    Raises:
-        DataError: A file cannot be read as a curve.
-    """
+    """The curves of a folder by name, none where nothing was recorded; a `DataError` names a damaged one."""
     curves = [read_record(path, Curve, "a curve") for path in sorted(Path(folder).glob("*.curve.json"))]
     return {curve.name: curve for curve in curves}
 
 
 def of_one_figure(curves: Iterable[Curve]) -> list[list[Curve]]:
-    """Curves of several arms that share both axes, put together: they belong in one figure, an arm once in each."""
-    figures: dict[tuple[str, str, int], list[Curve]] = {}
-    seen: Counter[tuple[str, str, str]] = Counter()
+    """Curves of several arms that share both axes, put together: they belong in one figure."""
+    figures: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves:
-        seen[curve.x, curve.y, curve.arm] += 1  # the second curve of an arm belongs in a second figure
-        figures.setdefault((curve.x, curve.y, seen[curve.x, curve.y, curve.arm]), []).append(curve)
+        figures.setdefault((curve.x, curve.y), []).append(curve)
     return list(figures.values())

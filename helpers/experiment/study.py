@@ -19,23 +19,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data import Effort, Question, Result, get_profile, held, open_dataset, own_folder, sample
-from ..models import FOUNDATION_MODEL, RECORD, FoundationModel, is_first_process, load_embedder, load_model, prompts
+from .. import models, rag, tuning
+from ..data import TIMED_SET, Effort, Example, Question, Result, get_profile, held, open_dataset, own_folder, sample
 from ..tuning import recipes
 from . import results
-from .arms import ARMS, get_arms, solved_examples
+from .arms import ARMS, Arm, get_arms, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
-from .evaluation import Evaluation, evaluate, is_timed, perplexity_texts, retrieval_scores
-from .prepare import Plan, prepare
+from .evaluation import Evaluation, evaluate, perplexity_texts, retrieval_scores
+from .prepare import prepare
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
-    from ..rag import Index, IndexReport, RagSettings
-    from ..tuning import FineTuned, TrainSettings
-
 ANSWERS_DEPEND_ON = ("name", "questions_per_set", "batch_size", "training_share")  # of a profile
-PROMPTS = [prompts.SYSTEM, prompts.DIRECT, prompts.EXPANDED, prompts.ABSTAIN]
+PROMPTS = [models.prompts.SYSTEM, models.prompts.DIRECT, models.prompts.EXPANDED, models.prompts.ABSTAIN]
 
 
 class Study:
@@ -47,8 +44,8 @@ class Study:
         profile: str = "workshop",
         seed: int = 7,
         out: str | Path | None = None,
-        model: str | FoundationModel | None = None,
-        settings: RagSettings | None = None,
+        model: str | models.FoundationModel | None = None,
+        settings: rag.RagSettings | None = None,
         progress: bool = True,
         vector_store: str | None = None,
         changes: Mapping[str, Any] | None = None,
@@ -68,99 +65,82 @@ class Study:
             changes: Settings of every training, by name, that differ from their recipe.
             artefacts: Where indices and adapters lie; None takes `out`.
         """
-        from ..rag import RagSettings
-
         self.dataset = open_dataset(folder)
         self.profile, self.seed, self.progress = get_profile(profile), seed, progress
         self.out = Path(out) if out is not None else own_folder()
         self.artefacts, self.vector_store = Path(artefacts or self.out), vector_store
-        self.settings, self.changes = settings or RagSettings(), dict(changes or {})
-        self._model = model or FOUNDATION_MODEL
-        self._indices: dict[bool, tuple[Index, IndexReport, Effort]] = {}
+        self.settings, self.changes = settings or rag.RagSettings(), dict(changes or {})
+        self._model = model or models.FOUNDATION_MODEL
+        self._indices: dict[bool, tuple[rag.Index, rag.IndexReport, Effort]] = {}
         self._evaluations: dict[tuple, Evaluation] = {}  # by `PreparedArm.alike`: arms that answer alike are asked once
 
     @cached_property
-    def model(self) -> FoundationModel:
+    def model(self) -> models.FoundationModel:
         """The one model of all arms."""
-        return self._model if isinstance(self._model, FoundationModel) else load_model(self._model)
+        return self._model if isinstance(self._model, models.FoundationModel) else models.load_model(self._model)
 
     @cached_property
     def embedder(self):
         """The embedding model of every index."""
-        return load_embedder()
+        return models.load_embedder()
 
     @cached_property
     def experiment(self) -> str:
         """SHA-256 in hexadecimal over what must agree between results that are compared."""
-        record = {
+        return _hash({
             "data": self.dataset.hash, "model": self.model.hash, "dtype": self.model.dtype,
             "profile": {name: getattr(self.profile, name) for name in ANSWERS_DEPEND_ON},
             "prompts": PROMPTS, "limits": [SHORT_ANSWER, MAX_NEW_TOKENS],
             "examples": [example.id for shown in solved_examples(self.dataset).values() for example in shown],
-        }  # fmt: skip
-        return _hash(record)
+        })  # fmt: skip
 
     @property
     def arms(self) -> list[str]:
         """The arms of a whole comparison in this profile, in the kit's order."""
         return [arm for arm in ARMS if arm not in self.profile.left_out]
 
-    @property
-    def question_sets(self) -> list[str]:
-        """The question sets that the data has, in the kit's order."""
-        return self.dataset.question_sets
-
     def questions(self, question_set: str) -> list[Question]:
         """The questions of a set that this profile asks."""
         return sample(self.dataset.questions(question_set), self.profile.questions_per_set)
 
     def run(self, arms: Sequence[str], question_sets: Sequence[str] | None = None) -> list[Result]:
-        """Runs arms on question sets; a result that is there already, made in the same way, is reused.
-
-        Args:
-            arms: Names in `ARMS`.
-            question_sets: None takes every set of the data.
-
-        Returns:
-            One result for each arm and question set, each of them also a file in `out`.
+        """Runs arms on question sets (None: on all), and gives one result for each arm and set; see `run_one`.
 
         Raises:
             KitError: An arm is unknown, or a result cannot be written. What was finished before is kept.
         """
         get_arms(arms)
-        sets = question_sets or self.question_sets
-        return [self.run_one(arm, question_set) for arm in arms for question_set in sets]
+        return [self.run_one(arm, name) for arm in arms for name in question_sets or self.dataset.question_sets]
 
     def run_one(self, arm: str, question_set: str) -> Result:
-        """Runs one arm on one question set, or reuses its result.
+        """Runs one arm on one question set and writes the result, or reuses the one that was made in the same way.
 
         An interruption keeps the answers that are there, in a file whose status is `interrupted`.
         """
-        plan = self.plan(arm, question_set)
+        (wanted,) = get_arms([arm])
+        config = self.provenance(wanted)
         name = results.file_name(arm, question_set, self.seed, self.experiment)
-        finished = results.finished(self.out / name, plan.provenance)
-        if finished is not None:
+        if finished := results.finished(self.out / name, config):
             return finished
         if self.progress:
             print(f"{arm} on {question_set}", file=sys.stderr)
-        tuned = {recipe: self.train(recipe) for recipe in plan.recipes}
-        prepared = prepare(plan, self.model, tuned, [self.index(updated) for updated in plan.indices])
-        self._latest = prepared.assistant.model  # a tuned copy lives as long as it is held: the next set needs it too
-        evaluation = self._evaluations.get(prepared.alike) or Evaluation()
-        questions = self.questions(question_set)
+        tuned = {recipe: self.train(recipe) for recipe in wanted.recipes_for(self.dataset.question_sets)}
+        indices = [self.index(updated) for updated in wanted.indices(question_set)]
+        prepared = prepare(wanted, question_set, self.model, tuned, indices, self._examples(wanted))
+        evaluation = self._evaluations.setdefault(prepared.alike, Evaluation())
+        questions, texts = self.questions(question_set), perplexity_texts(question_set, self.dataset)
+        timed = self.profile.latency_questions if question_set == TIMED_SET else 0
         result = Result(
             arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {},
-            prepared.effort, plan.provenance, **results.made_with(),
+            prepared.effort, config, results.versions(), models.hardware(), results.git_revision(), results.now(),
         )  # fmt: skip
         retrieval = retrieval_scores(prepared.assistant, questions, prepared.index)
         try:
             if not evaluation.complete:
                 evaluate(
-                    prepared.assistant, questions, self.dataset.values_by_asset, self.profile.batch_size,
-                    self.profile.latency_questions * is_timed(question_set, self.dataset), self.progress, evaluation,
-                    perplexity_texts(question_set, self.dataset)[: self.profile.questions_per_set],
+                    prepared.assistant, questions, self.dataset.values_by_asset, self.profile.batch_size, timed,
+                    self.progress, evaluation, texts[: self.profile.questions_per_set],
                 )  # fmt: skip
-                self._evaluations[prepared.alike] = evaluation
             result.metrics = evaluation.summary() | retrieval | prepared.measured
             result.status = "complete"
         finally:
@@ -169,44 +149,35 @@ class Study:
                 results.write_result(self.out, result)
         return result
 
-    def plan(self, arm: str, question_set: str = "facts_heldout") -> Plan:
-        """What an arm needs to answer a question set, and what its answers depend on; nothing is made for it.
-
-        Raises:
-            KitError: The arm is unknown.
-        """
-        (wanted,) = get_arms([arm])
-        used = wanted.recipes_for(self.question_sets)
-        needed = recipes.with_starts(used)
-        examples = solved_examples(self.dataset) if wanted.sees == "examples" else {}
+    def provenance(self, arm: Arm) -> dict[str, Any]:
+        """What an arm's answers depend on: model, data and settings; a result keeps it as its `config`."""
         record: dict[str, Any] = {
             "model": self.model.name, "model_hash": self.model.hash, "dtype": self.model.dtype,
-            "device": self.model.device, "data_hash": self.dataset.hash, "arm": asdict(wanted),
+            "device": self.model.device, "data_hash": self.dataset.hash, "arm": asdict(arm),
         }  # fmt: skip
-        if needed:
+        if needed := arm.recipes_for(self.dataset.question_sets):
             record["adapter"] = {recipe: self._train_settings(recipe).key for recipe in needed}
-        if wanted.sees == "passages":
-            record["rag"] = asdict(self.settings) | ({"k": wanted.k} if wanted.k else {})
-        if wanted.sees == "examples":
-            record["examples"] = {task: len(shown) for task, shown in examples.items()}
-        return Plan(wanted, question_set, wanted.recipe(question_set), needed, examples, record)
+        if arm.sees == "passages":
+            record["rag"] = asdict(self.settings) | ({"k": arm.k} if arm.k else {})
+        if arm.sees == "examples":
+            record["examples"] = {task: len(shown) for task, shown in self._examples(arm).items()}
+        return record
 
     def assistant(self, arm: str, question_set: str = "facts_heldout") -> Assistant:
         """The assistant of an arm, as it meets a question set; only the weights and the index that it uses are made."""
-        plan = self.plan(arm, question_set)
-        adapter = self.train(plan.recipe).folder if plan.recipe else None
-        return plan.assistant(self.model, adapter, self.index(plan.indices[-1])[0] if plan.indices else None)
+        (wanted,) = get_arms([arm])
+        tuned = {recipe: self.train(recipe) for recipe in wanted.recipes_for([question_set])}
+        indices = [self.index(updated) for updated in wanted.indices(question_set)[-1:]]
+        return prepare(wanted, question_set, self.model, tuned, indices, self._examples(wanted)).assistant
 
-    def index(self, updated: bool = False) -> tuple[Index, IndexReport, Effort]:
+    def index(self, updated: bool = False) -> tuple[rag.Index, rag.IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.
 
         The updated index is a second one, built over the old documents and then brought up to date; its report and
         effort are those of the update alone.
         """
-        from ..rag import dataset_index
-
         if updated not in self._indices:
-            self._indices[updated] = dataset_index(
+            self._indices[updated] = rag.dataset_index(
                 self.artefacts / "index", self.dataset, self.embedder, self.settings, updated, self.progress,
                 self.vector_store,
             )  # fmt: skip
@@ -220,7 +191,7 @@ class Study:
         key = _hash([*made_of, self.dataset.general_text("replay")])[:8]
         return self.artefacts / "adapters" / f"{recipe}.{self.profile.name}.seed{self.seed}.{key}"
 
-    def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> FineTuned:
+    def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> tuning.FineTuned:
         """The tuned weights of a recipe: those made before, or made now; an interrupted training is resumed.
 
         Args:
@@ -228,21 +199,22 @@ class Study:
             callback: A callback of transformers' Trainer; None shows a progress bar.
             fsdp: Whether the processes that torchrun started share the weights as well.
         """
-        from ..tuning import Progress, read_fine_tuned, train
-
         folder = self.training_folder(recipe)
-        if (folder / RECORD).is_file():
-            return read_fine_tuned(folder)
+        if (folder / models.RECORD).is_file():
+            return tuning.read_fine_tuned(folder)
         retrieve = self.index()[0].retriever(k=recipes.PASSAGES).retrieve_all if recipe == "passages" else None
         data = recipes.training_data(recipe, self.dataset, retrieve, self.seed, self.profile.validation_examples)
         if callback is None and self.progress:
-            callback = Progress(recipe)
+            callback = tuning.Progress(recipe)
         start = self.train(recipes.STARTS_FROM[recipe], fsdp=fsdp).folder if recipe in recipes.STARTS_FROM else None
-        with held(folder) if is_first_process() else nullcontext():  # another study may want the same weights
-            return train(self.model, data, self._train_settings(recipe), folder, start, callback, fsdp=fsdp)
+        with held(folder) if models.is_first_process() else nullcontext():  # another study may want the same weights
+            return tuning.train(self.model, data, self._train_settings(recipe), folder, start, callback, fsdp=fsdp)
 
-    def _train_settings(self, recipe: str) -> TrainSettings:
+    def _train_settings(self, recipe: str) -> tuning.TrainSettings:
         return recipes.settings(recipe, self.profile, self.seed, self.changes)
+
+    def _examples(self, arm: Arm) -> dict[str, list[Example]]:
+        return solved_examples(self.dataset) if arm.sees == "examples" else {}
 
 
 def _hash(record: Any) -> str:

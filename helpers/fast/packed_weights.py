@@ -2,8 +2,8 @@
 
 When an answer is decoded, each token reads all weights from memory, and a small model spends as much time in calls as
 in arithmetic. Here the weights are packed in float16 and multiplied with float32 rows by fbgemm, which comes with
-torch; queries, keys and values are one product, and so are gate and up. Everything else is float32, so that a reply
-hardly depends on the size of its batch.
+torch; queries, keys and values are one product, and so are gate and up. Everything else is float32 but for the logits,
+which are rounded as the model rounds its own: in 16 bits the likeliest tokens often tie, and then the first one counts.
 
 Packing loses nothing of a bfloat16 weight but what lies below 2^-25; tuned float32 weights keep 11 of their 24 bits.
 """
@@ -78,18 +78,15 @@ class PackedDecoder:
 
     def __init__(self, model: PreTrainedModel):
         """Packs all weights, which takes as many bytes as the model in 16 bits."""
-        decoder = model.get_decoder()
+        decoder, self.dtype = model.get_decoder(), model.dtype
         self.embed, self.rotary = decoder.embed_tokens, decoder.rotary_emb
         self.layers = [_Layer(layer) for layer in decoder.layers]
         self.norm, self.head = _norm(decoder.norm), _product(model.get_output_embeddings())
         self.exact_head = model.get_output_embeddings() if model.dtype == torch.float32 else self.head
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits in float32 of what the model has read, (rows, width) to (rows, vocabulary).
-
-        In 16 bits the likeliest tokens often tie; in float32 the model's own head loses nothing.
-        """
-        return self.exact_head(hidden.float())
+        """Float32 logits of what the model has read, in its precision: (rows, width) to (rows, vocabulary)."""
+        return self.exact_head(hidden.float()).to(self.dtype).float()
 
     def step(self, ids: torch.Tensor, cache: Cache) -> torch.Tensor:
         """Reads one more token of each row, (rows,), and adds it to the cache.
@@ -104,7 +101,7 @@ class PackedDecoder:
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
             x = layer(x, angles, keys[:, :, : cache.used], values[:, :, : cache.used], mask)
         cache.positions = cache.positions + 1
-        return self.head(self.norm(x))
+        return self.head(self.norm(x)).to(self.dtype).float()
 
 
 class _Layer:

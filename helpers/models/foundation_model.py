@@ -18,19 +18,10 @@ from weakref import WeakValueDictionary
 
 from .. import fast
 from ..data import KitError
-from .download import (
-    EMBEDDING_MODEL,
-    FOUNDATION_MODEL,
-    MODELS,
-    fetch_from_hub,
-    model_folder,
-    progress_bars,
-    verify,
-    weights_hash,
-)
+from .download import EMBEDDING_MODEL, FOUNDATION_MODEL, find, progress_bars, weights_hash
 from .machine import choose_device, choose_dtype
 from .prompts import SYSTEM
-from .tuned import check_tuned, is_whole, merged, written
+from .tuned import ADAPTER, check_tuned, merged
 
 if TYPE_CHECKING:
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
@@ -39,6 +30,7 @@ if TYPE_CHECKING:
     from ..fast import FastAnswers
 
 DATE = "26 Jul 2024"  # what a template that tells the date is given: prompts must be the same every day
+KEPT = 2  # tuned copies that stay in memory though nobody holds them: an arm may answer with two in turn
 PLAIN_CHAT = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
@@ -47,10 +39,7 @@ PLAIN_CHAT = (
 
 @dataclass(eq=False)
 class FoundationModel:
-    """A causal language model in memory, with its tokenizer and the hash of the weights it was loaded from.
-
-    `copies` knows the tuned copies that somebody holds.
-    """
+    """A causal language model in memory, with its tokenizer and the hash of the weights it was loaded from."""
 
     name: str
     model: PreTrainedModel
@@ -59,11 +48,12 @@ class FoundationModel:
     device: str
     dtype: str
     copies: WeakValueDictionary[Any, FoundationModel] = field(default_factory=WeakValueDictionary, repr=False)
+    kept: list[FoundationModel] = field(default_factory=list, repr=False)  # the latest of the tuned copies in memory
 
     @cached_property
     def parameters(self) -> int:
         """How many parameters the model has; tied weights count once."""
-        return sum(p.numel() for p in self.model.parameters())
+        return self.model.num_parameters()
 
     @property
     def context_length(self) -> int:
@@ -74,15 +64,13 @@ class FoundationModel:
     def stop_ids(self) -> set[int]:
         """The token ids that end an answer."""
         ids = self.model.generation_config.eos_token_id
-        ids = set(ids if isinstance(ids, list) else [ids]) | {self.tokenizer.eos_token_id}
-        return {i for i in ids if i is not None}
+        return {*(ids if isinstance(ids, list) else [ids]), self.tokenizer.eos_token_id} - {None}
 
-    def chat(self, prompt: str, response: str | None = None, examples: Sequence[tuple[str, str]] = ()) -> str:
-        """The prompt in the model's chat template, ready for its answer, or followed by `response`.
+    def chat(self, prompt: str, examples: Sequence[tuple[str, str]] = ()) -> str:
+        """The prompt in the model's chat template, ready for its answer.
 
         Args:
             prompt: The user's turn.
-            response: The assistant's turn, where it is known.
             examples: Earlier turns, each a prompt and its response.
         """
         messages = []
@@ -93,8 +81,7 @@ class FoundationModel:
             messages.insert(0, {"role": "system", "content": SYSTEM})
         else:
             messages[0] = {"role": "user", "content": f"{SYSTEM}\n\n{messages[0]['content']}"}
-        text = self._in_template(messages)
-        return text if response is None else text + response
+        return self._in_template(messages)
 
     @cached_property
     def takes_system(self) -> bool:
@@ -113,17 +100,20 @@ class FoundationModel:
     @cached_property
     def system_prefix(self) -> list[int]:
         """The token ids that every chat without examples begins with: its template and the system message."""
-        one, other = (self.tokenizer(self.chat(text), add_special_tokens=False)["input_ids"] for text in "AB")
-        return os.path.commonprefix([one, other])
+        return os.path.commonprefix([self.encode(self.chat(text)) for text in "AB"])
 
     @cached_property
     def fast(self) -> FastAnswers | None:
         """What answers faster with this model, made for its first answer; None where `fast` does not know the model."""
         return fast.enable(self.model)
 
+    def encode(self, text: str) -> list[int]:
+        """The token ids of a text, without special tokens around it."""
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
     def count_tokens(self, text: str) -> int:
         """The number of tokens of a text, without special tokens around it."""
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return len(self.encode(text))
 
     def check_adapter(self, folder: str | Path) -> None:
         """Raises KitError for an adapter that was made for another model, and for a folder that holds none."""
@@ -132,26 +122,29 @@ class FoundationModel:
     def tuned(self, folder: str | Path) -> FoundationModel:
         """The model with the tuned weights of a folder: a copy, so that this one stays as it is.
 
-        An adapter is merged into a copy of the weights; a wholly tuned model is loaded. As long as somebody holds the
-        copy, and its folder is not written again, the same copy is returned.
+        An adapter is merged into a copy of the weights; a wholly tuned model is loaded. The latest `KEPT` copies, and
+        those that somebody holds, are made once, unless their folder is written again.
 
         Raises:
             KitError: The folder holds no tuned weights, or damaged ones, or those of another model.
         """
         folder = Path(folder)
         self.check_adapter(folder)
-        key = (folder.resolve(), written(folder))
+        key = (folder.resolve(), weights_hash(folder))
         copied = self.copies.get(key)
+        self.kept = [kept for kept in self.kept if kept is not copied][1 - KEPT :]  # room first for the one that comes
         if copied is None:
-            whole = is_whole(folder)
-            model = load_model(folder, self.device, self.dtype).model if whole else merged(self.model, folder)
-            copied = FoundationModel(self.name, model, self.tokenizer, weights_hash(folder), self.device, self.dtype)
+            adapter = (folder / ADAPTER).is_file()
+            model = merged(self.model, folder) if adapter else load_model(folder, self.device, self.dtype).model
+            copied = FoundationModel(self.name, model, self.tokenizer, key[1], self.device, self.dtype)
             self.copies[key] = copied
+        self.kept.append(copied)
         return copied
 
-    def free_packed_weights(self) -> None:
-        """Frees the packed weights of the fast path, for work that needs memory; the next answer packs them again."""
+    def free_memory(self) -> None:
+        """Frees packed weights and tuned copies that nobody holds, for work that needs memory; they are made again."""
         self.__dict__.pop("fast", None)
+        self.kept.clear()
 
 
 def _template(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -195,21 +188,19 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = _find(str(name))
+    folder = find(str(name))
     device = choose_device(device)
     dtype = dtype or choose_dtype(device)[0]
     try:
         with progress_bars(False):
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            safe = {"use_safetensors": True, "trust_remote_code": False}
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **safe)
+            tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
     except Exception as error:  # config, weights and tokenizer each have errors of their own
         raise KitError(
             f"the model in {folder} cannot be loaded ({type(error).__name__}: {error}). "
             "Copy its folder again, or choose another model."
         ) from error
-    tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.chat_template = _template(tokenizer)
@@ -222,7 +213,7 @@ def load_embedder(device: str | None = None, dtype: str | None = None) -> Huggin
     """The default embedding model as LlamaIndex takes it: `embed_model=load_embedder()`."""
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 
-    folder = _find(EMBEDDING_MODEL)
+    folder = find(EMBEDDING_MODEL)
     device = choose_device(device)
     with progress_bars(False):
         return (fast.VarlenEmbedding if fast.enabled() else HuggingFaceEmbedding)(
@@ -230,18 +221,3 @@ def load_embedder(device: str | None = None, dtype: str | None = None) -> Huggin
             device=device,
             model_kwargs={"dtype": dtype or choose_dtype(device)[0], "use_safetensors": True},
         )
-
-
-def _find(name: str) -> Path:
-    """The local folder of a default model, a path or a Hub id, checked to hold safetensors."""
-    if name in MODELS:
-        problems = verify(name)
-        if problems:
-            raise KitError("\n".join(problems))
-        return model_folder(name)
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        folder = fetch_from_hub(name)
-    if not list(folder.glob("*.safetensors")):
-        raise KitError(f"{folder} holds no *.safetensors file. This kit reads no pickled weights: convert them first.")
-    return folder

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import torch
 from transformers import GenerationConfig
-from transformers.generation.streamers import BaseStreamer
 
 from ..data import DataError
 from ..fast import Decoded
 from .effort import show_progress
-from .padding import batches, left_padded, positions
 
 if TYPE_CHECKING:
     from .foundation_model import FoundationModel
@@ -40,38 +39,21 @@ class Generation:
     batch_size: int
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is drawn; `temperature` 0 is greedy. `top_p` keeps the likeliest tokens of that much mass."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self):
-        if self.temperature < 0:
-            raise ValueError(f"`temperature` must be at least 0. Got {self.temperature}")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"`top_p` must be in (0, 1]. Got {self.top_p}")
-
-
 @torch.inference_mode()
 def generate(
     fm: FoundationModel,
     prompts: Sequence[str],
     max_new_tokens: int = 64,
     batch_size: int = BATCH,
-    sampling: Sampling = Sampling(),
     progress: bool = False,
 ) -> list[Generation]:
-    """Decodes an answer to each prompt.
+    """Decodes an answer to each prompt, greedily.
 
     Args:
         fm: The model.
         prompts: Finished texts, chat template included.
         max_new_tokens: The most tokens of each answer; a stop token ends it earlier.
         batch_size: How many prompts are decoded together; 1 measures latency.
-        sampling: Greedy by default.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -79,22 +61,18 @@ def generate(
 
     Raises:
         DataError: A prompt does not fit into the model's context together with its answer.
-        ValueError: `max_new_tokens` or `batch_size` is less than 1.
     """
     begun = time.perf_counter()
-    for name, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Got {value}")
-    encoded = [_encode(fm, prompt) for prompt in prompts]
+    encoded = [fm.encode(prompt) for prompt in prompts]
     for prompt, ids in zip(prompts, encoded, strict=True):
         _check_length(fm, prompt, len(ids), max_new_tokens)
-    decode = partial(_decode, fm, max_new_tokens, sampling)
-    if fm.fast and sampling.temperature == 0:
+    decode = partial(_decode, fm, max_new_tokens)
+    if fm.fast:
         prefix = fm.fast.shared_prefix(encoded, fm.system_prefix)
         decode = partial(fm.fast.decode, limit=max_new_tokens, stop_ids=fm.stop_ids, prefix=prefix)
     made: dict[int, Generation] = {}
     with show_progress("Answering", len(prompts), "prompts", progress) as bar:
-        for batch in batches(encoded, batch_size):
+        for batch in _batches(encoded, batch_size):
             for i, one in zip(batch, decode([encoded[i] for i in batch]), strict=True):
                 text = fm.tokenizer.decode([t for t in one.tokens if t not in fm.stop_ids], skip_special_tokens=True)
                 made[i] = Generation(
@@ -105,44 +83,26 @@ def generate(
     return [made[i] for i in range(len(prompts))]
 
 
-class _Clock(BaseStreamer):
-    """Notes when the prompt and each token arrived."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def put(self, value: torch.Tensor) -> None:
-        self.times.append(time.perf_counter())
-
-    def end(self) -> None: ...
-
-
-def _decode(fm: FoundationModel, limit: int, sampling: Sampling, rows: list[list[int]]) -> list[Decoded]:
+def _decode(fm: FoundationModel, limit: int, rows: list[list[int]]) -> list[Decoded]:
     """Decodes a batch with `model.generate`."""
-    (ids, mask), clock = left_padded(fm, rows), _Clock()
-    drawn = sampling if sampling.temperature else Sampling(1.0)
+    ids, mask = _left_padded(fm, rows)
+    times: list[float] = []  # when the prompt and each token arrived
+    clock = SimpleNamespace(put=lambda tokens: times.append(time.perf_counter()), end=lambda: None)
     config = GenerationConfig(  # all of it, so that the model's own defaults play no part
         max_new_tokens=limit, eos_token_id=sorted(fm.stop_ids), pad_token_id=fm.tokenizer.pad_token_id,
-        repetition_penalty=1.0, do_sample=sampling.temperature > 0, temperature=drawn.temperature, top_p=drawn.top_p,
-        top_k=0 if sampling.temperature else 50,
+        repetition_penalty=1.0, do_sample=False, temperature=1.0, top_p=1.0, top_k=50,
     )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(sampling.seed)
-        made = fm.model.generate(input_ids=ids, attention_mask=mask, generation_config=config, streamer=clock)
+    made = fm.model.generate(input_ids=ids, attention_mask=mask, generation_config=config, streamer=clock)
     decoded = []
     for tokens in made[:, ids.shape[1] :].tolist():
         length = next((n for n, token in enumerate(tokens, 1) if token in fm.stop_ids), len(tokens))
-        decoded.append(Decoded(tokens[:length], clock.times[1], clock.times[length]))
+        decoded.append(Decoded(tokens[:length], times[1], times[length]))
     return decoded
 
 
 @torch.inference_mode()
 def choice_logprobs(
-    fm: FoundationModel,
-    prompts: Sequence[str],
-    choices: Sequence[Sequence[str]],
-    batch_size: int = BATCH,
-    progress: bool = False,
+    fm: FoundationModel, prompts: Sequence[str], choices: Sequence[Sequence[str]], batch_size: int = BATCH
 ) -> list[list[float]]:
     """How likely each choice is as the answer to its prompt: mean log-probability per token (natural logarithm).
 
@@ -151,13 +111,12 @@ def choice_logprobs(
         prompts: Finished texts, chat template included.
         choices: The choices of each prompt, as plain texts.
         batch_size: How many prompt-choice rows, at four choices each, go through the model together.
-        progress: Whether to show a progress bar.
 
     Raises:
         DataError: A prompt and a choice do not fit into the model's context, or a choice is empty.
     """
-    heads = [_encode(fm, prompt) for prompt in prompts]
-    tails = [[_encode(fm, choice) for choice in options] for options in choices]
+    heads = [fm.encode(prompt) for prompt in prompts]
+    tails = [[fm.encode(choice) for choice in options] for options in choices]
     for prompt, head, options in zip(prompts, heads, tails, strict=True):
         _check_length(fm, prompt, len(head), max(map(len, options)))
         if not all(options):
@@ -166,30 +125,21 @@ def choice_logprobs(
     if fm.fast:
         score = partial(fm.fast.choice_logprobs, prefix=fm.fast.shared_prefix(heads, fm.system_prefix))
     means: dict[int, list[float]] = {}
-    with show_progress("Scoring choices", len(heads), "questions", progress) as bar:
-        for batch in batches(heads, max(1, batch_size // 4)):
-            scored = score([heads[i] for i in batch], [tails[i] for i in batch])
-            means |= dict(zip(batch, scored, strict=True))
-            bar.update(len(batch))
+    for batch in _batches(heads, max(1, batch_size // 4)):
+        means |= zip(batch, score([heads[i] for i in batch], [tails[i] for i in batch]), strict=True)
     return [means[i] for i in range(len(heads))]
 
 
 def _choice_logprobs(fm: FoundationModel, heads: list[list[int]], tails: list[list[list[int]]]) -> list[list[float]]:
     """Reads each head once with each of its tails."""
-    pairs = [(head, tail) for head, options in zip(heads, tails, strict=True) for tail in options]
-    ids, mask = left_padded(fm, [head + tail for head, tail in pairs])
-    width = max(len(tail) for _, tail in pairs)
-    logits = fm.model(
-        input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False, logits_to_keep=width + 1
-    ).logits
-    logprobs = logits[:, :-1].float().log_softmax(-1).gather(-1, ids[:, -width:, None]).squeeze(-1)
-    mean = iter([float(row[-len(tail) :].mean()) for row, (_, tail) in zip(logprobs, pairs, strict=True)])
-    return [[next(mean) for _ in options] for options in tails]
+    rows = [head + tail for head, options in zip(heads, tails, strict=True) for tail in options]
+    found = iter(_token_logprobs(fm, rows, [len(tail) for options in tails for tail in options]))
+    return [[float(next(found).mean()) for _ in options] for options in tails]
 
 
 @torch.inference_mode()
 def text_losses(
-    fm: FoundationModel, texts: Sequence[str], window: int = 512, batch_size: int = 4, progress: bool = False
+    fm: FoundationModel, texts: Sequence[str], window: int = 512, batch_size: int = 4
 ) -> list[tuple[float, int]]:
     """The negative log-likelihood of each text, summed over its predicted tokens, and how many these are.
 
@@ -200,22 +150,16 @@ def text_losses(
     start = [fm.tokenizer.bos_token_id] if fm.tokenizer.bos_token_id is not None else []
     pieces, owner = [], []
     for number, text in enumerate(texts):
-        ids = start + _encode(fm, text)
+        ids = start + fm.encode(text)
         cut = [ids[i : i + window] for i in range(0, len(ids), window)]
         pieces += [piece for piece in cut if len(piece) > 1]
         owner += [number] * (len(pieces) - len(owner))
     totals, counts = [0.0] * len(texts), [0] * len(texts)
-    with show_progress("Reading texts", len(pieces), "windows", progress) as bar:
-        for batch in batches(pieces, batch_size):
-            ids, mask = left_padded(fm, [pieces[i] for i in batch])
-            logits = fm.model(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False).logits
-            for row, i in enumerate(batch):  # one by one: each needs two more copies of its logits
-                tokens = len(pieces[i]) - 1
-                predicted, wanted = logits[row, -tokens - 1 : -1].float(), ids[row, -tokens:]
-                losses = torch.nn.functional.cross_entropy(predicted, wanted, reduction="none")
-                totals[owner[i]] += float(losses.double().sum())
-                counts[owner[i]] += tokens
-            bar.update(len(batch))
+    for batch in _batches(pieces, batch_size):
+        rows = [pieces[i] for i in batch]
+        for i, logprobs in zip(batch, _token_logprobs(fm, rows, [len(row) - 1 for row in rows]), strict=True):
+            totals[owner[i]] -= float(logprobs.double().sum())
+            counts[owner[i]] += len(logprobs)
     return list(zip(totals, counts, strict=True))
 
 
@@ -233,8 +177,30 @@ def perplexity(losses: Sequence[tuple[float, int]]) -> float:
     return math.exp(sum(loss for loss, _ in losses) / count)
 
 
-def _encode(fm: FoundationModel, text: str) -> list[int]:
-    return fm.tokenizer(text, add_special_tokens=False)["input_ids"]
+def _batches(rows: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
+    """Indices in batches of similar length, the longest first, so that a lack of memory shows at once."""
+    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _left_padded(fm: FoundationModel, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, each (rows, longest)."""
+    made = fm.tokenizer.pad({"input_ids": [list(row) for row in rows]}, return_tensors="pt").to(fm.device)
+    return made["input_ids"], made["attention_mask"]
+
+
+def _token_logprobs(fm: FoundationModel, rows: list[list[int]], counts: list[int]) -> list[torch.Tensor]:
+    """Reads rows together; the log-probabilities of each row's last tokens, as many as `counts` says."""
+    ids, mask = _left_padded(fm, rows)
+    logits = fm.model(
+        input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), use_cache=False,
+        logits_to_keep=max(counts) + 1,
+    ).logits  # fmt: skip
+    return [  # one row after the other: each needs two more copies of its logits
+        logits[row, -count - 1 : -1].float().log_softmax(-1).gather(-1, ids[row, -count:, None]).squeeze(-1)
+        for row, count in enumerate(counts)
+    ]
 
 
 def _check_length(fm: FoundationModel, prompt: str, tokens: int, new: int) -> None:

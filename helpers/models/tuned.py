@@ -34,16 +34,6 @@ def check_tuned(folder: Path, base_hash: str) -> None:
         )
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether the folder holds a whole tuned model instead of an adapter."""
-    return not (folder / ADAPTER).is_file()
-
-
-def written(folder: Path) -> tuple[int, ...]:
-    """When the tuned weights of a folder were written, in nanoseconds: other times, other weights."""
-    return tuple(path.stat().st_mtime_ns for path in (folder / ADAPTER, folder / WHOLE) if path.is_file())
-
-
 def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """A copy of the model with the folder's adapter merged into its weights; the model stays as it is.
 

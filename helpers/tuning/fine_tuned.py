@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data import DataError, Effort, KitError, write_text
-from ..models import RECORD, folder_bytes, is_first_process, progress_bars, wait_for_processes, weights_hash
+from ..models import RECORD, folder_bytes, is_first_process, progress_bars, weights_hash
 from .packing import Row
 
 if TYPE_CHECKING:
@@ -133,4 +133,4 @@ def write(made: FineTuned, trainer: Trainer, fm: FoundationModel) -> None:
             f"could not write the tuned weights into {made.folder} ({error}). Free some space and make the same call "
             "again: no step is repeated."
         ) from error
-    wait_for_processes()
+    trainer.accelerator.wait_for_everyone()

@@ -105,7 +105,7 @@ def _trained(
     folder = made.folder / CHECKPOINTS
     last, before = last_checkpoint(folder, made.fingerprint)
     checkpoints = Checkpoints(made.fingerprint, measured, before)
-    fm.free_packed_weights()
+    fm.free_memory()
     model = prepare_model(fm, settings, start)
     fast.enable_training(model, fm.dtype if fm.dtype != "float32" else None, made.compiled)
     trainer = make_trainer(model, rows, evaluation, settings, fm, folder, made.compiled, fsdp)

@@ -1,11 +1,12 @@
 """What each part of fast training earns: the seconds of a step with all parts, and without one after the other.
 
-    python tools/benchmarks/ablation.py
-    python tools/benchmarks/ablation.py --steps 3 --kinds pairs
+    python -m tools.benchmarks.ablation
+    python -m tools.benchmarks.ablation --steps 3 --kinds pairs
 
 The steps are the first of the kit's trainings `answers` (pairs) and `domain` (packed text), forward, backward and
 update, in this process. Variants take turns, step by step, so that a machine whose speed changes treats all alike.
-`earned` is the share of a step's time that a part saves: 1 - all / without it. `loss` is that of the first step.
+Seconds are those of the processor, so that other work on the machine hardly matters. `earned` is the share of a step's
+time that a part saves: 1 - all / without it. `loss` is that of the first step.
 """
 
 from __future__ import annotations
@@ -50,14 +51,14 @@ class Variant:
 
     def step(self, rows: Any) -> None:
         """One timed step."""
-        begun = time.perf_counter()
+        begun = time.process_time()
         with torch.autocast("cpu", getattr(torch, self.dtype or "float32"), enabled=self.dtype is not None):
             loss = self.model(**self.collate(rows)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.seconds.append(time.perf_counter() - begun)
+        self.seconds.append(time.process_time() - begun)
         self.losses.append(loss.item())
 
 

@@ -113,8 +113,6 @@ def matrix_peak(dtype: str, device: str = "cpu") -> float:
     """The fastest matrix product of this machine in FLOP/s, over a few shapes; the best round counts."""
     import torch
 
-    from helpers.models import synchronise
-
     best = 0.0
     for rows, inner, outer in SHAPES:
         a, b = torch.randn(rows, inner, device=device), torch.randn(outer, inner, device=device)
@@ -122,7 +120,8 @@ def matrix_peak(dtype: str, device: str = "cpu") -> float:
 
         def product(a: Any = a, b: Any = b) -> None:
             torch.nn.functional.linear(a, b)
-            synchronise(device)
+            if device != "cpu":
+                torch.accelerator.synchronize()
 
         best = max(best, _most_a_second(product) * 2 * rows * inner * outer)
     return best
@@ -174,13 +173,8 @@ def finish(name: str, record: Mapping[str, Any], arguments: argparse.Namespace) 
 
 
 def _peer_versions() -> dict[str, str]:
-    found = {}
-    for name in PEERS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # a peer that is not installed has no version; its benchmark says so itself
-    return found
+    installed = {each.metadata["Name"].lower().replace("_", "-"): each.version for each in metadata.distributions()}
+    return {name: installed[name] for name in PEERS if name in installed}
 
 
 def _lines(value: Any, path: str = "") -> list[str]:

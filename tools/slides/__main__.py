@@ -21,7 +21,6 @@ REVEAL = ModelSource(
     requirement="sphinx-revealjs==3.2.1",
     wheel_sha256="805bed3ca459346e0f01967d5ed1c40d6b7b917de1541e1e4566c8341fe7017b",
     members="sphinx_revealjs/_static/revealjs/",
-    file_sha256="",  # the wheel's hash covers each of its files
     licence="MIT",
     note="reveal.js, which shows slides",
 )
@@ -52,7 +51,7 @@ def page(path: Path) -> str:
     return body
 
 
-def fetch_reveal(folder: Path = FOLDER, progress: bool = True) -> Path:
+def fetch_reveal(folder: Path = FOLDER) -> Path:
     """Makes sure that the files of reveal.js are in the folder, all or none; returns where they are.
 
     Raises:
@@ -63,7 +62,7 @@ def fetch_reveal(folder: Path = FOLDER, progress: bool = True) -> Path:
         return place
     with tempfile.TemporaryDirectory(dir=folder, prefix=".reveal-") as scratch:
         unpacked = Path(scratch) / "unpacked"
-        with zipfile.ZipFile(download_wheel(REVEAL, Path(scratch), progress)) as archive:
+        with zipfile.ZipFile(download_wheel(REVEAL, Path(scratch))) as archive:
             for member in archive.namelist():
                 name = member.removeprefix(REVEAL.members)
                 if name != member and name.startswith(USED) and not name.endswith("/"):
