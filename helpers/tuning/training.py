@@ -75,7 +75,7 @@ def train(
         report, whole=settings.lora is None, data_hash=_data_hash(rows),
         base_hash=begun.hash if begun and begun.whole and settings.lora else fm.hash,
     )  # fmt: skip
-    parts = [fm.hash, made.data_hash, settings.key, begun.hash if begun else ""]
+    parts = [fm.hash, made.data_hash, made.settings, begun.hash if begun else ""]
     made.fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     if (out / RECORD).is_file():
         finished = read_fine_tuned(out)
@@ -86,9 +86,9 @@ def train(
         padded = report["rows"] * settings.max_length
         pays = settings.compile is None and fast.compiling_pays(made.whole, report["tokens"], padded)
         made.compiled = pays or bool(settings.compile)
-    if report["too_long"] and is_first_process():
-        some = ", ".join(report["too_long"][:3]) + (", ..." if len(report["too_long"]) > 3 else "")
-        print(f"left out as longer than {settings.max_length} tokens: {some}", file=sys.stderr)
+    if (ids := report["too_long"]) and is_first_process():
+        some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
+        print(f"{len(ids)} examples over {settings.max_length} tokens are left out: {some}", file=sys.stderr)
     with measure() as measured:
         trainer = _trained(fm, made, settings, start, rows, evaluation, callback, fsdp, measured)
         write(made, trainer, fm)

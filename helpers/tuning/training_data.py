@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ..data import DataError, Example, Question, sentences
@@ -57,11 +57,6 @@ class TrainSettings:
         for name in ("learning_rate", "epochs", "batch_size", "max_length", "checkpoint_steps"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"`{name}` must be above 0. Got {getattr(self, name)}")
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """What makes two settings the same."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
