@@ -11,7 +11,6 @@ from transformers import AutoModelForCausalLM
 
 from helpers.data.records import DataError, Document, Example, Question
 from helpers.experiment.assistant import SHORT_ANSWER, Assistant
-from helpers.models.foundation_model import load_model
 from helpers.rag.chunking import RagSettings
 from helpers.rag.index import build_index
 from helpers.rag.store import open_store
@@ -35,23 +34,17 @@ SHOWN = {
 }
 
 
-@pytest.fixture
-def own(tiny_folder):
-    """A tiny model of the test's own, which it may put adapters on."""
-    return load_model(tiny_folder, device="cpu", dtype="float32")
-
-
 @pytest.fixture(scope="module")
 def index(embedder, tmp_path_factory):
     store = open_store(tmp_path_factory.mktemp("index"))
     return build_index(DOCUMENTS, store, embedder, RagSettings(), progress=False)[0]
 
 
-def make_adapter(tiny_folder: Path, folder: Path, seed: int) -> Path:
+def make_adapter(tiny_folder: Path, folder: Path) -> Path:
     """A LoRA adapter with random weights on every linear layer of the tiny model."""
     model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(1)
         config = peft.LoraConfig(r=4, lora_alpha=64, target_modules="all-linear", init_lora_weights=False)
         adapted = peft.get_peft_model(model, config)
         for name, weights in adapted.named_parameters():
@@ -98,9 +91,7 @@ def test_few_shot_shows_the_examples_of_the_task_and_none_with_choices(tiny):
     told, choice, triage = (answer.prompt for answer in assistant.ask_all(ASKED[:3]))
     for example in SHOWN["answers"]:
         assert told.index(example.prompt) < told.index(example.response) < told.index(ASKED[0].prompt)
-    assert "mast" not in told
-    assert "mast" in triage and "Holmsey" not in triage
-    assert "mast" not in choice and "Holmsey" not in choice
+    assert "mast" not in told + choice and "Holmsey" not in triage + choice and "mast" in triage
 
 
 # ---- answers
@@ -118,9 +109,8 @@ def test_an_answer_keeps_the_exact_prompt_and_ask_all_equals_ask(tiny, index, ki
     assert_same(together, [assistant.ask(question) for question in ASKED])
     assert_same(together, assistant.ask_all(ASKED[::-1], batch_size=2)[::-1])
     for question, answer in zip(ASKED, together, strict=True):
-        assert answer.prompt == tiny.chat(
-            assistant.prompt(question, answer.passages), examples=assistant.turns(question)
-        )
+        told = assistant.prompt(question, answer.passages)
+        assert answer.prompt == tiny.chat(told, examples=assistant.turns(question))
         assert answer.prompt_tokens == tiny.count_tokens(answer.prompt)
         assert len(answer.passages) == (2 if kind == "rag" else 0)
         assert (answer.retrieval_s > 0) == (kind == "rag")
@@ -154,19 +144,10 @@ def test_plain_strings_and_limits(tiny):
 # ---- weights that are put on and taken off
 
 
-def test_an_adapter_changes_the_answers_and_leaves_the_base_as_it_was(own, tiny_folder, tmp_path):
-    first = make_adapter(tiny_folder, tmp_path / "first", 1)
-    second = make_adapter(tiny_folder, tmp_path / "second", 2)
-    weights = {name: tensor.clone() for name, tensor in own.model.named_parameters()}
-    parameters = own.parameters
-    base, one, two = (Assistant(own, adapter=adapter).ask_all(ASKED) for adapter in (None, first, second))
-    texts = [tuple(answer.text for answer in answers) for answers in (base, one, two)]
-    assert len(set(texts)) == 3, "base and both adapters must answer differently, or this proves nothing"
-
-    after = Assistant(own).ask_all(ASKED)
+def test_an_adapter_changes_the_answers_and_leaves_the_base_as_it_was(tiny, tiny_folder, tmp_path):
+    adapter = make_adapter(tiny_folder, tmp_path / "adapter")
+    base, tuned, again, after = (Assistant(tiny, weights).ask_all(ASKED) for weights in (None, adapter, adapter, None))
+    assert plain(tuned) != plain(base), "they must answer differently, or this proves nothing"
+    assert_same(again, tuned)
     assert plain(after) == plain(base)
     assert [a.logprobs for a in after] == [a.logprobs for a in base], "the base must answer as before, bit for bit"
-    assert_same(Assistant(own, adapter=first).ask_all(ASKED), one)
-    now = dict(own.model.named_parameters())
-    assert now.keys() == weights.keys() and all(torch.equal(now[name], tensor) for name, tensor in weights.items())
-    assert own.parameters == parameters

@@ -28,8 +28,9 @@ def test_every_arm_is_asked_every_question_in_every_round_and_arms_take_turns(ti
     asked = {(t.arm, t.question_id, t.round) for t in timings}
     assert len(asked) == len(timings) == 2 * 4 * 3
     pairs = list(zip(timings[::2], timings[1::2], strict=True))
-    assert all({one.arm, other.arm} == {"base", "rag"} for one, other in pairs)
-    assert all((one.question_id, one.round) == (other.question_id, other.round) for one, other in pairs)
+    for one, other in pairs:
+        assert {one.arm, other.arm} == {"base", "rag"}
+        assert (one.question_id, one.round) == (other.question_id, other.round)
     assert {one.arm for one, _ in pairs} == {"base", "rag"}, "neither arm always comes first"
     for t in timings:  # the phases are parts of the whole
         assert 0 <= t.retrieval_s <= t.first_token_s <= t.total_s

@@ -1,4 +1,4 @@
-"""Notebooks as lessons: how long they take, what a learner writes in them, and the map that shows it."""
+"""Notebooks as lessons: how long they take, and the map of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from helpers.data.records import KitError
-from helpers.lessons import exercises, notebooks, times
+from helpers.lessons import exercises, notebooks
 from helpers.models.machine import hardware, speed
 from tools.times import measured_on, record_times, with_recorded_times
 
@@ -26,11 +26,6 @@ def record(folder: Path, times_as_fast: float = 1.0) -> Path:
     return path
 
 
-def write(path: Path, *cells: tuple[str, str]) -> None:
-    made = [nbformat.v4.new_code_cell(text, metadata={"tags": [tag]} if tag else {}) for text, tag in cells]
-    nbformat.write(nbformat.v4.new_notebook(cells=made), path)
-
-
 # Times.
 
 
@@ -38,7 +33,7 @@ def write(path: Path, *cells: tuple[str, str]) -> None:
     ("times_as_fast", "says"), [(1.0, ""), (1.1, ""), (5.0, "5.0 times as long"), (0.25, "4.0 times as fast")]
 )
 def test_the_time_of_a_notebook_is_compared_with_this_machine(tmp_path, times_as_fast, says):
-    text = times.expected_seconds("02", "quick", record(tmp_path, times_as_fast))
+    text = notebooks.expected_seconds("02", "quick", record(tmp_path, times_as_fast))
     assert text.startswith("About 2 minutes with the quick profile (measured on Abacus, ")
     assert ("matrix product" in text) == bool(says) and says in text
 
@@ -48,29 +43,26 @@ def test_a_record_without_the_machines_speed_without_the_notebook_and_a_damaged_
     old = json.loads(path.read_text(encoding="utf-8"))
     del old["quick"]["02_rag_index"]["hardware"]["gflops"]
     path.write_text(json.dumps(old), encoding="utf-8")
-    assert "matrix product" not in times.expected_seconds("02", "quick", path)
+    assert "matrix product" not in notebooks.expected_seconds("02", "quick", path)
     for number, profile in (("02", "workshop"), ("03", "quick")):
-        assert times.expected_seconds(number, profile, path).startswith(f"Not measured yet with the {profile}")
+        assert notebooks.expected_seconds(number, profile, path).startswith(f"Not measured yet with the {profile}")
     path.write_text("{", encoding="utf-8")
     with pytest.raises(KitError, match="times.json"):
-        times.read_times(path)
+        notebooks.read_times(path)
 
 
 def test_a_printed_time_follows_the_record(tmp_path):
     path = record(tmp_path, 5.0)
-    printed = f"Python 3\n{times.expected_seconds('02', 'quick', path)}\nAbout 5 s of work\n"
-    kept = times.read_times(path)
+    printed = f"Python 3\n{notebooks.expected_seconds('02', 'quick', path)}\nAbout 5 s of work\n"
+    kept = notebooks.read_times(path)
     assert with_recorded_times(printed, "02_rag_index", kept) == printed, "it states the recorded time already"
     kept["quick"]["02_rag_index"]["seconds"] = 30.0
     new = f"About 30 s with the quick profile (measured on Abacus, {HERE['cores']} cores)."
     assert with_recorded_times(printed, "02_rag_index", kept) == f"Python 3\n{new}\nAbout 5 s of work\n"
-    unknown = times.expected_seconds("02", "quick", tmp_path / "none.json")
+    unknown = notebooks.expected_seconds("02", "quick", tmp_path / "none.json")
     assert with_recorded_times(unknown, "02_rag_index", kept) == new
-    assert (
-        with_recorded_times(printed, "03_rag_limits", kept)
-        == with_recorded_times(printed, "02_rag_index", {})
-        == printed
-    )
+    for number, times in (("03_rag_limits", kept), ("02_rag_index", {})):
+        assert with_recorded_times(printed, number, times) == printed
 
 
 def test_recorded_times_keep_those_of_notebooks_that_failed(tmp_path):
@@ -80,7 +72,7 @@ def test_recorded_times_keep_those_of_notebooks_that_failed(tmp_path):
         for name, seconds, error in (("02_rag_index", 9.0, "NameError"), ("03_rag_limits", 7.04, ""))
     ]
     record_times("quick", runs, path)
-    kept = times.read_times(path)["quick"]
+    kept = notebooks.read_times(path)["quick"]
     assert {name: each["seconds"] for name, each in kept.items()} == {"02_rag_index": 120.0, "03_rag_limits": 7.0}
     assert kept["02_rag_index"]["hardware"]["processor"] == "Abacus" and kept["03_rag_limits"]["hardware"] == HERE
     lines = measured_on({"quick": kept}, ["quick", "workshop"])
@@ -89,54 +81,28 @@ def test_recorded_times_keep_those_of_notebooks_that_failed(tmp_path):
 
 
 def test_the_first_lines_of_a_notebook_name_versions_machine_and_time():
-    lines = times.header("02", "quick").splitlines()
+    lines = notebooks.header("02", "quick").splitlines()
     assert lines[0].startswith("Python 3") and "torch" in lines[0]
     assert f"{HERE['cores']} cores" in lines[1] and lines[1].endswith("GFLOP/s")
-    assert lines[2] == times.expected_seconds("02", "quick")
+    assert lines[2] == notebooks.expected_seconds("02", "quick")
 
 
 # Notebooks.
 
 
-def test_tagged_cells_and_their_lines_are_counted_for_the_arms_that_they_build(tmp_path):
-    assert notebooks.lines_you_write(tmp_path) == {}, "nothing counted is not the same as nothing to write"
-    write(tmp_path / "02_rag.ipynb", ("# why\nindex = build()\n\nask(index)", "step"), ("look()", ""))
-    write(tmp_path / "04_tuning.ipynb", ("look()", ""))
-    both = "step:domain_adaptation+customization"
-    write(tmp_path / "05_text.ipynb", ("read()", "step"), ("train()\nsave()", both), ("look()", "step:another"))
-    assert notebooks.lines_you_write(tmp_path) == {
-        "rag": {"cells": 1, "lines": 2},
-        "domain_adaptation": {"cells": 1, "lines": 1},
-        "domain_adaptation+customization": {"cells": 2, "lines": 3},
-    }
-    found = notebooks.lines_you_write()
-    assert set(found) == set(notebooks.BUILT_IN) and all(each["cells"] and each["lines"] for each in found.values())
-
-
-def test_notebooks_are_found_by_name_or_number_and_damaged_ones_are_named(tmp_path):
-    for name in ("01_one", "02_two"):
-        write(tmp_path / f"{name}.ipynb", ("1", ""))
-    paths = notebooks.notebook_paths(folder=tmp_path)
-    assert [path.stem for path in paths] == ["01_one", "02_two"]
-    for name in ("02", "02_two", "02_two.ipynb"):
-        assert notebooks.notebook_paths([name], tmp_path) == paths[1:]
-    for names, folder in ((["03"], tmp_path), (None, tmp_path / "none")):
-        with pytest.raises(KitError, match="no notebook"):
-            notebooks.notebook_paths(names, folder)
-    (tmp_path / "04_torn.ipynb").write_text("{", encoding="utf-8")
-    with pytest.raises(KitError, match="04_torn"):
-        notebooks.lines_you_write(tmp_path)
-
-
-def test_a_lesson_has_a_title_and_minutes_without_generated_words(tmp_path):
-    cell = {"source": ["word " * 600, "<!-- begin way -->" + "link " * 900 + "<!-- end way -->"]}
-    assert notebooks.reading_minutes([cell]) == 3
+def test_a_lesson_has_a_title_and_minutes_and_a_damaged_notebook_is_named(tmp_path):
     found = notebooks.lessons()
-    assert [lesson.number for lesson in found] == exercises.numbers()
+    assert [lesson.number for lesson in found] == [f"{n:02}" for n in range(8)]
     assert all(lesson.label.startswith(f"{lesson.number} · ") and lesson.reading > 0 for lesson in found)
-    (tmp_path / "notebooks").mkdir()
-    write(tmp_path / "notebooks" / "09_more.ipynb", ("no title", ""))
+    folder = tmp_path / "notebooks"
+    with pytest.raises(KitError, match="no notebooks"):
+        notebooks.lessons(tmp_path)
+    folder.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("no title")]), folder / "09_more.ipynb")
     with pytest.raises(KitError, match="09_more.ipynb.*title"):
+        notebooks.lessons(tmp_path)
+    (folder / "04_torn.ipynb").write_text("{", encoding="utf-8")
+    with pytest.raises(KitError, match="04_torn"):
         notebooks.lessons(tmp_path)
 
 

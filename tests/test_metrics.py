@@ -140,8 +140,7 @@ def test_an_abstention_is_told_from_an_answer(text):
 
 def test_a_choice_is_right_or_wrong():
     question = asked("terms", "slack water", choices=("slack water", "a leak"))
-    assert score(question, "slack water") == (1.0, "right choice")
-    assert score(question, "a leak") == (0.0, "wrong choice")
+    assert [score(question, text) for text in question.choices] == [(1.0, "right choice"), (0.0, "wrong choice")]
 
 
 GOLD = '{"severity": 2, "team": "hull", "code": "B-7"}'
@@ -150,26 +149,17 @@ GOLD = '{"severity": 2, "team": "hull", "code": "B-7"}'
 @pytest.mark.parametrize(
     ("text", "share"),
     [
-        (GOLD, 1),
-        (f"```json\n{GOLD}\n```", 1),
-        (f"Here it is: {GOLD} That is all. {{", 1),
+        (GOLD, 1), (f"```json\n{GOLD}\n```", 1), (f"Here it is: {GOLD} That is all. {{", 1),
         ('{"code": " b-7 ", "team": "HULL", "severity": "2", "more": 1}', 1),
-        ('{"severity": 2, "team": "rig", "code": "B-7"}', 2 / 3),
-        ('{"severity": 2}', 1 / 3),
-        ("{}", 0),
-        ('{"severity": 2, "team": "hull", "code": "B-7"', 0),
-        ("severity 2, team hull, code B-7", 0),
-        ('["hull"]', 0),
-        ("", 0),
-        ("{'team': 'hull'}", 0),
+        ('{"severity": 2, "team": "rig", "code": "B-7"}', 2 / 3), ('{"severity": 2}', 1 / 3), ("{}", 0), ("", 0),
+        ('{"severity": 2, "team": "hull", "code": "B-7"', 0), ("severity 2, team hull, code B-7", 0),
+        ('["hull"]', 0), ("{'team': 'hull'}", 0),
     ],
-)
+)  # fmt: skip
 def test_field_accuracy(text, share):
     assert metrics.field_accuracy(text, GOLD) == pytest.approx(share)
     assert score(asked("triage", GOLD), text)[0] == pytest.approx(share)
-    valid = metrics.read_json(text) is not None
-    assert share == 0 or valid
-    assert (score(asked("triage", GOLD), text)[1] == "no valid JSON") == (not valid)
+    assert (score(asked("triage", GOLD), text)[1] == "no valid JSON") == (metrics.read_json(text) is None)
 
 
 def test_read_json_takes_back_what_json_writes_and_never_raises():

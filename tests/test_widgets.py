@@ -15,7 +15,7 @@ from helpers import data
 from helpers.analysis import Comparison, costs
 from helpers.data.records import DataError, Document, Example, KitError, Question
 from helpers.experiment.assistant import Assistant
-from helpers.lessons import exercises, widgets
+from helpers.lessons import widgets
 from helpers.lessons.widgets import frame, retrieval, tokens
 from helpers.plots.style import plain_name
 from helpers.rag.chunking import RagSettings
@@ -56,6 +56,7 @@ def made():
 @pytest.fixture(autouse=True)
 def own_results(tmp_path, monkeypatch):
     monkeypatch.setenv("KIT_RESULTS", str(tmp_path / "own"))
+    return tmp_path / "own"
 
 
 def words(html):
@@ -69,7 +70,7 @@ def check_is_text(html):
 # What all of them share.
 
 
-def doubler(calls):
+def test_a_panel_works_once_for_its_settings_and_an_error_becomes_a_sentence():
     def twice(number):
         calls.append(panel.button.disabled)
         if number == 7:
@@ -78,13 +79,8 @@ def doubler(calls):
             raise KeyError(EVIL)
         return f"<b>{2 * number}</b>"
 
-    panel = frame.Panel("Doubler", {"number": frame.number("number", 1, 9, 1, 3)}, twice, "Go")
-    return panel
-
-
-def test_a_panel_works_on_its_button_once_and_says_when_the_settings_have_changed():
     calls = []
-    panel = doubler(calls)
+    panel = frame.Panel("Doubler", {"number": frame.number("number", 1, 9, 1, 3)}, twice, "Go")
     for _ in range(2):
         panel.button.click()
         assert panel.result.value == "<b>6</b>" and calls == [True] and not panel.button.disabled
@@ -92,22 +88,14 @@ def test_a_panel_works_on_its_button_once_and_says_when_the_settings_have_change
     assert "have changed" in panel.status.value and panel.result.value == "<b>6</b>"
     panel.controls["number"].value = 3
     assert "have changed" not in panel.status.value
-    panel.controls["number"].value = 5
-    panel.button.click()
-    assert panel.result.value == "<b>10</b>" and len(calls) == 2
-
-
-@pytest.mark.parametrize(("number", "text"), [(7, "Too much."), (8, "KeyError")])
-def test_an_error_becomes_a_sentence_and_takes_the_old_result_away(number, text):
-    panel = doubler([])
-    panel.refresh()
-    panel.controls["number"].value = number
-    panel.refresh()
-    assert text in panel.status.value and "role='alert'" in panel.status.value and "<script" not in panel.status.value
-    assert panel.result.value == "" and not panel.button.disabled
-    panel.controls["number"].value = 3
-    panel.refresh()
-    assert panel.result.value == "<b>6</b>" and "role='alert'" not in panel.status.value
+    for number, text in ((7, "Too much."), (8, "KeyError")):
+        panel.controls["number"].value = number
+        panel.button.click()
+        assert text in panel.status.value and "role='alert'" in panel.status.value
+        assert "<script" not in panel.status.value and panel.result.value == "" and not panel.button.disabled
+        panel.controls["number"].value = 5
+        panel.button.click()
+        assert panel.result.value == "<b>10</b>" and "role='alert'" not in panel.status.value
 
 
 def test_a_number_has_a_field_and_a_slider_with_the_same_limits():
@@ -120,15 +108,12 @@ def test_a_number_has_a_field_and_a_slider_with_the_same_limits():
 def test_a_panel_leaves_its_settings_and_result_for_pages_without_a_kernel(monkeypatch):
     shown = []
     monkeypatch.setattr(frame, "display", shown.append)
-    hover = f"<span class='{frame.HOVER}' title='a'>\n</span>"
-    panel = frame.Panel(
-        EVIL, {"number": frame.number("how many", 1, 9, 1, 3)}, lambda number: f"<i>{number}</i>{hover}"
-    )
+    panel = frame.Panel(EVIL, {"number": frame.number("how many", 1, 9, 1, 3)}, lambda number: f"<i>{number}</i>")
     panel.refresh()
     panel._ipython_display_()
     static, live = shown
     check_is_text(static.data)
-    assert "how many" in static.data and "<i>3</i>" in static.data and frame.HOVER not in static.data
+    assert "how many" in static.data and "<i>3</i>" in static.data
     name = re.search(r"class='(kit-static-\w+)'", static.data)[1]
     assert f".{name} {{display: none}}" in live.children[0].value
 
@@ -136,9 +121,9 @@ def test_a_panel_leaves_its_settings_and_result_for_pages_without_a_kernel(monke
 # The retrieval explorer.
 
 
-def test_the_explorer_shows_passages_and_the_prompts_tokens(documents, embedder, tiny, index, question, tmp_path):
-    panel = widgets.retrieval_explorer(documents, embedder, tiny, question, index=index, folder=tmp_path)
-    assert "role='alert'" not in panel.status.value and not list(tmp_path.iterdir())
+def test_the_explorer_shows_passages_and_the_prompts_tokens(tiny, index, question):
+    panel = widgets.retrieval_explorer(index, tiny, question)
+    assert "role='alert'" not in panel.status.value
     settings = RagSettings()
     expanded = Assistant(tiny, retriever=index.retriever(settings.k, settings.mode)).ask(question, 1).prompt
     assert f"The prompt has {tiny.count_tokens(expanded)} tokens" in panel.result.value
@@ -147,27 +132,18 @@ def test_the_explorer_shows_passages_and_the_prompts_tokens(documents, embedder,
     for passage in index.retriever(3, "vector").retrieve(question.prompt):
         assert passage.document_id in panel.result.value and f"{passage.score:.3f}" in panel.result.value
     assert "<mark>" in panel.result.value and "holds the answer" in panel.static()
-    panel.controls["question"].value = " "
+    panel.controls["question_text"].value = " "
     panel.button.click()
     assert "Type a question first." in panel.status.value and panel.result.value == ""
 
 
-def test_a_new_chunk_size_is_indexed_once_and_kept(documents, embedder, tiny, index, question, tmp_path):
-    panel = widgets.retrieval_explorer(documents, embedder, tiny, question, index=index, folder=tmp_path)
-    panel.controls["chunk_size"].value = 64
-    panel.button.click()
-    (place,) = tmp_path.iterdir()
-    chunks = int(re.search(r"of (\d+) chunks", panel.result.value)[1])
-    changed = replace(RagSettings(), chunk_size=64)
-    again, _ = build_index(documents, open_store(place), embedder, changed, progress=False)
-    assert chunks == len(again.nodes) > len(index.nodes)
-
-
 def test_what_a_document_holds_is_text(embedder, tiny, tmp_path):
     evil = [Document("evil", EVIL, f"The pump is blue. {EVIL}"), Document("good", "Good", "The pump is red.")]
-    panel = widgets.retrieval_explorer(evil, embedder, tiny, f"Is the pump blue? {EVIL}", folder=tmp_path)
-    assert "evil" in panel.result.value
-    check_is_text(panel.result.value)
+    index, _ = build_index(evil, open_store(tmp_path / "evil"), embedder, RagSettings(), progress=False)
+    asked = Question("own", "own", f"Is the pump blue? {EVIL}")
+    for made in (widgets.retrieval_explorer(index, tiny, asked), widgets.embedding_map(index, asked)):
+        assert "evil" in made.result.value
+        check_is_text(re.sub('<img src="data:image/png;base64[^>]*>', "", made.result.value))
     shown = retrieval.highlight("The pumps & the pump of Kilpool.", "What is the pump?")
     assert shown == "The pumps &amp; the <mark>pump</mark> of Kilpool."
 
@@ -175,18 +151,15 @@ def test_what_a_document_holds_is_text(embedder, tiny, tmp_path):
 # The map of the embeddings.
 
 
-def test_the_map_has_a_mark_a_chunk_and_names_the_nearest(index, question):
+def test_the_map_names_the_nearest_chunks(index, question):
     panel = widgets.embedding_map(index, question)
-    assert panel.result.value.count(f"class='{frame.HOVER}'") == len(index.nodes)
-    places = re.findall(r"left: ([\d.]+)%; top: ([\d.]+)%", panel.result.value)
-    assert all(0 < float(part) < 100 for place in places for part in place)
+    assert f'alt="Map of {len(index.nodes)} chunks' in panel.static()
     nearest = index.retriever(5, "vector").retrieve(question.prompt)
-    rows = re.findall(r"<td[^>]*>([^<]+)</td><td[^>]*>(-?[\d.]+)</td><td[^>]*>([^<]+)</td>", panel.result.value)
-    assert [row[2] for row in rows] == [passage.document_id for passage in nearest]
-    assert [row[1] for row in rows] == [f"{1 + np.log(passage.score):.2f}" for passage in nearest]
+    rows = re.findall(r"<td[^>]*>(-?[\d.]+)</td><td[^>]*>([^<]+)</td>", panel.result.value)
+    assert rows == [(f"{1 + np.log(passage.score):.2f}", passage.document_id) for passage in nearest]
     panel.controls["nearest"].value = 2
     panel.button.click()
-    assert "2 nearest" in panel.result.value and 'alt="Map of' in panel.static()
+    assert "2 nearest ringed" in panel.result.value and panel.result.value.count("<td") == 2 * 3
 
 
 # The view of tokens.
@@ -283,8 +256,8 @@ PAIRS = [Example(f"p{i}", "answers", f"What is the colour of machine {i}?", ["re
 
 
 @pytest.fixture
-def trainer(tiny, tmp_path):
-    panel = widgets.training_panel(tiny, PAIRS, [Question("c", "own", PAIRS[0].prompt, ("red",))], tmp_path, 128)
+def trainer(tiny):
+    panel = widgets.training_panel(tiny, PAIRS, [Question("c", "own", PAIRS[0].prompt, ("red",))], 128)
     panel.controls["epochs"].value, panel.controls["rank"].value = 2, 4
     yield panel
     panel.stop()
@@ -298,35 +271,44 @@ def run(panel):
     panel.thread.join()
 
 
-def test_a_training_shows_its_curve_and_answers_after_each_epoch(trainer, tiny):
+def trainings(own_results):
+    return sorted(path.name for path in (own_results / "adapters" / "panel").glob("[!.]*"))
+
+
+def test_a_training_shows_its_curve_and_the_answers_before_and_after(trainer, tiny, own_results):
     assert "Press “Start”" in trainer.status.value and trainer.stop_button.disabled
     before = tiny.model.get_input_embeddings().weight.clone()
     run(trainer)
-    assert "Done" in trainer.status.value and list(trainer.answers) == ["before", "epoch 1", "epoch 2"]
+    assert "Done" in trainer.status.value and list(trainer.answers) == ["before", "after"]
     steps = [entry.step for entry in trainer.history]
     assert steps == sorted(set(steps)) and len(steps) >= 2 and steps[-1] == trainer.history[-1].steps
-    assert 'alt="Loss against the step' in trainer.static() and "epoch 2" in trainer.result.value
+    assert 'alt="Loss against the step' in trainer.static() and "after" in trainer.result.value
     assert not trainer.button.disabled and trainer.stop_button.disabled
-    history, trainer.shown = trainer.history, None
+    history, trainer.shown, (folder,) = trainer.history, None, trainings(own_results)
     run(trainer)
-    assert trainer.history == history  # what was finished is read, not trained again
-    assert torch.equal(before, tiny.model.get_input_embeddings().weight)  # the model in memory was left alone
+    assert trainer.history == history and trainings(own_results) == [folder], "what was finished is read"
+    assert torch.equal(before, tiny.model.get_input_embeddings().weight), "the model in memory was left alone"
+    trainer.pairs[0] = replace(trainer.pairs[0], response="green")
+    trainer.shown = None
+    run(trainer)
+    assert len(trainings(own_results)) == 2, "other pairs of the same names are another training"
 
 
-def test_a_stopped_training_resumes_and_ends_as_an_unbroken_one(trainer, tiny, tmp_path):
-    def stop_in_the_second_epoch(when, adapter):
-        ask(when, adapter)
-        if when == "epoch 1":
-            trainer.stop()
+def test_a_stopped_training_resumes_and_ends_as_an_unbroken_one(trainer, tiny, tmp_path, monkeypatch):
+    def stop_soon(args, state, control, **rest):
+        on_log(args, state, control, **rest)
+        trainer.stop()
 
-    ask, trainer.ask = trainer.ask, stop_in_the_second_epoch
+    on_log, trainer.on_log = trainer.on_log, stop_soon
     run(trainer)
     assert "Stopped" in trainer.status.value and not trainer.button.disabled
-    assert list(trainer.answers) == ["before", "epoch 1"] and "epoch 1" in trainer.result.value
-    trainer.ask = ask
+    assert list(trainer.answers) == ["before"] and "<img" in trainer.result.value
+    begun, trainer.on_log = trainer.history, on_log
     run(trainer)
     assert "Done" in trainer.status.value, trainer.status.value
-    other = widgets.training_panel(tiny, PAIRS, trainer.questions, tmp_path / "unbroken", 128)
+    assert 0 < len(begun) < len(trainer.history)
+    monkeypatch.setenv("KIT_RESULTS", str(tmp_path / "unbroken"))
+    other = widgets.training_panel(tiny, PAIRS, trainer.questions, 128)
     for name, value in trainer.values.items():
         other.controls[name].value = value
     run(other)
@@ -334,51 +316,23 @@ def test_a_stopped_training_resumes_and_ends_as_an_unbroken_one(trainer, tiny, t
     assert other.answers == trainer.answers
 
 
-def test_a_panel_that_is_made_anew_stops_the_training_of_the_one_before(trainer, tiny, tmp_path):
+def test_a_panel_that_is_made_anew_stops_the_training_of_the_one_before(trainer, tiny):
     begun = threading.Event()
     ask = trainer.ask
     trainer.ask = lambda *where: (begun.set(), ask(*where))
     trainer.button.click()
     begun.wait(60)
-    widgets.training_panel(tiny, PAIRS, (), tmp_path / "second", 128)
+    few = widgets.training_panel(tiny, PAIRS[:1], [], 128)
     trainer.thread.join()
     assert "Stopped" in trainer.status.value
+    run(few)
+    assert "at least two" in few.status.value
 
 
-def test_what_goes_wrong_in_the_thread_is_a_sentence(trainer, tiny, tmp_path):
+def test_what_goes_wrong_in_the_thread_is_a_sentence(trainer):
     def full(*_):
         raise KitError("the disk is full <b>")
 
     trainer.ask = full
     run(trainer)
     assert "the disk is full &lt;b&gt;" in trainer.status.value and not trainer.button.disabled
-    few = widgets.training_panel(tiny, PAIRS[:1], [], tmp_path, 128)
-    run(few)
-    assert "at least two" in few.status.value
-
-
-def test_other_pairs_of_the_same_names_are_another_training(trainer, tiny, tmp_path):
-    other = [Example(pair.id, pair.task, pair.prompt, pair.response + "!") for pair in PAIRS]
-    made = [widgets.training_panel(tiny, pairs, [], tmp_path, length) for pairs, length in ((other, 128), (PAIRS, 64))]
-    assert len({panel.key(**trainer.values) for panel in [trainer, *made]}) == 3
-
-
-# The quiz on the page.
-
-
-def test_the_quiz_on_the_page_gives_the_verdict_of_the_quiz():
-    quiz = exercises.load("02").quiz
-    _, choices, button, verdict = quiz.question_box(1).children
-    button.click()
-    assert "Not attempted" in verdict.value
-    wrong = next(choice for choice in choices.options if choice != quiz.questions[0].right)
-    choices.value = wrong
-    assert verdict.value == ""
-    button.click()
-    assert "Not yet" in verdict.value and frame.escape(quiz.questions[0].wrong[wrong]) in verdict.value
-    choices.value = quiz.questions[0].right
-    button.click()
-    assert "Right" in verdict.value and exercises.load("02").done() == (0, 1)
-    page = quiz.static()
-    assert all(frame.escape(choice) in page for question in quiz.questions for choice in question.choices)
-    assert not any(frame.escape(question.because) in page for question in quiz.questions)

@@ -59,7 +59,7 @@ def run_notebooks(
     Args:
         profile: Goes into each notebook as its parameter PROFILE.
         out: Folder of the executed copies; results/own/run-<profile> when None.
-        notebooks: See `notebook_paths`.
+        notebooks: File names, names without ending, or numbers ("02"); all notebooks when None.
         folder: Where the notebooks lie; also the folder that their kernels start in.
         environment: Variables added to the kernels' environment.
 
@@ -67,7 +67,7 @@ def run_notebooks(
         KitError: Unknown profile, no such notebook, or a file that is no notebook.
     """
     get_profile(profile)
-    paths = notebook_paths(notebooks, folder)
+    paths = _chosen(notebooks, folder)
     documents = [_read(path) for path in paths]
     out = (out or ROOT / "results" / "own" / f"run-{profile}").resolve()
     if out == folder.resolve():
@@ -81,6 +81,13 @@ def run_notebooks(
             print(f"FAILED: {run.error}\n    executed copy: {run.executed}" if run.error else f"{run.seconds:.0f} s")
             runs.append(run)
     return runs
+
+
+def _chosen(notebooks: Sequence[str] | None, folder: Path) -> list[Path]:
+    names = {path: {path.name, path.stem, path.stem[:2]} for path in notebook_paths(folder)}
+    for name in set(notebooks or ()).difference(*names.values()):
+        raise KitError(f"no notebook {name!r} in {folder}; there are: {', '.join(path.stem for path in names)}")
+    return [path for path, known in names.items() if notebooks is None or known & set(notebooks)]
 
 
 def _read(path: Path) -> nbformat.NotebookNode:
@@ -191,7 +198,6 @@ def main(
     if any(results.glob("*.seed*.json")):
         report = ["--report", str(results / "comparison.html")]
         subprocess.run([sys.executable, "-m", "helpers", "compare", str(results), *report], check=True)
-        subprocess.run([sys.executable, "-m", "helpers", "compare", str(results)], check=True)
 
 
 if __name__ == "__main__":

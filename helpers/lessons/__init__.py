@@ -6,10 +6,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["exercises", "widgets"],
     submod_attrs={
-        "live": ["show"],
-        "notebooks": ["Lesson", "NOTEBOOKS", "lessons", "lines_you_write", "notebook_paths", "show_map"],
-        "times": [
-            "TIMES", "expected_seconds", "header", "in_minutes", "read_times", "recorded_time", "running_minutes",
+        "notebooks": [
+            "Lesson", "NOTEBOOKS", "TIMES", "expected_seconds", "header", "in_minutes", "lessons", "notebook_paths",
+            "read_times", "recorded_time", "running_minutes", "show_map",
         ],
     },
 )  # fmt: skip

@@ -47,21 +47,19 @@ class Rule(BaseModel):
 class Case(Rule):
     """One call of the learner's function: its arguments (`given`), and what to say where the result is not right.
 
-    Right is a result that equals `gives`, or a text with all of `holds` in this order and without `lacks`.
+    Right is a result that equals `gives`, or a text in which the regular expression `matches` is found.
     """
 
     given: list[Any]
     says: str
     gives: Any = None
-    holds: tuple[str, ...] = ()
-    lacks: str | None = None
+    matches: str = ""
 
     def fits(self, result: Any) -> bool:
         """Whether a result is right."""
-        if "gives" in self.model_fields_set:
-            return same(result, self.gives)
-        in_order = re.search(".*".join(map(re.escape, self.holds)), str(result), re.DOTALL)
-        return isinstance(result, str) and bool(in_order) and (self.lacks is None or self.lacks not in result)
+        if self.matches:
+            return isinstance(result, str) and bool(re.search(self.matches, result, re.DOTALL))
+        return same(result, self.gives)
 
 
 class FunctionRule(Rule):
@@ -110,18 +108,19 @@ class PredictionRule(Rule):
     def compare(self, predicted: Any, measured: Any) -> Outcome:
         """A prediction beside what was measured.
 
-        `measured` is a number, or a mapping with `value` and its interval, `low` to `high`; a choice, or a list of
-        choices of which each is right (a tie).
+        `measured` is a number, a mapping with `value` and its interval (`low`, `high`), or a list of the right choices.
         """
-        tied = measured if isinstance(measured, list) else [measured]
-        beside = f"You predicted {in_words(predicted)}; measured: {' and '.join(map(in_words, tied))}."
+        told = " and ".join(measured) if self.choices else in_words(measured)
+        beside = f"You predicted {in_words(predicted)}; measured: {told}."
         if self.choices:
-            return Outcome("right", beside) if predicted in tied else Outcome("wrong", f"{beside} {self.otherwise}")
-        interval = isinstance(measured, Mapping)
-        low, high = (measured["low"], measured["high"]) if interval else (measured - self.near, measured + self.near)
-        if low - TOLERANCE <= predicted <= high + TOLERANCE:
-            return Outcome("right", beside)
-        return Outcome("wrong", f"{beside} {self.low if predicted < low else self.high}")
+            right, reason = predicted in measured, self.otherwise
+        else:
+            interval = isinstance(measured, Mapping)
+            low = measured["low"] if interval else measured - self.near
+            high = measured["high"] if interval else measured + self.near
+            right = low - TOLERANCE <= predicted <= high + TOLERANCE
+            reason = self.low if predicted < low else self.high
+        return Outcome("right", beside) if right else Outcome("wrong", f"{beside} {reason}")
 
 
 def same(one: Any, other: Any) -> bool:
@@ -133,16 +132,6 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
     return type(one) is type(other) and bool(one == other)
-
-
-def is_same_code(one: Any, other: Any) -> bool:
-    """Whether two functions have the same instructions, wherever they were written."""
-
-    def instructions(code: Any) -> tuple[Any, ...]:
-        constants = tuple(instructions(part) if hasattr(part, "co_code") else part for part in code.co_consts)
-        return code.co_code, constants, code.co_names, code.co_varnames
-
-    return hasattr(one, "__code__") and instructions(one.__code__) == instructions(other.__code__)
 
 
 def in_words(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The notebooks' exercises and quizzes, as data in `helpers/lessons/NN.yaml`.
+"""The notebooks' exercises and quizzes, as data in `helpers/lessons/NN.yaml`, and what a learner has solved so far.
 
 q = exercises.load("01")
 q.e1.check(tokens_per_word)      # right, wrong with the reason, or not attempted
@@ -8,17 +8,20 @@ q.quiz                           # the questions at the end of the notebook
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import ipywidgets
 import yaml
 from IPython.display import Markdown
 from pydantic import Field, ValidationError
 
-from ..data import DataError, KitError
-from . import progress
-from .checks import FunctionRule, Outcome, PredictionRule, Rule, in_words, is_same_code
-from .quiz import Quiz, QuizQuestion
+from ..data import DataError, KitError, held, own_folder, write_text
+from .checks import FunctionRule, Outcome, PredictionRule, Rule, in_words, marked
+from .widgets.frame import escape, show_with_static
 
 FOLDER = Path(__file__).parent
 
@@ -26,15 +29,13 @@ FOLDER = Path(__file__).parent
 class Exercise(Rule):
     """One exercise: what it asks (`text`), the code that it starts from (`given`), and the rule that checks answers.
 
-    `id` is its name in the notebook ("e3"), `key` that in the learner's progress ("05/e3"). `kind` is `write` (a
-    function called `name`), `fix` (find the bug in a function) or `predict`. `wrong` are wrong answers as code, which
-    the tests try.
+    `id` is its name in the notebook ("e3"), `key` that in the learner's progress ("05/e3"). It asks for a function
+    called `name`, or without one for a prediction. `wrong` are wrong answers as code, which the tests try.
     """
 
     id: str
     key: str
     title: str
-    kind: Literal["write", "fix", "predict"]
     text: str
     rule: FunctionRule | PredictionRule
     hint_text: str = Field(alias="hint")
@@ -48,14 +49,18 @@ class Exercise(Rule):
         """Checks an answer and says what is right or wrong with it, never what the right answer is.
 
         Args:
-            answer: The function that the exercise asks for; for a prediction what was measured, a number or a mapping
-                with `value`, `low` and `high`. Three dots mean that nothing was tried, and are not counted.
+            answer: The function that the exercise asks for; for a prediction what was measured, see
+                `PredictionRule.compare`. Three dots mean that nothing was tried, and are not counted.
         """
-        if problem := self._untried(answer):
-            return Outcome("not attempted", problem)
-        predicts = self.kind == "predict"
-        outcome = self.rule.compare(self._predicted, answer) if predicts else self.rule.check(answer, self.name)
-        trouble = progress.note(self.key, outcome.state)
+        if self.name:
+            if self._untouched(answer):
+                return Outcome("not attempted", f"`{self.name}` has not been changed yet.")
+            outcome = self.rule.check(answer, self.name)
+        elif answer is ... or self._predicted is None:
+            return Outcome("not attempted", f"Write a prediction into `q.{self.id}.predict(...)` above, then run on.")
+        else:
+            outcome = self.rule.compare(self._predicted, answer)
+        trouble = keep(self.key, outcome.state)
         return Outcome(outcome.state, f"{outcome.message or self.why}\n{trouble}".strip())
 
     def predict(self, value: Any = ...) -> Outcome:
@@ -64,14 +69,14 @@ class Exercise(Rule):
         Raises:
             KitError: This exercise asks for no prediction.
         """
-        if self.kind != "predict":
+        if self.name:
             raise KitError(f"{self.key} asks for no prediction: use `q.{self.id}.check(...)`")
         if value is ...:
             before = f" Your last prediction was {in_words(self._predicted)}." if self._predicted is not None else ""
             return Outcome("not attempted", f"Write your prediction in place of the three dots.{before}")
         if problem := self.rule.problem(value):
             return Outcome("wrong", problem)
-        trouble = progress.note(self.key, predicted=value)
+        trouble = keep(self.key, predicted=value)
         return Outcome("kept", f"You predict {in_words(value)}. Now run on and see.\n{trouble}".strip())
 
     def hint(self) -> Markdown:
@@ -80,30 +85,73 @@ class Exercise(Rule):
 
     def solution(self) -> Markdown:
         """One right answer, and why it is right."""
-        return Markdown(f"**Solution.**\n\n{_fenced(self.solution_code)}\n\n{self.why}")
-
-    def _repr_markdown_(self) -> str:
-        return f"**{self.title}**\n\n{self.text}\n\n{_fenced(self.given)}"
+        code = f"```python\n{self.solution_code}\n```\n\n" if self.solution_code else ""
+        return Markdown(f"**Solution.**\n\n{code}{self.why}")
 
     @property
     def _predicted(self) -> Any:
-        return progress.read().get(self.key, {}).get("predicted")
+        return progress().get(self.key, {}).get("predicted")
 
-    def _untried(self, answer: Any) -> str:
-        if self.kind == "predict":
-            ready = self._predicted is not None and answer is not ...
-            return "" if ready else f"Write a prediction into `q.{self.id}.predict(...)` above, then run on."
-        if answer is ...:
-            return f"Write the function `{self.name}` first."
-        exec(self.given, handed_out := {})
-        if not is_same_code(answer, handed_out[self.name]):
-            return ""
-        fix = f"`{self.name}` has not been changed yet. There is a bug in it."
-        return fix if self.kind == "fix" else f"Write the body of `{self.name}`: it still returns the three dots."
+    def _untouched(self, function: Any) -> bool:
+        try:
+            return function is ... or inspect.getsource(function).strip() in self.given
+        except (OSError, TypeError):  # it was not written in a cell or a file
+            return False
 
 
-def _fenced(code: str) -> str:
-    return f"```python\n{code}\n```" if code else ""
+class QuizQuestion(Rule):
+    """One question as it is in the data file; `wrong` has the reason against each choice that is not right."""
+
+    ask: str
+    right: str
+    because: str
+    wrong: dict[str, str]
+
+    @property
+    def choices(self) -> list[str]:
+        """All choices, in an order that does not give the right one away."""
+        return sorted([self.right, *self.wrong], key=lambda text: hashlib.sha256(f"{self.ask}{text}".encode()).digest())
+
+
+class Quiz(Rule):
+    """The questions of a notebook; as the last line of a cell it shows itself."""
+
+    lesson: str
+    questions: list[QuizQuestion]
+
+    def answer(self, number: int, choice: str | None) -> Outcome:
+        """Checks the choice, given as its text, for the question of this number (from 1); None is not attempted."""
+        if choice is None:
+            return Outcome("not attempted", "Choose an answer first.")
+        question = self.questions[number - 1]
+        state, reason = ("right", question.because) if choice == question.right else ("wrong", question.wrong[choice])
+        return Outcome(state, f"{reason}\n{keep(f'{self.lesson}/quiz{number}', state)}".strip())
+
+    def static(self) -> str:
+        """The questions and their choices as HTML for a page without a kernel; it does not say what is right."""
+        items = ""
+        for question in self.questions:
+            choices = "".join(f"<li>{escape(choice)}</li>" for choice in question.choices)
+            items += f"<li>{marked(question.ask)}<ol type='a'>{choices}</ol></li>"
+        return f"<b>Quiz</b><ol>{items}</ol>"
+
+    def question_box(self, number: int) -> ipywidgets.VBox:
+        """One question as a widget: its text, its choices, a button and the verdict."""
+        question, fit = self.questions[number - 1], ipywidgets.Layout(width="max-content")
+        text, verdict = ipywidgets.HTML(f"<p><b>{number}.</b> {marked(question.ask)}</p>"), ipywidgets.HTML()
+        choices = ipywidgets.RadioButtons(options=question.choices, index=None, layout=fit)
+        button = ipywidgets.Button(description=f"Check question {number}", layout=fit)
+
+        def show(outcome: Outcome | None) -> None:
+            verdict.value = f"<div role='status'>{outcome._repr_html_()}</div>" if outcome else ""
+
+        button.on_click(lambda _: show(self.answer(number, choices.value)))
+        choices.observe(lambda _: show(None), "value")  # a verdict belongs to the choice it was given for
+        return ipywidgets.VBox([text, choices, button, verdict], layout=ipywidgets.Layout(margin="0 0 14px 0"))
+
+    def _ipython_display_(self) -> None:
+        boxes = [self.question_box(number) for number in range(1, len(self.questions) + 1)]
+        show_with_static(self.static(), ipywidgets.VBox([ipywidgets.HTML("<b>Quiz</b>"), *boxes]))
 
 
 class Exercises:
@@ -115,7 +163,7 @@ class Exercises:
 
     def done(self) -> tuple[int, int]:
         """How many exercises, and how many quiz questions, were answered rightly so far."""
-        right = [item for item, known in progress.read().items() if known.get("state") == "right"]
+        right = [item for item, known in progress().items() if known.get("state") == "right"]
         quiz = [f"{self.number}/quiz{n}" for n in range(1, len(self.quiz.questions) + 1)]
         return sum(exercise.key in right for exercise in self.exercises), sum(name in right for name in quiz)
 
@@ -129,17 +177,51 @@ def load(number: str) -> Exercises:
     """
     path, exercises = FOLDER / f"{number}.yaml", []
     if not path.is_file():
-        raise KitError(f"there are no exercises for notebook {number!r}: choose one of {', '.join(numbers())}")
+        there = ", ".join(sorted(each.stem for each in FOLDER.glob("*.yaml")))
+        raise KitError(f"there are no exercises for notebook {number!r}: choose one of {there}")
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
         for n, row in enumerate(record["exercises"], 1):
             row["title"] = f"Exercise {n}: {row['title']}"
             exercises.append(Exercise(id=f"e{n}", key=f"{number}/e{n}", **row))
-        return Exercises(number, exercises, Quiz(number, [QuizQuestion(**row) for row in record["quiz"]]))
+        return Exercises(number, exercises, Quiz(lesson=number, questions=record["quiz"]))
     except (yaml.YAMLError, ValidationError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}); restore it with git") from error
 
 
-def numbers() -> list[str]:
-    """The numbers of the notebooks that have exercises, in order."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+def progress() -> dict[str, dict[str, Any]]:
+    """What is known of each item ("05/e3", "05/quiz1"): `state`, `tries`, `predicted`; empty where nothing can be read.
+
+    It is one file beside the learner's results, which they may delete to start afresh.
+    """
+    try:
+        kept = json.loads(_progress_file().read_text(encoding="utf-8"))
+        return {item: known for item, known in kept.items() if isinstance(known, dict)}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def keep(item: str, state: str = "", **known: Any) -> str:
+    """Adds to what is known of an item; a `state` is counted as a try, and what was right once stays right.
+
+    Returns:
+        An empty string, or a sentence that says why it could not be kept: exercises go on without it.
+    """
+    path = _progress_file()
+    try:
+        with held(path):  # another notebook may be open
+            kept = progress()
+            if path.exists() and not kept:  # whoever edited it by hand may want to fix it
+                path.replace(path.with_name("progress.damaged.json"))
+            before = kept.get(item, {})
+            if state:
+                tries = before["tries"] if isinstance(before.get("tries"), int) else 0
+                known |= {"state": "right" if before.get("state") == "right" else state, "tries": tries + 1}
+            write_text(path, json.dumps(kept | {item: before | known}, indent=1, ensure_ascii=False) + "\n")
+    except (KitError, OSError) as error:
+        return f"Your progress could not be kept: {error}"
+    return ""
+
+
+def _progress_file() -> Path:
+    return own_folder() / "progress.json"

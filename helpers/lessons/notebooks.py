@@ -1,10 +1,11 @@
-"""The kit's notebooks: their files, titles and reading times, the lines that a learner writes, and the map of them."""
+"""The kit's notebooks: their titles, how long they take to read and to run, and the map of them."""
 
 from __future__ import annotations
 
 import html
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,17 @@ from typing import Any
 from IPython.display import HTML
 
 from ..data import ROOT, KitError
-from . import exercises, progress
-from .times import in_minutes, read_times, running_minutes
+from ..experiment import versions
+from ..models import describe, hardware, speed
+from . import exercises
 from .widgets.frame import table
 
 NOTEBOOKS = ROOT / "notebooks"
+TIMES = ROOT / "results" / "reference" / "times.json"
+LIKE = 0.8  # machines whose speeds differ by less take about the same time
 WORDS_A_MINUTE = 200
 TITLE = re.compile(r"^# (?:\d\d · )?(.+?)(?:[:,] .*)?$", re.MULTILINE)
 GENERATED = re.compile(r"<!-- begin (\w+) -->.*?<!-- end \1 -->", re.DOTALL)
-STEP = "step"  # a cell with this tag builds what its notebook is about; `step:ARM` counts for that arm alone
-BOTH = "domain_adaptation+customization"
-BUILT_IN = {"rag": "02", "customization": "04", "domain_adaptation": "05", BOTH: "05"}  # where an arm is built
 
 
 @dataclass(frozen=True)
@@ -52,55 +53,28 @@ def lessons(root: Path = ROOT) -> list[Lesson]:
         KitError: There are none, or one is damaged or has no title.
     """
     made = []
-    for path in notebook_paths(folder=root / "notebooks"):
-        cells = _cells(path)
+    for path in notebook_paths(root / "notebooks"):
+        try:
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        except (OSError, ValueError, KeyError) as error:
+            raise KitError(f"{path} is not a notebook that can be read ({error}); restore it with git") from error
         if not (title := TITLE.search("".join(cells[0]["source"]))):
             raise KitError(f"{path}: the first cell must begin with a title (# ...)")
         made.append(Lesson(path, title[1].rstrip("?"), reading_minutes(cells)))
     return made
 
 
-def notebook_paths(notebooks: Sequence[str] | None = None, folder: Path = NOTEBOOKS) -> list[Path]:
-    """The files of notebooks, in the order of their numbers.
-
-    Args:
-        notebooks: File names, names without ending, or numbers ("02"); all notebooks when None.
-        folder: Where the notebooks are.
-
-    Raises:
-        KitError: The folder holds no notebooks, or a name fits none of them.
-    """
-    found = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    if not found:
-        raise KitError(f"no notebooks (NN_name.ipynb) in {folder}: clone the kit again, or give another folder")
-    names = {path: {path.name, path.stem, path.stem[:2]} for path in found}
-    for name in set(notebooks or ()).difference(*names.values()):
-        raise KitError(f"no notebook {name!r} in {folder}; there are: {', '.join(path.stem for path in found)}")
-    return [path for path in found if notebooks is None or names[path] & set(notebooks)]
+def notebook_paths(folder: Path = NOTEBOOKS) -> list[Path]:
+    """The files of the notebooks (NN_name.ipynb) in a folder, in their order; KitError where there are none."""
+    if found := sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        return found
+    raise KitError(f"no notebooks (NN_name.ipynb) in {folder}: clone the kit again, or give another folder")
 
 
 def reading_minutes(cells: Sequence[dict[str, Any]]) -> int:
     """Minutes to read a notebook's text and code at 200 words a minute, without outputs and generated parts."""
     texts = [GENERATED.sub("", "".join(cell["source"])) for cell in cells]
     return max(1, round(sum(len(text.split()) for text in texts) / WORDS_A_MINUTE))
-
-
-def lines_you_write(folder: Path = NOTEBOOKS) -> dict[str, dict[str, int]]:
-    """How much code builds each arm: `cells` tagged `step` or `step:ARM` in its notebook, and their `lines` of code.
-
-    An arm is left out where its notebook is missing or has no tagged cell: that is not the same as nothing to write.
-
-    Raises:
-        KitError: A notebook cannot be read.
-    """
-    counts = {}
-    for arm, number in BUILT_IN.items():
-        cells = [cell for path in sorted(folder.glob(f"{number}_*.ipynb")) for cell in _cells(path)]
-        tagged = [cell for cell in cells if {STEP, f"{STEP}:{arm}"} & set(cell["metadata"].get("tags", []))]
-        lines = [line.strip() for cell in tagged for line in "".join(cell["source"]).splitlines()]
-        if tagged:
-            counts[arm] = {"cells": len(tagged), "lines": sum(bool(line) and line[0] != "#" for line in lines)}
-    return counts
 
 
 def show_map(profile: str) -> HTML:
@@ -117,12 +91,65 @@ def show_map(profile: str) -> HTML:
         minutes = in_minutes(lesson.reading), in_minutes(running_minutes(lesson.path.stem, profile, times))
         rows.append([f"<a href='{lesson.path.name}'>{html.escape(lesson.label)}</a>", *minutes, *done])
     head = ["notebook", "reading", f"running ({profile})", "exercises right", "quiz right"]
-    caption = f"The notebooks; your answers are kept in {progress.file().name} beside your results"
-    return HTML(table(caption, head, rows))
+    return HTML(table("The notebooks; your answers are kept in progress.json beside your results", head, rows))
 
 
-def _cells(path: Path) -> list[dict[str, Any]]:
+def header(notebook: str, profile: str) -> str:
+    """What a notebook prints first: versions, machine, and how long it takes; see `expected_seconds`."""
+    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"Python {python}, {packages}\n{describe(hardware())}\n{expected_seconds(notebook, profile)}"
+
+
+def expected_seconds(notebook: str, profile: str, path: Path = TIMES) -> str:
+    """How long a notebook takes, in words, from a recorded run; or that nobody has measured it.
+
+    Args:
+        notebook: Its name without ending, or its number ("02").
+        profile: The profile it will run with.
+        path: The record; see `read_times`.
+
+    Raises:
+        KitError: The record is there and cannot be read.
+    """
+    by_number = {name[:2]: record for name, record in read_times(path).get(profile, {}).items()}
+    if (record := by_number.get(notebook[:2])) is None:
+        return f"Not measured yet with the {profile} profile on this machine."
+    text, there, here = recorded_time(record, profile), speed(record["hardware"]), speed(hardware())
+    faster = here / there if here and there else 1.0
+    if faster <= LIKE:
+        return f"{text} A matrix product takes {1 / faster:.1f} times as long here: expect that much more."
+    return text if faster < 1 / LIKE else f"{text} A matrix product is {faster:.1f} times as fast here: expect less."
+
+
+def recorded_time(record: dict[str, Any], profile: str) -> str:
+    """A recorded time and its machine, as a notebook announces them."""
+    seconds, machine = record["seconds"], record["hardware"]
+    length = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+    return f"About {length} with the {profile} profile (measured on {machine['processor']}, {machine['cores']} cores)."
+
+
+def read_times(path: Path = TIMES) -> dict[str, Any]:
+    """The record of runs: profile, then notebook, then its `seconds`, `hardware` and day; empty where there is none.
+
+    Raises:
+        KitError: It is there and cannot be read.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError) as error:
-        raise KitError(f"{path} is not a notebook that can be read ({error}); restore it with git") from error
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise KitError(f"{path} cannot be read as JSON ({error}); restore it with git, or delete it") from error
+
+
+def running_minutes(notebook: str, profile: str, times: dict[str, Any]) -> float | None:
+    """Minutes that a notebook's recorded run took; None where nobody has measured it."""
+    record = times.get(profile, {}).get(notebook)
+    return record["seconds"] / 60 if record else None
+
+
+def in_minutes(minutes: float | None) -> str:
+    """Minutes in words, rounded; None was not measured."""
+    if minutes is None:
+        return "not measured yet"
+    whole = "1 minute" if round(minutes) == 1 else f"{round(minutes)} minutes"
+    return whole if minutes >= 1 else "under a minute"

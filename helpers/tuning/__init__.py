@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submodules=["recipes"],
     submod_attrs={
         "callbacks": ["Progress"],
-        "fine_tuned": ["FineTuned", "LogEntry", "log_entries", "read_fine_tuned"],
+        "fine_tuned": ["FineTuned", "LogEntry", "read_fine_tuned", "read_log"],
         "packing": ["IGNORED", "Collator", "Row", "encode_pair"],
         "recipes": ["with_starts"],
         "training": ["TrainingStopped", "make_trainer", "prepare_model", "train"],

@@ -77,27 +77,24 @@ def read_fine_tuned(folder: str | Path) -> FineTuned:
         raise DataError(f"{path} is no record of a finished training ({error}). Train it again.") from error
 
 
-def log_entries(state: TrainerState, rows: Sequence[Row] = ()) -> list[LogEntry]:
-    """What a Trainer has logged so far, one entry a step with a loss; tokens are counted in `rows`, which it reads."""
-    size = max(1, len(rows) // state.max_steps)
-    read = [0, *accumulate(sum(row.tokens for row in rows[i : i + size]) for i in range(0, len(rows), size))]
+def read_log(state: TrainerState, rows: Sequence[Row] = ()) -> tuple[list[LogEntry], dict[str, float]]:
+    """What a Trainer has logged, and the losses before its first step; tokens are counted where `rows` are given."""
+    size = len(rows) // state.max_steps
+    read = [sum(row.tokens for row in rows[step * size : (step + 1) * size]) for step in range(state.max_steps)]
+    tokens = [0, *accumulate(read)]
     logged: dict[int, dict[str, float]] = {}
     for entry in state.log_history:
         logged.setdefault(entry["step"], {}).update(entry)
-    return [
+    before = logged.pop(0, {})
+    history = [
         LogEntry(
-            step, state.max_steps, entry["loss"], entry["learning_rate"], read[step] if rows else 0,
+            step, state.max_steps, entry["loss"], entry["learning_rate"], tokens[step],
             entry.get("eval_validation_loss"), entry.get("eval_general_loss"),
         )
         for step, entry in sorted(logged.items()) if "loss" in entry
     ]  # fmt: skip
-
-
-def first_losses(state: TrainerState) -> dict[str, float]:
-    """The losses that a Trainer logged before its first step."""
-    before = {name: value for entry in state.log_history if entry["step"] == 0 for name, value in entry.items()}
     names = {"eval_validation_loss": "eval_loss", "eval_general_loss": "general_loss"}
-    return {short: before[name] for name, short in names.items() if name in before}
+    return history, {short: before[name] for name, short in names.items() if name in before}
 
 
 def write(made: FineTuned, trainer: Trainer, fm: FoundationModel) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from .. import fast
 from ..data import Effort, KitError
 from ..models import RECORD, FoundationModel, is_first_process, load_model, measure, progress_bars
-from .fine_tuned import CHECKPOINTS, FineTuned, first_losses, log_entries, read_fine_tuned, write
+from .fine_tuned import CHECKPOINTS, FineTuned, read_fine_tuned, read_log, write
 from .packing import Collator, Row
 from .training_data import Lora, TrainingData, TrainSettings, training_rows
 
@@ -114,7 +114,7 @@ def _trained(
         trainer.add_callback(each)
     made.effort.trainable_parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     _run(trainer, last)
-    made.history, made.first = log_entries(trainer.state, rows), first_losses(trainer.state)
+    made.history, made.first = read_log(trainer.state, rows)
     made.effort.tokens_seen = made.history[-1].tokens
     made.effort += checkpoints.spent()
     if made.whole and not fsdp:

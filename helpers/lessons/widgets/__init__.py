@@ -1,7 +1,7 @@
 """Widgets for the notebooks: figures and tables that follow what a learner types, drags and presses.
 
 from helpers.lessons import widgets
-widgets.retrieval_explorer(documents, embedder, fm, question)
+widgets.retrieval_explorer(index, fm, question)
 """
 
 import lazy_loader as lazy

@@ -8,7 +8,7 @@ from dataclasses import replace
 import ipywidgets
 
 from ... import plots
-from ...analysis import Comparison, Cost, Prices, advise, costs, load_prices, questionnaire
+from ...analysis import Comparison, Cost, advise, costs, load_prices, questionnaire
 from ...data import Answer, DataError, KitError, Question
 from ...experiment import Assistant, metrics
 from .frame import Panel, escape, labelled, number, table
@@ -17,28 +17,27 @@ OWN = "a question of your own (below)"
 
 
 def answer_comparer(
-    assistants: Mapping[str, Assistant], questions: Sequence[Question],
-    values: Mapping[str, Sequence[str]] | None = None,
-) -> Panel:  # fmt: skip
+    assistants: Mapping[str, Assistant], questions: Sequence[Question], values: Mapping[str, Sequence[str]]
+) -> Panel:
     """One question to all arms, side by side, with sources, times, and the accepted answer.
 
     Args:
         assistants: The arms by name; each is asked alone, so that its times are those of one answer.
-        questions: What can be chosen; a question of one's own can be typed as well.
+        questions: What can be chosen, at least one; a question of one's own can be typed as well.
         values: For each asset every value that documents give it, as `Dataset.values_by_asset`; see `metrics.score`.
-
-    Raises:
-        KitError: There is no assistant.
     """
-    if not assistants:
-        raise KitError("there is no assistant to ask: pass at least one, by its arm's name")
     known = {f"{n}. {question.set}: {question.prompt}"[:140]: question for n, question in enumerate(questions, 1)}
 
     def ask(chosen: str, own: str) -> str:
+        """The replies of all arms to the chosen question, or to one's own, as a table.
+
+        Raises:
+            KitError: One's own question is empty.
+        """
         question = known.get(chosen) or Question("own", "own", own)
         if not question.prompt.strip():
             raise KitError("Type a question of your own, or choose one from the list.")
-        others = [v for asset, owned in (values or {}).items() if asset != question.asset for v in owned]
+        others = [v for asset, owned in values.items() if asset != question.asset for v in owned]
         rows = []
         for arm, assistant in assistants.items():
             name = plots.plain_name(arm)
@@ -50,14 +49,12 @@ def answer_comparer(
         text = f"<p><b>{escape(question.prompt)}</b><br>Accepted: {escape(accepted)}</p>"
         return text + table("Replies, each asked alone", head, rows)
 
-    options = [*known, OWN]
     controls = {
-        "chosen": labelled(ipywidgets.Dropdown, "question", "760px", options=options, value=options[0]),
+        "chosen": labelled(ipywidgets.Dropdown, "question", "760px", options=[*known, OWN]),
         "own": labelled(ipywidgets.Text, "your own", "760px", placeholder="then choose it above"),
     }
     panel = Panel("One question, every arm", controls, ask, "Ask all arms")
-    if questions:
-        panel.refresh()
+    panel.refresh()
     return panel
 
 
@@ -72,21 +69,18 @@ def _reply(question: Question, answer: Answer, others: Sequence[str]) -> list[st
     return [escape(answer.text or "(nothing)"), verdict, sources or "none", *times]
 
 
-def cost_explorer(comparison: Comparison, prices: Prices | None = None) -> Panel:
+def cost_explorer(comparison: Comparison) -> Panel:
     """Prices, queries and updates a month; the costs and their break-even points follow at once.
-
-    Args:
-        comparison: The results; seconds, tokens and labels are theirs.
-        prices: Where the sliders begin; None takes those of the kit's data file.
 
     Raises:
         DataError: No arm was timed.
     """
-    start = prices or load_prices()
+    start = load_prices()
     if not costs(comparison, start):
         raise DataError("no arm was timed, so no cost can be computed: run the study on `facts_heldout` first")
 
     def draw(queries: int, changes: int, label: float, machine: float, months: int, hosted: bool) -> str:
+        """The costs of a month as a figure and as a table, cheapest first; arms of unknown cost are named."""
         prices = replace(start, label=label, machine_per_hour=machine, months=months)
         found = costs(comparison, prices)
         known = {arm: cost for arm, cost in found.items() if cost.change is not None or not changes}
@@ -111,7 +105,7 @@ def cost_explorer(comparison: Comparison, prices: Prices | None = None) -> Panel
         "label": number("a label, $", 0.0, 10.0, 0.05, start.label),
         "machine": number("machine hour, $", 0.0, 5.0, 0.01, start.machine_per_hour),
         "months": number("spread over, months", 1, 36, 1, round(start.months)),
-        "hosted": labelled(ipywidgets.Dropdown, "answers come from", options=places, value=False),
+        "hosted": labelled(ipywidgets.Dropdown, "answers come from", options=places),
     }
     panel = Panel("What would it cost?", controls, draw)
     panel.refresh()
@@ -128,6 +122,7 @@ def which_one(comparison: Comparison | None = None) -> Panel:
     """A short questionnaire that ends in advice, each reason with the figure that `comparison` has for it, if any."""
 
     def advice(**answers: str) -> str:
+        """The advice for these answers, and the reasons for and against it as a table."""
         given = advise(answers, comparison)
         arms = escape(", ".join(map(plots.plain_name, given.arms)) or "none")
         sides = [plots.plain_name(reason.speaks_for) if reason.speaks_for else "the advice" for reason in given.reasons]

@@ -6,7 +6,6 @@ Slow work runs on a button and never on a drag. What comes from documents, model
 from __future__ import annotations
 
 import html
-import re
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +15,6 @@ from IPython.display import HTML, display
 
 from ...data import KitError
 
-HOVER = "kit-hover"  # marks with a text that is shown on hovering; a page without a kernel leaves them out
 # A slider's handle has no accessible name: it is hidden from screen readers and the keyboard, which use the labelled
 # field beside it, and what the mouse drags is drawn in its place.
 STYLE = (
@@ -132,8 +130,7 @@ class Panel:
         controls = self.controls.values()
         rows = [(escape(c.description), escape(getattr(c, "label", None) or c.value)) for c in controls]
         settings = table("Settings", ["setting", "value"], rows)
-        result = re.sub(f"<span class='{HOVER}'.*?</span>", "", self.result.value, flags=re.DOTALL)
-        return f"<b>{escape(self.title)}</b>{settings}{result}{self.status.value}"
+        return f"<b>{escape(self.title)}</b>{settings}{self.result.value}{self.status.value}"
 
     def _ipython_display_(self) -> None:
         show_with_static(self.static(), self.box)

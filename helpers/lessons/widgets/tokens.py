@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 COUNTED = "background: #bfe3c6; color: #111; border-bottom: 3px solid #1a7f37"
 MASKED = "background: #eeeeee; color: #555; border-bottom: 3px solid transparent"
-LONGEST = 400  # tokens that are drawn
 
 
 def token_view(fm: FoundationModel, example: Example, text: str) -> Panel:
@@ -27,6 +26,7 @@ def token_view(fm: FoundationModel, example: Example, text: str) -> Panel:
     """
 
     def draw(prompt: str, response: str, text: str) -> str:
+        """The tokens of both; DataError where a text is empty."""
         pair = pair_mask(fm, Example(example.id, example.task, prompt, response))
         return _drawn(fm, "Instruction tuning", pair) + _drawn(fm, "Continued pretraining", text_mask(fm, text))
 
@@ -57,13 +57,13 @@ def text_mask(fm: FoundationModel, text: str) -> list[tuple[int, bool]]:
 
 def _drawn(fm: FoundationModel, tuning: str, tokens: Sequence[tuple[int, bool]]) -> str:
     counted, spans = sum(counts for _, counts in tokens), ""
-    for token, counts in tokens[:LONGEST]:
+    for token, counts in tokens:
         piece, look = fm.tokenizer.decode([token]), COUNTED if counts else MASKED
         shown = escape(piece.replace(" ", "␣").replace("\n", "⏎"))
         spans += f"<span style='{look}'>{shown}</span>&#8203;{'<br>' * piece.endswith(chr(10))}"
-    more = f" Only the first {LONGEST} are shown." if len(tokens) > LONGEST else ""
+    share = f"{counted} of them ({counted / len(tokens):.0%})"
     return (
-        f"<p>{tuning} reads {len(tokens)} tokens here, and its loss counts {counted} of them "
-        f"({counted / len(tokens):.0%}): <span style='{COUNTED}'>counted</span>, <span style='{MASKED}'>masked</span>."
-        f"{more}</p><div style='line-height: 1.9; max-width: 760px; font-family: monospace'>{spans}</div>"
+        f"<p>{tuning} reads {len(tokens)} tokens here, and its loss counts {share}:"
+        f" <span style='{COUNTED}'>counted</span>, <span style='{MASKED}'>masked</span>.</p>"
+        f"<div style='line-height: 1.9; max-width: 760px; font-family: monospace'>{spans}</div>"
     )
