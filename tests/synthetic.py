@@ -128,12 +128,3 @@ def _metrics(arm: str, question_set: str, profile: str, generator: np.random.Gen
         metrics["update"] = {"effort": asdict(effort), "measured": reads}
         metrics["update"] |= {"reembedded": 27, "unchanged": 70} if reads else {}
     return metrics
-
-
-if __name__ == "__main__":
-    import sys
-
-    from helpers.experiment.results import write_result
-
-    for each in make_results(profile=sys.argv[2] if len(sys.argv) > 2 else "workshop"):
-        write_result(Path(sys.argv[1]), each)

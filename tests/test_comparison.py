@@ -1,4 +1,4 @@
-"""The comparison: what may not be compared, the table, contrasts and caveats."""
+"""The comparison: what may not be compared, the table, contrasts, caveats and times."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 from synthetic import make_results
 
 from helpers.analysis import Comparison, read_comparison
+from helpers.analysis.validate import by_question, interleaved, latency_ratio, timing_conditions
 from helpers.data.records import QUESTION_SETS, Answer, DataError, Effort, Question, Result, Score
 from helpers.experiment import results
+from helpers.experiment.latency import LATENCY_FILE, Timing, read_timings, write_timings
 
 ARMS = (
     "base", "base:few_shot", "rag", "rag:3_passages", "customization", "domain_adaptation", "rag+customization",
@@ -204,3 +206,37 @@ def test_caveats_name_machines_small_samples_and_differences_that_are_not_clear(
     assert any("different machines" in caveat for caveat in Comparison(moved).caveats())
     few = Comparison([run()]).caveats()
     assert any("`facts_heldout` has 3 questions" in caveat and "93 questions" in caveat for caveat in few)
+
+
+# ---- times
+
+
+def test_a_ratio_is_that_of_the_medians_and_rounds_of_one_question_count_once():
+    taken = [
+        Timing(arm, f"q{question}", turn, 0.0, base / 2, None, base + question + turn, 10, 1)
+        for arm, base in (("slow", 3.0), ("fast", 1.0)) for question in range(3) for turn in range(3)
+    ]  # fmt: skip
+    assert by_question(taken, "fast") == [2.0, 3.0, 4.0] and by_question(taken, "fast", "per_token_s") == []
+    found = latency_ratio(taken, "slow", "fast")
+    assert found["low"] <= found["value"] <= found["high"] and (found["value"], found["n"]) == (pytest.approx(5 / 3), 3)
+    uneven = [*taken, replace(taken[-1], round=3, total_s=90.0), replace(taken[-1], round=4, total_s=91.0)]
+    assert max(by_question(uneven, "fast")) < 90
+    with pytest.raises(DataError, match="both arms"):
+        latency_ratio(taken, "slow", "absent")
+
+
+def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_path):
+    runs = make_results(arms=("base", "rag"), sets=("facts_heldout", "terms"), profile="quick")
+    asked = [score.question.id for score in runs[0].scores][:2]
+    timings = [Timing("rag", name, turn, 0.0, 0.5, None, 1.5 + turn, 9, 2) for name in asked for turn in (0, 2)]
+    write_timings(tmp_path / LATENCY_FILE, timings, timing_conditions(runs))
+    comparison = Comparison(runs).with_timings(tmp_path)
+    assert comparison.timed == "The arms were timed in turns. Timed in their own runs: base."
+    assert comparison.seconds("rag") == [2.5, 2.5] and comparison.seconds("rag", phase="first_token_s") == [0.5, 0.5]
+    changed = [after for before, after in zip(runs, comparison.results, strict=True) if before != after]
+    assert [(r.arm, r.question_set) for r in changed] == [("rag", "facts_heldout")], "the others took no turn"
+    others = [replace(r, experiment="f" * 64) for r in runs]
+    unchanged, how = interleaved(others, tmp_path)
+    assert unchanged == others and "is about other results" in how, "timings of another experiment are left alone"
+    assert interleaved(others, tmp_path / "absent")[1].endswith("the times are those of their own runs.")
+    assert read_timings(tmp_path / LATENCY_FILE) == timings and read_timings(tmp_path / LATENCY_FILE, {}) == []

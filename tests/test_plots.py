@@ -57,9 +57,8 @@ def texts(ax) -> list[str]:
 
 def points(ax) -> dict[str, tuple[float, float]]:
     """The points that carry a name."""
-    return {
-        line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_label()[0] != "_"
-    }
+    named = [line for line in ax.lines if line.get_label()[0] != "_"]
+    return {line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in named}
 
 
 def legend(ax) -> list[str]:

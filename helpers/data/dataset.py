@@ -58,7 +58,7 @@ class Dataset:
     def facts(self, updated: bool = False) -> list[Fact]:
         """The table of facts: as `documents_folder` has them, or after the updates."""
         path = self.folder / ("updates/facts.csv" if updated else "facts.csv")
-        return as_records(Fact, csv_rows(path), by_id=False)
+        return as_records(Fact, csv_rows(path))
 
     @cached_property
     def values_by_asset(self) -> dict[str, tuple[str, ...]]:

@@ -76,8 +76,9 @@ def _read(file: Path, name: str) -> list[Document]:
     for each in found:
         row = each.metadata.pop("row", "")
         known = {"id": f"{name}#{row}" if row else name, "title": file.stem, "source": str(file), "text": each.text}
-        rows.append((str(file), known | {field: value for field, value in each.metadata.items() if value}))
-    return as_records(Document, rows, by_id=False)
+        record = known | {field: value for field, value in each.metadata.items() if value}
+        rows.append((record["source"], record))
+    return as_records(Document, rows)
 
 
 def _listed(items: list[str], separator: str) -> str:

@@ -100,25 +100,22 @@ def explain(error: ValidationError, columns: Mapping[str, str] | None = None) ->
     return f"{field + ': ' if field else ''}{message}. {REMEDIES.get(first['type'], 'Correct the value')}."
 
 
-def as_records(
-    kind: type[Record], rows: Iterable[Row], columns: Mapping[str, str] | None = None, by_id: bool = True
-) -> list[Record]:
-    """Makes a record of each row; with `by_id`, each has an `id` of its own.
+def as_records(kind: type[Record], rows: Iterable[Row], columns: Mapping[str, str] | None = None) -> list[Record]:
+    """Makes a record of each row; where records have an `id`, each has its own.
 
     A `DataError` names the place, the field (by its name in `columns`), what is wrong with it and the remedy.
     """
-    records: list[Record] = []
-    ids: set[str] = set()
+    records: dict[str, Record] = {}
     for where, row in rows:
         try:
             record = _adapter(kind).validate_python(row, context={"file": where})
         except ValidationError as error:
             raise DataError(f"{where}: {explain(error, columns)}") from None
-        if by_id and record.id in ids:
-            raise DataError(f"{where}: id: {record.id!r} is used above already. Give each line its own id.")
-        records.append(record)
-        ids.update([record.id] if by_id else ())
-    return records
+        key = getattr(record, "id", where)
+        if key in records:
+            raise DataError(f"{where}: id: {key!r} is used above already. Give each line its own id.")
+        records[key] = record
+    return list(records.values())
 
 
 def read_records(path: Path | str, kind: type[Record]) -> list[Record]:
