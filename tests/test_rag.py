@@ -295,20 +295,6 @@ def test_batched_retrieval_equals_single_and_llama_index(index: Index, mode: str
     assert all(passage.text in shown for passage in together[0])
 
 
-def test_minilm_finds_a_paraphrase_that_shares_no_word(embedder: BaseEmbedding, tmp_path: Path) -> None:
-    documents = [
-        Document("lift", "Lifting", "Nobody raises heavy machinery without a colleague."),
-        Document("food", "Canteen", "Soup is served at noon in the mess room."),
-        Document("radio", "Radio", "Keep transmissions short and clear."),
-    ]
-    index, report = build_index(documents, open_store(tmp_path), embedder, progress=False)
-    question = "Where do staff eat lunch?"
-    assert report.chunks == 3 and index.store.record["embedder"] == "all-MiniLM-L6-v2"
-    assert index.retriever(k=1, mode="vector").retrieve(question)[0].document_id == "food"
-    together = index.retriever(k=1, mode="vector").retrieve_all([question, "hoisting alone", "speaking over the air"])
-    assert [passages[0].document_id for passages in together] == ["food", "lift", "radio"]
-
-
 def test_bm25_drops_hits_that_share_no_word(index: Index) -> None:
     found = index.retriever(k=10, mode="bm25").retrieve("ropes")
     assert [passage.document_id for passage in found] == ["policy-1"]

@@ -124,13 +124,6 @@ def test_without_what_is_fast_the_losses_are_the_same(llama, tmp_path, monkeypat
     assert losses[0] == pytest.approx(losses[1], rel=near) and losses[0][-1] < losses[0][0]
 
 
-def test_embeddings_stay_where_that_is_asked_for(llama, tmp_path):
-    tuned = train(llama, TEXTS_ONLY, replace(SETTINGS, lora=None, embeddings=False), tmp_path / "run")
-    made, before = load_model(tuned.folder, "cpu", "float32").model.state_dict(), llama.model.state_dict()
-    same = {name for name, tensor in made.items() if torch.equal(tensor, before[name])}
-    assert same == {"model.embed_tokens.weight", "lm_head.weight"}
-
-
 def test_validation_and_general_losses_are_taken_from_before_the_first_step_and_change_nothing(llama, tmp_path):
     data = replace(TEXTS_ONLY, validation_texts=TEXTS[:4], general_texts=("Rain falls on hills and fields.",) * 3)
     settings = replace(SETTINGS, epochs=30, checkpoint_steps=5)
@@ -160,7 +153,11 @@ def test_a_second_training_goes_on_from_the_first(llama, tmp_path):
 
 
 def test_an_adapter_on_a_whole_model_belongs_to_that_model(llama, tmp_path):
-    whole = train(llama, TEXTS_ONLY, replace(SETTINGS, lora=None, learning_rate=0.01), tmp_path / "whole")
+    settings = replace(SETTINGS, lora=None, learning_rate=0.01, embeddings=False)
+    whole = train(llama, TEXTS_ONLY, settings, tmp_path / "whole")
+    made, before = load_model(whole.folder, "cpu", "float32").model.state_dict(), llama.model.state_dict()
+    same = {name for name, tensor in made.items() if torch.equal(tensor, before[name])}
+    assert same == {"model.embed_tokens.weight", "lm_head.weight"}, "embeddings stay where that is asked for"
     further = train(llama, PAIRS_ONLY, replace(SETTINGS, lora=None), tmp_path / "further", start=whole.folder)
     assert further.whole and further.base_hash == llama.hash
     adapter = train(llama, PAIRS_ONLY, SETTINGS, tmp_path / "adapter", start=whole.folder)
@@ -291,7 +288,8 @@ def test_rows_do_not_reach_further_than_a_window_that_slides(tmp_path):
 def test_too_long_pairs_are_reported_and_left_out_whole(llama, tmp_path, capsys):
     long = Example("long", "answers", "Tell all.", "word " * 300)
     data = TrainingData(pairs=(*PAIRS, long), validation_pairs=(PAIRS[0], replace(long, id="held")))
-    rows, held, report = training_rows(llama, data, SETTINGS)
+    rows, evaluation, report = training_rows(llama, data, SETTINGS)
+    held = evaluation["validation"]
     assert (report["too_long"], report["examples"]) == (["long", "held"], len(PAIRS))
     word = llama.tokenizer(" word", add_special_tokens=False)["input_ids"][0]
     assert not any(word in row.ids for row in rows + held) and len(held) == 1

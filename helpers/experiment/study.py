@@ -156,7 +156,7 @@ class Study:
             "device": self.model.device, "data_hash": self.dataset.hash, "arm": asdict(arm),
         }  # fmt: skip
         if needed := arm.recipes_for(self.dataset.question_sets):
-            record["adapter"] = {recipe: self._train_settings(recipe).key for recipe in needed}
+            record["adapter"] = {recipe: asdict(self._train_settings(recipe)) for recipe in needed}
         if arm.sees == "passages":
             record["rag"] = asdict(self.settings) | ({"k": arm.k} if arm.k else {})
         if arm.sees == "examples":
@@ -185,7 +185,7 @@ class Study:
 
     def training_folder(self, recipe: str) -> Path:
         """Where the weights of a recipe lie: another folder for other data, prompts, settings, model or seed."""
-        own, *starts = [self._train_settings(each).key for each in reversed(recipes.with_starts([recipe]))]
+        own, *starts = [asdict(self._train_settings(each)) for each in reversed(recipes.with_starts([recipe]))]
         retrieval = asdict(self.settings) if recipe == "passages" else {}
         made_of = [self.dataset.hash, self.model.hash, own, retrieval, *starts, *PROMPTS]
         key = _hash([*made_of, self.dataset.general_text("replay")])[:8]

@@ -97,14 +97,10 @@ def to_llama_index(document: Document) -> LlamaDocument:
     """A document as LlamaIndex's own class; its metadata serve as filters and are not part of the text."""
     fields = {name: getattr(document, name) for name in ("title", "type", "revision", "date")}
     return LlamaDocument(
-        id_=document.id,
-        text=document.text,
-        metadata={"document_id": document.id} | fields,
-        excluded_embed_metadata_keys=[*HIDDEN, "heading"],
-        excluded_llm_metadata_keys=[*HIDDEN, "heading"],
-        metadata_template="{value}",
-        text_template="{metadata_str}\n{content}",
-    )
+        id_=document.id, text=document.text, metadata={"document_id": document.id} | fields,
+        excluded_embed_metadata_keys=[*HIDDEN, "heading"], excluded_llm_metadata_keys=[*HIDDEN, "heading"],
+        metadata_template="{value}", text_template="{metadata_str}\n{content}",
+    )  # fmt: skip
 
 
 class SectionHeadings(TransformComponent):
@@ -126,7 +122,7 @@ class SectionHeadings(TransformComponent):
             found = re.match(r"#+[ \t]+(.*)", text)
             own, body = (found[1].strip(), text[found.end() :].strip()) if found else ("", text)
             path = [section.metadata["title"], *_upper_headings(section), own]
-            section.metadata["heading"] = SEPARATOR.join(dict.fromkeys(part for part in path if part))
+            section.metadata["heading"] = SEPARATOR.join(dict.fromkeys(filter(None, path)))
             if following and own and not body and own in _upper_headings(following):
                 continue
             waiting = f"{waiting}\n\n{body or own}".strip()

@@ -61,12 +61,9 @@ def build_index(
     _check_documents(documents)
     check_record(store, embed_model, settings)
     pipeline = IngestionPipeline(
-        transformations=transformations(settings, embed_model),
-        vector_store=store,
-        docstore=known_documents(store),
-        docstore_strategy=DocstoreStrategy.UPSERTS,
-        disable_cache=True,
-    )
+        transformations=transformations(settings, embed_model), vector_store=store, docstore=known_documents(store),
+        docstore_strategy=DocstoreStrategy.UPSERTS, disable_cache=True,
+    )  # fmt: skip
     before = {document_id: node_hash for node_hash, document_id in pipeline.docstore.get_all_document_hashes().items()}
     wanted = [to_llama_index(document) for document in documents]
     waiting = [document for document in wanted if before.get(document.id_) != document.hash]
@@ -78,16 +75,13 @@ def build_index(
     pipeline.docstore_strategy = DocstoreStrategy.UPSERTS_AND_DELETE  # only now: this is the whole collection
     pipeline.run(documents=wanted, store_doc_text=False)
     index = Index(store, embed_model, settings)
-    report = IndexReport(
+    return index, IndexReport(
         added=sum(document.id_ not in before for document in wanted),
         changed=sum(document.id_ in before for document in waiting),
         deleted=len(set(before) - {document.id_ for document in wanted}),
-        unchanged=len(wanted) - len(waiting),
-        reembedded=len(waiting),
-        chunks=len(index.nodes),
+        unchanged=len(wanted) - len(waiting), reembedded=len(waiting), chunks=len(index.nodes),
         wall_s=time.perf_counter() - started,
-    )
-    return index, report
+    )  # fmt: skip
 
 
 def _check_documents(documents: Sequence[Document]) -> None:

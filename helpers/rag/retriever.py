@@ -79,15 +79,10 @@ class Retriever:
         by_words = WordRetriever(nodes=nodes, similarity_top_k=depth)
         if self.mode == "bm25":
             return by_words
-        return QueryFusionRetriever(
-            [by_meaning, by_words],
-            llm=MockLLM(),  # never called: one query, not rewritten
-            num_queries=1,
-            mode="relative_score",
-            retriever_weights=FUSION_WEIGHTS,
-            similarity_top_k=self.k,
-            use_async=False,
-        )
+        return QueryFusionRetriever(  # the question is not rewritten: the LLM is never called
+            [by_meaning, by_words], llm=MockLLM(), num_queries=1, mode="relative_score",
+            retriever_weights=FUSION_WEIGHTS, similarity_top_k=self.k, use_async=False,
+        )  # fmt: skip
 
     def retrieve(self, question: str) -> list[Passage]:
         """The passages for one question, best first; fewer than `k` where BM25 finds fewer."""

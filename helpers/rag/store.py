@@ -49,12 +49,9 @@ class Store(ChromaVectorStore):
 
 
 def open_store(where: str | Path, collection: str = "documents", fresh: bool = False) -> Store:
-    """Opens a Chroma collection: embedded in this process (a folder) or on a server (a URL). Telemetry is off.
+    """Opens a Chroma collection, in a folder that is made if it is missing, or on a server with a URL; no telemetry.
 
-    Args:
-        where: A folder, which is made if it is missing, or a URL such as `http://127.0.0.1:8000`.
-        collection: Its name, 3 to 512 letters, digits, dots, dashes and underscores.
-        fresh: Whether to delete what the collection holds.
+    Its name has 3 to 512 letters, digits, dots, dashes and underscores. With `fresh` it is emptied first.
 
     Raises:
         KitError: The server does not answer, the folder cannot be used, or the name is not allowed.

@@ -163,13 +163,9 @@ class Collator:
         )
         hidden = torch.zeros(len(rows), 1, length, length)
         hidden.masked_fill_(~visible(segments)[:, None], torch.finfo(torch.bfloat16).min)
-        return {
-            "input_ids": ids,
-            "attention_mask": hidden,
-            "position_ids": positions,
-            "labels": torch.nn.functional.pad(labels, (1, 0), value=IGNORED)[:, :-1],
-            "shift_labels": labels,
-        }
+        unshifted = torch.nn.functional.pad(labels, (1, 0), value=IGNORED)[:, :-1]
+        read = {"input_ids": ids, "attention_mask": hidden, "position_ids": positions}
+        return read | {"labels": unshifted, "shift_labels": labels}
 
 
 def visible(segments: torch.Tensor) -> torch.Tensor:

@@ -26,7 +26,7 @@ from ..data import Effort, KitError
 from ..models import RECORD, FoundationModel, is_first_process, load_model, measure, progress_bars
 from .fine_tuned import CHECKPOINTS, FineTuned, read_fine_tuned, read_log, write
 from .packing import Collator, Row
-from .training_data import Lora, TrainingData, TrainSettings, general_rows, training_rows
+from .training_data import Lora, TrainingData, TrainSettings, training_rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,25 +68,23 @@ def train(
     out = Path(out)
     if fsdp and int(os.environ.get("WORLD_SIZE", "1")) < 2:
         raise KitError("`fsdp` shares a model between processes, and there is one: start it by `torchrun`")
-    rows, held, report = training_rows(fm, training_data, settings)
+    rows, evaluation, report = training_rows(fm, training_data, settings)
     begun = read_fine_tuned(start) if start else None
     made = FineTuned(
         out, Effort(labelled_examples=training_data.labelled, documents=len(training_data.texts)), [], asdict(settings),
         report, whole=settings.lora is None, data_hash=_data_hash(rows),
         base_hash=begun.hash if begun and begun.whole and settings.lora else fm.hash,
     )  # fmt: skip
-    parts = [fm.hash, made.data_hash, settings.key, begun.hash if begun else ""]
+    parts = [fm.hash, made.data_hash, made.settings, begun.hash if begun else ""]
     made.fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     if (out / RECORD).is_file():
         finished = read_fine_tuned(out)
         if finished.fingerprint != made.fingerprint:
             raise KitError(f"{out} holds another training (other data, settings or model): delete it, or give another")
         return finished
-    if report["too_long"] and is_first_process():
-        some = ", ".join(report["too_long"][:3]) + (", ..." if len(report["too_long"]) > 3 else "")
-        print(f"left out as longer than {settings.max_length} tokens: {some}", file=sys.stderr)
-    evaluation = {"validation": held, "general": general_rows(fm, training_data, settings)}
-    evaluation = {name: kept for name, kept in evaluation.items() if kept}
+    if (ids := report["too_long"]) and is_first_process():
+        some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
+        print(f"{len(ids)} examples over {settings.max_length} tokens are left out: {some}", file=sys.stderr)
     with measure() as measured:
         trainer = _trained(fm, made, settings, start, rows, evaluation, callback, fsdp, measured)
         write(made, trainer, fm)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ..data import DataError, Example, Question, sentences
@@ -56,11 +56,6 @@ class TrainSettings:
             if getattr(self, name) <= 0:
                 raise ValueError(f"`{name}` must be above 0. Got {getattr(self, name)}")
 
-    @property
-    def key(self) -> dict[str, Any]:
-        """What makes two settings the same."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -88,15 +83,16 @@ class TrainingData:
 
 def training_rows(
     fm: FoundationModel, data: TrainingData, settings: TrainSettings
-) -> tuple[list[Row], list[Row], dict[str, Any]]:
-    """All rows of a training in the order in which they are read, the rows of validation, and what became of the data.
+) -> tuple[list[Row], dict[str, list[Row]], dict[str, Any]]:
+    """All rows of a training in the order in which they are read, the rows of evaluation, and what became of the data.
 
     Each pass over the data is shuffled and packed anew; the kinds of data are spread evenly over the whole training.
     The last batch is filled with rows that hold nothing to learn from.
 
     Returns:
-        Rows to learn from; rows of validation; and a report: how many `examples`, `tokens`, `labelled_tokens` and
-        `rows` are learned from, and the ids of pairs, of validation too, that were left out as `too_long`.
+        Rows to learn from; rows of the evaluation's parts, `validation` and `general`, where there are any; and a
+        report: how many `examples`, `tokens`, `labelled_tokens` and `rows` are learned from, and the ids of pairs, of
+        validation too, that were left out as `too_long`.
 
     Raises:
         DataError: There is nothing to learn from.
@@ -119,17 +115,15 @@ def training_rows(
         kinds.append(_passes(lambda: text_rows(replay, length, end, rng), share))
     placed = [((i + rng.random()) / len(rows), row) for rows in kinds for i, row in enumerate(rows)]
     rows = [row for _, row in sorted(placed, key=lambda item: item[0])]
-    held_pairs = _encoded(fm, data.validation_pairs)
-    held = text_rows(encode(fm, data.validation_texts), length, end) + pair_rows([held_pairs], length, end)
+    held, general = _encoded(fm, data.validation_pairs), encode(fm, data.general_texts)
+    evaluation = {
+        "validation": text_rows(encode(fm, data.validation_texts), length, end) + pair_rows([held], length, end),
+        "general": text_rows(general, length, end),
+    }
     report = _report(rows, [pair for group in groups for pair in group], length, len(data.texts))
-    report["too_long"] += [pair.id for pair in held_pairs if len(pair) > length]
+    report["too_long"] += [pair.id for pair in held if len(pair) > length]
     rows += [rows[-1].blank()] * (-len(rows) % min(settings.batch_size, len(rows)))
-    return rows, held, report
-
-
-def general_rows(fm: FoundationModel, data: TrainingData, settings: TrainSettings) -> list[Row]:
-    """The rows of general text whose loss is watched."""
-    return text_rows(encode(fm, data.general_texts), settings.max_length, fm.tokenizer.eos_token_id)
+    return rows, {name: part for name, part in evaluation.items() if part}, report
 
 
 def _report(rows: Sequence[Row], pairs: Sequence[Pair], length: int, texts: int) -> dict[str, Any]:

@@ -88,10 +88,10 @@ def run(job: Job) -> dict[str, Any]:
     """Makes one run and gives its `Run` as a dictionary; `trials` gives the seconds a token of each variant."""
     fm = models.load_model(job.model, device="cpu", dtype=job.dtype)
     material, settings = what_is_learned(job)
-    rows, held, _ = training_rows(fm, material, settings)
+    rows, evaluation, _ = training_rows(fm, material, settings)
     size = min(settings.batch_size, len(rows))
     batches = [_unpacked(rows[start : start + size]) for start in range(0, len(rows), size)]
-    check = _unpacked(held)
+    check = _unpacked(evaluation.get("validation", []))
     made = Run()
     if job.side == "kit":
         train_kit(job, fm, material, settings, made)
