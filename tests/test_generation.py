@@ -152,14 +152,6 @@ def test_choices_are_scored_as_by_a_plain_forward_pass(tiny, batch_size):
         assert row == pytest.approx([plain_mean_logprob(tiny, prompt, choice) for choice in options], abs=1e-4)
 
 
-def test_the_default_model_knows_its_choices(fm):
-    prompt = fm.chat("What is the capital of France?")
-    choices = [f"The capital of France is {name}." for name in ("Paris", "Oslo", "qzxv jjkw")]
-    ((paris, oslo, nonsense),) = generation.choice_logprobs(fm, [prompt], [choices])
-    assert paris > oslo > nonsense
-    assert paris == pytest.approx(plain_mean_logprob(fm, prompt, choices[0]), abs=1e-3)
-
-
 def test_an_empty_choice_is_refused(tiny):
     with pytest.raises(DataError, match="an empty choice"):
         generation.choice_logprobs(tiny, chats(tiny)[:1], [["yes", ""]])

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import hashlib
 import json
 import os
 import shutil
-import weakref
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,14 +60,6 @@ def test_the_default_model_is_the_one_that_is_documented(fm):
     assert fm.tokenizer.padding_side == "left"
     assert fm.stop_ids == {fm.tokenizer.eos_token_id}
     assert "Who runs it?" in fm.chat("Who runs it?")
-
-
-def test_the_embedder_gives_unit_vectors_and_finds_what_is_meant(embedder):
-    texts = ["The pump leaks oil.", "Oil is dripping from the pump.", "She plays the violin."]
-    vectors = torch.tensor(embedder.get_text_embedding_batch(texts))
-    assert vectors.shape == (3, 384)
-    assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-4)
-    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
 
 
 # ---- damage is named and refused
@@ -217,12 +207,6 @@ def test_half_a_file_in_a_folder_of_ones_own_is_named(tmp_path, name):
 # ---- other architectures, dtypes and devices
 
 
-def test_a_folder_of_another_architecture_loads(tiny, tiny_folder):
-    assert tiny.name == str(tiny_folder) and tiny.dtype == "float32" and not tiny.model.training
-    assert tiny.context_length == 1024
-    assert tiny.parameters == sum(p.numel() for p in tiny.model.parameters())
-
-
 def test_a_tokenizer_without_template_or_pad_token_gets_both(tmp_path):
     folder = make_tiny("Llama", tmp_path / "plain")
     (folder / "chat_template.jinja").unlink()
@@ -315,13 +299,3 @@ def test_models_of_several_parts_or_with_states_are_refused_by_name():
         with pytest.raises(KitError, match=said):
             models._check_kind(SimpleNamespace(config=config), "a model")
     models._check_kind(SimpleNamespace(config=LlamaConfig()), "a model")
-
-
-def test_a_model_that_is_no_longer_wanted_is_freed(tmp_path):
-    folder = make_tiny("Llama", tmp_path / "tiny")
-    kept = [models.load_model(folder, "cpu", "float32"), models.load_embedder("cpu", "float32")]
-    assert generation.generate(kept[0], ["Hi"], 2, 1)
-    watched = [weakref.ref(kept[0].model), weakref.ref(kept[1]._model)]
-    kept.clear()
-    gc.collect()
-    assert [each() for each in watched] == [None, None]

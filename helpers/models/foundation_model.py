@@ -1,9 +1,7 @@
 """Models in memory: load a foundation model or the embedding model, and make tuned copies.
 
-    from helpers import models
-    fm = models.load_model()                 # the default FM; or a folder, or a Hub id
-
-Weights are safetensors only. A pickle is never read and code from a model's repository is never run.
+from helpers import models
+fm = models.load_model()                 # the default FM; or a folder, or a Hub id
 """
 
 from __future__ import annotations
@@ -67,12 +65,7 @@ class FoundationModel:
         return {*(ids if isinstance(ids, list) else [ids]), self.tokenizer.eos_token_id} - {None}
 
     def chat(self, prompt: str, examples: Sequence[tuple[str, str]] = ()) -> str:
-        """The prompt in the model's chat template, ready for its answer.
-
-        Args:
-            prompt: The user's turn.
-            examples: Earlier turns, each a prompt and its response.
-        """
+        """A user's turn in the chat template, ready for its answer; `examples` are earlier turns with responses."""
         messages = []
         for asked, answered in examples:
             messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
@@ -159,11 +152,7 @@ def _template(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _check_kind(model: PreTrainedModel, name: str) -> None:
-    """Refuses models that the kit would treat wrongly.
-
-    Raises:
-        KitError: It is not one decoder of text, or some of its layers keep a state instead of keys and values.
-    """
+    """Refuses models that the kit would treat wrongly: several models in one, and layers that keep a state."""
     from transformers import DynamicCache
     from transformers.cache_utils import LinearAttentionCacheLayerMixin
 

@@ -50,8 +50,7 @@ def generate(
     """Decodes an answer to each prompt, greedily.
 
     Args:
-        fm: The model.
-        prompts: Finished texts, chat template included.
+        fm, prompts: The model, and finished texts, chat template included.
         max_new_tokens: The most tokens of each answer; a stop token ends it earlier.
         batch_size: How many prompts are decoded together; 1 measures latency.
         progress: Whether to show a progress bar.
@@ -107,8 +106,7 @@ def choice_logprobs(
     """How likely each choice is as the answer to its prompt: mean log-probability per token (natural logarithm).
 
     Args:
-        fm: The model.
-        prompts: Finished texts, chat template included.
+        fm, prompts: The model, and finished texts, chat template included.
         choices: The choices of each prompt, as plain texts.
         batch_size: How many prompt-choice rows, at four choices each, go through the model together.
 

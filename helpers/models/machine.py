@@ -76,11 +76,7 @@ def time_dtypes(device: str, seconds: float = 0.15) -> dict[str, float]:
 
 @cache
 def choose_dtype(device: str = "cpu") -> tuple[str, dict[str, float]]:
-    """The dtype to compute in on this device, decided once by a short timing and remembered in KIT_HOME.
-
-    Returns:
-        The dtype's name, and the GFLOP/s of each dtype that decided it.
-    """
+    """The dtype to compute in, and the GFLOP/s of each that decided it: timed once, and remembered in KIT_HOME."""
     key, file = _timing_key(device), kit_home() / TIMINGS
     speeds = _kept_speeds().get(key)
     if speeds is None:

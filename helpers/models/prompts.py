@@ -17,7 +17,6 @@ EXPANDED = (
     "Reply with the answer only, in a few words."
 )
 
-
 ABSTAIN = "The passages do not say."  # the response that a training teaches where no passage holds the answer
 
 

@@ -18,11 +18,7 @@ RECORD = "training.json"
 
 
 def check_tuned(folder: Path, base_hash: str) -> None:
-    """Checks whose weights a folder holds; one without the kit's own record is taken on trust.
-
-    Raises:
-        KitError: It holds no tuned weights, or weights that were tuned from another model.
-    """
+    """KitError for a folder of no tuned weights, or of another model's; one without a record is taken on trust."""
     if not any((folder / name).is_file() for name in (ADAPTER, WHOLE)):
         raise KitError(f"{folder} holds no adapter (no {ADAPTER}): train it first, or check the path")
     record = folder / RECORD
@@ -35,11 +31,7 @@ def check_tuned(folder: Path, base_hash: str) -> None:
 
 
 def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """A copy of the model with the folder's adapter merged into its weights; the model stays as it is.
-
-    Raises:
-        KitError: The adapter is damaged, or does not fit the model.
-    """
+    """A copy of the model with the folder's adapter merged into it; KitError where that is damaged or does not fit."""
     from peft import PeftModel
 
     try:
