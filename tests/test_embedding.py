@@ -76,10 +76,7 @@ def test_the_trial_sees_attention_that_does_not_end_with_a_text(embedder, monkey
     with monkeypatch.context() as patched:
         patched.setattr(varlen, "Texts", lambda lengths: bounded((sum(lengths),)))
         assert not read_without_padding(encoder)
+    assert not read_without_padding(torch.nn.Sequential(torch.nn.Linear(2, 2))), "there is no transformer in it"
     assert torch.equal(torch.tensor(encoder.encode(TEXTS)), before)
     assert read_without_padding(encoder)
     assert torch.allclose(torch.tensor(encoder.encode(TEXTS)), before, atol=1e-5)
-
-
-def test_an_embedder_without_a_transformer_is_left_alone():
-    assert not read_without_padding(torch.nn.Sequential(torch.nn.Linear(2, 2)))

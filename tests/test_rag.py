@@ -84,10 +84,6 @@ def index(documents: list[Document], tmp_path: Path) -> Index:
     return build_index(documents, open_store(tmp_path / "index"), words_embedding(), progress=False)[0]
 
 
-def texts(found: list) -> list[tuple[str, str]]:
-    return [(passage.document_id, passage.text) for passage in found]
-
-
 # ---- settings and chunks
 
 
@@ -96,7 +92,6 @@ def texts(found: list) -> list[tuple[str, str]]:
     [
         ({"chunk_size": 49}, "`chunk_size` must be at least 50"),
         ({"chunk_size": 64, "chunk_overlap": 33}, "`chunk_overlap` must be between 0 and 32"),
-        ({"chunk_overlap": -1}, "`chunk_overlap` must be between 0 and 64"),
         ({"k": 0}, "`k` must be at least 1"),
         ({"mode": "magic"}, "`mode` must be one of vector, bm25, hybrid"),
     ],
@@ -129,17 +124,6 @@ def test_no_chunk_is_longer_than_the_embedder_reads_and_no_text_is_lost(embedder
     assert len({node.node_id for node in nodes}) == len(nodes) == nodes[0].metadata["chunks"]
 
 
-def test_with_sections_no_chunk_reaches_over_a_heading(index: Index) -> None:
-    mine = sorted(node.get_content() for node in index.nodes if node.ref_doc_id == "manual-brackwell")
-    assert mine == [
-        "Brackwell stands in the sound and makes 150 kW.",
-        "Call the crew of Brackwell on channel 30.",
-    ]
-    shown = {passage.text for passage in index.retriever(k=len(index.nodes)).retrieve("Brackwell")}
-    assert "Brackwell manual > Radio\nCall the crew of Brackwell on channel 30." in shown
-    assert "Lifting policy\nNobody lifts a rotor alone. Ropes are checked first." in shown
-
-
 def test_headings_without_text_join_the_next_section_and_no_heading_is_lost(tmp_path: Path) -> None:
     long = "This part says enough to be found for what it is."
     texts = {
@@ -160,6 +144,8 @@ def test_headings_without_text_join_the_next_section_and_no_heading_is_lost(tmp_
         ("headings", "Pumps > See"): "See",
         ("deep", "Pumps > Care > Seals"): long,
     }
+    shown = {passage.text for passage in index.retriever(k=len(index.nodes)).retrieve("pumps")}
+    assert {f"Pumps > Care > Seals\n{long}", "Pumps > Words > sallow\nthe battery"} <= shown
 
 
 def test_node_ids_do_not_depend_on_revision_run_or_neighbours(index: Index, documents, tmp_path: Path) -> None:
@@ -327,7 +313,7 @@ def test_a_server_gives_the_same_answers_as_the_embedded_store(
         for question in ("Which channel has Dunmere?", "Who lifts a rotor alone?"):
             ours = index.retriever(mode=mode).retrieve(question)
             theirs = served.retriever(mode=mode).retrieve(question)
-            assert texts(theirs) == texts(ours)
+            assert [(p.document_id, p.text) for p in theirs] == [(p.document_id, p.text) for p in ours]
             assert [p.score for p in theirs] == pytest.approx([p.score for p in ours], abs=1e-6)
     _, again = build_index(documents, open_store(server), embedder, progress=False)
     assert (again.unchanged, again.reembedded) == (len(documents), 0)

@@ -59,10 +59,7 @@ def test_passages_say_it_or_the_response_abstains():
 
 def test_short_sentences_stay_with_the_one_before():
     text = "Ash turns at four knots or more. Good. Who asked? Birch does not turn before the spring tide!"
-    assert sentences(text) == [
-        "Ash turns at four knots or more. Good. Who asked?",
-        "Birch does not turn before the spring tide!",
-    ]
+    assert sentences(text) == [text[: text.index(" Birch")], text[text.index("Birch") :]]
     assert sentences("One only") == ["One only"]
 
 

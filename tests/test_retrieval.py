@@ -54,6 +54,8 @@ def test_scores_are_those_of_the_definitions(index: Index) -> None:
     assert scores["mrr"] == pytest.approx((1 + 1 / 2) / 5)
     assert scores["ndcg"] == pytest.approx((1 + 1 / math.log2(3)) / 5)
     assert [scores["per_question"][f"q{n}"]["rank"] for n in range(1, 6)] == [1, 2, None, None, None]
+    with pytest.raises(DataError, match="none of the 1 questions names the documents"):
+        score_retrieval(index.retriever(k=1), questions[-1:], index)
 
 
 def test_only_answer_bearing_chunks_of_the_gold_documents_are_right(index: Index) -> None:
@@ -81,11 +83,6 @@ def test_a_perfect_ranking_scores_one_however_many_chunks_are_right(tmp_path: Pa
     asked = question(1, "kelp colour", ('the kelp\'s colour is "olive green"',), ("a",))
     assert len(expected_nodes([asked], made)["q1"]) == 12, "typeset quotes are quotes"
     assert score_retrieval(made.retriever(k=1), [asked], made)["ndcg"] == pytest.approx(1)
-
-
-def test_questions_without_documents_cannot_be_scored(index: Index) -> None:
-    with pytest.raises(DataError, match="none of the 1 questions names the documents"):
-        score_retrieval(index.retriever(k=1), [Question("q", "unanswerable", "Who?")], index)
 
 
 def test_the_defaults_find_the_passages_of_a_world_that_they_were_not_chosen_on(embedder, tmp_path: Path) -> None:

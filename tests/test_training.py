@@ -311,10 +311,12 @@ def test_nothing_to_learn_from_is_refused(llama, data, reason):
         training_rows(llama, data, SETTINGS)
 
 
-def test_settings_out_of_range_are_refused():
+def test_settings_out_of_range_and_shards_in_one_process_are_refused(llama, tmp_path):
     for name in ("learning_rate", "epochs", "batch_size", "max_length"):
         with pytest.raises(ValueError, match=f"`{name}` must be above 0. Got 0"):
             replace(SETTINGS, **{name: 0})
+    with pytest.raises(KitError, match="torchrun"):
+        train(llama, PAIRS_ONLY, SETTINGS, tmp_path, fsdp=True)
 
 
 def test_replay_is_a_share_of_the_domain_text_or_else_of_the_pairs(llama):
@@ -386,8 +388,3 @@ def test_two_processes_make_the_weights_of_one(llama, tmp_path):
         for key, tensor in ours.items():  # compared as a whole: AdamW makes a full step of a gradient near nothing
             assert (tensor - theirs[key]).norm() <= 5e-3 * tensor.norm(), key
         assert not (two.folder / "checkpoints").exists()
-
-
-def test_shards_need_several_processes(llama, tmp_path):
-    with pytest.raises(KitError, match="torchrun"):
-        train(llama, PAIRS_ONLY, SETTINGS, tmp_path / "one", fsdp=True)
