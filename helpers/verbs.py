@@ -87,7 +87,9 @@ def study(
     seed: Annotated[str, typer.Option(help="Seeds training and sampling; with 7,8 a study of each.")] = "7",
     data: Data = DATA,
     documents: Annotated[Path | None, typer.Option(help="Your own folder of documents, instead of --data.")] = None,
-    questions: Annotated[str | None, typer.Option(help="Your questions with their answers, CSV or JSONL.")] = None,
+    questions: Annotated[
+        str | None, typer.Option(help="Your questions with their answers: CSV, JSONL, SQuAD's JSON or a Hub id.")
+    ] = None,
     pairs: Annotated[Path | None, typer.Option(help="Labelled pairs, CSV or JSONL.")] = None,
     columns: Annotated[str, typer.Option(help="Such as questions.prompt=Frage,pairs.response=Antwort.")] = "",
     out: Out = None,

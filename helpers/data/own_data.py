@@ -56,8 +56,9 @@ def prepare_own_data(
 
     Args:
         documents: A folder of PDF, Word, HTML, Markdown, text and CSV files.
-        questions: A CSV, TSV or JSONL file of them with their answers. Without one, the error says what to write.
-        pairs: Labelled prompt-response pairs in such a file; None: there are none.
+        questions: A file of them with their answers: CSV, TSV, JSONL or SQuAD's JSON, or the id of a data set of the
+            Hub. Without one, the error says what to write.
+        pairs: Labelled prompt-response pairs in such a table; None: there are none.
         profile: Says how many questions are asked, and how much text is trained on.
         out: The folder that the new data folder goes into; None takes `your_data` in the results.
         columns: Columns that the guess by name would miss: `{"questions.prompt": "Frage"}`. An empty name says that no
@@ -80,10 +81,10 @@ def prepare_own_data(
     given = [Path(source) for source in (questions, pairs) if source is not None]
     inside = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
     found = read_documents(root, leave_out=inside)
-    asked, *mappings = read_questions(given[0], found, columns or {})
+    asked, *mappings = read_questions(str(questions), found, columns or {})
     labelled: list[Pair] = []
     if pairs is not None:
-        labelled, mapping = read_pairs(given[1], found, columns or {})
+        labelled, mapping = read_pairs(str(pairs), found, columns or {})
         mappings.append(mapping)
     notes = [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
     if unnamed := sum(not question.documents and question.set != "unanswerable" for question in asked):

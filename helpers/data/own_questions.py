@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .files import Row, as_records, csv_rows, read_rows
+from .files import Row, as_records
 from .records import DataError, Document, Example, Question
+from .tables import read_table
 from .text import normalise
 
 Pair = tuple[Example, tuple[str, ...]]  # a labelled pair, and the documents that it is about
 
-READERS = {".csv": csv_rows, ".tsv": csv_rows, ".jsonl": read_rows}
 ALIASES = {
     "id": ("id", "question_id", "qid", "uid", "key"),
     "prompt": ("prompt", "question", "query", "instruction", "input"),
@@ -43,19 +43,19 @@ class Columns:
 
 
 def read_questions(
-    path: Path, documents: Sequence[Document], chosen: Mapping[str, str]
+    source: Path | str, documents: Sequence[Document], chosen: Mapping[str, str]
 ) -> tuple[list[Question], Columns]:
     """Reads questions with their gold answers and, where they are named, the documents that hold them.
 
     Args:
-        path: A CSV, TSV or JSONL file.
+        source: A CSV, TSV or JSONL file, one in SQuAD's format, or the id of a data set of the Hub.
         documents: Those that questions may name: by id, file name with or without its ending, or title.
         chosen: Columns that are known, by `KIND.FIELD`; an empty one says that no column holds an optional field.
 
     Returns:
         The questions, in the sets `facts_heldout` and `unanswerable`; and which column held what.
     """
-    rows, columns = _read_cells(path, "questions", chosen)
+    rows, columns = _read_cells(source, "questions", chosen)
     made = []
     for number, ((where, cells), gold) in enumerate(zip(rows, _gold(rows, documents, columns), strict=True), 1):
         given = cells["answers"]
@@ -74,9 +74,11 @@ def read_questions(
     return as_records(Question, made, columns.found), columns
 
 
-def read_pairs(path: Path, documents: Sequence[Document], chosen: Mapping[str, str]) -> tuple[list[Pair], Columns]:
+def read_pairs(
+    source: Path | str, documents: Sequence[Document], chosen: Mapping[str, str]
+) -> tuple[list[Pair], Columns]:
     """Reads labelled pairs, and the documents that they are about where they name them, as in `read_questions`."""
-    rows, columns = _read_cells(path, "pairs", chosen)
+    rows, columns = _read_cells(source, "pairs", chosen)
     made = [
         (where, {"id": f"pair-{n}", "task": "answers", "prompt": cells["prompt"], "response": cells["response"]})
         for n, (where, cells) in enumerate(rows, 1)
@@ -84,17 +86,13 @@ def read_pairs(path: Path, documents: Sequence[Document], chosen: Mapping[str, s
     return list(zip(as_records(Example, made, columns.found), _gold(rows, documents, columns), strict=True)), columns
 
 
-def _read_cells(path: Path, kind: str, chosen: Mapping[str, str]) -> tuple[list[Row], Columns]:
+def _read_cells(source: Path | str, kind: str, chosen: Mapping[str, str]) -> tuple[list[Row], Columns]:
     """The rows of a table, their cells by field: its column is the chosen one, else one of a name in `ALIASES`."""
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file. Check the path.")
-    if path.suffix.lower() not in READERS:
-        raise DataError(f"{path}: the ending is not one of {', '.join(READERS)}. Save it as one of these.")
     for key in chosen:
         if not re.fullmatch(rf"(questions|pairs)\.({'|'.join(ALIASES)})", key):
             fields = ", ".join(ALIASES)
             raise DataError(f"choose columns as questions.FIELD or pairs.FIELD, not {key!r}; FIELD is one of {fields}")
-    rows = READERS[path.suffix.lower()](path)
+    rows = read_table(source)
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
     by_name = {re.sub(r"\W+", "_", name.strip().lower()): name for name in reversed(columns)}
     known = {field: chosen[f"{kind}.{field}"] for field in ALIASES if f"{kind}.{field}" in chosen}
@@ -108,16 +106,17 @@ def _read_cells(path: Path, kind: str, chosen: Mapping[str, str]) -> tuple[list[
         elif field in NEEDED[kind] or column:
             problem = "no column is known to hold" if column is None else f"there is no column {column!r} for"
             remedy = f"Its columns: {', '.join(columns)}. Say which one it is: {kind}.{field}=COLUMN {HOW}"
-            raise DataError(f"{path}: {problem} {kind}.{field}. {remedy}.")
+            raise DataError(f"{source}: {problem} {kind}.{field}. {remedy}.")
     cells = [(where, {field: row.get(column) for field, column in found.items()}) for where, row in rows]
     return cells, Columns(kind, found, tuple(name for name in columns if name not in found.values()))
 
 
 def _listed(cell: Any, separator: str) -> tuple[str, ...]:
-    """The texts of a cell, each once: a list, `{"text": [...]}` as in SQuAD, or a text with separators."""
+    """The texts of a cell, each once: a list, SQuAD's `{"text": [...]}` or `[{"text": ...}]`, or a text with separators."""
     cell = cell.get("text") if isinstance(cell, dict) else cell
     items = cell if isinstance(cell, list) else str("" if cell is None else cell).split(separator)
-    return tuple(dict.fromkeys(filter(None, (str(item).strip() for item in items))))
+    texts = (str(item.get("text", "") if isinstance(item, dict) else item).strip() for item in items)
+    return tuple(dict.fromkeys(filter(None, texts)))
 
 
 def _gold(rows: Sequence[Row], documents: Sequence[Document], columns: Columns) -> list[tuple[str, ...]]:
