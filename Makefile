@@ -15,9 +15,9 @@ export OMP_WAIT_POLICY ?= PASSIVE
 VENV := .venv
 RUN  := $(VENV)/bin/python
 
-# The models lie outside .venv, in a folder that KIT_HOME, XDG_CACHE_HOME or HOME moves: one stamp for each such
+# The models lie outside .venv, in a folder that KIT_HOME or HOME moves: one stamp for each such
 # place. The stamp names the folder, and counts for nothing once that folder is gone.
-PLACE  := $(shell printf '%s|%s|%s' "$$KIT_HOME" "$$XDG_CACHE_HOME" "$$HOME" | cksum | cut -d ' ' -f 1)
+PLACE  := $(shell printf '%s|%s' "$$KIT_HOME" "$$HOME" | cksum | cut -d ' ' -f 1)
 MODELS := $(VENV)/.models-$(PLACE)
 GONE   := $(shell test -d "$$(cat $(MODELS) 2>/dev/null)" || rm -f $(MODELS))
 

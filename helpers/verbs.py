@@ -41,7 +41,7 @@ def ask(
     vector_store: VectorStore = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an answer.")] = False,
 ) -> None:
-    """Answers questions that anyone wrote; a tuned arm takes the weights that `train` made for the same profile."""
+    """Answers questions that anyone wrote; a tuned arm takes its weights of this profile, or trains them first."""
     asked = read_prompts(questions)
     study = experiment.Study(data, profile, seed, out, model, progress=not as_json, vector_store=vector_store)
     for question, answer in zip(asked, study.assistant(arm).ask_all(asked, progress=not as_json), strict=True):

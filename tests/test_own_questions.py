@@ -48,7 +48,10 @@ def test_every_format_of_questions_says_the_same(tmp_path, folder):
         "id;question;answer;document;unanswerable",
         "a;When was the heron painted?;1900;heron.md;\nb;Who paid?;;;",
     )
-    squad = [asked | {"answers": [{"text": "1900", "answer_start": 0}]}, unknown | {"answers": [], "is_impossible": True}]
+    squad = [
+        asked | {"answers": [{"text": "1900", "answer_start": 0}]},
+        unknown | {"answers": [], "is_impossible": True},
+    ]
     files = {
         "q.jsonl": [asked | {"answers": ["1900", " "]}, unknown | {"is_impossible": True}],
         "hub.jsonl": [asked | {"answers": {"text": ["1900"]}}, unknown | {"answers": {"text": []}}],  # as SQuAD 2

@@ -115,7 +115,8 @@ class Study:
     def run_one(self, arm: str, question_set: str) -> Result:
         """Runs one arm on one question set and writes the result, or reuses the one that was made in the same way.
 
-        An interruption keeps the answers that are there, in a file whose status is `interrupted`.
+        An interruption leaves the answers that are there in a file whose status is `interrupted`; this study goes on
+        from them, another one asks the set anew.
         """
         (wanted,) = get_arms([arm])
         config = self.provenance(wanted)

@@ -22,7 +22,10 @@ def check_tuned(folder: Path, base_hash: str) -> None:
     if not any((folder / name).is_file() for name in (ADAPTER, WHOLE)):
         raise KitError(f"{folder} holds no adapter (no {ADAPTER}): train it first, or check the path")
     record = folder / RECORD
-    made_for = json.loads(record.read_text(encoding="utf-8")).get("base_hash") if record.is_file() else None
+    try:
+        made_for = json.loads(record.read_text(encoding="utf-8")).get("base_hash") if record.is_file() else None
+    except (OSError, ValueError, AttributeError) as error:
+        raise KitError(f"{record} is damaged ({error}). Delete its folder and train again.") from error
     if made_for and made_for != base_hash:
         raise KitError(
             f"the weights in {folder} were made for other weights ({made_for[:12]}) than those loaded "

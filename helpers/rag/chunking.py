@@ -24,6 +24,7 @@ from llama_index.core.utils import get_tokenizer
 from ..data import Document, KitError
 
 MODES = ("vector", "bm25", "hybrid")
+CHUNKS_DEPEND_ON = ("chunk_size", "chunk_overlap")  # settings by which one index differs from another
 FEW_WORDS = 8  # text above the first heading with fewer words is not a section of its own
 HEADING_TOKENS, SPECIAL_TOKENS = 32, 2
 HIDDEN = ["document_id", "title", "type", "revision", "date", "header_path", "chunks"]  # metadata beside the text
@@ -32,7 +33,7 @@ SEPARATOR = " > "
 
 @dataclass(frozen=True)
 class RagSettings:
-    """How documents are cut and how passages are found.
+    """How documents are cut and how passages are found; a setting that changes chunks belongs in `CHUNKS_DEPEND_ON`.
 
     Attributes:
         chunk_size: The longest chunk, in tokens of the embedder; its heading (at most 32 tokens) is not counted.

@@ -19,7 +19,7 @@ from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
 
 from ..data import DataError, Dataset, Document, Effort, apply_updates, held, read_documents
 from ..models import folder_bytes, measure, show_progress
-from .chunking import RagSettings, to_llama_index, transformations
+from .chunking import CHUNKS_DEPEND_ON, RagSettings, to_llama_index, transformations
 from .retriever import Index
 from .store import Store, check_record, known_documents, open_store
 
@@ -107,9 +107,9 @@ def dataset_index(
     One process builds it while others that want it wait. The updated index is built over the old documents and then
     brought up to date; its report and effort are those of the update alone. The store remembers them for later calls.
     In `folder` each data set and way of cutting it gets a folder, or on the Chroma server with the URL `vector_store` a
-    collection, of a size that is not measured.
+    collection, whose size on disk is not known here.
     """
-    cut = f"{settings.chunk_size}x{settings.chunk_overlap}"
+    cut = "x".join(str(getattr(settings, name)) for name in CHUNKS_DEPEND_ON)
     place = folder / f"{dataset.hash[:8]}-{cut}-{'updated' if updated else 'documents'}"
     documents = read_documents(dataset.documents_folder)
     with held(place):

@@ -20,13 +20,13 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from ..data import KitError
-from .chunking import RagSettings
+from .chunking import CHUNKS_DEPEND_ON, RagSettings
 
 CHUNKS_A_CALL = 2_000  # Chroma writes 5,461 chunks at once, and SQLite reads the texts of 32,766
 
 # Settings of HNSW (Malkov & Yashunin 2018, arXiv:1603.09320). Among 100,000 chunks that are near copies of each other,
 # Chroma's default of 16 neighbours found 58 to 64 % of the 5 nearest at search widths of 200 to 800; 100 neighbours
-# find 99 % in about the same time, with a third more memory: `tools/benchmarks/retrieval_scale.py --sweep`.
+# find 99 % in about the same time, with a third more memory.
 HNSW = {"space": "cosine", "max_neighbors": 100, "ef_construction": 200, "ef_search": 400}
 
 
@@ -83,7 +83,7 @@ def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings
     """
     name = embed_model.model_name.replace("\\", "/").rstrip("/").split("/")[-1]
     wanted = {"embedder": type(embed_model).__name__ if name == "unknown" else name}
-    wanted |= {key: getattr(settings, key) for key in ("chunk_size", "chunk_overlap")}
+    wanted |= {key: getattr(settings, key) for key in CHUNKS_DEPEND_ON}
     if not store.client.count():
         store.remember(**wanted)
     record = store.record

@@ -73,7 +73,9 @@ def read_fine_tuned(folder: str | Path) -> FineTuned:
         effort = Effort(**record.pop("effort"))
         return FineTuned(Path(folder), effort, history, **record)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is no record of a finished training ({error}). Train it again.") from error
+        raise DataError(
+            f"{path} is no record of a finished training ({error}). Delete its folder and train again."
+        ) from error
 
 
 def read_log(state: TrainerState, rows: Sequence[Row] = ()) -> tuple[list[LogEntry], dict[str, float]]:

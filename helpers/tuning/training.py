@@ -134,7 +134,7 @@ def prepare_model(fm: FoundationModel, settings: TrainSettings, start: str | Pat
     lora, goes_on = settings.lora, begun is not None and not begun.whole
     if goes_on:
         fm.check_adapter(begun.folder)
-        if (made := Lora(begun.settings["lora"]["rank"], begun.settings["lora"]["alpha"])) != lora:
+        if (made := Lora(**begun.settings["lora"])) != lora:
             wanted = lora or "all weights"
             raise KitError(f"{begun.folder} is an adapter of {made}, and the settings have {wanted}: use the same")
     name = begun.folder if begun and begun.whole else fm.name

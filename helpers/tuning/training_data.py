@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..data import DataError, Example, Question, sentences
+from ..data import DataError, Example, KitError, Question, sentences
 from ..models import FoundationModel, prompts
 from .packing import IGNORED, Pair, Row, encode, encode_pair, pair_rows, text_rows
 
@@ -19,10 +20,14 @@ class Lora:
     rank: int = 16
     alpha: int = 16
 
+    def __post_init__(self) -> None:
+        if min(self.rank, self.alpha) < 1:
+            raise KitError(f"`rank` and `alpha` of adapters must be at least 1. Got {self.rank} and {self.alpha}")
+
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a training goes; values out of range raise a ValueError.
+    """How a training goes; a value out of range raises a KitError.
 
     Attributes:
         lora: The adapters; None trains all weights.
@@ -52,9 +57,13 @@ class TrainSettings:
     checkpoint_steps: int = 25
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "epochs", "batch_size", "max_length", "checkpoint_steps"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"`{name}` must be above 0. Got {getattr(self, name)}")
+        for name in ("learning_rate", "epochs", "pair_epochs", "batch_size", "max_length", "checkpoint_steps"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise KitError(f"`{name}` must be a number above 0. Got {value}")
+        for name in ("warmup", "replay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise KitError(f"`{name}` must be a share, 0 or more. Got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
