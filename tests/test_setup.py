@@ -65,9 +65,9 @@ def test_each_pin_accepts_every_python_that_the_project_allows(python):
         assert python in SpecifierSet(installed[name].metadata["Requires-Python"] or ""), name
 
 
-@pytest.mark.parametrize(("folder", "extra"), [("helpers", None), ("tests", "test"), ("tools", "bench")])
+@pytest.mark.parametrize(("folder", "extra"), [("helpers", "hub"), ("tests", "test"), ("tools", "bench")])
 def test_whatever_is_imported_is_listed(folder, extra):
-    names = {canonicalize_name(item.name) for item in listed() + (listed(extra) if extra else [])}
+    names = {canonicalize_name(item.name) for item in listed() + listed(extra)}
     owners = packages_distributions()
     for path in sorted((ROOT / folder).rglob("*.py")):
         for module in imported(path) - sys.stdlib_module_names - {"helpers", "tools"}:

@@ -112,7 +112,7 @@ def _read_cells(source: Path | str, kind: str, chosen: Mapping[str, str]) -> tup
 
 
 def _listed(cell: Any, separator: str) -> tuple[str, ...]:
-    """The texts of a cell, each once: a list, as in SQuAD `{"text": [...]}` or `[{"text": ...}]`, or one with separators."""
+    """The texts of a cell, each once: a list, `{"text": [...]}` or `[{"text": ...}]` (SQuAD), or with separators."""
     cell = cell.get("text") if isinstance(cell, dict) else cell
     items = cell if isinstance(cell, list) else str("" if cell is None else cell).split(separator)
     texts = (str(item.get("text", "") if isinstance(item, dict) else item).strip() for item in items)
