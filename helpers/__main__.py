@@ -69,7 +69,7 @@ def compare(
         print(plots.markdown(comparison))
     elif as_json:
         print(json.dumps(comparison.table()))
-    elif report is None and figure is None:
+    else:
         print(comparison.text())
 
 

@@ -25,11 +25,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from helpers import data
+from helpers import data, models
 from helpers.data import Answer, Question, sample
 from helpers.experiment import SHORT_ANSWER, Assistant, metrics
 from helpers.models import FoundationModel, prompts
-from helpers.models import foundation_model as models
 
 from .measuring import DATASET, finish, memory_bandwidth, need, options, ratio, repeats_of, take_turns, timed
 

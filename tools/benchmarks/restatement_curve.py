@@ -7,11 +7,10 @@ Worlds of one seed that differ in nothing but how often their corpus tells each 
 
 from __future__ import annotations
 
-from helpers import data
+from helpers import data, models
 from helpers.analysis import accuracy
 from helpers.data import get_profile, sample
 from helpers.experiment import Assistant, Curve, evaluate, write_curve
-from helpers.models import foundation_model as models
 from helpers.tuning import Progress, recipes, train
 from tools.world import generate
 

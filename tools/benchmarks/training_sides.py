@@ -19,9 +19,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from helpers import data
+from helpers import data, models
 from helpers.data import get_profile
-from helpers.models import foundation_model as models
 from helpers.models import measure
 from helpers.tuning import IGNORED, Row, TrainingData, TrainSettings, recipes, training_rows
 

@@ -15,11 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from helpers import data
+from helpers import data, models
 from helpers.analysis import accuracy
 from helpers.data import get_profile, read_documents, sample, write_text
 from helpers.experiment import Assistant, evaluate, results, text_perplexity
-from helpers.models import foundation_model as models
 from helpers.models import hardware
 from helpers.rag import RagSettings, build_index, open_store
 from helpers.tuning import Lora, Progress, recipes, train
