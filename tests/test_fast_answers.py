@@ -17,6 +17,7 @@ from helpers.models.foundation_model import load_model
 
 NAMES = "Brackwell Corrindale Dunmere Eastness Fallowgate Garrick Holmsey Inverlow Jarrow K".split()
 ASKED = ("Where is {}?", "Who supervises {} in spring?", "Hi {}", "Name three parts of {}, and say why.", "Is {} wet?")
+LAST = "well dale mere ness gate".split()
 QUESTIONS = [question.format(name) for name in NAMES for question in ASKED]
 CHOICES = [["yes", "no, it is not", "a place in Norway"][: 2 + n % 2] for n in range(len(QUESTIONS))]
 
@@ -60,7 +61,8 @@ def test_both_paths_give_the_same_texts_and_scores_in_float32(tiny):
 
 def test_most_texts_are_the_same_in_bfloat16(tiny_folder):
     quick, plain = both(load_model(tiny_folder, device="cpu", dtype="bfloat16"))
-    prompts = [quick.chat(question) for question in QUESTIONS]
+    names = [first + last for first in "Bra Corri Dun East Fallow Garr Holm Inver Jar Kel".split() for last in LAST]
+    prompts = [quick.chat(question.format(name)) for name in names for question in ASKED]  # 250: of 50, chance is felt
     same = [a == b for a, b in zip(answers(quick, prompts), answers(plain, prompts), strict=True)]
     assert sum(same) >= 0.8 * len(same)
 
