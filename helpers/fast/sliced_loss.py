@@ -69,6 +69,7 @@ def enable(model: PreTrainedModel) -> Callable[[], None]:
         return lambda: None
 
     def forward(model: PreTrainedModel, *args: Any, shift_labels: torch.Tensor | None = None, **inputs: Any) -> Any:
+        """The model's own output, or where shifted labels are given its loss alone."""
         if args or shift_labels is None:
             return plain(*args, **inputs | ({} if shift_labels is None else {"shift_labels": shift_labels}))
         names = ("input_ids", "attention_mask", "position_ids")
