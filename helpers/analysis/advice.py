@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
 from ..data import KitError
 from . import rules
 from .comparison import Comparison
-from .quantities import Quantity, in_words
+from .quantities import Quantity, SetName, in_words
+
+RESAMPLES = 2000
 
 
 class Asked(BaseModel, extra="forbid"):
@@ -24,6 +27,13 @@ class Asked(BaseModel, extra="forbid"):
     id: str
     ask: str
     answers: dict[str, str]
+
+
+class Rivals(BaseModel, extra="forbid"):
+    """Two arms, of which the first must be right more often on a set."""
+
+    set: SetName
+    arms: tuple[str, str]
 
 
 class Rule(BaseModel, extra="forbid"):
@@ -35,6 +45,7 @@ class Rule(BaseModel, extra="forbid"):
     figure: list[Quantity]
     take: str = ""
     arms: tuple[str, ...] = ()
+    rests_on: Rivals | None = None
     speaks_for: str = Field("", alias="for")
 
     def fits(self, answers: Mapping[str, str]) -> bool:
@@ -59,6 +70,10 @@ class Rules(BaseModel, extra="forbid"):
             raise ValueError("the last recommendation must fit every answer: leave its `if` empty")
         return self
 
+    def fitting(self, answers: Mapping[str, str]) -> Rule:
+        """The recommendation for these answers."""
+        return next(rule for rule in self.recommendations if rule.fits(answers))
+
 
 class Reason(NamedTuple):
     """One sentence for or against, and the measured figure behind it ("Not measured here." where there is none)."""
@@ -69,12 +84,18 @@ class Reason(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """What to take and why; `arms` are the experiment's arms that come closest, `id` names the rule that fitted."""
+    """What to take and why.
+
+    `arms` are the experiment's arms that come closest, `id` names the rule that fitted. `holds` says in how many
+    resamples its figures bear it out, `flips` which other answers, and which other figures, would change it.
+    """
 
     id: str
     take: str
     arms: tuple[str, ...]
     reasons: list[Reason]
+    holds: str
+    flips: str
 
 
 def questionnaire(folder: Path = rules.FOLDER) -> list[Asked]:
@@ -94,15 +115,49 @@ def advise(answers: Mapping[str, str], comparison: Comparison | None = None) -> 
         if given not in question.answers:
             offered = ", ".join(question.answers)
             raise KitError(f"{question.id!r} ({question.ask}) must be one of {offered}. Got {given!r}")
-    chosen = next(rule for rule in found.recommendations if rule.fits(answers))
+    chosen = found.fitting(answers)
     reasons = []
     for rule in (chosen, *(rule for rule in found.reasons if rule.fits(answers))):
         measured = in_words(comparison, rule.figure) if comparison else ""
         figure = f"Measured here: {measured}." if measured else "Not measured here."
         reasons.append(Reason(rule.because, figure, rule.speaks_for))
-    return Advice(chosen.id, chosen.take, chosen.arms, reasons)
+    holds, flips = "Your answers decide this, no figure does.", []
+    for question in found.questions:
+        for answer, text in question.answers.items():
+            other = found.fitting({**answers, question.id: answer})
+            flips += [f"{question.ask} “{text}”: take {other.take}"] * (other.take != chosen.take)
+    if chosen.rests_on:
+        (one, rival), name = chosen.rests_on.arms, chosen.rests_on.set
+        gaps = _gaps(comparison, chosen.rests_on) if comparison else None
+        holds = f"It rests on {one} being right more often than {rival} on {name}: "
+        holds += "not measured here." if gaps is None else f"so in {np.mean(gaps > 0):.0%} of {RESAMPLES:,} resamples."
+        if gaps is not None:
+            flips.append(f"{rival} right {max(np.mean(gaps), 0):.2f} more often on {name}")
+    return Advice(chosen.id, chosen.take, chosen.arms, reasons, holds, "; ".join(flips) or "No single answer.")
 
 
 def advice_markdown(advice: Advice) -> str:
-    """The advice as Markdown: what to take, then each reason with its figure."""
-    return "\n".join([f"**Take {advice.take}.**", "", *(f"- {r.text} *{r.figure}*" for r in advice.reasons)])
+    """The advice as Markdown: what to take, each reason with its figure, how sure it is and what would change it."""
+    lines = [f"**Take {advice.take}.** {advice.holds}", "", *(f"- {r.text} *{r.figure}*" for r in advice.reasons)]
+    return "\n".join([*lines, "", f"What would change it: {advice.flips}."])
+
+
+def _gaps(comparison: Comparison, rivals: Rivals) -> np.ndarray | None:
+    """How much more often the first arm is right, in each resample; None where one of the two was not asked.
+
+    Machines and wordings are resampled independently, a question counts as often as both (Owen 2007, The pigeonhole
+    bootstrap, Annals of Applied Statistics 1, 386-411); worlds count alike.
+    """
+    first, second = (comparison.by_world(arm, rivals.set) for arm in rivals.arms)
+    generator, worlds = np.random.default_rng(0), []
+    for seed in first.keys() & second.keys():
+        rival = {score.question.id: score.value for score in second[seed]}
+        asked = [score for score in first[seed] if score.question.id in rival]
+        times = np.ones((RESAMPLES, len(asked)))
+        for names in ([s.question.asset or s.question.id for s in asked], [s.question.wording for s in asked]):
+            kinds, places = np.unique(names, return_inverse=True)
+            if len(kinds) > 1:
+                times *= generator.multinomial(len(kinds), np.full(len(kinds), 1 / len(kinds)), RESAMPLES)[:, places]
+        gap = np.array([score.value - rival[score.question.id] for score in asked])
+        worlds.append(times @ gap / np.maximum(times.sum(axis=1), 1))
+    return np.mean(worlds, axis=0) if worlds else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from ..analysis import Cost
@@ -107,11 +108,11 @@ def time_pareto(compared: Compared, ax: Axes | None = None) -> Axes:
 
 
 def cost_pareto(
-    compared: Compared, costs: Mapping[str, Cost], queries: int = 10_000, changes: int = 4, ax: Axes | None = None
+    compared: Compared, costs: Mapping[str, Cost], queries: int = 10_000, changes: int = 1, ax: Axes | None = None
 ) -> Axes:
-    """Quality against the cost of a month, for the arms that absorb a change; see `pareto`."""
+    """Quality against the cost of a month at middling prices, for the arms that absorb a change; see `pareto`."""
     points = {
-        arm: {"x": cost.monthly(queries, changes), **compared[arm][TIMED_SET]["accuracy"]}
+        arm: {"x": float(np.median(cost.monthly(queries, changes))), **compared[arm][TIMED_SET]["accuracy"]}
         for arm, cost in costs.items()
         if cost.change is not None
     }
