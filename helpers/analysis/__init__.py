@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "comparison": ["Comparison", "has_results", "in_brackets", "read_comparison"],
         "cost": ["Cost", "break_even", "cost_rows", "costs", "given", "magnitude"],
         "intervals": ["accuracy"],
-        "prices": ["Prices", "load_prices", "prices_in_words", "size_rows", "span"],
+        "prices": ["Prices", "load_prices", "size_rows", "span"],
         "textbook": ["Row", "take_aways", "textbook_markdown", "textbook_rows"],
         "validate": ["latency_ratio", "timing_conditions"],
     },

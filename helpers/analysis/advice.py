@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, model_validator
 from ..data import KitError
 from . import rules
 from .comparison import Comparison
-from .quantities import Quantity, SetName, in_words
+from .quantities import Quantity, in_words
 
 RESAMPLES = 2000
 
@@ -29,13 +29,6 @@ class Asked(BaseModel, extra="forbid"):
     answers: dict[str, str]
 
 
-class Rivals(BaseModel, extra="forbid"):
-    """Two arms, of which the first must be right more often on a set."""
-
-    set: SetName
-    arms: tuple[str, str]
-
-
 class Rule(BaseModel, extra="forbid"):
     """A recommendation (`take`, `arms`) or a reason beside it (`for`), given where every answer fits `if`."""
 
@@ -45,7 +38,7 @@ class Rule(BaseModel, extra="forbid"):
     figure: list[Quantity]
     take: str = ""
     arms: tuple[str, ...] = ()
-    rests_on: Rivals | None = None
+    rests_on: tuple[Quantity, Quantity] | None = None
     speaks_for: str = Field("", alias="for")
 
     def fits(self, answers: Mapping[str, str]) -> bool:
@@ -121,19 +114,21 @@ def advise(answers: Mapping[str, str], comparison: Comparison | None = None) -> 
         measured = in_words(comparison, rule.figure) if comparison else ""
         figure = f"Measured here: {measured}." if measured else "Not measured here."
         reasons.append(Reason(rule.because, figure, rule.speaks_for))
-    holds, flips = "Your answers decide this, no figure does.", []
-    for question in found.questions:
-        for answer, text in question.answers.items():
-            other = found.fitting({**answers, question.id: answer})
-            flips += [f"{question.ask} “{text}”: take {other.take}"] * (other.take != chosen.take)
+    others = [  # what one other answer would lead to
+        (f"{question.ask} “{text}”", found.fitting({**answers, question.id: answer}).take)
+        for question in found.questions
+        for answer, text in question.answers.items()
+    ]
+    flips = [f"{answer}: take {take}" for answer, take in others if take != chosen.take]
+    holds = "Your answers decide this, no figure does."
     if chosen.rests_on:
-        (one, rival), name = chosen.rests_on.arms, chosen.rests_on.set
-        gaps = _gaps(comparison, chosen.rests_on) if comparison else None
-        holds = f"It rests on {one} being right more often than {rival} on {name}: "
-        holds += "not measured here." if gaps is None else f"so in {np.mean(gaps > 0):.0%} of {RESAMPLES:,} resamples."
-        if gaps is not None:
-            flips.append(f"{rival} right {max(np.mean(gaps), 0):.2f} more often on {name}")
-    return Advice(chosen.id, chosen.take, chosen.arms, reasons, holds, "; ".join(flips) or "No single answer.")
+        first, rival = chosen.rests_on
+        gaps = _gaps(comparison, first, rival) if comparison else None
+        held = "not measured here." if gaps is None else f"so in {np.mean(gaps > 0):.0%} of {RESAMPLES:,} resamples."
+        holds = f"It rests on {first.arm} being right more often than {rival.arm} on {first.set}: {held}"
+        if gaps is not None and gaps.mean() > 0:
+            flips.append(f"{rival.arm} being right {gaps.mean():.2f} more often on {rival.set}")
+    return Advice(chosen.id, chosen.take, chosen.arms, reasons, holds, "; ".join(flips) or "no single answer")
 
 
 def advice_markdown(advice: Advice) -> str:
@@ -142,22 +137,21 @@ def advice_markdown(advice: Advice) -> str:
     return "\n".join([*lines, "", f"What would change it: {advice.flips}."])
 
 
-def _gaps(comparison: Comparison, rivals: Rivals) -> np.ndarray | None:
+def _gaps(comparison: Comparison, first: Quantity, rival: Quantity) -> np.ndarray | None:
     """How much more often the first arm is right, in each resample; None where one of the two was not asked.
 
-    Machines and wordings are resampled independently, a question counts as often as both (Owen 2007, The pigeonhole
-    bootstrap, Annals of Applied Statistics 1, 386-411); worlds count alike.
+    Machines and wordings are resampled independently (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics
+    1, 386-411); worlds count alike.
     """
-    first, second = (comparison.by_world(arm, rivals.set) for arm in rivals.arms)
     generator, worlds = np.random.default_rng(0), []
-    for seed in first.keys() & second.keys():
-        rival = {score.question.id: score.value for score in second[seed]}
-        asked = [score for score in first[seed] if score.question.id in rival]
-        times = np.ones((RESAMPLES, len(asked)))
-        for names in ([s.question.asset or s.question.id for s in asked], [s.question.wording for s in asked]):
+    answered, rivals = (comparison.by_world(each.arm, each.set) for each in (first, rival))
+    for seed in answered.keys() & rivals.keys():
+        pairs = list(zip(answered[seed], rivals[seed], strict=True))
+        times = np.ones((RESAMPLES, len(pairs)))
+        for names in zip(*((s.question.asset or s.question.id, s.question.wording) for s, _ in pairs), strict=True):
             kinds, places = np.unique(names, return_inverse=True)
             if len(kinds) > 1:
-                times *= generator.multinomial(len(kinds), np.full(len(kinds), 1 / len(kinds)), RESAMPLES)[:, places]
-        gap = np.array([score.value - rival[score.question.id] for score in asked])
+                times *= generator.multinomial(len(kinds), [1 / len(kinds)] * len(kinds), RESAMPLES)[:, places]
+        gap = np.array([one.value - other.value for one, other in pairs])
         worlds.append(times @ gap / np.maximum(times.sum(axis=1), 1))
     return np.mean(worlds, axis=0) if worlds else None

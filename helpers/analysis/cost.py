@@ -12,20 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data import TIMED_SET, KitError
+from ..data import TIMED_SET
 from ..experiment import ARMS
 from .comparison import Comparison
-from .prices import HOSTED, SIZES, Prices, Values, combined, load_prices, span
+from .prices import SIZES, Prices, Values, combined, load_prices, span
 
 STATED = {  # what claims can say of costs; a model of another size is taken to answer as well as the one that was run
     "effort_hours": "hours of people and machine until a first version is evaluated",
     "usd_1000_right": "US dollars for 1,000 right answers on {set}, everything counted",
-    "usd_1000_right_135M": "the same with a 135M model on a machine of its own (estimated)",
-    "usd_1000_right_70B": "the same with a 70B model on machines of its own (estimated)",
-    "lowest_usd": "the same at the lowest prices, in the cheapest size (estimated)",
-    "highest_usd": "the same at the highest prices, in the most expensive size (estimated)",
-    "usd_by_size": "how much more the same costs with a 70B model than with a 135M model (estimated)",
-    "training_gb_135M": "memory to train all weights of a 135M model in GB (estimated)",
+    "usd_1000_right_135M": "the same with a 135M model, on a machine of its own if tuned (estimated)",
+    "usd_1000_right_70B": "the same with a 70B model, on machines of its own if tuned (estimated)",
+    "lowest_usd": "the same with a 135M model at the lowest prices (estimated)",
     "training_gb_8B": "memory to train all weights of an 8B model in GB (estimated)",
 }
 
@@ -54,17 +51,10 @@ class Cost:
     months: float
 
     def monthly(self, queries: float, changes: float) -> Values:
-        """All of it for one month.
-
-        Raises:
-            KitError: Documents change, and the arm cannot absorb that, or nobody measured what it takes.
-        """
-        if changes and self.change is None:
-            if self.change_measured is False:
-                raise KitError(f"{self.arm} cannot absorb a change, so it has no cost with changes: leave it out")
-            raise KitError(f"what a change costs {self.arm} was not measured: run the study on the set `updates`")
-        once = self.people + self.labels + self.computing
-        return once / self.months + self.hosting + queries * self.query + (changes * self.change if changes else 0.0)
+        """All of it for one month; not a number where documents change, and what that takes is not known."""
+        once = (self.people + self.labels + self.computing) / self.months
+        absorbed = (math.nan if self.change is None else self.change) * changes if changes else 0.0
+        return once + self.hosting + queries * self.query + absorbed
 
     def thousand_right(self, queries: float, changes: float) -> Values:
         """What 1,000 right answers cost, a month's in all; without changes where it absorbs none."""
@@ -84,42 +74,42 @@ def costs(comparison: Comparison, prices: Prices | None = None, question_set: st
 
 
 def cost_of(comparison: Comparison, arm: str, question_set: str, prices: Prices, size: str = "") -> Cost | None:
-    """The cost of an arm on a set; None where it was not asked.
+    """The cost of an arm on a set, in a hosted 8B model; None where it was not asked.
 
     With `size`, its training is estimated for a model of that size, and its own weights have machines of their own all
     month. After a change, documents and notes are worked over in the share that changed; labels too, where weights
     hold the facts.
     """
     scores, effort, update = comparison.scores(arm, question_set), comparison.effort(arm), comparison.update(arm)
-    if not scores or effort is None:
+    if not scores:
         return None
-    p, model, tuned = combined(prices), SIZES[size or HOSTED], bool(effort.tokens_seen)
+    p, model, tuned = combined(prices), SIZES[size or "8B"], bool(effort.tokens_seen)
     efforts = {each: comparison.effort(each) for each in comparison.arms}
     documents = min((e.documents for e in efforts.values() if e.documents and not e.tokens_seen), default=0)
     notes = min((e.documents for a, e in efforts.items() if e.tokens_seen and "notes" in given(a)), default=0)
     changed = min((n for each in efforts if (n := comparison.update(each).get("reembedded"))), default=documents)
     share = changed / documents if documents else 1.0
-    cleaned = documents * p.document_minutes * bool({"documents", "notes"} & set(given(arm)))
-    worked_over = cleaned + notes * p.note_minutes * ("notes" in given(arm))
-    minutes = worked_over + p.questions * p.question_minutes + p.rules_minutes * ("rules" in given(arm))
-    labels, trainings = effort.labelled_examples, p.trainings if tuned else 1
-    measured = bool(update.get("measured", True)) if update else None
+    worked_over = documents * p.document_minutes * bool({"documents", "notes"} & set(given(arm)))
+    worked_over = (worked_over + notes * p.note_minutes * ("notes" in given(arm))) / 60
+    hours = worked_over + (p.questions * p.question_minutes + p.rules_minutes * ("rules" in given(arm))) / 60
+    labels, trainings, machine = effort.labelled_examples, p.trainings if tuned else 1, effort.wall_s / 3600
     again = update["effort"]["wall_s"] / 3600 if update else 0.0
-    relabelled = labels * p.label * (not update.get("reembedded"))
+    measured = bool(update.get("measured", True)) if update else None
+    change = None  # neither an index nor weights to make anew
+    if measured or again:
+        relabelled = labels * p.label * (not update.get("reembedded"))
+        change = again * p.machine_hour + share * (worked_over * p.engineer_hour + relabelled)
     read, written = (np.mean([getattr(s.answer, kind) for s in scores]) for kind in ("prompt_tokens", "new_tokens"))
-    training = model.gpu_hours(effort.tokens_seen) * p.gpu_hour if size else effort.wall_s / 3600 * p.machine_hour
     return Cost(
         arm=arm,
-        hours=(minutes + labels * p.label_minutes) / 60 + trainings * effort.wall_s / 3600,
-        people=minutes / 60 * p.engineer_hour,
+        hours=hours + labels * p.label_minutes / 60 + trainings * machine,
+        people=hours * p.engineer_hour,
         labels=labels * p.label,
-        computing=trainings * training,
+        computing=trainings * (model.gpu_hours(effort.tokens_seen) * p.gpu_hour if size else machine * p.machine_hour),
         hosting=effort.artefact_bytes / 1e9 * p.storage_gb_month
         + tuned * (1 if size else p.own_machine) * model.hosting(p),
-        query=(read * p.input_per_million + written * p.output_per_million) / 1e6 * model.price,
-        change=again * p.machine_hour + share * (worked_over / 60 * p.engineer_hour + relabelled)
-        if measured or again
-        else None,  # neither an index nor weights to make anew
+        query=(read * p.input_per_million + written * p.output_per_million) / 1e6 * model.token_price,
+        change=change,
         change_measured=measured,
         right=float(np.mean([score.value for score in scores])),
         months=p.months,
@@ -128,19 +118,15 @@ def cost_of(comparison: Comparison, arm: str, question_set: str, prices: Prices,
 
 def stated(comparison: Comparison, arm: str, question_set: str, metric: str) -> Values | None:
     """One of `STATED`; None where the arm was not asked the set, or gave no right answer to share the cost."""
-    effort, prices, size = comparison.effort(arm), load_prices(), metric.rpartition("_")[2]
-    if metric.startswith("training_gb_"):
+    size = "135M" if metric == "lowest_usd" else metric.rpartition("_")[2]
+    prices, effort = load_prices(), comparison.effort(arm)
+    if metric.startswith("training_gb"):
         return SIZES[size].training_gb("all weights") * bool(effort.tokens_seen) if effort else None
-    sizes = SIZES if metric in ("lowest_usd", "highest_usd", "usd_by_size") else [size if size in SIZES else ""]
-    found = [cost_of(comparison, arm, question_set, prices, each) for each in sizes]
-    if found[0] and metric == "effort_hours":
-        return found[0].hours
-    if not found[0] or not found[0].right:
-        return None
-    values = [cost.thousand_right(prices["queries"][0], prices["changes"][0]) for cost in found]
-    return {"lowest_usd": np.min(values), "highest_usd": np.max(values), "usd_by_size": values[-1] - values[0]}.get(
-        metric, values[0]
-    )
+    cost = cost_of(comparison, arm, question_set, prices, size if size in SIZES else "")
+    if not cost or metric == "effort_hours":
+        return cost and cost.hours
+    dollars = cost.thousand_right(prices["queries"][0], prices["changes"][0])
+    return None if not cost.right else np.min(dollars) if metric == "lowest_usd" else dollars
 
 
 def break_even(first: Cost, second: Cost, changes: float) -> dict[str, float] | None:
@@ -170,19 +156,18 @@ def magnitude(meets: Mapping[str, float] | None) -> str:
 
 def cost_rows(found: Mapping[str, Cost], prices: Prices | None = None) -> list[dict[str, str]]:
     """The costs as rows of a table, each a range in US dollars over the stated prices, for the stated use."""
-    rows, stated_use = [], prices or load_prices()
-    queries, changes = stated_use["queries"][0], stated_use["changes"][0]
+    rows, (queries, changes) = [], ((prices or load_prices())[name][0] for name in ("queries", "changes"))
     for each in found.values():
         update = "not measured" if each.change_measured is None else "takes nothing in"
         if each.change is not None:
             update = span(each.change) + " (estimated)" * (not each.change_measured)
-        meets = break_even(found["rag"], each, changes) if "rag" in found else None
-        right = span(each.thousand_right(queries, changes)) if each.right else "none is right"
+        meets = magnitude(break_even(found["rag"], each, changes)) if "rag" in found and each.arm != "rag" else "-"
         rows.append({
             "arm": each.arm, "effort to a first version (hours)": span(each.hours),
             "people and labels, once ($)": span(each.people + each.labels), "computing, once ($)": span(each.computing),
             "cost per update ($)": update, "hosting per month ($)": span(each.hosting),
-            "1,000 queries ($)": span(1000 * each.query), "1,000 right answers, all in ($)": right,
-            "as cheap as RAG at (queries a month)": "-" if each.arm == "rag" else magnitude(meets),
+            "1,000 queries ($)": span(1000 * each.query), "as cheap as RAG at (queries a month)": meets,
+            "1,000 right answers, all in ($)":
+                span(each.thousand_right(queries, changes)) if each.right else "none is right",
         })  # fmt: skip
     return rows

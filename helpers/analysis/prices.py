@@ -24,29 +24,21 @@ GPU_GB, GPU_FLOPS, GPU_SHARE = (
     312e12,
     0.3,
 )  # an A100 in bfloat16 by its datasheet, and the share that trainings reach
-MACHINE_GB = 8  # up to here a model is hosted on a machine without a GPU
-HOURS = 730  # a month
-HOW = ("all weights", "LoRA", "4-bit LoRA")
+MACHINE_GB, HOURS = 8, 730  # what is hosted on a machine without a GPU, and the hours of a month
 
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Range = Annotated[tuple[Number, Number], BeforeValidator(lambda x: (x, x) if isinstance(x, int | float) else x)]
-Prices = dict[
-    Literal[*NAMES], Range
-]  # by the names of `rules/prices.yaml`: lowest and highest, in US dollars or minutes
+Prices = dict[Literal[*NAMES], Range]  # lowest and highest, by the names of `rules/prices.yaml`
 Values = np.ndarray | float  # one value for each combination of prices
 
 
 class Size(NamedTuple):
-    """A model of the Llama kind, by what its memory and its time follow from."""
+    """A model of the Llama kind; `token_price` is relative to that of an 8B model."""
 
     parameters: float
     width: int
     layers: int
-
-    @property
-    def price(self) -> float:
-        """Its price by the token, where that of an 8B model is 1: taken to grow with the parameters."""
-        return self.parameters / 8.0e9
+    token_price: float
 
     def training_gb(self, how: str, rank: int = 16, tokens: int = 2048) -> float:
         """Memory of a training with batches of so many tokens, in gigabytes: weights, gradients, Adam, activations.
@@ -62,10 +54,9 @@ class Size(NamedTuple):
         return (frozen + 16 * trained + 2 * tokens * self.width * self.layers) / 1e9
 
     def gpu_hours(self, tokens: float, how: str = "all weights") -> float:
-        """Hours on one GPU to train on so many tokens, all passes together.
+        """Hours on one GPU to train on so many tokens, all passes together: 6 operations a parameter and token.
 
-        6 operations a parameter and token (Kaplan et al. 2020, arXiv:2001.08361, section 2.1), of which frozen weights
-        save 2: they have no gradient of their own.
+        Kaplan et al. 2020, arXiv:2001.08361, section 2.1. Frozen weights save 2 of them: they have no gradient.
         """
         return (6 if how == "all weights" else 4) * self.parameters * tokens / (GPU_FLOPS * GPU_SHARE) / 3600
 
@@ -76,10 +67,9 @@ class Size(NamedTuple):
 
 
 SIZES = {  # as published: SmolLM2, and three of Llama 3
-    "135M": Size(0.135e9, 576, 30), "1B": Size(1.2e9, 2048, 16), "8B": Size(8.0e9, 4096, 32),
-    "70B": Size(70.6e9, 8192, 80),
+    "135M": Size(0.135e9, 576, 30, 0.02), "1B": Size(1.2e9, 2048, 16, 0.15), "8B": Size(8.0e9, 4096, 32, 1.0),
+    "70B": Size(70.6e9, 8192, 80, 8.8),
 }  # fmt: skip
-HOSTED = "8B"  # the size of a hosted model unless another is asked for
 
 
 def load_prices(folder: Path = rules.FOLDER, **other: float | tuple[float, float]) -> Prices:
@@ -97,29 +87,24 @@ def load_prices(folder: Path = rules.FOLDER, **other: float | tuple[float, float
     return prices
 
 
-def prices_in_words(prices: Prices | None = None) -> str:
-    """The prices in one line, each with its range."""
-    return ", ".join(f"{name.replace('_', ' ')} {span(ends)}" for name, ends in (prices or load_prices()).items())
-
-
 def combined(prices: Prices) -> SimpleNamespace:
     """Every price by its name: the ends of its range, in all combinations with the ends of the other ranges."""
     ranges = {name: ends for name, ends in prices.items() if ends[0] < ends[1]}
-    picked = np.indices((2,) * len(ranges)).reshape(len(ranges), -1)
+    picked = np.indices((2,) * len(ranges)).reshape(len(ranges), 2 ** len(ranges))
     arrays = {name: np.array(ends)[pick] for (name, ends), pick in zip(ranges.items(), picked, strict=True)}
     return SimpleNamespace(**{name: low for name, (low, _) in prices.items()} | arrays)
 
 
-def size_rows(tokens: float, prices: Prices | None = None) -> list[dict[str, str]]:
+def size_rows(tokens: float, prices: Prices | None = None) -> list[dict[str, str | int]]:
     """What models of four sizes take to train on so many tokens and to host for a month: all of it estimated."""
     p, rows = combined(prices or load_prices()), []
-    for (name, size), how in itertools.product(SIZES.items(), HOW):
+    for (name, size), how in itertools.product(SIZES.items(), ("all weights", "LoRA", "4-bit LoRA")):
         gb, hours = size.training_gb(how), size.gpu_hours(tokens, how)
         rows.append({
             "model": name, "trained": how, "memory (GB)": span(gb), "GPUs of 80 GB": math.ceil(gb / GPU_GB),
             "one training (GPU hours)": span(hours), "one training ($)": span(hours * p.gpu_hour),
             "hosted alone ($ a month)": span(size.hosting(p)),
-            "shared ($ for 1,000 tokens read)": span(p.input_per_million / 1000 * size.price),
+            "shared ($ for a million tokens read)": span(p.input_per_million * size.token_price),
         })  # fmt: skip
     return rows
 

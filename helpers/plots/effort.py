@@ -1,13 +1,11 @@
-"""What the arms take: bars of times and of effort, and quality against time and cost."""
+"""What the arms take: bars of times and of effort, and quality against time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
 from matplotlib.axes import Axes
 
-from ..analysis import Cost
 from ..data import TIMED_SET, DataError, KitError
 from . import style
 from .style import Compared, beside, number, plain_name, with_n
@@ -105,18 +103,6 @@ def time_pareto(compared: Compared, ax: Axes | None = None) -> Axes:
     timed = {arm: row[TIMED_SET] for arm, row in compared.items() if row.get(TIMED_SET, {}).get("total_s")}
     points = {arm: {"x": row["total_s"]["median"], **row["accuracy"]} for arm, row in timed.items()}
     return pareto(points, f"median time of one answer on {TIMED_SET} (s)", ax)
-
-
-def cost_pareto(
-    compared: Compared, costs: Mapping[str, Cost], queries: int = 10_000, changes: int = 1, ax: Axes | None = None
-) -> Axes:
-    """Quality against the cost of a month at middling prices, for the arms that absorb a change; see `pareto`."""
-    points = {
-        arm: {"x": float(np.median(cost.monthly(queries, changes))), **compared[arm][TIMED_SET]["accuracy"]}
-        for arm, cost in costs.items()
-        if cost.change is not None
-    }
-    return pareto(points, f"cost of a month ($): {queries:,} queries, {changes} changes", ax)
 
 
 def _name_rows(ax: Axes, arms: Iterable[str], title: str, room: float) -> None:

@@ -22,7 +22,7 @@ from ..analysis import Claim, Comparison, in_brackets
 from ..data import QUESTION_SETS, DataError, write_text
 from ..experiment import Curve, of_one_figure, read_curves
 from .accuracy import overview
-from .effort import EFFORT_MEASURES, cost_pareto, effort_bars, latency_bars, time_pareto
+from .effort import EFFORT_MEASURES, effort_bars, latency_bars, time_pareto
 from .lines import break_even_lines, freshness, learning_curves
 from .style import Compared, image, plain_name
 
@@ -65,14 +65,15 @@ def page(
     return environment.get_template("report.html.j2").render(
         note=note, about=about(comparison), caveats=comparison.caveats(), timed=comparison.timed,
         take_aways=analysis.take_aways(rows), textbook=rows, verdicts=verdicts, counts=analysis.counts(verdicts),
-        compared=compared, sets=_sets(compared), measures=EFFORT_MEASURES, prices=analysis.prices_in_words(),
+        compared=compared, sets=_sets(compared), measures=EFFORT_MEASURES,
+        prices={name: analysis.span(ends) for name, ends in analysis.load_prices().items()},
         costs=analysis.cost_rows(costs),
         stopped=[f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row],
         differences={arm: comparison.contrasts(arm).to_dict("records") for arm in compares},
         figures={
             "overview": _drawn(overview, compared), "latency": _drawn(latency_bars, compared),
             "time": _drawn(time_pareto, compared), "effort": _drawn(effort_bars, compared),
-            "cost": _drawn(cost_pareto, compared, costs) + _drawn(break_even_lines, costs),
+            "cost": _drawn(break_even_lines, costs),
             "freshness": _drawn(freshness, compared),
             "curves": [
                 _drawn(learning_curves, {each.arm: each.points for each in alike}, alike[0].x, alike[0].y)[0]
