@@ -1,11 +1,10 @@
 """How sure a number is: 95 % intervals of shares, of paired differences and of ratios, as `value`, `low`, `high`, `n`.
 
 Questions about one machine are right or wrong together, and so are questions in one wording. Both are samples, so both
-are clusters (two-way: Cameron, Gelbach & Miller 2011, J. Business & Economic Statistics 29). An interval speaks of other
-machines and other wordings of the same kinds of question. The fields (supervisor, capacity, ...) are fixed and no sample:
-it says nothing about fields that were not asked, and nothing about another training on the same data. Several worlds are
-strata of equal weight, and so are the halves of `twins`. `tests/test_intervals.py` checks by simulation that intervals
-cover what they promise.
+are clusters (two-way: Cameron, Gelbach & Miller 2011, J. Business & Economic Statistics 29): an interval is about other
+machines and wordings. It is not about another training on the same data, nor about other fields: those asked about
+(supervisor, capacity, ...) are fixed and no sample, and each counts alike. Several worlds are strata of equal weight,
+as are the halves of `twins`. `tests/test_intervals.py` checks by simulation that intervals cover what they promise.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from ..data import DataError, Score
@@ -41,7 +39,7 @@ class Sample(NamedTuple):
     n: int
 
 
-def accuracy(scores: Scores) -> Interval:
+def accuracy(scores: Scores | Sample) -> Interval:
     """Mean score with its 95 % interval; with several worlds, or both halves of `twins`, the mean of their means.
 
     Wilson's score interval (Wilson 1927), in whose formula stands the number of independent questions that the sample
@@ -51,30 +49,26 @@ def accuracy(scores: Scores) -> Interval:
     Raises:
         DataError: There is nothing to average.
     """
-    return share(_sample(_table(scores)))
-
-
-def share(sample: Sample) -> Interval:
-    """See `accuracy`."""
+    sample = scores if isinstance(scores, Sample) else _sample(_by_question(scores))
     value, variance, df = mean(sample)
-    n, groups = sample.n, [int(codes.max()) + 1 for codes in (sample.machines, sample.wordings)]
+    groups = [int(codes.max()) + 1 for codes in (sample.machines, sample.wordings)]
     low, high = wilson(value, _effective_n(sample, value, variance, df, groups))
-    if min(groups) == 1 < n and 0 < value < 1:
+    if min(groups) == 1 < sample.n and 0 < value < 1:
         low, high = 0.0, 1.0  # one machine, or one wording, says nothing about others
-    return {"value": value, "low": low, "high": high, "n": n}
+    return {"value": value, "low": low, "high": high, "n": sample.n}
 
 
-def mean(sample: Sample) -> tuple[float, float, int]:
+def mean(sample: Sample, weights: np.ndarray | None = None) -> tuple[float, float, int]:
     """The mean over strata of equal weight, its two-way clustered variance, and the degrees of freedom of its t.
 
-    These are those of the dimension with fewer clusters: one less than there are, one less in each stratum if no cluster
-    is in two.
-    No dimension alone may have more variance than both (Cameron & Miller 2015, J. Human Resources 50, section V).
+    These are those of the dimension with fewer clusters: one less than there are, or one less in each stratum where no
+    cluster is in two. Neither dimension may have more variance than both (Cameron & Miller 2015, J. Human Resources 50).
     """
     values, strata, *clusters, _ = sample
-    counts = np.bincount(strata)
-    means = np.bincount(strata, values) / counts
-    errors = (values - means[strata]) / counts[strata] / len(counts)
+    weights = np.ones(len(values)) if weights is None else weights
+    totals = np.bincount(strata, weights)
+    means = np.bincount(strata, weights * values) / totals
+    errors = weights * (values - means[strata]) / totals[strata] / len(totals)
     both = np.unique(clusters[0] * len(values) + clusters[1], return_inverse=True)[1]
     variances, free = zip(*(_one_way(errors, strata, codes) for codes in (*clusters, both)), strict=True)
     return float(means.mean()), max(variances[0] + variances[1] - variances[2], *variances), min(free[:2])
@@ -87,7 +81,7 @@ def wilson(value: float, n: float) -> tuple[float, float]:
     return (0.0 if value == 0 else max(0.0, middle - half)), (1.0 if value == 1 else min(1.0, middle + half))
 
 
-def difference(first: Scores, second: Scores) -> Interval:
+def difference(first: Scores | Sample, second: Scores | Sample) -> Interval:
     """How much higher the second arm scores than the first, on the same questions; `df` and `p` are those of its t.
 
     Where fewer than `FEW` questions differ from the rest, their variance is not known, and the two arms' own intervals
@@ -96,21 +90,17 @@ def difference(first: Scores, second: Scores) -> Interval:
     Raises:
         DataError: The arms were asked other questions, or none.
     """
-    one, other = _table(first), _table(second)
-    worlds = set(one.index.get_level_values(0)) & set(other.index.get_level_values(0))
-    one, other = (each[each.index.get_level_values(0).isin(worlds)] for each in (one, other))
-    if not len(one) or set(one.index) != set(other.index):
-        raise DataError("a difference needs two arms that were asked the same questions: run the study again")
-    return paired(_sample(one), _sample(other.loc[one.index]))
-
-
-def paired(first: Sample, second: Sample) -> Interval:
-    """See `difference`; value i of both belongs to the same question."""
+    if not isinstance(first, Sample):
+        shared = _worlds(first).keys() & _worlds(second).keys()
+        one, other = (_by_question({world: _worlds(arm)[world] for world in shared}) for arm in (first, second))
+        if not one or one.keys() != other.keys():
+            raise DataError("a difference needs two arms that were asked the same questions: run the study again")
+        first, second = _sample(one), _sample({question: other[question] for question in one})
     changed = first._replace(values=second.values - first.values)
     value, variance, df = mean(changed)
     usual = np.unique(np.round(changed.values, 9), return_counts=True)[1].max()
     if len(changed.values) - usual < FEW or not df:
-        found = unpaired(share(first), share(second)) | {"df": math.inf}
+        found = unpaired(accuracy(first), accuracy(second)) | {"df": math.inf}
     else:
         half = float(stats.t.ppf(UPPER, df)) * math.sqrt(variance)
         found = {"low": value - half, "high": value + half, "df": df}
@@ -128,7 +118,7 @@ def unpaired(first: Interval, second: Interval) -> Interval:
 
 
 def p_value(found: Interval, threshold: float = 0.0) -> float:
-    """The two-sided p-value of a threshold: 0.05 where the interval ends at it. `df` are those of t, else the normal."""
+    """The two-sided p-value of a threshold: 0.05 where the interval ends there. Without `df` it is the normal's."""
     distance, df = found["value"] - threshold, found.get("df", math.inf)
     reach = found["value"] - found["low"] if distance > 0 else found["high"] - found["value"]
     if not reach or math.isinf(reach):
@@ -174,23 +164,19 @@ def perplexity_ratio(first: Losses, second: Losses) -> Interval:
     Raises:
         DataError: The arms read other texts, or none.
     """
-    texts = []
-    for world, losses in _worlds(first).items():
-        others = _worlds(second).get(world, ())
-        if [count for _, count in losses] != [count for _, count in others]:
-            raise DataError("a ratio of perplexities needs two arms that read the same texts: run the study again")
-        texts += [(world, i, a - b, n) for i, ((a, n), (b, _)) in enumerate(zip(losses, others, strict=True)) if n]
-    if not texts:
+    ours, theirs = _worlds(first), _worlds(second)
+    both = {world: (ours[world], theirs[world]) for world in ours if world in theirs}
+    same = all([count for _, count in one] == [count for _, count in other] for one, other in both.values())
+    rows = [(world, text, (loss - base) / count, count) for world, losses in both.items()
+            for text, ((loss, count), (base, _)) in enumerate(zip(*losses, strict=False)) if count]  # fmt: skip
+    if not rows or not same:
         raise DataError("a ratio of perplexities needs two arms that read the same texts: run the study again")
-    table = pd.DataFrame(texts, columns=["world", "text", "loss", "tokens"])
-    total = table.groupby("world")[["loss", "tokens"]].transform("sum")
-    number = table["world"].nunique()
-    errors = (table["loss"] - total["loss"] / total["tokens"] * table["tokens"]) / total["tokens"] / number
-    logarithm = float((table["loss"] / total["tokens"]).sum() / number)
-    variance, df = _one_way(errors.to_numpy(), np.zeros(len(table), int), pd.factorize(table["text"])[0])
+    worlds, texts, changes, counts = map(np.array, zip(*rows, strict=True))
+    strata, texts = (np.unique(each, return_inverse=True)[1] for each in (worlds, texts))
+    value, variance, df = mean(Sample(changes, strata, texts, texts, int(texts.max()) + 1), counts)
     half = float(stats.t.ppf(UPPER, df)) * math.sqrt(variance) if df else math.inf
-    ends = {"value": logarithm, "low": logarithm - half, "high": logarithm + half}
-    return {name: math.exp(end) for name, end in ends.items()} | {"n": df + 1, "df": df}
+    ends = {"value": value, "low": value - half, "high": value + half}
+    return {name: math.exp(end) for name, end in ends.items()} | {"n": int(texts.max()) + 1, "df": df}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -204,28 +190,24 @@ def _worlds(measured: Sequence | Mapping[int, Sequence]) -> Mapping[int, Sequenc
     return measured if isinstance(measured, Mapping) else {0: measured}
 
 
-def _table(scores: Scores) -> pd.DataFrame:
-    """A row a question, by world and question: its value, its half of `twins`, machine and wording.
-
-    Where no machine or no wording is named, the question is its own cluster, in all worlds that ask it.
-    """
-    rows = [
-        (world, each.question.id, each.question.prompt, each.question.part if each.question.set == "twins" else "",
-         each.question.asset and f"{world} {each.question.asset}", each.question.wording, each.value)
-        for world, listed in _worlds(scores).items() for each in listed
-    ]  # fmt: skip
-    names = ["world", "id", "prompt", "half", "machine", "wording", "value"]
-    table = pd.DataFrame(rows, columns=names).set_index(names[:3])
-    own = pd.Series([f"{i} {prompt}" for _, i, prompt in table.index], index=table.index, dtype=object)
-    return table.assign(own=own, **{name: table[name].where(table[name] != "", own) for name in names[4:6]})
+def _by_question(scores: Scores) -> dict[tuple[int, str, str], Score]:
+    return {
+        (w, each.question.id, each.question.prompt): each for w, listed in _worlds(scores).items() for each in listed
+    }
 
 
-def _sample(table: pd.DataFrame) -> Sample:
-    if table.empty:
+def _sample(scores: Mapping[tuple[int, str, str], Score]) -> Sample:
+    """Where no machine or no wording is named, the question is its own cluster, in all worlds that ask it."""
+    if not scores:
         raise DataError("there are no scored answers to average")
-    strata = table.groupby([table.index.get_level_values(0), "half"]).ngroup()
-    codes = (strata, *(pd.factorize(table[name])[0] for name in ("machine", "wording")))
-    return Sample(table["value"].to_numpy(float), *map(np.asarray, codes), table["own"].nunique())
+    rows = []
+    for (world, name, prompt), score in scores.items():
+        asked, own = score.question, f"{name} {prompt}"
+        half = asked.part if asked.set == "twins" else ""
+        machine = f"{world} {asked.asset}" if asked.asset else own
+        rows.append((f"{world} {half}", machine, asked.wording or own, own))
+    *codes, questions = (np.unique(column, return_inverse=True)[1] for column in zip(*rows, strict=True))
+    return Sample(np.array([score.value for score in scores.values()], float), *codes, int(questions.max()) + 1)
 
 
 def _one_way(errors: np.ndarray, strata: np.ndarray, codes: np.ndarray) -> tuple[float, int]:
