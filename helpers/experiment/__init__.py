@@ -12,8 +12,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "latency": ["LATENCY_FILE", "PHASES", "Timing", "read_timings", "time_arms", "write_timings"],
         "prepare": ["PreparedArm", "prepare"],
         "results": [
-            "Curve", "file_name", "now", "of_one_figure", "read_curves", "read_results", "versions", "write_curve",
-            "write_result",
+            "Curve", "claims_hash", "file_name", "now", "of_one_figure", "read_curves", "read_results", "versions",
+            "write_curve", "write_result",
         ],
         "study": ["Study"],
     },

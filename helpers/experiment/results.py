@@ -5,6 +5,8 @@ A result lies as ARM.QUESTION_SET.seedN.EXPERIMENT.json; a curve, too long to me
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import subprocess
 from collections.abc import Iterable
@@ -15,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from ..data import ROOT, DataError, Result, explain, write_text
@@ -22,6 +25,7 @@ from ..data import ROOT, DataError, Result, explain, write_text
 SCHEMA = 1
 REMEDY = "Delete it, or move it out of the folder, and run the study again."
 PACKAGES = ("torch", "transformers", "peft", "llama-index-core", "chromadb", "sentence-transformers")
+CLAIMS = ROOT / "helpers" / "analysis" / "rules" / "claims.yaml"
 POINT = ("x", "value", "low", "high")  # of a curve
 adapter = cache(TypeAdapter)
 
@@ -38,6 +42,16 @@ def git_revision() -> str:
     except OSError:
         return ""
     return run.stdout.strip()
+
+
+@cache
+def claims_hash() -> str:
+    """SHA-256 over what the kit claims, prose left out; results carry it, so that no claim moves after the runs."""
+    claims = [
+        {name: value for name, value in claim.items() if name not in ("text", "source")}
+        for claim in yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
+    ]
+    return hashlib.sha256(json.dumps(claims, sort_keys=True).encode()).hexdigest()
 
 
 def now() -> str:
