@@ -20,9 +20,9 @@ from .prices import SIZES, Prices, Values, combined, load_prices, span
 STATED = {  # what claims can say of costs; a model of another size is taken to answer as well as the one that was run
     "effort_hours": "hours of people and machine until a first version is evaluated",
     "usd_1000_right": "US dollars for 1,000 right answers on {set}, everything counted",
-    "usd_1000_right_135M": "the same with a 135M model, on a machine of its own if tuned (estimated)",
-    "usd_1000_right_70B": "the same with a 70B model, on machines of its own if tuned (estimated)",
-    "lowest_usd": "the same with a 135M model at the lowest prices (estimated)",
+    "usd_1000_right_135M": "US dollars for 1,000 right answers on {set} with a 135M model (estimated)",
+    "usd_1000_right_70B": "US dollars for 1,000 right answers on {set} with a 70B model (estimated)",
+    "lowest_usd": "US dollars for 1,000 right answers on {set} with a 135M model at the lowest prices (estimated)",
     "training_gb_8B": "memory to train all weights of an 8B model in GB (estimated)",
 }
 
