@@ -13,8 +13,8 @@ import yaml
 
 from helpers.data.records import DataError, KitError
 from helpers.experiment import metrics
-from helpers.lessons import checks, exercises, lessons
-from helpers.lessons.notebooks import NOTEBOOKS
+from helpers.lessons import checks, exercises
+from tools.lessons import NOTEBOOKS, lessons
 
 LESSONS = [lesson.number for lesson in lessons()]
 QUIZ_ALONE = ("00", "07")  # the first and the last notebook have a quiz and no exercises
@@ -200,6 +200,8 @@ def test_progress_counts_what_was_right_once(own_results):
     lesson.e3.check(share)
     lesson.e3.check(lambda domain, part: 0)
     assert lesson.done() == (1, 0) and exercises.progress()["05/e3"] == {"state": "right", "tries": 3}
+    row = next(row for row in exercises.solved().data.split("<tr>") if ">05<" in row)
+    assert f"1 of {len(lesson.exercises)}<" in row and row.count("●") == 1
     assert json.loads((own_results / "progress.json").read_text(encoding="utf-8"))["05/e3"]["state"] == "right"
 
 

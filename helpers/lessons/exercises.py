@@ -16,12 +16,12 @@ from typing import Any
 
 import ipywidgets
 import yaml
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 from pydantic import Field, ValidationError
 
 from ..data import DataError, KitError, held, own_folder, write_text
 from .checks import FunctionRule, Outcome, PredictionRule, Rule, in_words, marked
-from .widgets.frame import escape, show_with_static
+from .widgets.frame import escape, show_with_static, table
 
 FOLDER = Path(__file__).parent
 
@@ -187,6 +187,18 @@ def load(number: str) -> Exercises:
         return Exercises(number, exercises, Quiz(lesson=number, questions=record["quiz"]))
     except (yaml.YAMLError, ValidationError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}); restore it with git") from error
+
+
+def solved() -> HTML:
+    """A table of the notebooks with what was answered rightly so far."""
+    rows = []
+    for path in sorted(FOLDER.glob("*.yaml")):
+        work = load(path.stem)
+        totals = len(work.exercises), len(work.quiz.questions)
+        done = [f"{'●' * n}{'○' * (of - n)} {n} of {of}" for n, of in zip(work.done(), totals, strict=True)]
+        rows.append([path.stem, *done])
+    caption = "Your answers are kept in progress.json beside your results"
+    return HTML(table(caption, ["notebook", "exercises right", "quiz right"], rows))
 
 
 def progress() -> dict[str, dict[str, Any]]:
