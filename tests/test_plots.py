@@ -93,7 +93,7 @@ def test_latency_bars_show_the_median_and_reach_to_the_p95(compared):
 
 
 def test_curves_show_points_intervals_and_n():
-    ax = plots.sweep_line(POINTS, "passages", "More passages")
+    ax = plots.learning_curves({"rag": POINTS}, "passages", "accuracy", "More passages")
     assert ax.containers[0].lines[0].get_xydata().tolist() == [[1, 0.1], [2, 0.2], [4, 0.4]]
     spans = [segment[:, 1].tolist() for segment in ax.containers[0].lines[2][0].get_segments()]
     assert spans == [pytest.approx([p["low"], p["high"]]) for p in POINTS]
@@ -102,37 +102,19 @@ def test_curves_show_points_intervals_and_n():
     both = {"rag": POINTS, "base": [{"x": 10, "value": 0.9, "low": 0.8, "high": 1.0, "n": 40}]}
     ax = plots.learning_curves(both, "labels", "accuracy on facts_heldout")
     assert legend(ax) == ["Base", "RAG"], "in the order of the lines' ends"
+    ax.figure.canvas.draw()
+    box, page = ax.get_legend().get_window_extent(), ax.figure.bbox
+    assert not box.overlaps(ax.get_window_extent()) and page.x0 <= box.x0 and box.x1 <= page.x1
     assert "n = 40 to 80" in ax.get_xlabel() and ax.get_ylabel() == "accuracy on held-out facts"
     assert ax.get_xscale() == "log" and [t.get_text() for t in ax.get_xticklabels()] == ["1", "2", "4", "10"]
     named = [{"x": mode, "value": 0.5, "low": 0.4, "high": 0.6} for mode in ("vector", "hybrid")]
-    line = plots.sweep_line(named, "search").containers[0].lines[0]
+    line = plots.learning_curves({"rag": named}, "search", "accuracy").containers[0].lines[0]
     assert line.get_linestyle() == "None" and list(line.get_xdata()) == ["vector", "hybrid"]
-    low, high = plots.sweep_line(POINTS, "k", y="time (s)").get_ylim()
+    low, high = plots.learning_curves({"rag": POINTS}, "k", "time (s)").get_ylim()
     assert low <= 0 and high > 0.8, "times begin at zero"
     for nothing in ({}, {"rag": []}):
         with pytest.raises(DataError, match="no curve"):
             plots.learning_curves(nothing, "epochs", "accuracy")
-
-
-def timed(value: float, seconds: float) -> dict:
-    """A row of the table with an accuracy and a median time."""
-    accuracy = {"value": value, "low": value / 2, "high": 1.0, "n": 80}
-    return {"facts_heldout": {"accuracy": accuracy, "total_s": {"median": seconds}}}
-
-
-def test_quality_against_time_joins_the_arms_that_no_other_beats_and_its_legend_covers_nothing():
-    where = {"rag": (0.6, 0.8), "base": (0.4, 0.0), "base:few_shot": (0.7, 0.1), "customization": (0.6, 0.7),
-             "rag+customization": (0.9, 0.9), "domain_adaptation": (1.0, 0.9)}  # fmt: skip
-    ax = plots.time_pareto({arm: timed(value, seconds) for arm, (seconds, value) in where.items()} | {"new": {}})
-    assert points(ax)["Base"] == (0.4, 0.0) and points(ax)["Few-shot"] == (0.7, 0.1) and len(points(ax)) == 6
-    assert ax.lines[0].get_xydata().tolist() == [[0.4, 0.0], [0.6, 0.8], [0.9, 0.9]]
-    assert legend(ax)[-2:] == ["Few-shot", "Base"] and "n = 80" in ax.get_ylabel() and ax.get_xscale() == "log"
-    ax.figure.canvas.draw()
-    box, page = ax.get_legend().get_window_extent(), ax.figure.bbox
-    assert not box.overlaps(ax.get_window_extent())
-    assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-    with pytest.raises(DataError, match="total_s"):
-        plots.time_pareto({"base": {}})
 
 
 def updated(value: float, seconds: float, **update):
@@ -200,8 +182,8 @@ def test_every_figure_draws_where_it_is_told_opens_nothing_else_and_says_what_it
     entry = SimpleNamespace(step=1, steps=1, loss=2.0, validation_loss=None, general_loss=None)
     for draw, given in (
         (plots.accuracy_dots, (compared, "general")),
-        (plots.latency_bars, (compared,)), (plots.time_pareto, (compared,)),
-        (plots.sweep_line, (POINTS, "k")), (plots.learning_curves, ({"rag": POINTS}, "k", "accuracy")),
+        (plots.latency_bars, (compared,)),
+        (plots.learning_curves, ({"rag": POINTS}, "k", "accuracy")),
         (plots.training_curve, ([entry],)), (plots.break_even_lines, ({"rag": cost("rag", 1.0, 0.1)},)),
         (plots.freshness, ({"rag": updated(0.5, 1.0)},)),
     ):  # fmt: skip

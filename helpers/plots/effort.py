@@ -1,4 +1,4 @@
-"""What an answer takes: bars of times, and quality against time."""
+"""What the arms take: bars of the times of an answer, and the names of what preparing an arm took."""
 
 from __future__ import annotations
 
@@ -45,35 +45,3 @@ def latency_bars(compared: Compared, question_set: str = TIMED_SET, ax: Axes | N
     ax.set_xlabel(f"{what}\nfirst token / whole answer (95th percentile)")
     alt = f"Bars of median seconds to the first token and to the whole answer: {'; '.join(words)}."
     return style.finish(ax, alt, "x")
-
-
-def time_pareto(compared: Compared, ax: Axes | None = None) -> Axes:
-    """Accuracy against the median time of one answer (s, logarithmic): up and to the left is better.
-
-    A line joins the arms that no other beats in both.
-
-    Raises:
-        DataError: No arm was timed.
-    """
-    style.sets_with(compared, [TIMED_SET], "total_s")
-    timed = {arm: row[TIMED_SET] for arm, row in compared.items() if row.get(TIMED_SET, {}).get("total_s")}
-    at = {arm: (row["total_s"]["median"], row["accuracy"]["value"]) for arm, row in timed.items()}
-    front: list[str] = []  # from the quickest on, each arm that beats all before it
-    for arm in sorted(at, key=lambda arm: (at[arm][0], -at[arm][1])):
-        if not front or at[arm][1] > at[front[-1]][1]:
-            front.append(arm)
-    ax = style.new_axes(ax, 7.6, 4.2)
-    ax.plot(*zip(*(at[arm] for arm in front), strict=True), color="0.6", linestyle="--", linewidth=1, zorder=1)
-    shares = [row["accuracy"] for row in timed.values()]
-    for (arm, point), share in zip(at.items(), shares, strict=True):
-        ax.plot([point[0]] * 2, [share["low"], share["high"]], color="0.5", linewidth=1, zorder=2)
-        ax.plot(*point, markersize=9, linestyle="none", zorder=3, **style.point(arm))
-    seconds = [point[0] for point in at.values()]
-    ax.set(xscale="log", xlim=(min(seconds) / 2.2, max(seconds) * 2.2), ylim=(-0.06, 1.06))
-    x = f"median time of one answer on {plain_name(TIMED_SET).lower()} (s)"
-    ax.set(xlabel=f"{x}   (left is better)", ylabel=with_n("accuracy, 95 % interval", shares))
-    style.plain_decades(ax.xaxis, seconds)
-    style.legend_beside(ax, {plain_name(arm): share for arm, (_, share) in at.items()})
-    words = "; ".join(f"{plain_name(arm)} {took:.2g}, accuracy {share:.2f}" for arm, (took, share) in at.items())
-    words += f". No other arm beats {', '.join(map(plain_name, front))} in both"
-    return style.finish(ax, f"Accuracy against {x}: {words}.", "both")
