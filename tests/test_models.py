@@ -281,7 +281,7 @@ def test_a_damaged_memory_of_the_dtype_is_made_again(home, monkeypatch, text):
 def test_a_device_that_is_not_there_is_named():
     assert devices.choose_device("cpu") == "cpu"
     assert devices.choose_device() in ("cpu", "cuda", "mps")
-    with pytest.raises(KitError, match="'abacus' is not on this machine; present: .*cpu"):
+    with pytest.raises(KitError, match="'abacus' is not on this machine: choose one of cpu"):
         devices.choose_device("abacus")
     hardware = devices.hardware()
     assert hardware["cores"] >= 1 and hardware["memory_bytes"] > 0 and json.dumps(hardware)
