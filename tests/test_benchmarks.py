@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,61 +101,12 @@ def test_indexing_finds_the_same_on_all_sides(embedder, capsys):
     assert 0 < shown["kit"]["hits_1"] <= shown["kit"]["hits_5"] == shown["stock"]["hits_5"]
 
 
-# ---- what they share
-
-
-def test_sides_take_turns_and_a_ratio_is_the_peers_seconds_over_the_kits():
-    measuring, order = script("measuring"), []
-    made = measuring.take_turns({"kit": lambda: order.append("kit"), "peer": lambda: order.append("peer")}, 3)
-    assert order == ["kit", "peer", "peer", "kit", "kit", "peer"] and len(made["kit"]) == 3
-    assert measuring.ratio([1.0, 2.0, 1.0], [3.0, 4.0, 5.0]) == {"ratio": 3.0, "ratio_low": 2.0, "ratio_high": 5.0}
-
-
-def test_work_that_differs_ends_with_exit_code_1(capsys):
-    measuring = script("measuring")
-    record = {"ratio": 2.0, "ratio_low": 1.0, "ratio_high": 3.0, "agree": False, "kit": {"right": 3}}
-    assert measuring.finish("training", record, arguments()) == 1
-    told = capsys.readouterr()
-    assert "did not do the same work" in told.err and "kit.right: 3" in told.out
-
-
 # ---- the record and the README's table
-
-
-def figures(ratio: float, **told) -> dict:
-    about = {"agree": True, "quick": True, "repeats": 3, "created": "2026-01-02T03:04:05+00:00", "versions": {}}
-    about |= {"machine": "A machine", "cores": 2, "memory_bytes": 8 * 2**30}
-    return about | {"ratio": ratio, "ratio_low": ratio - 1, "ratio_high": ratio + 1} | told
 
 
 def test_the_pages_tables_are_those_of_the_records():
     latest = script("latest")
     readme = latest.PAGE.read_text(encoding="utf-8")
     assert latest.with_table(readme, latest.read_latest()) == readme
-    changed = latest.with_table(readme, {"benchmarks": {"indexing": figures(4.0)}, "failed": {}})
-    assert "| indexing |" in changed and latest.NOTHING not in changed
-    assert latest.with_table(changed, latest.read_latest()) == readme
     with pytest.raises(KitError, match="markers"):
         latest.with_table("no markers", None)
-
-
-def test_a_benchmark_that_fails_keeps_the_figures_of_the_others(tmp_path, monkeypatch):
-    latest = script("latest")
-    command = latest.command_of
-    scripts = {name: str(tmp_path / f"{name}.py") for name in ("good", "bad", "peerless")}
-    starts = {name: [sys.executable, script] for name, script in scripts.items()}
-    monkeypatch.setattr(latest, "command_of", lambda name, told: [*starts[name], *command(name, told)[3:]])
-    (tmp_path / "good.py").write_text("import sys; print('on the way'); print('{\"told\": \"%s\"}' % sys.argv[1])")
-    (tmp_path / "bad.py").write_text("raise SystemExit(3)")
-    (tmp_path / "peerless.py").write_text("raise SystemExit(2)")
-    latest.run_all(["good", "bad"], ["--quick"], tmp_path / "latest.json")
-    record = latest.read_latest(tmp_path / "latest.json")
-    assert record["benchmarks"] == {"good": {"told": "--json"}} and "exit code 3" in record["failed"]["bad"]
-    (tmp_path / "bad.py").write_text("print('{\"ratio\": 5}')")
-    latest.run_all(["bad"], [], tmp_path / "latest.json")
-    record = latest.read_latest(tmp_path / "latest.json")
-    assert set(record["benchmarks"]) == {"good", "bad"} and not record["failed"]
-    with pytest.raises(SystemExit):
-        latest.run_all(["peerless"], [], tmp_path / "latest.json")
-    assert latest.read_latest(tmp_path / "latest.json") == record
-    assert [path.name for path in tmp_path.glob(".latest*")] == []
