@@ -52,10 +52,14 @@ def worlds() -> list[Result]:
         "base": 0.02, "rag:wrong_papers": 0.02, "rag": 0.8, "rag:documents+notes": 0.8, "rag:few_shot": 0.9,
         "rag+customization": 1.0, "rag:may_decline": 0.5, "customization": 0.02, "domain_adaptation": 0.02,
     }.items()} | {("rag:may_decline", "twins"): 0.6, ("rag+customization", "twins"): 0.9}  # fmt: skip
+    alike = {(each.first.arm, each.first.set) for each in read_claims() if each.relation in ("same", "no_loss")}
     made = []
     for seed in SEEDS:
         for (arm, name), value in wanted.items():
-            result = replace(run(arm, share(value, seed), seed, name), claims=claims_hash()) if arm else None
+            values = share(value, seed)
+            if (arm, name) in alike:  # as many right, but four others
+                values[[*np.flatnonzero(values)[:2], *np.flatnonzero(~values)[:2]]] ^= True
+            result = replace(run(arm, values, seed, name), claims=claims_hash()) if arm else None
             if arm.startswith("domain_adaptation"):
                 result.metrics["right_kind"] = share(HIGH, seed).astype(float).tolist()
                 if name == "terms":
@@ -169,9 +173,8 @@ def test_no_loss_and_no_difference_need_an_interval_within_the_margin():
 
 
 def test_headline_claims_are_corrected_together():
-    values = np.zeros(60)
-    values[:7], other = 1, np.zeros(60)
-    other[59] = 1
+    values, other = np.zeros(96), np.zeros(96)
+    values[[8 * i + 3 * i % 8 for i in range(8)]], other[90] = 1, 1  # eight gained, one lost, each of another machine
     made = two(values, other)
     (alone,) = judge(made, [claim(headline=True, id="one")])
     both = judge(made, [claim(headline=True, id="one"), claim(headline=True, id="two"), claim(id="aside")])

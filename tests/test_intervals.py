@@ -161,7 +161,7 @@ def test_ratios_of_perplexities_cover_the_truth(truth):
 
 def test_a_ratio_of_perplexities_at_its_edges():
     base = [(350.0, 100), (90.0, 30), (0.0, 0)]
-    assert perplexity_ratio(base, base) == {"value": 1, "low": 1, "high": 1, "n": 2}
+    assert perplexity_ratio(base, base) == {"value": 1, "low": 1, "high": 1, "n": 2, "df": 1}
     one = perplexity_ratio([(math.log(2), 1)], [(0.0, 1)])
     assert one["value"] == pytest.approx(2) and (one["low"], one["high"]) == (0, math.inf)
     for first, second in ((base, base[:2]), ([], [])):

@@ -62,7 +62,7 @@ def mean(sample: Sample, weights: np.ndarray | None = None) -> tuple[float, floa
     """The mean over strata of equal weight, its two-way clustered variance, and the degrees of freedom of its t.
 
     These are those of the dimension with fewer clusters: one less than there are, or one less in each stratum where no
-    cluster is in two. Neither dimension may have more variance than both (Cameron & Miller 2015, J. Human Resources 50).
+    cluster is in two. Neither dimension has more variance than both (Cameron & Miller 2015, J. Human Resources 50).
     """
     values, strata, *clusters, _ = sample
     weights = np.ones(len(values)) if weights is None else weights
@@ -84,8 +84,8 @@ def wilson(value: float, n: float) -> tuple[float, float]:
 def difference(first: Scores | Sample, second: Scores | Sample) -> Interval:
     """How much higher the second arm scores than the first, on the same questions; `df` and `p` are those of its t.
 
-    Where fewer than `FEW` questions differ from the rest, their variance is not known, and the two arms' own intervals
-    are combined instead (`unpaired`).
+    Where fewer than `FEW` questions differ from the rest, their variance is not known, and the intervals of the shares
+    gained and lost are combined instead.
 
     Raises:
         DataError: The arms were asked other questions, or none.
@@ -100,7 +100,8 @@ def difference(first: Scores | Sample, second: Scores | Sample) -> Interval:
     value, variance, df = mean(changed)
     usual = np.unique(np.round(changed.values, 9), return_counts=True)[1].max()
     if len(changed.values) - usual < FEW or not df:
-        found = unpaired(accuracy(first), accuracy(second)) | {"df": math.inf}
+        gains, losses = (accuracy(changed._replace(values=np.maximum(way * changed.values, 0))) for way in (1, -1))
+        found = unpaired(losses, gains) | {"df": math.inf}
     else:
         half = float(stats.t.ppf(UPPER, df)) * math.sqrt(variance)
         found = {"low": value - half, "high": value + half, "df": df}
