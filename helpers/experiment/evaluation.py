@@ -102,7 +102,7 @@ def retrieval_scores(assistant: Assistant, questions: Sequence[Question], index:
     """The scores of retrieval alone, where passages are retrieved and the questions name the right documents."""
     if index is None or not any(question.documents for question in questions):
         return {}
-    found = rag.score_retrieval(assistant.retriever, questions, index)
+    found = rag.score_retrieval(assistant.retriever, assistant.worded(questions), index)
     return {"retrieval": {name: found[name] for name in RETRIEVAL}}
 
 

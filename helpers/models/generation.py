@@ -24,6 +24,7 @@ from .effort import show_progress
 if TYPE_CHECKING:
     from .foundation_model import FoundationModel
 
+TOKENS_A_BATCH = 16_384  # of prompts that are read together
 BATCH = 48  # prompts decoded together; 32, 48 and 64 short ones took the same time
 
 
@@ -176,10 +177,15 @@ def perplexity(losses: Sequence[tuple[float, int]]) -> float:
 
 
 def _batches(rows: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
-    """Indices in batches of similar length, the longest first, so that a lack of memory shows at once."""
+    """Indices in batches of similar length, the longest first, so that a lack of memory shows at once.
+
+    A batch of long rows has fewer of them, since its keys and values take memory for every token.
+    """
     order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+    while order:
+        count = max(1, min(size, TOKENS_A_BATCH // len(rows[order[0]])))
+        yield order[:count]
+        order = order[count:]
 
 
 def _left_padded(fm: FoundationModel, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
