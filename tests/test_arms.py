@@ -1,4 +1,4 @@
-"""The arms: what each was given is what its prompts hold, and those without training find and classify as they should."""
+"""The arms: a prompt holds what its arm was given, and arms without training find and classify as they should."""
 
 from __future__ import annotations
 

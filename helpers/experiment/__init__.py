@@ -16,5 +16,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "write_result",
         ],
         "study": ["Study"],
+        "whole_documents": ["SameText", "fitting_documents"],
     },
 )  # fmt: skip

@@ -59,9 +59,9 @@ class Assistant:
         """The model that answers: where there is an adapter a tuned copy, of which only the latest stay in memory."""
         return self.base if self.adapter is None else self.base.tuned(self.adapter)
 
-    def ask(self, question: str | Question, max_new_tokens: int | None = None) -> Answer:
+    def ask(self, question: str | Question, max_new_tokens: int | None = None, exactly: bool = False) -> Answer:
         """Answers one question alone, which is the way to measure latency; see `ask_all`."""
-        return self.ask_all([question], batch_size=1, max_new_tokens=max_new_tokens)[0]
+        return self.ask_all([question], batch_size=1, max_new_tokens=max_new_tokens, exactly=exactly)[0]
 
     def ask_all(
         self,
@@ -69,6 +69,7 @@ class Assistant:
         batch_size: int = generation.BATCH,
         max_new_tokens: int | None = None,
         progress: bool = False,
+        exactly: bool = False,
     ) -> list[Answer]:
         """Answers questions in batches, which is the way to score many: one answer a question, in their order.
 
@@ -77,6 +78,7 @@ class Assistant:
             batch_size: How many are decoded together.
             max_new_tokens: The longest reply in tokens; None takes each question set's own limit.
             progress: Whether to show a progress bar.
+            exactly: Whether each reply goes on to the limit, so that times of equal length can be compared.
         """
         asked = [q if isinstance(q, Question) else Question(f"q{i}", "own", q) for i, q in enumerate(questions)]
         model, (worded, passages, retrieval_s) = self.model, self._retrieve(asked)
@@ -90,7 +92,7 @@ class Assistant:
                 limits[max_new_tokens or MAX_NEW_TOKENS.get(question.set, SHORT_ANSWER)].append(i)
         answers: dict[int, Answer] = {}
         for limit, indices in limits.items():
-            replies = generation.generate(model, [texts[i] for i in indices], limit, batch_size, progress=progress)
+            replies = generation.generate(model, [texts[i] for i in indices], limit, batch_size, progress, exactly)
             for i, reply in zip(indices, replies, strict=True):
                 answers[i] = Answer(
                     asked[i].id, reply.text, texts[i], tuple(passages[i]), reply.prompt_tokens, reply.new_tokens,
