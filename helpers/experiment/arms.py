@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from ..data import TASKS, Dataset, Example, KitError, Profile, read_text
-from ..models.prompts import BEST_FIRST
+from ..models import prompts
 from ..tuning import recipes
 
 FEW_SHOT = {"answers": 4, "triage": 3}  # how many solved examples of each task the few-shot prompt shows
@@ -49,7 +49,7 @@ class Arm:
     k: int | None = None
     sets: tuple[str, ...] = ()
     source: str = "documents"
-    order: str = BEST_FIRST
+    order: str = prompts.BEST_FIRST
     steps: int = 1
     may_decline: bool = False
     appendix: bool = False

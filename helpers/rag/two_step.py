@@ -16,16 +16,17 @@ from llama_index.core.schema import MetadataMode
 from ..data import Passage
 from .retriever import Index, Retriever
 
-KEY = r"(?:[A-Z][\w'’-]*|[\w-]*\d[\w-]*)(?: (?:[A-Z][\w'’-]*|[\w-]*\d[\w-]*))*"  # a name or a number, as it is written
+KEY = r"(?:[A-Z][\w-]*|[\w-]*\d[\w-]*)(?: (?:[A-Z][\w-]*|[\w-]*\d[\w-]*))*"  # a name or a number, as it is written
 DESCRIPTION = re.compile(  # the last "the THING ..." of a question, up to its key and the verb that belongs to it
-    r"(?P<before>.*)\b[Tt]he (?:[a-z-]+ ){1,2}(?:"
+    rf"(?P<before>.*?)\b{KEY}['’]s [a-z]+"  # Ida Reed's machine
+    r"|(?P<start>.*)\b[Tt]he (?:[a-z-]+ ){1,2}(?:"
     rf"(?:that|which|who|whom) {KEY} [a-z]+"  # the machine that Ida Reed supervises
     rf"|(?:[a-z]+ )?(?:which|whom|whose) (?:[a-z]+ )*{KEY} (?:is|was|are|were) [a-z]+"  # for which part P-1 is kept
     rf"|(?:that|which|who|whose|under|at|in|by|with|from|on|near|of|[a-z]+ed|[a-z]+ing)\b[^?.,]* {KEY}"
     rf"|(?:under|at|in|by|with|from|on|near|of) {KEY})"
 )
-NAME = re.compile(r"\b[A-Z][\w'’-]+")
-PASSAGES = 3  # of the first search, of which the best one that holds the question's key is read
+NAME = re.compile(r"\b[A-Z][\w-]+")
+PASSAGES = 10  # of the first search, of which the best one that holds the key of the question is read
 
 
 class TwoStep:
@@ -51,12 +52,13 @@ class TwoStep:
         if not described or not keys or self.names & set(NAME.findall(question)):
             return question
         name = next(filter(None, (self._nearest(passage.text, keys[-1]) for passage in passages)), None)
-        return question if name is None else f"{described['before']}{name}{question[described.end() :]}"
+        before = described["before"] or described["start"] or ""
+        return question if name is None else f"{before}{name}{question[described.end() :]}"
 
     def _nearest(self, text: str, key: str) -> str | None:
-        """The name that is nearest to the key, where the text holds both."""
-        places = [match.start() for match in re.finditer(re.escape(key), text)]
-        named = [match for match in NAME.finditer(text) if match[0] in self.names]
-        if not places or not named:
-            return None
-        return min(named, key=lambda match: min(abs(match.start() - place) for place in places))[0]
+        """The name that is nearest to the key: in its sentence or line, else in the text; None where the key is not."""
+        lines = [line for line in re.split(r"(?<=[.!?])\s+|\n+", text) if key in line]
+        for part in [*lines, *[text] * bool(lines)]:
+            if named := [match for match in NAME.finditer(part) if match[0] in self.names]:
+                return min(named, key=lambda match: abs(match.start() - part.index(key)))[0]
+        return None
