@@ -110,6 +110,7 @@ def test_what_is_left_out_is_said(study, small_world):
 
 
 def test_a_second_search_finds_what_the_first_passage_names(embedder, tmp_path):
+    """There is nothing but these four papers to read: no table of facts, and no template of a question."""
     index, _ = build_index(PAPERS, open_store(tmp_path), embedder, RagSettings(), progress=False)
     asked = {
         "How often is the machine that Ida Reed runs inspected?": "How often is Brackwell inspected?",
@@ -123,18 +124,6 @@ def test_a_second_search_finds_what_the_first_passage_names(embedder, tmp_path):
     first = index.retriever().retrieve(next(iter(asked)))[0].document_id
     second = index.retriever().retrieve(TwoStep(index).rewrite(list(asked)[:1])[0])[0].document_id
     assert first == "crew" and second == "plan"
-
-
-def test_two_steps_read_no_facts(study, tmp_path):
-    """Nothing but the index is used: with the rest of the data set gone, the questions are rewritten alike."""
-    (question, *_) = study.dataset.questions("two_hop")
-    index = study.index()[0]
-    rewritten = TwoStep(index).rewrite([question.prompt])
-    moved = study.dataset.folder.rename(tmp_path / "gone")
-    try:
-        assert TwoStep(index).rewrite([question.prompt]) == rewritten != [question.prompt]
-    finally:
-        moved.rename(study.dataset.folder)
 
 
 # ---- documents before every question
