@@ -11,7 +11,8 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from ..data import TASKS, Dataset, Example, KitError, Profile, read_text
+from .. import rag
+from ..data import TASKS, Dataset, Example, KitError, Profile, contains, read_text
 from ..models import prompts
 from ..tuning import recipes
 
@@ -99,13 +100,22 @@ def get_arms(names: Iterable[str]) -> list[Arm]:
         raise KitError(f"unknown arm {error}: choose from {', '.join(ARMS)}") from None
 
 
-def solved_examples(dataset: Dataset) -> dict[str, list[Example]]:
-    """The solved examples that a few-shot prompt shows, by task: spread evenly over the training pairs, if any."""
-    shown = {}
+def solved_examples(dataset: Dataset, retriever: rag.Retriever | None = None) -> dict[str, list[Example]]:
+    """The solved examples that a few-shot prompt shows, by task: spread evenly over the training pairs, if any.
+
+    Where they are shown with passages, the next pair is taken whose passage holds its answer: an example whose answer
+    cannot be read teaches to invent one.
+    """
+    shown: dict[str, list[Example]] = {}
     for task, count in FEW_SHOT.items():
-        if not recipes.missing_files(task, dataset):
-            pairs = dataset.examples(task, "train")
-            shown[task] = [pairs[(2 * i + 1) * len(pairs) // (2 * count)] for i in range(count)]
+        pairs = [] if recipes.missing_files(task, dataset) else dataset.examples(task, "train")
+        for place in [(2 * i + 1) * len(pairs) // (2 * count) for i in range(count)] if pairs else ():
+            following = (pair for pair in pairs[place:] + pairs[:place] if pair not in shown.get(task, ()))
+            if retriever and task == "answers":
+                following = (
+                    pair for pair in following if contains(retriever.retrieve(pair.prompt)[0].text, [pair.response])
+                )
+            shown.setdefault(task, []).append(next(following, pairs[place]))
     return shown
 
 

@@ -164,7 +164,7 @@ class Study:
         if arm.shows("passages"):
             record["rag"] = asdict(self.settings) | ({"k": arm.k} if arm.k else {})
         if arm.shows("examples"):
-            record["examples"] = {task: len(shown) for task, shown in self._examples(arm).items()}
+            record["examples"] = {task: len(shown) for task, shown in solved_examples(self.dataset).items()}
         return record
 
     def assistant(self, arm: str, question_set: str = "facts_heldout") -> Assistant:
@@ -225,7 +225,8 @@ class Study:
     def _examples(self, arm: Arm) -> dict[str, list[Example]]:
         if arm.shows("labels"):
             return {"triage": self.dataset.examples("triage")}
-        return solved_examples(self.dataset) if arm.shows("examples") else {}
+        retriever = self.index()[0].retriever() if arm.shows("passages") else None
+        return solved_examples(self.dataset, retriever) if arm.shows("examples") else {}
 
 
 def _hash(record: Any) -> str:
