@@ -171,7 +171,7 @@ def test_several_seeds_and_settings_are_run_each_in_its_own_folder(tmp_path, sma
     monkeypatch.setattr(dataset.Dataset, "question_sets", ["facts_heldout", "triage"])
     out, model = tmp_path / "out", str(make_tiny("Llama", tmp_path / "model"))
     verbs.study(
-        arms="rag,customization", seed="7,8", data=small_world, out=out, model=model, settings=["k=1,2", "k=2,1"]
+        "rag,customization", "quick", "7,8", str(small_world), out=out, model=model, settings=["k=1,2", "k=2,1"]
     )
     for k, seed in itertools.product((1, 2), (7, 8)):
         found = read_comparison(out / f"k={k},seed={seed}")
@@ -188,6 +188,7 @@ def test_several_seeds_and_settings_are_run_each_in_its_own_folder(tmp_path, sma
 def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):
     model, folder, stopped = make_tiny("Qwen2", tmp_path / "model"), tmp_path / "out", False
     command = ["-m", "helpers", "study", "--arms", "base,base:few_shot", "--data", small_world, "--model", model]
+    command += ["--profile", "quick"]
     for out in ("first", "second", "third") if sys.platform != "win32" else ():
         folder = tmp_path / out
         arguments = [str(part) for part in [sys.executable, *command, "--out", folder]]
