@@ -85,7 +85,8 @@ def cost_of(comparison: Comparison, arm: str, question_set: str, prices: Prices,
         return None
     p, model, tuned = combined(prices), SIZES[size or "8B"], bool(effort.tokens_seen)
     efforts = {each: comparison.effort(each) for each in comparison.arms}
-    documents = min((e.documents for e in efforts.values() if e.documents and not e.tokens_seen), default=0)
+    index = (e.documents for a, e in efforts.items() if "documents" in given(a) and "notes" not in given(a))
+    documents = max(index, default=0)
     notes = min((e.documents for a, e in efforts.items() if e.tokens_seen and "notes" in given(a)), default=0)
     changed = min((n for each in efforts if (n := comparison.update(each).get("reembedded"))), default=documents)
     share = changed / documents if documents else 1.0
