@@ -52,8 +52,8 @@ def test_figures_are_those_of_the_results_and_say_what_each_arm_was_given(made, 
     assert re.search(
         r"rag [\d.]+ s \(\d\.\d\d × domain_adaptation\+customization, \[\d", rows["tuning-latency"].measured
     )
-    assert rows["rag-external"].measured.endswith("Given: rag documents, base nothing")
-    assert rows["tuning-price"].measured.endswith("domain_adaptation+customization notes and pairs, rag documents")
+    assert rows["rag-external"].measured.endswith("Given: rag documents, base nothing.")
+    assert rows["tuning-price"].measured.endswith("domain_adaptation+customization notes and pairs, rag documents.")
 
 
 def test_a_statement_is_as_good_as_the_worst_of_its_claims(rows):

@@ -130,29 +130,21 @@ def stated(comparison: Comparison, arm: str, question_set: str, metric: str) -> 
     return None if not cost.right else np.min(dollars) if metric == "lowest_usd" else dollars
 
 
-def break_even(first: Cost, second: Cost, changes: float) -> dict[str, float] | None:
-    """At how many queries a month two arms cost the same; without changes where one of them absorbs none.
+def break_even(first: Cost, second: Cost, changes: float) -> str:
+    """At how many queries a month two arms cost the same: the order of magnitude with its range over the prices.
 
-    Returns:
-        The median `value` of all combinations of prices at which they meet, from `low` to `high`, and the `share` of
-        these combinations. None where one arm is cheaper at every number, at all prices.
+    Such as "10,000 (1,000 to 1,000,000), at 80% of the prices"; "never" where one arm is cheaper at every number. Without
+    changes where one of them absorbs none.
     """
     changes = 0 if first.change is None or second.change is None else changes
     with np.errstate(divide="ignore", invalid="ignore"):
         meet = np.atleast_1d(second.monthly(0, changes) - first.monthly(0, changes)) / (first.query - second.query)
     found = meet[np.isfinite(meet) & (meet > 0)]
     if not len(found):
-        return None
-    ends = {"value": np.median(found), "low": found.min(), "high": found.max(), "share": len(found) / len(meet)}
-    return {name: float(end) for name, end in ends.items()}
-
-
-def magnitude(meets: Mapping[str, float] | None) -> str:
-    """A break-even as an order of magnitude with its range, as "10,000 (1,000 to 1,000,000)"."""
-    if not meets:
         return "never"
-    value, low, high = (f"{10 ** round(math.log10(max(meets[end], 1))):,}" for end in ("value", "low", "high"))
-    return f"{value} ({low} to {high})" + f", at {meets['share']:.0%} of the prices" * (meets["share"] < 1)
+    value, low, high = (f"{10 ** round(math.log10(max(f(found), 1))):,}" for f in (np.median, np.min, np.max))
+    share = len(found) / len(meet)
+    return f"{value} ({low} to {high})" + f", at {share:.0%} of the prices" * (share < 1)
 
 
 def cost_rows(found: Mapping[str, Cost], prices: Prices | None = None) -> list[dict[str, str]]:
@@ -162,7 +154,7 @@ def cost_rows(found: Mapping[str, Cost], prices: Prices | None = None) -> list[d
         update = "not measured" if each.change_measured is None else "takes nothing in"
         if each.change is not None:
             update = span(each.change) + " (estimated)" * (not each.change_measured)
-        meets = magnitude(break_even(found["rag"], each, changes)) if "rag" in found and each.arm != "rag" else "-"
+        meets = break_even(found["rag"], each, changes) if "rag" in found and each.arm != "rag" else "-"
         rows.append({
             "arm": each.arm, "effort to a first version (hours)": span(each.hours),
             "people and labels, once ($)": span(each.people + each.labels), "computing, once ($)": span(each.computing),

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..analysis import Cost, break_even, magnitude
+from ..analysis import Cost, break_even
 from ..data import DataError
 from . import style
 from .style import OKABE_ITO, Compared, beside, in_words, number, plain_name, with_n
@@ -129,12 +129,12 @@ def freshness(compared: Compared, ax: Axes | None = None) -> Axes:
 def break_even_lines(costs: Mapping[str, Cost], changes: int = 1, ax: Axes | None = None) -> Axes:
     """Cost of a month against queries: a band an arm from the lowest to the highest prices, a line at their median.
 
-    Arms that cannot absorb a change, or where nobody measured one, are left out.
+    With changes, arms that cannot absorb one, or where nobody measured it, are left out.
 
     Raises:
         DataError: There is no arm to draw.
     """
-    known = {arm: cost for arm, cost in costs.items() if cost.change is not None}
+    known = {arm: cost for arm, cost in costs.items() if np.isfinite(cost.monthly(1, changes)).all()}
     if not known:
         raise DataError("there are no costs to draw: no arm was asked, or none absorbs a change")
     ax, x = style.new_axes(ax, 7.6, 4.4), f"queries a month, with {changes} changes of documents"
@@ -146,7 +146,7 @@ def break_even_lines(costs: Mapping[str, Cost], changes: int = 1, ax: Axes | Non
             QUERIES, [np.min(m) for m in month], [np.max(m) for m in month], color=look["color"], alpha=0.07
         )
         if "rag" in known and arm != "rag":
-            words.append(f"{plain_name(arm)} as cheap as RAG at {magnitude(break_even(known['rag'], cost, changes))}")
+            words.append(f"{plain_name(arm)} as cheap as RAG at {break_even(known['rag'], cost, changes)}")
         ends[look["label"]] = line[-1]
         ax.plot(QUERIES, line, linewidth=1.8, markevery=slice(place % 3, None, 6), **look)
     ax.set(xscale="log", yscale="log", xlim=(QUERIES[0], QUERIES[-1]), xlabel=x)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import ipywidgets
 import numpy as np
@@ -76,38 +75,33 @@ def cost_explorer(comparison: Comparison) -> Panel:
     Raises:
         DataError: No arm was asked the typical queries.
     """
-    start = load_prices()
-    if not costs(comparison, start):
+    if not costs(comparison):
         raise DataError("no cost can be computed: run the study on `facts_heldout` first")
 
-    def draw(queries: int, changes: int, label: float, hour: float, machine: float, months: int) -> str:
+    def draw(queries: int, changes: int, label: float, engineer_hour: float, own_machine: float, months: int) -> str:
         """The costs of a month as a figure and as a table, cheapest first; arms of unknown cost are named."""
-        set_here = {"label": label, "engineer_hour": hour, "own_machine": machine, "months": months}
-        found = costs(comparison, load_prices(**set_here))
-        known = {arm: cost for arm, cost in found.items() if cost.change is not None or not changes}
+        stated = load_prices(label=label, engineer_hour=engineer_hour, own_machine=own_machine, months=months)
+        found = costs(comparison, stated)
+        month = {arm: cost.monthly(queries, changes) for arm, cost in found.items()}
+        known = sorted((arm for arm in month if np.isfinite(month[arm]).all()), key=lambda arm: np.median(month[arm]))
         unknown = escape(", ".join(plots.plain_name(arm) for arm in found if arm not in known))
         missing = f"<p>Left out, since they take no update, or nobody measured it: {unknown}.</p>" if unknown else ""
         if not known:
             return f"{missing}<p>Without updates their cost is known: set them to 0.</p>"
-        ax = plots.break_even_lines(
-            {a: replace(c, change=0.0) if not changes else c for a, c in known.items()}, changes
-        )
+        ax = plots.break_even_lines(found, changes)
         ax.axvline(queries, color="0.3", linestyle=":")
-        ranked = sorted(known, key=lambda arm: float(np.median(known[arm].monthly(queries, changes))))
-        rows = [(escape(plots.plain_name(arm)), span(known[arm].monthly(queries, changes))) for arm in ranked]
-        ranking = table(
-            f"One month with {queries:,} queries and {changes} updates", ["arm", "cost per month ($)"], rows
-        )
+        rows = [(escape(plots.plain_name(arm)), span(month[arm])) for arm in known]
+        caption = f"One month with {queries:,} queries and {changes} updates"
         note = "Ranges are those of the other stated prices; times, tokens and counts were measured."
-        return f"{plots.image(ax).data}{ranking}{missing}<p>{note}</p>"
+        return f"{plots.image(ax).data}{table(caption, ['arm', 'cost per month ($)'], rows)}{missing}<p>{note}</p>"
 
     controls = {
         "queries": number("queries a month", 10, 1_000_000, 1_000, 10_000),
         "changes": number("updates a month", 0, 60, 1, 1),
         "label": number("a label, $", 0.0, 10.0, 0.05, 0.5),
-        "hour": number("an engineer's hour, $", 0.0, 500.0, 5.0, 80.0),
-        "machine": number("machines for own weights", 0.0, 4.0, 0.25, 0.0),
-        "months": number("spread over, months", 1, 36, 1, round(start["months"][0])),
+        "engineer_hour": number("an engineer's hour, $", 0.0, 500.0, 5.0, 80.0),
+        "own_machine": number("machines for own weights", 0.0, 4.0, 0.25, 0.0),
+        "months": number("spread over, months", 1, 36, 1, 12),
     }
     panel = Panel("What would it cost?", controls, draw)
     panel.refresh()
