@@ -133,8 +133,8 @@ def stated(comparison: Comparison, arm: str, question_set: str, metric: str) -> 
 def break_even(first: Cost, second: Cost, changes: float) -> str:
     """At how many queries a month two arms cost the same: the order of magnitude with its range over the prices.
 
-    Such as "10,000 (1,000 to 1,000,000), at 80% of the prices"; "never" where one arm is cheaper at every number. Without
-    changes where one of them absorbs none.
+    Such as "10,000 (1,000 to 1,000,000), at 80% of the prices"; "never" where one arm is cheaper at every number.
+    Changes are left out where one of them absorbs none.
     """
     changes = 0 if first.change is None or second.change is None else changes
     with np.errstate(divide="ignore", invalid="ignore"):
