@@ -64,6 +64,12 @@ class FoundationModel:
         ids = self.model.generation_config.eos_token_id
         return {*(ids if isinstance(ids, list) else [ids]), self.tokenizer.eos_token_id} - {None}
 
+    @property
+    def text_start(self) -> list[int]:
+        """The token before a plain text: the tokenizer's start token or, without one, what ends the text before it."""
+        ids = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
+        return [token for token in ids if token is not None][:1]
+
     def chat(self, prompt: str, examples: Sequence[tuple[str, str]] = ()) -> str:
         """A user's turn in the chat template, ready for its answer; `examples` are earlier turns with responses."""
         messages = []
