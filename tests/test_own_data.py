@@ -14,7 +14,8 @@ from helpers.data.dataset import open_dataset
 from helpers.data.documents import read_documents
 from helpers.data.own_data import prepare_own_data
 from helpers.data.records import DataError, KitError
-from helpers.data.text import contains, normalise
+from helpers.data.text import normalise
+from helpers.data.values import contains
 
 KIT = ROOT / "datasets" / "sklearn_descriptions"
 

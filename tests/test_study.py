@@ -17,7 +17,7 @@ from helpers.analysis import read_comparison
 from helpers.data import profiles
 from helpers.data.documents import read_documents
 from helpers.data.records import DataError, KitError, Result
-from helpers.data.text import contains
+from helpers.data.values import contains
 from helpers.experiment import results
 from helpers.experiment.arms import FEW_SHOT, get_arms, solved_examples
 from helpers.experiment.assistant import Assistant

@@ -142,7 +142,7 @@ class Study:
                     prepared.assistant, questions, self.dataset.values_by_asset, self.profile.batch_size, timed,
                     self.progress, evaluation, texts[: self.profile.questions_per_set],
                 )  # fmt: skip
-            result.metrics = evaluation.summary() | retrieval | prepared.measured
+            result.metrics = evaluation.summary(self.dataset.kinds) | retrieval | prepared.measured
             result.status = "complete"
         finally:
             result.scores = evaluation.scores

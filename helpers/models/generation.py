@@ -114,7 +114,7 @@ def choice_logprobs(
     Raises:
         DataError: A prompt and a choice do not fit into the model's context, or a choice is empty.
     """
-    tails = [[fm.encode(choice) for choice in options] for options in choices]
+    tails = [[fm.encode(fm.inert(choice)) for choice in options] for options in choices]
     return _mean_logprobs(fm, prompts, [fm.encode(prompt) for prompt in prompts], tails, batch_size)
 
 
@@ -135,8 +135,9 @@ def blank_logprobs(
     for text, options in zip(texts, choices, strict=True):
         before, _, after = text.rpartition(BLANK)
         whole.append(bool(after.strip(" .")))
-        rows = [fm.text_start + fm.encode(before + option + after * whole[-1]) for option in options]
-        alike = [*rows] if whole[-1] else [fm.text_start + fm.encode(before), *rows]
+        filled = [before, *(before + option + after * whole[-1] for option in options)]
+        alone, *rows = (fm.text_start + fm.encode(fm.inert(each)) for each in filled)
+        alike = rows if whole[-1] else [alone, *rows]
         head = commonprefix(alike)[: min(map(len, rows)) - 1]
         heads.append(head)
         tails.append([row[len(head) :] if option else [] for row, option in zip(rows, options, strict=True)])
@@ -183,7 +184,7 @@ def text_losses(
     """
     pieces, owner = [], []
     for number, text in enumerate(texts):
-        ids = fm.text_start + fm.encode(text)
+        ids = fm.text_start + fm.encode(fm.inert(text))
         cut = [ids[i : i + window] for i in range(0, len(ids), window)]
         pieces += [piece for piece in cut if len(piece) > 1]
         owner += [number] * (len(pieces) - len(owner))
