@@ -12,7 +12,9 @@ from ..models import generation, show_progress
 from . import metrics
 from .assistant import Assistant
 
-RETRIEVAL = ("hit_rate_1", "hit_rate_5", "mrr", "ndcg")  # what a result keeps of the scores of retrieval
+RETRIEVAL = (  # what a result keeps of the scores of retrieval
+    "hit_rate_1", "hit_rate_5", "mrr", "ndcg", "document_hit_rate_1", "document_hit_rate_5", "document_mrr",
+)  # fmt: skip
 
 
 @dataclass
@@ -102,7 +104,7 @@ def retrieval_scores(assistant: Assistant, questions: Sequence[Question], index:
     if index is None or not any(question.documents for question in questions):
         return {}
     found = rag.score_retrieval(assistant.retriever, questions, index)
-    return {"retrieval": {name: found[name] for name in RETRIEVAL}}
+    return {"retrieval": {name: found[name] for name in RETRIEVAL if name in found}}
 
 
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
