@@ -218,4 +218,4 @@ class Result:
     git_revision: str = ""
     created: str = ""
     claims: str = ""
-    schema: int = 1
+    schema: int = 2

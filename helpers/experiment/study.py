@@ -147,8 +147,8 @@ class Study:
         finally:
             result.scores = evaluation.scores
             if result.scores:
-                results.write_result(self.out, result)
-        return result
+                results.write_result(self.out, result, self.dataset.values_by_asset, self.dataset.kinds)
+        return results.read_result(self.out / name)
 
     def provenance(self, arm: Arm) -> dict[str, Any]:
         """What an arm's answers depend on: model, data and settings; a result keeps it as its `config`."""
