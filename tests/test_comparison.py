@@ -77,7 +77,7 @@ def test_no_results_and_several_seeds_are_refused():
 
 
 def test_an_arm_that_was_asked_other_questions_is_refused(made):
-    with pytest.raises(DataError, match="not asked the same questions of facts_heldout"):
+    with pytest.raises(DataError, match="facts_heldout and .*facts_heldout were not asked the same questions"):
         Comparison([run(), run("rag", values=(1, 0))])
     for changed in ({"prompt": "Another question?"}, {"answers": ("another answer",)}):
         other = first_score(made[0], question=replace(made[0].scores[0].question, **changed))
