@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from helpers.data.dataset import open_dataset
 from helpers.data.records import Answer, DataError, Effort, Passage, Question, Result, Score
-from helpers.experiment import results
+from helpers.experiment import curves, results
 
 
 def make_result(arm: str = "base:few_shot", question_set: str = "facts_heldout", **fields) -> Result:
@@ -85,8 +85,8 @@ def test_two_processes_write_into_one_folder(tmp_path):
 
 def test_file_names_work_everywhere_and_tell_runs_apart(tmp_path):
     runs = [
-        make_result(), make_result(arm="base"), make_result(arm="rag+customization"), make_result(question_set="updates"),
-        make_result(seed=8), make_result(experiment="f" * 16),
+        make_result(), make_result(arm="base"), make_result(arm="rag+customization"), make_result(seed=8),
+        make_result(question_set="updates"), make_result(experiment="f" * 16),
     ]  # fmt: skip
     names = [results.write_result(tmp_path, run).name for run in runs]
     assert len(set(names)) == len(runs)
@@ -171,13 +171,13 @@ def test_a_result_is_reused_only_when_it_is_complete_and_made_in_the_same_way(tm
 
 def test_a_curve_comes_back_sorted_and_a_damaged_one_is_named(tmp_path):
     points = [{"x": x, "value": 0.5, "low": 0.4, "high": 0.6} for x in (4, 1)]
-    path = results.write_curve(tmp_path, results.Curve("labels", "pairs", "accuracy", "customization", points))
-    assert [point["x"] for point in results.read_curves(tmp_path)["labels"].points] == [1, 4]
+    path = curves.write_curve(tmp_path, curves.Curve("labels", "pairs", "accuracy", "customization", points))
+    assert [point["x"] for point in curves.read_curves(tmp_path)["labels"].points] == [1, 4]
     for wrong in ("{", '{"name": "labels"}', path.read_text(encoding="utf-8").replace("0.5", "NaN")):
         path.write_text(wrong, encoding="utf-8")
         with pytest.raises(DataError, match="labels"):
-            results.read_curves(tmp_path)
-    assert results.read_curves(tmp_path / "absent") == {}
+            curves.read_curves(tmp_path)
+    assert curves.read_curves(tmp_path / "absent") == {}
 
 
 def test_an_empty_and_a_missing_folder_say_how_to_fill_them(tmp_path):

@@ -1,6 +1,6 @@
-"""One JSON file a run, and recorded curves beside them: written whole or not at all, read back or named with a remedy.
+"""One JSON file a run: written whole or not at all, read back or named with a remedy.
 
-A result lies as ARM.QUESTION_SET.seedN.EXPERIMENT.json; a curve, too long to measure in every run, as NAME.curve.json.
+A result lies as ARM.QUESTION_SET.seedN.EXPERIMENT.json.
 What the results of an experiment have in common lies beside them once, as shared.EXPERIMENT.json: questions, passages,
 and what scoring needs. A result keeps replies, not scores: these are computed anew by present rules when it is read.
 """
@@ -8,10 +8,9 @@ and what scoring needs. A result keeps replies, not scores: these are computed a
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property, lru_cache
@@ -33,7 +32,6 @@ TIMES = "retrieval_s first_token_s total_s".split()  # of an answer that was giv
 EXAMPLE = 4000  # characters of the prompt that is kept, its middle left out
 REMEDY = "Delete it, or move it out of the folder, and run the study again."
 PACKAGES = ("torch", "transformers", "peft", "llama-index-core", "chromadb", "sentence-transformers")
-POINT = ("x", "value", "low", "high")  # of a curve
 adapter = cache(TypeAdapter)
 
 
@@ -223,44 +221,3 @@ def finished(path: Path, config: dict[str, Any]) -> Result | None:
     """The result in a file, where it is complete and was made with this config; None otherwise."""
     result = read_result(path) if path.exists() else None
     return result if result and result.status == "complete" and result.config == config else None
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A value against what was varied. Each of `points` has `x`, `value`, `low` and `high`, and `n` for questions.
-
-    `x` and `y` are the titles of the axes with their units, `arm` is what was measured, and `about` holds what else a
-    reader must know: profile, machine, date.
-    """
-
-    name: str
-    x: str
-    y: str
-    arm: str
-    points: list[dict[str, int | float]]
-    about: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        bad = [p for p in self.points if not all(math.isfinite(p.get(key, math.nan)) for key in POINT)]
-        if bad or not self.points:
-            raise DataError(f"a curve needs points with numbers for {', '.join(POINT)}. {self.name!r} has {bad[:1]}")
-
-
-def write_curve(folder: Path, curve: Curve) -> Path:
-    """Writes a curve into a folder of results, points in the order of `x`; returns its path."""
-    ordered = replace(curve, points=sorted(curve.points, key=lambda point: point["x"]))
-    return write_record(Path(folder) / f"{curve.name}.curve.json", ordered)
-
-
-def read_curves(folder: Path) -> dict[str, Curve]:
-    """The curves of a folder by name, none where nothing was recorded; a `DataError` names a damaged one."""
-    curves = [read_record(path, Curve, "a curve") for path in sorted(Path(folder).glob("*.curve.json"))]
-    return {curve.name: curve for curve in curves}
-
-
-def of_one_figure(curves: Iterable[Curve]) -> list[list[Curve]]:
-    """Curves of several arms that share both axes, put together: they belong in one figure."""
-    figures: dict[tuple[str, str], list[Curve]] = {}
-    for curve in curves:
-        figures.setdefault((curve.x, curve.y), []).append(curve)
-    return list(figures.values())
