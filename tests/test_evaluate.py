@@ -112,7 +112,7 @@ def summary(question_set: str, *pairs: tuple[str, str], choices: tuple[str, ...]
 def test_summaries_hold_what_applies_to_the_set():
     facts = summary("facts_heldout", ("31", "31"), ("40", "It is 40."), ("7", "I do not know"))
     assert facts == pytest.approx({"abstained": 1 / 3, "exact_match": 1 / 3, "token_f1": (1 + 0.5 + 0) / 3})
-    assert summary("updates", ("31", "It is 40."), ("40", "Nobody"))["right_kind"] == 0.5
+    assert summary("updates", ("31", "It is 40."), ("40", "Nobody"))["right_kind"] == [1, 0]
     assert summary("triage", ('{"a": 1}', '{"a": 2}'), ('{"a": 1}', "no")) == {"abstained": 0.0, "valid_json": 0.5}
     assert summary("unanswerable", ("", "I do not know"), ("", "31")) == {"abstained": 0.5}
     assert summary("terms", ("a", "a"), choices=("a", "b")) == summary("facts_heldout") == {}

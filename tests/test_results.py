@@ -53,7 +53,7 @@ def test_prompts_and_shared_texts_are_kept_once_and_scores_follow_the_present_ru
     path = results.write_result(tmp_path, replace(made, scores=batched, metrics={}), values, kinds)
     read = results.read_result(path)
     assert [score.value for score in read.scores] == [1, 0] * 20 and "Ida" in read.scores[1].why
-    assert read.metrics["right_kind"] == 0.5 and read.metrics["abstained"] == 0
+    assert read.metrics["right_kind"] == [1, 0] * 20 and read.metrics["abstained"] == 0
     assert [score.answer.prompt for score in read.scores] == [first.answer.prompt] + [""] * 39
     assert {passage.text for score in read.scores for passage in score.answer.passages} == {"Maren runs it.\n"}
     assert read.scores[0].answer.total_s is None, "a batch's times say little"

@@ -98,13 +98,13 @@ def field_accuracy(text: str, gold: str) -> float:
     return sum(str(told.get(key, "")).strip().lower() == str(wanted[key]).lower() for key in wanted) / len(wanted)
 
 
-def summary(scores: Sequence[Score], kinds: Mapping[str, str] | None = None) -> dict[str, float]:
+def summary(scores: Sequence[Score], kinds: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Shares and means over the written replies of a set: each where it applies.
 
-    `abstained`, `valid_json`, SQuAD's `exact_match` and `token_f1` over the answerable, and `right_kind`: the share of
-    replies to questions about facts that hold what `kinds`, regular expressions by field, takes for an answer.
+    `abstained`, `valid_json`, SQuAD's `exact_match` and `token_f1` over the answerable; and `right_kind`, reply by
+    reply: 1.0 where it holds what `kinds`, regular expressions by field, takes for an answer.
     """
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     written = [(score.question, score.answer.text) for score in scores if not score.question.choices]
     if written:
         found["abstained"] = fmean(abstains(text) for _, text in written)
@@ -113,8 +113,8 @@ def summary(scores: Sequence[Score], kinds: Mapping[str, str] | None = None) -> 
     if answerable := [(text, question.answers) for question, text in written if question.answers]:
         found["exact_match"] = fmean(exact_match(*each) for each in answerable)
         found["token_f1"] = fmean(token_f1(*each) for each in answerable)
-    if told := [(kinds[question.field], text) for question, text in written if question.field in (kinds or {})]:
-        found["right_kind"] = fmean(bool(re.search(kind, text)) for kind, text in told)
+    if written and all(question.field in (kinds or {}) for question, _ in written):
+        found["right_kind"] = [float(bool(re.search(kinds[question.field], text))) for question, text in written]
     return found
 
 
