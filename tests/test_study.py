@@ -51,7 +51,7 @@ def study(small_world, llama, embedder, monkeypatch, tmp_path):
 
 def files(folder: Path) -> dict[str, int]:
     """Each result file's name and the time of its last change."""
-    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.json")}
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.seed*.json")}
 
 
 # ---- arms and folders
