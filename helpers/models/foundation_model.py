@@ -70,7 +70,8 @@ class FoundationModel:
             KitError: The template writes none, and the tokenizer has no end token.
         """
         turns = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "REPLY"}]
-        ids = self.encode(self._in_template(turns, add_generation_prompt=False).rpartition("REPLY")[2])
+        _, shown, after = self._in_template(turns, add_generation_prompt=False).rpartition("REPLY")
+        ids = self.encode(after) if shown else []
         if ends := [place for place, token in enumerate(ids, 1) if token in self.special_tokens]:
             return ids[: ends[0]]
         if self.tokenizer.eos_token_id is None:
