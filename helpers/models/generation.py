@@ -25,7 +25,7 @@ from .effort import show_progress
 if TYPE_CHECKING:
     from .foundation_model import FoundationModel
 
-TOKENS_A_BATCH = 16_384  # of prompts that are read together
+TOKENS_A_BATCH = 16_384  # at most, of rows in a batch: each token's keys and values take memory
 BATCH = 48  # prompts decoded together; 32, 48 and 64 short ones took the same time
 
 
@@ -43,13 +43,9 @@ class Generation:
 
 @torch.inference_mode()
 def generate(
-    fm: FoundationModel,
-    prompts: Sequence[str],
-    max_new_tokens: int = 64,
-    batch_size: int = BATCH,
-    progress: bool = False,
-    exactly: bool = False,
-) -> list[Generation]:
+    fm: FoundationModel, prompts: Sequence[str], max_new_tokens: int = 64, batch_size: int = BATCH,
+    progress: bool = False, exactly: bool = False,
+) -> list[Generation]:  # fmt: skip
     """Decodes an answer to each prompt, greedily.
 
     Args:
@@ -216,10 +212,7 @@ def perplexity(losses: Sequence[tuple[float, int]]) -> float:
 
 
 def _batches(rows: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
-    """Indices in batches of similar length, the longest first, so that a lack of memory shows at once.
-
-    A batch of long rows has fewer of them, since its keys and values take memory for every token.
-    """
+    """Indices in batches of similar length, the longest first, so that a lack of memory shows at once."""
     order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
     while order:
         count = max(1, min(size, TOKENS_A_BATCH // len(rows[order[0]])))
