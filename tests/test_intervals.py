@@ -1,7 +1,4 @@
-"""Intervals cover what they promise, by simulation; paired differences find what is there and no more.
-
-The simulation in full is in `docs`; here are few draws of each kind, and the same with one-way intervals, which fail.
-"""
+"""Intervals cover what they promise, by simulation; paired differences find what is there and no more."""
 
 from __future__ import annotations
 
@@ -9,15 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
 from test_comparison import scores
 
 from helpers.analysis import intervals
-from helpers.analysis.intervals import Sample, accuracy, difference, perplexity_ratio, ratio
+from helpers.analysis.intervals import accuracy, difference, perplexity_ratio, ratio
 from helpers.data.records import DataError
-
-MACHINES, WORDINGS = 0.76, 1.4  # standard deviations of logits; the first is an intraclass correlation of 0.15
-FIELDS, DRAWS = 8, 300
+from tools.benchmarks.interval_coverage import DESIGNS, coverage
 
 
 def wilson(right: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -35,45 +29,18 @@ def width(found) -> float:
 # ---- coverage
 
 
-def logit(share: float) -> float:
-    """The logit around which machines and wordings vary where so large a share is right on average."""
-    nodes = stats.norm.ppf((np.arange(400) + 0.5) / 400) * math.hypot(MACHINES, WORDINGS)
-    return optimize.brentq(lambda middle: (1 / (1 + np.exp(-middle - nodes))).mean() - share, -15, 15)
-
-
-def coverage(machines: int, wordings: int, first: float, second: float, one_way: bool = False) -> tuple[float, ...]:
-    """How often the intervals of a share and of a difference cover the truth, and how often the difference is sure.
-
-    Each machine is asked about eight fields, each field in one of six wordings (`wordings` of them in all). Half of the
-    variance of machines and wordings is common to both arms.
-    """
-    generator = np.random.default_rng([machines, wordings])
-    machine, field = np.repeat(np.arange(machines), FIELDS), np.tile(np.arange(FIELDS), machines)
-    wording = (6 * field + (machine + field) % 6) % wordings
-    clusters = np.arange(len(machine)) if one_way else np.unique(wording, return_inverse=True)[1]
-    found, middles = np.zeros(3), (logit(first), logit(second))
-    for _ in range(DRAWS):
-        common = MACHINES * generator.normal(size=machines)[machine] + WORDINGS * generator.normal(size=48)[wording]
-        arms = []
-        for middle in middles:
-            own = MACHINES * generator.normal(size=machines)[machine] + WORDINGS * generator.normal(size=48)[wording]
-            right = generator.random(len(machine)) < 1 / (1 + np.exp(-middle - (common + own) / math.sqrt(2)))
-            arms.append(Sample(right.astype(float), np.zeros(len(machine), int), machine, clusters, len(machine)))
-        one, both = accuracy(arms[0]), difference(*arms)
-        found += one["low"] <= first <= one["high"], both["low"] <= second - first <= both["high"], both["p"] < 0.05
-    return tuple(found / DRAWS)
-
-
-@pytest.mark.parametrize(("machines", "wordings"), [(10, 48), (14, 48), (24, 48), (24, 6)])
-def test_intervals_cover_other_machines_and_other_wordings(machines, wordings):
-    for first, second in ((0.3, 0.3), (0.8, 0.8), (0.05, 0.05), (0.5, 0.9)):
-        share, both, sure = coverage(machines, wordings, first, second)
-        assert share >= 0.93 and both >= 0.93, (first, second, share, both)
-        assert sure <= 0.07 if first == second else sure >= 0.3
+@pytest.mark.parametrize(
+    "design", [name for name, (_, wordings, same, _) in DESIGNS.items() if wordings > 1 and not same]
+)
+def test_intervals_cover_other_machines_and_other_wordings(design):
+    for shares in ((0.3, 0.3), (0.8, 0.8), (0.05, 0.8)):
+        share, both, sure = coverage(DESIGNS[design], shares, draws=300)
+        assert share >= 0.93 and both >= 0.93, (shares, share, both)
+        assert sure <= 0.07 if shares[0] == shares[1] else sure >= 0.9
 
 
 def test_intervals_that_know_of_machines_alone_fail_where_wordings_differ():
-    share, both, sure = coverage(24, 6, 0.3, 0.3, one_way=True)
+    share, both, sure = coverage((24, 6, True, 1), (0.3, 0.3), draws=200, one_way=True)
     assert share < 0.75 and both < 0.8 and sure > 0.2
 
 

@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "claims": ["Claim", "Verdict", "counts", "judge", "read_claims", "verdicts_as_text"],
         "comparison": ["Comparison", "has_results", "in_brackets", "read_comparison"],
         "cost": ["Cost", "break_even", "cost_rows", "costs", "given"],
-        "intervals": ["accuracy"],
+        "intervals": ["Sample", "accuracy", "difference"],
         "prices": ["Prices", "load_prices", "size_rows", "span"],
         "textbook": ["Row", "take_aways", "textbook_markdown", "textbook_rows"],
         "validate": ["latency_ratio", "timing_conditions"],

@@ -50,6 +50,8 @@ class Claim:
             raise ValueError("`first` and `second` must have the same metric, and a ratio needs two arms")
         if self.relation in ("same", "no_loss") and not self.margin and self.kind == "measured":
             raise ValueError(f"`{self.relation}` needs a `margin`: no measurement shows that nothing differs at all")
+        if self.headline and self.kind != "measured":
+            raise ValueError("what holds by construction is no `headline`")
         return self
 
     @property
@@ -97,10 +99,7 @@ def judge(comparison: Comparison, claims: Sequence[Claim] | None = None) -> list
     claims = read_claims() if claims is None else claims
     found = [compare(comparison, claim.first, claim.second) for claim in claims]
     p = [1.0 if isinstance(each, str) else _p(claim, each) for claim, each in zip(claims, found, strict=True)]
-    family = [
-        place for place, (claim, each) in enumerate(zip(claims, found, strict=True))
-        if claim.headline and claim.kind == "measured" and not isinstance(each, str)
-    ]  # fmt: skip
+    family = [i for i, claim in enumerate(claims) if claim.headline and not isinstance(found[i], str)]
     for place, corrected in zip(family, holm([p[place] for place in family]), strict=True):
         p[place] = corrected
     return [_verdict(*each, comparison) for each in zip(claims, found, p, strict=True)]

@@ -51,57 +51,57 @@ class Comparison:
         alone = {seed: [result for result in self.results if result.seed == seed] for seed in seeds}
         return {seed: replace(self, results=own) if len(seeds) > 1 else self for seed, own in alone.items()}
 
-    def run(self, arm: str, question_set: str) -> Result | None:
-        """An arm's complete run on a set, that of the first world where there are several, or None."""
+    def runs(self, arm: str, question_set: str) -> dict[int, Result]:
+        """An arm's complete runs on a set, by world."""
         wanted = (arm, question_set, "complete")
-        return next((r for r in self.results if (r.arm, r.question_set, r.status) == wanted), None)
+        return {r.seed: r for r in self.results if (r.arm, r.question_set, r.status) == wanted}
+
+    def run(self, arm: str, question_set: str) -> Result | None:
+        """An arm's complete run on a set, the first one where there are several worlds, or None."""
+        return next(iter(self.runs(arm, question_set).values()), None)
 
     def metric(self, arm: str, question_set: str, name: str) -> Any:
         """What an arm's runs on a set measured under a name: the mean of numbers, else what the first one measured.
 
         None where there is nothing, or a number that is not finite.
         """
-        runs = [world.run(arm, question_set) for world in self.worlds.values()]
-        values = [run.metrics[name] for run in runs if run and run.metrics.get(name) is not None]
+        values = [run.metrics[name] for run in self.runs(arm, question_set).values() if name in run.metrics]
         if values and all(isinstance(value, int | float) for value in values):
             return float(np.mean(values)) if np.isfinite(values).all() else None
         return values[0] if values else None
 
     def scores(self, arm: str, question_set: str) -> list[Score]:
         """The scored answers of an arm on a set, world after world; empty where there are none."""
-        return [score for scores in self.by_world(arm, question_set).values() for score in scores]
+        return [score for run in self.runs(arm, question_set).values() for score in run.scores]
 
     def by_world(self, arm: str, question_set: str, part: str = "", metric: str = "accuracy") -> dict[int, list[Score]]:
         """The scored answers by world, of one `part` of the set if any is named.
 
         Another `metric` is one that a run has question by question, such as "right_kind"; the scores have its values.
         """
-        found = {}
-        for seed, world in self.worlds.items():
-            run = world.run(arm, question_set)
-            scores = run.scores if run else []
-            if metric != "accuracy":
-                values = run.metrics.get(metric, ()) if run else ()
-                scores = [replace(score, value=value) for score, value in zip(scores, values, strict=False)]
-            found[seed] = [score for score in scores if part in ("", score.question.part)]
-        return {seed: scores for seed, scores in found.items() if scores}
+        found = {seed: run.scores for seed, run in self.runs(arm, question_set).items()}
+        if metric != "accuracy":
+            for seed, run in self.runs(arm, question_set).items():
+                pairs = zip(run.scores, run.metrics.get(metric, ()), strict=False)
+                found[seed] = [replace(score, value=value) for score, value in pairs]
+        kept = {seed: [s for s in scores if part in ("", s.question.part)] for seed, scores in found.items()}
+        return {seed: scores for seed, scores in kept.items() if scores}
 
     def losses(self, arm: str, question_set: str) -> dict[int, list[tuple[float, int]]]:
         """By world: for each text read with a set its loss and its tokens; a perplexity without them is one text."""
-        found = {}
-        for seed, world in self.worlds.items():
-            if (perplexity := world.metric(arm, question_set, "perplexity")) is not None:
-                texts = world.metric(arm, question_set, "text_losses")
-                found[seed] = texts or [(math.log(perplexity), 1)]
-        return found
+        return {
+            seed: run.metrics.get("text_losses") or [(math.log(run.metrics["perplexity"]), 1)]
+            for seed, run in self.runs(arm, question_set).items()
+            if math.isfinite(run.metrics.get("perplexity", math.nan))
+        }
 
     def seconds(self, arm: str, question_set: str = TIMED_SET, phase: str = "total_s") -> list[float]:
         """Times of single answers, one a question; empty where none was timed."""
-        timed = (world.metric(arm, question_set, phase) for world in self.worlds.values())
+        timed = (run.metrics.get(phase) for run in self.runs(arm, question_set).values())
         return [seconds for listed in timed for seconds in listed or ()]
 
     def effort(self, arm: str) -> Effort | None:
-        """What preparing an arm took (in the first world), or None where it has no result."""
+        """What preparing an arm took, in the first world where there are several; None where it has no result."""
         return next((result.effort for result in self.results if result.arm == arm), None)
 
     def update(self, arm: str) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def read_comparison(folder: Path | str) -> Comparison:
         name = file_name(result.arm, result.question_set, result.seed, result.experiment)
         if not (folder / name).is_file():
             raise DataError(f"{label(result)} is not in {folder / name}: renamed, or its label changed. {AGAIN}")
-    found.sort(key=lambda result: order.index(result.arm) if result.arm in order else len(order))
+    found.sort(key=lambda r: (order.index(r.arm) if r.arm in order else len(order), r.seed))
     return Comparison(found).with_timings(folder)
 
 

@@ -122,16 +122,14 @@ def p_value(found: Interval, threshold: float = 0.0) -> float:
     """The two-sided p-value of a threshold: 0.05 where the interval ends there. Without `df` it is the normal's."""
     distance, df = found["value"] - threshold, found.get("df", math.inf)
     reach = found["value"] - found["low"] if distance > 0 else found["high"] - found["value"]
-    if not reach or math.isinf(reach):
-        return float(not distance or math.isinf(reach))
-    return float(2 * stats.t.sf(stats.t.ppf(UPPER, df) * abs(distance) / reach, df))
+    errors = abs(distance) / reach if reach else math.inf if distance else 0.0
+    return float(2 * stats.t.sf(stats.t.ppf(UPPER, df) * errors, df))
 
 
 def detectable(found: Interval) -> float:
     """The smallest difference that this many questions show with a power of 0.8 (Bloom 1995, Evaluation Review 19)."""
     df = found.get("df", math.inf)
-    error = (found["high"] - found["low"]) / 2 / stats.t.ppf(UPPER, df)
-    return float(error * (stats.t.ppf(UPPER, df) + stats.t.ppf(0.8, df)))
+    return float((found["high"] - found["low"]) / 2 * (1 + stats.t.ppf(0.8, df) / stats.t.ppf(UPPER, df)))
 
 
 def ratio(first: Sequence[float], second: Sequence[float]) -> Interval:

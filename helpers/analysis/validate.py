@@ -41,7 +41,11 @@ def check_comparable(results: Sequence[Result]) -> None:
     asked: dict[tuple[str, int], Result] = {}
     for result in results:
         _check_same_experiment(worlds.setdefault(result.seed, result), result)
-        _check_same_claims(results[0], result)
+        if result.claims not in ("", claims_hash()) or result.claims != results[0].claims:
+            raise DataError(
+                f"{label(result)} was not made with the claims of rules/claims.yaml, which are written down before the "
+                "runs. Restore that file with git, or run the study again in another folder."
+            )
     _check_worlds(list(worlds.values()))
     for result in results:
         _check_scores(result)
@@ -73,8 +77,7 @@ def _check_same_experiment(first: Result, other: Result, made_of: Sequence[str] 
         {"schema": r.schema} | {name: r.config.get(name) for name in made_of} | {"profile": r.profile}
         for r in (first, other)
     )
-    another_world = "data_hash" not in made_of
-    if ours == theirs and (another_world or first.experiment == other.experiment):
+    if ours == theirs and (first.experiment == other.experiment or made_of != MADE_OF):
         return
     unnamed = "the prompts, the limit of an answer's length, the solved examples or how many questions were asked"
     raise DataError(
@@ -94,14 +97,6 @@ def _check_worlds(firsts: Sequence[Result]) -> None:
         raise DataError(
             f"the results have the seeds {', '.join(map(str, seeds))} and the same data, and a comparison takes one "
             f"seed a data set: to compare seed {seeds[0]}, move the files named {others} to a folder of their own."
-        )
-
-
-def _check_same_claims(first: Result, other: Result) -> None:
-    if other.claims not in ("", claims_hash()) or other.claims != first.claims:
-        raise DataError(
-            f"{label(other)} was not made with the claims of rules/claims.yaml, which are written down before the "
-            "runs. Restore that file with git, or run the study again in another folder."
         )
 
 
