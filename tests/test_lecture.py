@@ -59,7 +59,7 @@ def test_figures_are_those_of_the_results_and_say_what_each_arm_was_given(made, 
 def test_a_statement_is_as_good_as_the_worst_of_its_claims(rows):
     assert {rows[name].verdict for name in ("rag-external", "tuning-tasks", "customization-specific")} == {"shown"}
     assert rows["rag-static"].verdict == rows["tuning-permanent"].verdict == "by construction"
-    shares = {"rag": [0.1] * 20, "customization": [0.9] * 20}
+    shares = {"rag": [0.01] * 20, "customization": [0.9] * 20}
     turned = {row.id: row for row in textbook_rows(Comparison(make_results(arms=("base", *shares), shares=shares)))}
     assert turned["rag-external"].verdict == turned["rag-static"].verdict == "contradicted"
     assert turned["rag-external"].sentence == rows["rag-external"].contradicted
@@ -70,13 +70,15 @@ def test_a_statement_is_as_good_as_the_worst_of_its_claims(rows):
     assert {row.verdict for row in bare} == {"not tested here", "by construction"} and analysis.take_aways(bare) == []
 
 
-def test_levels_are_judged_by_the_whole_range_of_prices(made, rows):
-    hours = {arm: each.hours for arm, each in costs(made).items()}
-    assert 4 < hours["rag"].min() and hours["rag"].max() < 40 and rows["rag-effort"].verdict == "shown"
-    both = hours["domain_adaptation+customization"]
-    assert both.min() < 40 < both.max() and rows["tuning-effort"].verdict == "not shown"
-    few = [replace(r, effort=replace(r.effort, documents=4, labelled_examples=4)) for r in made.results]
-    assert {r.id: r.verdict for r in textbook_rows(Comparison(few))}["tuning-effort"] == "contradicted"
+@pytest.mark.parametrize(("notes", "wanted"), [(0, "contradicted"), (600, "not shown"), (6000, "shown")])
+def test_levels_are_judged_by_the_whole_range_of_prices(made, notes, wanted):
+    both = "domain_adaptation+customization"
+    own = [replace(r, effort=replace(r.effort, documents=notes)) if "domain" in r.arm else r for r in made.results]
+    rows = {row.id: row.verdict for row in textbook_rows(Comparison(own))}
+    hours = {arm: each.hours for arm, each in costs(Comparison(own)).items()}
+    assert 4 < hours["rag"].min() and hours["rag"].max() < 40 and rows["rag-effort"] == "shown"
+    assert rows["tuning-effort"] == wanted
+    assert (hours[both].min() > 40, hours[both].max() > 40) == (wanted == "shown", wanted != "contradicted")
 
 
 def test_the_table_is_given_as_markdown_that_is_escaped(rows):
