@@ -1,15 +1,13 @@
 """Claims about a comparison, each judged by its interval: supported, contradicted, not decided or not measured.
 
-Claims are data: `rules/expectations.yaml`, `rules/own_data.yaml`, and those that `rules/textbook.yaml` comes to.
+Claims are data: `rules/expectations.yaml` and `rules/own_data.yaml`; `textbook` judges those of the lecture's table.
 """
 
 from __future__ import annotations
 
-import html
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +18,8 @@ from ..data import get_profile
 from . import rules
 from .comparison import Comparison
 from .intervals import Interval
-from .quantities import METRICS, Quantity, compare, in_words
+from .quantities import METRICS, Quantity, compare
 
-MARKS = {"not measured": "–", "contradicted": "✗", "not decided": "?", "supported": "✓"}  # the worst verdict first
 SAME = 1e-6  # how far two values may lie apart that are the same
 
 
@@ -89,50 +86,6 @@ def verdicts_as_text(verdicts: Sequence[Verdict]) -> str:
     lines = [f"{v.verdict.upper():<14} {v.claim.id}: {v.claim.text} {v.why} ({v.claim.source})" for v in verdicts]
     summary = ", ".join(f"{count} {name}" for name, count in counts(verdicts).items())
     return "\n".join([*lines, "", f"{len(verdicts)} claims: {summary}"])
-
-
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class Row:
-    """One row of the textbook's table: two entries, the claims that they come to, and what was measured.
-
-    `also` is shown with the claims and not judged.
-    """
-
-    id: str
-    row: str
-    rag: str
-    tuning: str
-    claims: tuple[Claim, ...]
-    also: tuple[Quantity, ...] = ()
-    measured: str = ""
-    support: str = ""
-
-
-def textbook_rows(comparison: Comparison) -> list[Row]:
-    """The table, row by row; a row is supported where all its claims are, and "not measured" where arms are missing."""
-    rows = []
-    for row in rules.read_rules("textbook", list[Row]):
-        verdicts = judge(comparison, row.claims)
-        support = min((each.verdict for each in verdicts), key=list(MARKS).index)
-        quantities = [claim.first for claim in row.claims] + [claim.second for claim in row.claims]
-        measured = in_words(comparison, [*quantities, *row.also]) or verdicts[0].why
-        rows.append(replace(row, measured=measured, support=support))
-    return rows
-
-
-def textbook_markdown(rows: Sequence[Row]) -> str:
-    """The table as Markdown, in which every text is only text; a mark and a word show whether a claim is supported."""
-    lines = ["| row | RAG (textbook) | fine-tuning (textbook) | measured here | the claim is |", "|" + " --- |" * 5]
-    for row in rows:
-        texts = (f"**{row.row}**", row.rag, row.tuning, row.measured, f"{MARKS[row.support]} {row.support}")
-        lines.append("| " + " | ".join(html.escape(text, quote=False).replace("|", "\\|") for text in texts) + " |")
-    return "\n".join(lines)
-
-
-def take_aways(rows: Sequence[Row]) -> list[str]:
-    """One sentence for each row that was decided, with the row's own measured numbers."""
-    said = {"supported": "As textbooks say", "contradicted": "Unlike what textbooks say"}
-    return [f"{row.row}. {said[row.support]}: {row.measured}." for row in rows if row.support in said]
 
 
 def _judge(claim: Claim, comparison: Comparison) -> Verdict:
