@@ -58,7 +58,8 @@ def check_comparable(results: Sequence[Result]) -> None:
             first = asked.setdefault(result.question_set, result)
             if [score.question for score in first.scores] != [score.question for score in result.scores]:
                 raise DataError(
-                    f"the arms were not asked the same questions of {result.question_set}: run the study again"
+                    f"{label(first)} and {label(result)} were not asked the same questions: delete the older file, and "
+                    "run the study again."
                 )
 
 

@@ -143,13 +143,13 @@ class Study:
                     prepared.assistant, questions, self.dataset.values_by_asset, self.profile.batch_size, timed,
                     self.progress, evaluation, texts[: self.profile.questions_per_set],
                 )  # fmt: skip
-            result.metrics = evaluation.summary() | retrieval | prepared.measured
+            result.metrics = evaluation.summary(self.dataset.kinds) | retrieval | prepared.measured
             result.status = "complete"
         finally:
             result.scores = evaluation.scores
             if result.scores:
-                results.write_result(self.out, result)
-        return result
+                results.write_result(self.out, result, self.dataset.values_by_asset, self.dataset.kinds)
+        return results.read_result(self.out / name)
 
     def provenance(self, arm: Arm) -> dict[str, Any]:
         """What an arm's answers depend on: model, data and settings; a result keeps it as its `config`."""

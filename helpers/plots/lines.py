@@ -60,14 +60,6 @@ def learning_curves(curves: Mapping[str, Points], x: str, y: str, title: str = "
     return style.finish(ax, f"Values of {in_words(y)} against {in_words(x)}: {'; '.join(words)}.")
 
 
-def sweep_line(
-    points: Points, x: str, title: str = "", y: str = "accuracy (share right)", label: str = "rag",
-    ax: Axes | None = None,
-) -> Axes:  # fmt: skip
-    """A measured value of one arm (`label`) against what was varied; see `learning_curves`."""
-    return learning_curves({label: points}, x, y, title, ax)
-
-
 def training_curve(history: Sequence[Any], first: Mapping[str, float] | None = None, ax: Axes | None = None) -> Axes:
     """The loss of a training against the step, with its validation loss and that of general text where they are taken.
 
