@@ -192,7 +192,7 @@ def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):
         folder = tmp_path / out
         arguments = [str(part) for part in [sys.executable, *command, "--out", folder]]
         child = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while child.poll() is None and not list(folder.glob("*.json")):
+        while child.poll() is None and not list(folder.glob("*.seed*.json")):
             time.sleep(0.05)
         child.send_signal(signal.SIGINT)
         stderr = child.communicate()[1]
@@ -200,7 +200,7 @@ def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):
             stopped = child.returncode == 130 and "Traceback" not in stderr and "what was finished is kept" in stderr
             break
     assert stopped or sys.platform == "win32", "three interruptions in a row were not noticed"
-    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.seed*.json")}
     run = run_python(*command, "--out", folder, COLUMNS="200")
     assert run.returncode == 0, run.stderr
     made = results.read_results(folder)

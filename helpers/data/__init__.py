@@ -12,8 +12,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "profiles": ["PROFILES", "Profile", "VALIDATION", "WARM_UP", "get_profile"],
         "records": [
             "Answer", "BLANK", "CHOICE_SETS", "DataError", "Document", "Effort", "Example", "Fact", "KitError",
-            "Passage", "QUESTION_SETS", "Question", "Result", "Score", "TASKS", "TEXT_SETS", "TIMED_SET",
+            "Note", "Passage", "QUESTION_SETS", "Question", "Result", "Score", "TASKS", "TEXT_SETS", "TIMED_SET",
         ],
-        "text": ["contains", "normalise", "sentences"],
+        "text": ["normalise", "sentences"],
+        "values": ["YES_OR_NO", "comparable", "contains", "forms", "readings"],
     },
 )  # fmt: skip

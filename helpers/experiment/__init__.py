@@ -11,10 +11,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "evaluation": ["evaluate", "text_perplexity"],
         "latency": ["LATENCY_FILE", "PHASES", "Timing", "read_timings", "time_arms", "write_timings"],
         "prepare": ["prepare"],
-        "results": [
-            "Curve", "file_name", "now", "of_one_figure", "read_curves", "read_results", "versions", "write_curve",
-            "write_result",
-        ],
+        "curves": ["Curve", "of_one_figure", "read_curves", "write_curve"],
+        "results": ["file_name", "now", "read_results", "versions", "write_result"],
         "study": ["Study"],
     },
 )  # fmt: skip
