@@ -121,7 +121,7 @@ def test_an_arm_that_was_asked_other_questions_is_refused(made):
         Comparison([run(), run("rag", values=(1, 0))])
     for changed in ({"prompt": "Another question?"}, {"answers": ("another answer",)}):
         other = first_score(made[0], question=replace(made[0].scores[0].question, **changed))
-        with pytest.raises(DataError, match="same questions of facts_heldout"):
+        with pytest.raises(DataError, match="not asked the same questions"):
             Comparison([other, *made[1:]])
 
 
