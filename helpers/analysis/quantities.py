@@ -102,8 +102,8 @@ class Quantity:
         if metric in STATED:
             return stated(comparison, arm, name, metric)
         if metric == "epochs":
-            run = comparison.run(arm, name)
-            return max((each["epochs"] for each in run.config.get("adapter", {}).values()), default=0) if run else None
+            settings = comparison.run(arm, name).config.get("adapter", {}) if scores else {}
+            return max((each["epochs"] for each in settings.values() if "epochs" in each), default=None)
         return getattr(comparison.effort(arm), metric, None)
 
     def shown(self, comparison: Comparison) -> str:
