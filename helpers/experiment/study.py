@@ -199,7 +199,7 @@ class Study:
         retrieval = asdict(self.settings) | {"order": recipes.PASSAGE_ORDER} if recipe == "passages" else {}
         made_of = [self.dataset.hash, self.model.hash, own, retrieval, *starts, *PROMPTS]
         key = _hash([*made_of, self.dataset.general_text("replay")])[:8]
-        return self.artefacts / "adapters" / f"{recipe}.{self.profile.name}.seed{self.seed}.{key}"
+        return self.artefacts / "adapters" / f"{recipe.replace(':', '~')}.{self.profile.name}.seed{self.seed}.{key}"
 
     def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> tuning.FineTuned:
         """The tuned weights of a recipe: those made before, or made now; an interrupted training is resumed.
