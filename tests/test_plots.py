@@ -117,27 +117,6 @@ def test_curves_show_points_intervals_and_n():
             plots.learning_curves(nothing, "epochs", "accuracy")
 
 
-def updated(value: float, seconds: float, **update):
-    """A row of the table in which absorbing a change took so many seconds."""
-    accuracy = {"value": value, "low": value - 0.2, "high": value + 0.1, "n": 68}
-    return {"updates": {"accuracy": accuracy, "update": {"effort": {"wall_s": seconds}, **update}}}
-
-
-def test_freshness_draws_what_was_measured_and_no_more():
-    ax = plots.freshness({
-        "rag": updated(0.8, 2.0, measured=True, reembedded=3), "base": updated(0.65, 0.0, measured=False),
-        "customization": updated(0.7, 300.0, measured=False), "domain_adaptation": {},
-    })  # fmt: skip
-    assert points(ax)["RAG"] == (2.0, 0.8) and points(ax)["Instruction-tuned"] == (300.0, 0.7)
-    assert legend(ax) == ["RAG", "Instruction-tuned", "Base"] and "n = 68" in ax.get_xlabel()
-    first, last = ax.get_xlim()
-    spans = {line.get_ydata()[0]: tuple(line.get_xdata()) for line in ax.lines if line.get_linewidth() == 2}
-    assert spans == {0.8: (2.0, last), 0.7: (first, 300.0), 0.65: (first, last)}
-    assert "300.0 s (estimated)" in ax.get_label() and "takes nothing in" in ax.get_label()
-    with pytest.raises(DataError, match="updates"):
-        plots.freshness({"rag": {}})
-
-
 def cost(arm: str, prepared: float, query: float, change: float | None = 0.0) -> Cost:
     return Cost(arm, prepared, 0.0, 0.0, query, query / 2, change, change is not None, 12)
 
@@ -185,7 +164,6 @@ def test_every_figure_draws_where_it_is_told_opens_nothing_else_and_says_what_it
         (plots.latency_bars, (compared,)),
         (plots.learning_curves, ({"rag": POINTS}, "k", "accuracy")),
         (plots.training_curve, ([entry],)), (plots.break_even_lines, ({"rag": cost("rag", 1.0, 0.1)},)),
-        (plots.freshness, ({"rag": updated(0.5, 1.0)},)),
     ):  # fmt: skip
         ax = plt.figure().add_subplot()
         assert draw(*given, ax=ax) is ax and len(plt.get_fignums()) == 1

@@ -46,6 +46,11 @@ class Dataset:
             raise DataError(f"{path}: there is no question set {name!r}. Sets of this folder: {known}.")
         return read_records(path, Question)
 
+    def checks(self) -> list[Question]:
+        """Validation questions, on facts and words of no question set: they say when a training stops; may be none."""
+        path = self.folder / "instructions" / "checks.jsonl"
+        return read_records(path, Question) if path.is_file() else []
+
     def examples(self, task: str, part: str = "train") -> list[Example]:
         """Prompt-response pairs of one task: part `train` or `validation`."""
         return read_records(self.folder / "instructions" / f"{task}.{part}.jsonl", Example)

@@ -10,9 +10,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "assistant": ["Assistant", "SHORT_ANSWER"],
         "evaluation": ["evaluate", "text_perplexity"],
         "latency": ["LATENCY_FILE", "PHASES", "Timing", "read_timings", "time_arms", "write_timings"],
-        "prepare": ["PreparedArm", "prepare"],
+        "prepare": ["prepare"],
         "curves": ["Curve", "of_one_figure", "read_curves", "write_curve"],
-        "results": ["file_name", "now", "read_results", "versions", "write_result"],
+        "results": ["claims_hash", "file_name", "now", "read_results", "versions", "write_result"],
         "study": ["Study"],
     },
 )  # fmt: skip

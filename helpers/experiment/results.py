@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -32,6 +33,7 @@ TIMES = "retrieval_s first_token_s total_s".split()  # of an answer that was giv
 EXAMPLE = 4000  # characters of the prompt that is kept, its middle left out
 REMEDY = "Delete it, or move it out of the folder, and run the study again."
 PACKAGES = ("torch", "transformers", "peft", "llama-index-core", "chromadb", "sentence-transformers")
+CLAIMS = ROOT / "helpers" / "analysis" / "rules" / "claims.yaml"
 adapter = cache(TypeAdapter)
 
 
@@ -47,6 +49,16 @@ def git_revision() -> str:
     except OSError:
         return ""
     return run.stdout.strip()
+
+
+@cache
+def claims_hash() -> str:
+    """SHA-256 over what the kit claims, prose left out; results carry it, so that no claim moves after the runs."""
+    claims = [
+        {name: value for name, value in claim.items() if name not in ("text", "source")}
+        for claim in yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
+    ]
+    return sha256(json.dumps(claims, sort_keys=True).encode()).hexdigest()
 
 
 def now() -> str:

@@ -240,7 +240,7 @@ def load_embedder(device: str | None = None, dtype: str | None = None) -> Huggin
     folder = find(EMBEDDING_MODEL)
     device = choose_device(device)
     with progress_bars(False):
-        return (fast.VarlenEmbedding if fast.enabled() else HuggingFaceEmbedding)(
+        return (fast.SortedEmbedding if fast.enabled() else HuggingFaceEmbedding)(
             model_name=str(folder),
             device=device,
             model_kwargs={"dtype": dtype or choose_dtype(device)[0], "use_safetensors": True},

@@ -24,7 +24,7 @@ from ..data import QUESTION_SETS, DataError, write_text
 from ..experiment import Curve, of_one_figure, read_curves
 from .accuracy import overview
 from .effort import EFFORT_MEASURES, latency_bars
-from .lines import break_even_lines, freshness, learning_curves
+from .lines import break_even_lines, learning_curves
 from .style import Compared, image, plain_name
 
 
@@ -73,7 +73,6 @@ def page(
         figures={
             "overview": _drawn(overview, compared), "latency": _drawn(latency_bars, compared),
             "cost": _drawn(break_even_lines, costs),
-            "freshness": _drawn(freshness, compared),
             "curves": [
                 _drawn(learning_curves, {each.arm: each.points for each in alike}, alike[0].x, alike[0].y)[0]
                 for alike in of_one_figure((curves or {}).values())
