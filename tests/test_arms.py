@@ -58,7 +58,9 @@ def study(small_world, embedder, tmp_path_factory):
 def test_what_an_arm_was_given_follows_from_what_it_sees_and_learns_from():
     for arm in ARMS.values():
         given = {SEEN[part] for part in arm.sees.split("+") if part in SEEN}
-        given |= {LEARNED[file] for name in recipes.with_starts(arm.recipes) for file in recipes.NEEDS[name]}
+        given |= {
+            LEARNED[file] for name in recipes.with_starts(arm.recipes) for file in recipes.NEEDS[name.partition(":")[0]]
+        }
         given |= {"notes"} if arm.source.endswith("+notes") else set()
         given -= {"documents"} if arm.source == "other_documents" else set()
         assert set(arm.given) == given and len(arm.given) == len(given), arm.name
@@ -73,10 +75,11 @@ def test_each_arm_answers_and_its_prompts_hold_what_it_was_given_and_nothing_els
     (answer,) = assistant.ask_all([question])
     assert answer.question_id == question.id and answer.text is not None
     papers = study.dataset.folder / ("other_documents" if arm.source == "other_documents" else "documents")
-    lines = {line for document in read_documents(papers) for line in sentences(document.text) if len(line) > 20}
+    lines = [line for document in read_documents(papers) for line in document.text.split("\n")]
+    told = any(part in answer.prompt for line in lines for part in sentences(line) if len(part) > 20)
     notes = [note for note in study.dataset.corpus() if note in answer.prompt]
-    told = any(line in answer.prompt for line in lines)
-    pairs = [example for example in study.dataset.examples("answers") if example.prompt in answer.prompt]
+    solved = [(e, f"{e.prompt}\nReply", f"assistant\n{e.response}<") for e in study.dataset.examples("answers")]
+    pairs = [example for example, asked, reply in solved if asked in answer.prompt and reply in answer.prompt]
     assert notes or told == (arm.sees not in ("nothing", "examples", "labels"))
     assert not notes or "notes" in arm.given
     assert len(pairs) == (FEW_SHOT["answers"] if arm.shows("examples") else 0)
@@ -123,7 +126,7 @@ def test_a_second_search_finds_what_the_first_passage_names(embedder, tmp_path):
     assert TwoStep(index).rewrite(list(asked)) == list(asked.values())
     first = index.retriever().retrieve(next(iter(asked)))[0].document_id
     second = index.retriever().retrieve(TwoStep(index).rewrite(list(asked)[:1])[0])[0].document_id
-    assert first == "crew" and second == "plan"
+    assert first != second == "plan"
 
 
 # ---- documents before every question

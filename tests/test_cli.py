@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,7 @@ def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world
         (*study, small_world, "--profile", "huge"): ("huge", "workshop"),
         (*study, small_world, "--arms", ","): ("arm",),
         (*study, small_world, "--seed", "7,x"): ("--seed", "7,x"),
+        (*study, f"{small_world},{tmp_path}", "--seed", "7,8,9"): ("2 folders", "3 seeds"),
         (*study, small_world, "--set", "k=two"): ("`k`", "two"),
         (*study, small_world, "--set", "k=0"): ("`k`", "0"),
         ("compare", folder): ("base.terms.seed7.eeeeeeee.json",),
@@ -183,6 +185,12 @@ def test_several_seeds_and_settings_are_run_each_in_its_own_folder(tmp_path, sma
     folders = [path.parent for path in (out / "adapters").rglob("*.safetensors")]
     assert len(folders) == len(set(folders)) == 4, "two trainings with each of two seeds, whatever k is"
     assert "16 result files in" in capsys.readouterr().out
+
+    other = shutil.copytree(small_world, tmp_path / "other")
+    (other / "documents" / "more.md").write_text("# More\n\nThe crew has tea at four, whatever the tide does.\n")
+    verbs.study("base", "quick", "7,8", f"{small_world},{other}", out=tmp_path / "worlds", model=model)
+    paired = {(r.seed, r.config["data_hash"]) for r in results.read_results(tmp_path / "worlds")}
+    assert paired == {(7, dataset.open_dataset(small_world).hash), (8, dataset.open_dataset(other).hash)}
 
 
 def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):

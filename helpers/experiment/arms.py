@@ -89,7 +89,7 @@ class Arm:
 
 
 _ALL = TypeAdapter(list[Arm]).validate_python(yaml.safe_load(read_text(Path(__file__).with_name("arms.yaml"))))
-ARMS = {arm.name: arm for arm in _ALL if set(arm.recipes) <= recipes.SETTINGS.keys()}
+ARMS = {arm.name: arm for arm in _ALL}
 
 
 def get_arms(names: Iterable[str]) -> list[Arm]:

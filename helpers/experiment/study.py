@@ -138,6 +138,7 @@ class Study:
         result = Result(
             arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {},
             prepared.effort, config, results.versions(), models.hardware(), results.git_revision(), results.now(),
+            claims=results.claims_hash() if self.dataset.is_a_world else "",
         )  # fmt: skip
         retrieval = retrieval_scores(prepared.assistant, questions, prepared.index)
         try:
@@ -199,7 +200,7 @@ class Study:
         retrieval = asdict(self.settings) | {"order": recipes.PASSAGE_ORDER} if recipe == "passages" else {}
         made_of = [self.dataset.hash, self.model.hash, own, retrieval, *starts, *PROMPTS]
         key = _hash([*made_of, self.dataset.general_text("replay")])[:8]
-        return self.artefacts / "adapters" / f"{recipe}.{self.profile.name}.seed{self.seed}.{key}"
+        return self.artefacts / "adapters" / f"{recipe.replace(':', '~')}.{self.profile.name}.seed{self.seed}.{key}"
 
     def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> tuning.FineTuned:
         """The tuned weights of a recipe: those made before, or made now; an interrupted training is resumed.
