@@ -102,7 +102,7 @@ def about(comparison: Comparison) -> str:
     return (
         f"{results[0].config.get('model', 'The model')} in the {results[0].profile} profile on "
         f"{' and '.join(sorted(machines))}, {span}; {answers:,} scored answers in {len(results)} result files, "
-        f"seed {results[0].seed}."
+        f"seed {', '.join(map(str, comparison.worlds))}."
     )
 
 
