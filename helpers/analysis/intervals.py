@@ -21,7 +21,7 @@ from ..data import DataError, Score
 
 RESAMPLES = 2000
 FEW = 5  # with fewer right or fewer wrong answers, a sample shows too little of how answers go together
-ICC = (0.15, 0.3)  # how strongly answers about one machine, and in one wording, are then assumed to agree
+ICC = (0.05, 0.1)  # how strongly answers about one machine, and in one wording, then agree (the benchmark's effects)
 UPPER = 0.975  # the upper end of a 95 % interval
 Z = float(stats.norm.ppf(UPPER))
 
