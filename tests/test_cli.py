@@ -127,9 +127,9 @@ def synthetic_folder(tmp_path_factory):
 
 
 def test_compare_judges_claims_and_is_strict_when_asked(synthetic_folder):
-    judged = kit("compare", synthetic_folder, "--expectations")
+    judged = kit("compare", synthetic_folder, "--claims")
     assert judged.returncode == 0, judged.stderr
-    assert "CONTRADICTED   rag-heldout" in judged.stdout and "NOT MEASURED   both-heldout" in judged.stdout
+    assert "CONTRADICTED    rag-heldout" in judged.stdout and "NOT MEASURED    both-heldout" in judged.stdout
     strict = kit("compare", synthetic_folder, "--strict")
     assert strict.returncode == 1 and strict.stdout == judged.stdout and "Traceback" not in strict.stderr
 

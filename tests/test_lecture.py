@@ -34,7 +34,7 @@ def rows(made):
 
 def test_a_world_that_behaves_as_textbooks_say_supports_them(rows):
     for name in ("when", "effort", "latency", "freshness", "permanence", "compute", "privacy", "limits"):
-        assert rows[name].support == "supported", rows[name]
+        assert rows[name].support == "shown", rows[name]
     for row in rows.values():
         assert re.search(r"\d", row.measured) and row.rag and row.tuning and row.support != "not measured"
         assert "$" not in row.measured, "JupyterLab sets what stands between two of them as a formula"
@@ -56,7 +56,7 @@ def test_rows_are_contradicted_or_not_measured_where_results_say_so():
     shares = {"rag": [0.1] * 8, "customization": [0.9] * 8, "domain_adaptation+customization": [0.9] * 8}
     turned = Comparison(make_results(arms=("base", *shares), shares=shares))
     found = {row.id: row.support for row in textbook_rows(turned)}
-    assert found["freshness"] == found["when"] == "contradicted" and found["compute"] == "supported"
+    assert found["freshness"] == found["when"] == "contradicted" and found["compute"] == "shown"
     assert found["generality"] == "not measured", "the triage-only arm is missing"
     bare = textbook_rows(Comparison(make_results(arms=("base",), sets=("terms",), profile="quick")))
     assert {row.support for row in bare} == {"not measured"} and analysis.take_aways(bare) == []
@@ -71,7 +71,7 @@ def test_the_table_is_given_as_markdown_that_is_escaped(rows):
     assert all(line.count(" | ") == 4 for line in text.splitlines()[2:])
     evil = analysis.textbook_markdown([replace(listed[0], row="<b>row</b>", measured="<script>x</script> | more")])
     assert "<script>" not in evil and "&lt;script&gt;" in evil and "&lt;b&gt;row" in evil and "\\| more" in evil
-    decided = [row for row in listed if row.support in ("supported", "contradicted")]
+    decided = [row for row in listed if row.support in ("shown", "contradicted")]
     assert all(row.measured in line for row, line in zip(decided, analysis.take_aways(listed), strict=True))
 
 

@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "claims": ["Claim", "counts", "judge", "read_claims", "verdicts_as_text"],
         "comparison": ["Comparison", "has_results", "in_brackets", "read_comparison"],
         "cost": ["Cost", "Prices", "break_even", "cost_rows", "costs", "load_prices"],
-        "intervals": ["accuracy"],
+        "intervals": ["Sample", "accuracy", "difference"],
         "textbook": ["Row", "take_aways", "textbook_markdown", "textbook_rows"],
         "validate": ["latency_ratio", "timing_conditions"],
     },

@@ -14,7 +14,13 @@ from .claims import Claim, judge
 from .comparison import Comparison
 from .quantities import Quantity, in_words
 
-MARKS = {"not measured": "–", "contradicted": "✗", "not decided": "?", "supported": "✓"}  # the worst verdict first
+MARKS = {
+    "not measured": "–",
+    "contradicted": "✗",
+    "not shown": "?",
+    "shown": "✓",
+    "by construction": "=",
+}  # the worst verdict first
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -35,7 +41,7 @@ class Row:
 
 
 def textbook_rows(comparison: Comparison) -> list[Row]:
-    """The table, row by row; a row is supported where all its claims are, and "not measured" where arms are missing."""
+    """The table, row by row; a row is shown where all its claims are, and "not measured" where arms are missing."""
     rows = []
     for row in rules.read_rules("textbook", list[Row]):
         verdicts = judge(comparison, row.claims)
@@ -47,7 +53,7 @@ def textbook_rows(comparison: Comparison) -> list[Row]:
 
 
 def textbook_markdown(rows: Sequence[Row]) -> str:
-    """The table as Markdown, in which every text is only text; a mark and a word show whether a claim is supported."""
+    """The table as Markdown, in which every text is only text; a mark and a word show whether a claim is shown."""
     lines = ["| row | RAG (textbook) | fine-tuning (textbook) | measured here | the claim is |", "|" + " --- |" * 5]
     for row in rows:
         texts = (f"**{row.row}**", row.rag, row.tuning, row.measured, f"{MARKS[row.support]} {row.support}")
@@ -57,5 +63,5 @@ def textbook_markdown(rows: Sequence[Row]) -> str:
 
 def take_aways(rows: Sequence[Row]) -> list[str]:
     """One sentence for each row that was decided, with the row's own measured numbers."""
-    said = {"supported": "As textbooks say", "contradicted": "Unlike what textbooks say"}
+    said = {"shown": "As textbooks say", "contradicted": "Unlike what textbooks say"}
     return [f"{row.row}. {said[row.support]}: {row.measured}." for row in rows if row.support in said]

@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "latency": ["LATENCY_FILE", "PHASES", "Timing", "read_timings", "time_arms", "write_timings"],
         "prepare": ["prepare"],
         "curves": ["Curve", "of_one_figure", "read_curves", "write_curve"],
-        "results": ["file_name", "now", "read_results", "versions", "write_result"],
+        "results": ["claims_hash", "file_name", "now", "read_results", "versions", "write_result"],
         "study": ["Study"],
     },
 )  # fmt: skip

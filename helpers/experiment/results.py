@@ -1,8 +1,8 @@
 """One JSON file a run: written whole or not at all, read back or named with a remedy.
 
-A result lies as ARM.QUESTION_SET.seedN.EXPERIMENT.json.
-What the results of an experiment have in common lies beside them once, as shared.EXPERIMENT.json: questions, passages,
-and what scoring needs. A result keeps replies, not scores: these are computed anew by present rules when it is read.
+A result lies as ARM.QUESTION_SET.seedN.EXPERIMENT.json. What the results of an experiment have in common lies beside
+them once, as shared.EXPERIMENT.json: questions, passages, and what scoring needs. A result keeps replies, not scores:
+these are computed anew, by the present rules, when it is read.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -32,6 +33,7 @@ TIMES = "retrieval_s first_token_s total_s".split()  # of an answer that was giv
 EXAMPLE = 4000  # characters of the prompt that is kept, its middle left out
 REMEDY = "Delete it, or move it out of the folder, and run the study again."
 PACKAGES = ("torch", "transformers", "peft", "llama-index-core", "chromadb", "sentence-transformers")
+CLAIMS = ROOT / "helpers" / "analysis" / "rules" / "claims.yaml"
 adapter = cache(TypeAdapter)
 
 
@@ -47,6 +49,16 @@ def git_revision() -> str:
     except OSError:
         return ""
     return run.stdout.strip()
+
+
+@cache
+def claims_hash() -> str:
+    """SHA-256 over what the kit claims, prose left out; results carry it, so that no claim moves after the runs."""
+    claims = [
+        {name: value for name, value in claim.items() if name not in ("text", "source")}
+        for claim in yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
+    ]
+    return sha256(json.dumps(claims, sort_keys=True).encode()).hexdigest()
 
 
 def now() -> str:
@@ -192,7 +204,7 @@ def read_result(path: Path) -> Result:
 
 def _joined(record: dict[str, Any], shared: Shared, path: Path) -> Iterator[dict[str, Any]]:
     """The scores of a stored result, as records whose value is still to be computed."""
-    columns, prompt = record["scores"], record.pop("prompt", "")
+    columns, prompt = record.get("scores"), record.pop("prompt", "")
     try:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         for row in rows:
