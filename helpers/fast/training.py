@@ -1,7 +1,7 @@
 """What makes a training step on a CPU fast, switched on by one call that checks itself.
 
-Logits only where there is a label, and in slices; attention as plain matrix products (the fused kernel's backward pass
-is slow there in 16 bits); and adapters in fewer passes over memory.
+Logits only where there is a label, and in slices; and adapters in fewer passes over memory. In 16 bits attention is
+transformers' eager one, since the fused kernel's backward pass is slow there.
 tools/benchmarks/ablation.py measures what each of them earns.
 """
 
@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import lora, sliced_loss, training_attention
+from . import lora, sliced_loss
 from .switch import enabled
 
-PARTS = {"loss": sliced_loss.enable, "attention": training_attention.enable, "lora": lora.enable}
+PARTS = {"loss": sliced_loss.enable, "lora": lora.enable}
 NEAR = {"float32": 1e-3, "bfloat16": 0.02}  # how far loss and gradient may differ, as a share, by dtype
 ROWS, TOKENS = 2, 48  # of the step that is tried
 
@@ -37,6 +37,8 @@ def enable_training(model: nn.Module, autocast: str | None = None, parts: tuple[
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     if not enabled() or causal.device.type != "cpu":
         return False
+    if autocast:
+        causal.set_attn_implementation("eager")
     wanted = _step(model, causal, autocast)
     undo = [PARTS[name](model if name == "lora" else causal) for name in parts]
     found = _step(model, causal, autocast)
