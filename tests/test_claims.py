@@ -232,6 +232,8 @@ def test_what_was_not_measured_whole_decides_nothing():
     cut = [replace(r, status="interrupted") if r.arm == "rag" else r for r in two(share(1, 1), share(0, 1)).results]
     found = verdict(Comparison(cut), claim())
     assert found.verdict == "not measured" and "facts_heldout of rag" in found.why
+    apart = Comparison([run("rag", share(1, 1)), run("base", share(0, 1), seed=11)])
+    assert verdict(apart, claim()).verdict == "not measured", "no world has both"
 
 
 @pytest.mark.parametrize(("relation", "wanted"), [("above", "contradicted"), ("below", "shown")])

@@ -60,12 +60,12 @@ def test_each_part_and_all_have_the_loss_and_gradient_of_the_plain_path(dtype, n
     assert training.enable_training(model, "bfloat16" if dtype == torch.bfloat16 else None, parts=parts)
     found, ours = step(model, dtype)
     assert found == pytest.approx(loss, rel=near)
-    assert 0 < (ours - gradient).norm() + (part == "loss") and (ours - gradient).norm() <= 3 * near * gradient.norm()
+    assert (ours - gradient).norm() <= 3 * near * gradient.norm()
 
 
 HEADS = {
     "Qwen2": {}, "Mistral": {}, "Granite": {"logits_scaling": 3.0}, "Cohere": {"logit_scale": 3.0},
-    "Gemma2": {"attn_logit_softcapping": 0.1, "final_logit_softcapping": None, "head_dim": 8}, "Qwen3": {"head_dim": 8},
+    "Gemma2": {"final_logit_softcapping": 2.0, "head_dim": 8}, "Qwen3": {"head_dim": 8},
 }  # fmt: skip
 
 

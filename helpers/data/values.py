@@ -10,50 +10,21 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 
-YES_OR_NO = frozenset({"yes", "no", "ja", "nein", "oui", "non", "true", "false", "maybe"})  # a reply begins with these
-UNITS = {word: line.split()[0] for line in (
-    "% percent pct prozent|€ eur euro|$ usd dollar|£ gbp|° degree|°c celsius|°f fahrenheit|w watt|kw kilowatt"
-    "|mw megawatt|gw gigawatt|milliw milliwatt|wh watthour|kwh kilowatthour|mwh megawatthour|v volt|kv kilovolt"
-    "|milliv millivolt|a amp ampere|millia milliamp milliampere|hz hertz|khz kilohertz|mhz megahertz|ghz gigahertz"
-    "|pa pascal|kpa kilopascal|mpa megapascal|bar|mbar millibar|psi|n newton|kn kilonewton|nm|j joule|kj kilojoule"
-    "|m metre meter|mm millimetre millimeter|cm centimetre centimeter|km kilometre kilometer|in inch inche"
-    "|ft foot feet|mile|knot kt|m/s|km/h kmh kph|m2|m3|l litre liter|ml millilitre milliliter|l/min|g gram gramme"
-    "|mg milligram|kg kilogram kilogramme kilo|t tonne ton|ms millisecond|s sec second sekunde sekunden"
-    "|min minute minuten|h hr hour std stunde stunden|day tag tage tagen|week woche wochen|month monat monate"
-    "|year yr jahr jahre|rpm|db|b byte|kb kilobyte|mb megabyte|gb gigabyte"
-).split("|") for word in line.split()}  # fmt: skip
-NUMERALS = {
-    word: str(n) for n, word in enumerate("two three four five six seven eight nine ten eleven twelve".split(), 2)
-}
-SCALES = {"thousand": 3, "million": 6, "billion": 9}
+import yaml
+
+RULES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+YES_OR_NO = frozenset(word for words in RULES["yes_or_no"] for word in words)  # a reply begins with these
+UNITS = {word: unit for unit, words in RULES["units"].items() for word in (unit, *words.split())}
+NUMERALS = {word: str(number) for number, word in enumerate(RULES["numerals"], 2)}
 MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 MONTH = f"(?P<m>(?:{'|'.join(MONTHS)})[a-z]*)\\.?"
-DATES = [re.compile(pattern, re.IGNORECASE) for pattern in (
-    rf"\b(?P<d>\d\d?)(?:st|nd|rd|th|\.)? (?:of )?{MONTH},? (?P<y>\d{{4}})\b",
-    rf"\b{MONTH} (?P<d>\d\d?)(?:st|nd|rd|th)?,? (?P<y>\d{{4}})\b",
-    r"\b(?P<d>\d\d?)\.(?P<m>\d\d?)\.(?P<y>\d{4})\b",
-)]  # fmt: skip
+DATES = [re.compile(pattern.replace("M", MONTH)) for pattern in RULES["dates"]]
+CLEANED = [(re.compile(pattern), put) for pattern, put in RULES["cleaned"]]
+GROUPED = [(re.compile(pattern), separator) for pattern, separator in RULES["grouped"]]
 SUPERSCRIPT = re.compile("(?<=\\d)[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-GROUPS = r"(?<![\w.,])[1-9]\d{0,2}"  # the first digits of a number that separators group in threes
-CLEANED = [(re.compile(pattern), put) for pattern, put in (
-    ("[\u00ad\u200b-\u200f\u2060\ufeff'’‘`]", ""),  # what cannot be seen, and apostrophes: 1'000, Brackwell's
-    (r"(?i)\bdegrees? (?=(celsius|fahrenheit|[cf])\b)", "°"), (r"°\s*([CFcf])(elsius|ahrenheit)?\b", r"°\1"),
-    (r"(?i)\bper cent\b", "%"), (r"(?i)watt[- ]hour", "watthour"), (r"(?<=\d)\s?m(?=[WVAJN]|Hz|Pa)", " milli"),
-    ("(?<=\\d)\\s*—\\s*(?=\\d)", "-"), ("—", " "), ("[‐‑‒–]", "-"),
-    ("(?<!\\d)(?<!\\d\\s)−\\s*(?=[\\d.])", " -"), ("−", "-"), (r"(?i)\b(minus|negative) (?=[\d.])", " -"),
-    (r"(?<=\d) - (?=\d)", "-"), (r"(?i)(-?)(US\$|[€$£]|\b(?:eur|usd|gbp)\b)\s*(-?\d(?:[\d., ]*\d)?)", r"\1\3 \2"),
-    (rf"{GROUPS}(?: \d{{3}})+(?!\d)", lambda found: found[0].replace(" ", "")),
-    (rf"{GROUPS}(?:,\d{{3}})+(?![\d,])", lambda found: found[0].replace(",", "")),
-    (rf"{GROUPS}(?:\.\d{{3}})+(?=,\d+(?!\d|,\d))", lambda found: found[0].replace(".", "")),
-    (rf"{GROUPS}(?:\.\d{{3}}){{2,}}(?![\d.]*\d)", lambda found: found[0].replace(".", "")),
-    (r"(?<![\w.,])(\d+),(\d+)(?!\d|,\d)", r"\1.\2"), (r"(?<=\d)\s*\*\*\s*(?=\d)", "^"),
-    (r"(?<=\d)\s*[x×·*]\s*10\^", "e"), (r"(?<=[^\W\d])\^(?=\d)", ""),
-    (r"[^\w+\-./:@^°%#€$£]", lambda found: " ; " if found[0] in ",;!?()[]" else " "),
-    (r"(?<!\S)(?:[Tt][Hh][Ee]|[Aa]n|a(?= [^\W\d]))(?!\S)|(?:^|(?<=[.:;] ))A(?= [^\W\d])", " "),
-    ("([\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff])", r" \1 "),  # written without spaces
-)]  # fmt: skip
-THOUSAND = re.compile(rf"({GROUPS})\.(\d00)(?![\d.]*\d)")  # 1.000 is a thousand in some languages, one in others
+THOUSAND = re.compile(r"(?<![\w.,])([1-9]\d{0,2})\.(\d00)(?![\d.]*\d)")  # 1.000: a thousand here, one there
 RANGE = re.compile(r"(?<=\d)(-|\s+(?:to|bis)\s+)(?=\d)")
 NUMBER = re.compile(r"(-?)(\d+(?:\.\d+)?|\.\d+)(?:(?:e|(\^))([+-]?\d+))?(?!\.?\d)(.*)")
 
@@ -65,15 +36,17 @@ def comparable(text: str) -> str:
     text = unicodedata.normalize("NFKC", text.replace("º", "°"))
     for pattern in DATES:
         text = pattern.sub(_date, text)
+    for pattern, separator in GROUPED:
+        text = pattern.sub(lambda found, mark=separator: found[0].replace(mark, ""), text)
     for pattern, put in CLEANED:
         text = pattern.sub(put, text)
     made: list[str] = []
     after_number = False
     for piece in text.casefold().split():
-        literal = bool(made) and made[-1] in ("version", "release", "revision", "rev", "python", "section")
+        literal = bool(made) and made[-1] in RULES["versions"]
         for word, number in _parts(piece, after_number, literal):
-            if word in SCALES and after_number:
-                word = _plain(Decimal(made.pop()).scaleb(SCALES[word]))
+            if word in RULES["scales"] and after_number:
+                word = _plain(Decimal(made.pop()).scaleb(RULES["scales"][word]))
                 number = True
             made.append(word)
             after_number = number

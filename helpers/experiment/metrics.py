@@ -9,45 +9,23 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import yaml
+
 from ..data import CHOICE_SETS, YES_OR_NO, Answer, Question, Score, comparable, contains, forms, normalise, readings
 
-SOURCE = r"(passages?|documents?|papers|texts?|context|sources?|information|manuals?|notes?|excerpts?|they)"
-SAY = r"(say|know|tell|mention|specify|state|indicate|answer|determine|reveal|name)"
-GIVE = r"(give|contain|include|provide|have|list|cover|describe|discuss|record|address)"
-KNOWN = (
-    r"(stated?|given|mentioned|known|specified|provided|available|found|answerable|listed|recorded|clear|contained"
-    r"|included|documented|described|named|indicated)"
-)
-DECLINES = re.compile("|".join((
-    rf"\b(do|does|did|can|could) not (\w+ )?{SAY}\b", rf"\b{SOURCE}\b.* (do|does|did) not (\w+ )?{GIVE}\b",
-    rf"\b(do|does|did) not (\w+ )?{GIVE} (\w+ ){{0,2}}(information|answer|details?|data|access|context|mention)\b",
-    r"\bcan not be (\w+ )?(answered|determined|found|inferred|established|known|said)\b",
-    rf"\b(not|never) (\w+ )?{KNOWN}($| (in|by|anywhere|here|there|at all|from|on|to me)\b)",
-    r"\bnot in (the |these |any )?(passages?|documents?|texts?|context|papers)\b",
-    r"\b(no|nor any|not any) (\w+ )?(information|answer|mention|record|details?|data)\b", r"\bunsure\b|\bno idea\b",
-    r"\b(unable|not able) to (answer|say|tell|find|determine|provide)\b", r"(^|\b(is|are|was|remains) )unknown$",
-    r"\bnot sure\b", r"^it does not (give|list|provide)\b", r"^(n/?a|none|not applicable)$",
-    r"\b(steht|stehen|geht|gehen) (\w+ )?nicht\b", r"\b(weiß|kenne) (\w+ )?nicht\b",
-    r"\b(nicht|keine?) (\w+ )?(angegeben|erwähnt|genannt|bekannt|enthalten|angaben?|information(en)?)\b",
-    r"\bne (l[ea] )?(dit|disent|mentionnent?|précisent?|sais) pas\b|\bpas (mentionnée?|indiquée?|précisée?)\b",
-    r"\bno (se |lo )?(dicen?|mencionan?|indican?|especifican?|sé|hay información)\b",
-    "没有(提到|提及|说明|信息)|不知道|未(提及|提到|说明)",
-)), re.IGNORECASE)  # fmt: skip
-ASIDE = re.compile(  # says nothing that could be an answer
-    r"((answer|reply)$|i am (an?|sorry|afraid|just|only)|sorry|please|unfortunately|as an?|if you|thank|let me"
-    rf"|you (can|should|may|could)|the {SOURCE}( \w+)* (only|mentions?|describes?|discuss(es)?|covers?|(is|are) about))"
-    r"\b[^\d]*$", re.IGNORECASE,
-)  # fmt: skip
-CLAUSE = re.compile(
-    r"[.!?;:。]+(?:\s+|$)|\n+|,? *\b(?:but|however|though|although|aber|mais|pero)\b,?"
-    r"|, *(?=(?:it is|it was|perhaps|probably|maybe|likely|i think|i believe)\b)", re.IGNORECASE,
-)  # fmt: skip
-CONTRACTED = [(re.compile(pattern, re.IGNORECASE), put) for pattern, put in (
-    (r"\bcan(not|'t)\b", "can not"), (r"n't\b", " not"), (r"\bi'm\b", "i am"), (r"\bit's\b", "it is"),
-)]  # fmt: skip
+RULES = yaml.safe_load((Path(__file__).parent / "declining.yaml").read_text(encoding="utf-8"))
+
+
+def _any(patterns: Sequence[str]) -> re.Pattern[str]:
+    named = (re.sub(r"\{([a-z]+)\}", lambda name: RULES[name[1]], pattern) for pattern in patterns)
+    return re.compile("|".join(f"(?:{pattern})" for pattern in named), re.IGNORECASE)
+
+
+DECLINES, ASIDE, CLAUSE = (_any(RULES[name]) for name in ("declines", "aside", "clauses"))
 
 
 def exact_match(text: str, answers: Sequence[str]) -> float:
@@ -71,8 +49,8 @@ def abstains(text: str) -> bool:
     Each clause is looked at: "The pump cannot run above 80 °C" is an answer, and so is "Not stated, but it is 45 days".
     """
     text = text.replace("’", "'")
-    for pattern, put in CONTRACTED:
-        text = pattern.sub(put, text)
+    for pattern, put in RULES["contracted"].items():
+        text = re.sub(pattern, put, text, flags=re.IGNORECASE)
     clauses = [clause for part in CLAUSE.split(text) if (clause := part.strip(" ,\"'*()"))]
     declining = [bool(DECLINES.search(clause)) for clause in clauses]
     return not clauses or (any(declining) and all(d or ASIDE.match(c) for d, c in zip(declining, clauses, strict=True)))

@@ -1,8 +1,8 @@
 """One JSON file a run: written whole or not at all, read back or named with a remedy.
 
-A result lies as ARM.QUESTION_SET.seedN.EXPERIMENT.json.
-What the results of an experiment have in common lies beside them once, as shared.EXPERIMENT.json: questions, passages,
-and what scoring needs. A result keeps replies, not scores: these are computed anew by present rules when it is read.
+A result lies as ARM.QUESTION_SET.seedN.EXPERIMENT.json. What the results of an experiment have in common lies beside
+them once, as shared.EXPERIMENT.json: questions, passages, and what scoring needs. A result keeps replies, not scores:
+these are computed anew, by the present rules, when it is read.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def read_result(path: Path) -> Result:
 
 def _joined(record: dict[str, Any], shared: Shared, path: Path) -> Iterator[dict[str, Any]]:
     """The scores of a stored result, as records whose value is still to be computed."""
-    columns, prompt = record["scores"], record.pop("prompt", "")
+    columns, prompt = record.get("scores"), record.pop("prompt", "")
     try:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         for row in rows:

@@ -46,8 +46,9 @@ def inert(text: str, begins: re.Pattern[str]) -> str:
 
 def beginnings(names: Iterable[str]) -> re.Pattern[str]:
     """Matches the first character of each of the names, wherever one begins: names may overlap."""
-    longer = "|".join(re.escape(name) for name in names if len(name) > 1)
-    return re.compile(f"(?=(?:{longer}))(.)" if longer else "(?!)()", re.DOTALL)
+    longer = [name for name in names if len(name) > 1]
+    first, whole = ("|".join(sorted({re.escape(part) for part in parts})) for parts in ({n[0] for n in longer}, longer))
+    return re.compile(f"(?=(?:{first}))(?=(?:{whole}))(.)" if longer else "(?!)()", re.DOTALL)
 
 
 def drop_marks(tokenizer: PreTrainedTokenizerBase) -> None:
