@@ -70,12 +70,6 @@ def test_help_lists_every_command_and_each_has_help_of_its_own():
         assert len(run.stdout) > 200, "the help of a command says what it does"
 
 
-def test_an_unknown_command_or_option_is_named():
-    for arguments, named in ((["dance"], "No such command 'dance'"), (["compare", "here", "--quickly"], "--quickly")):
-        run = kit(*arguments)
-        assert run.returncode == 2 and named in run.stderr and "Traceback" not in run.stderr
-
-
 def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world, folder):
     study = ("study", "--out", tmp_path / "out", "--data")
     (folder / "base.terms.seed7.eeeeeeee.json").write_text("{", encoding="utf-8")
