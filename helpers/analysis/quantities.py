@@ -102,7 +102,8 @@ class Quantity:
         if metric in STATED:
             return stated(comparison, arm, name, metric)
         if metric == "epochs":
-            settings = comparison.run(arm, name).config.get("adapter", {}) if scores else {}
+            run = comparison.run(arm, name)
+            settings = run.config.get("adapter", {}) if run else {}
             return max((each["epochs"] for each in settings.values() if "epochs" in each), default=None)
         return getattr(comparison.effort(arm), metric, None)
 
