@@ -261,7 +261,8 @@ def test_a_short_training_decides_nothing(relation, wanted):
         ("- {", "cannot be read"),
     ],
 )
-def test_claims_that_make_no_sense_are_refused_by_file_and_entry(tmp_path, content, named):
+def test_claims_that_make_no_sense_are_refused_by_file_and_entry(monkeypatch, tmp_path, content, named):
     (tmp_path / "claims.yaml").write_text(content, encoding="utf-8")
+    monkeypatch.setattr(analysis.rules, "FOLDER", tmp_path)
     with pytest.raises(DataError, match=f"(?s)claims.yaml.*{named}"):
-        read_claims(folder=tmp_path)
+        read_claims()

@@ -134,14 +134,6 @@ def test_swapped_labels_are_noticed_even_where_the_record_was_swapped_too(made, 
             Comparison(each)
 
 
-def test_answers_beside_another_question_and_scores_that_are_no_share_are_refused(made):
-    with pytest.raises(DataError, match="base/facts_heldout: .* belongs to another one"):
-        Comparison([first_score(made[0], answer=made[0].scores[1].answer), *made[1:]])
-    for value in (math.nan, 1.5):
-        with pytest.raises(DataError, match=f"base/facts_heldout: the score of .* is {value}"):
-            Comparison([first_score(made[0], value=value), *made[1:]])
-
-
 @pytest.mark.parametrize(
     ("arm", "change", "key"),
     [
@@ -196,8 +188,6 @@ def test_the_table_has_the_form_that_is_documented():
     assert table["rag"]["triage"]["valid_json"] == 0.9 and table["rag"]["triage"]["accuracy"]["value"] == 0.5
     assert table["rag"]["facts_heldout"]["retrieval"]["hit_rate_5"] == 1.0
     assert json.loads(json.dumps(table, allow_nan=False)) == table
-    with pytest.raises(DataError, match="a time is not a number"):
-        Comparison([run(metrics={"total_s": [1.0, math.nan]})]).table()
 
 
 def test_interrupted_runs_are_listed_and_left_out():

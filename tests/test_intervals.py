@@ -130,16 +130,16 @@ def test_ratios_of_perplexities_cover_the_truth(truth):
         hardness, moved = generator.normal(3.5, 0.5, 30), generator.normal(math.log(truth), 0.1, 30)
         base, other = (list(zip((each * counts).tolist(), counts.tolist(), strict=True))
                        for each in (hardness, hardness + moved))  # fmt: skip
-        found = perplexity_ratio(other, base)
+        found = perplexity_ratio({7: other}, {7: base})
         covered += found["low"] <= truth <= found["high"]
     assert covered / draws >= 0.9 and found["n"] == 30
 
 
 def test_a_ratio_of_perplexities_at_its_edges():
-    base = [(350.0, 100), (90.0, 30), (0.0, 0)]
+    base = {7: [(350.0, 100), (90.0, 30), (0.0, 0)]}
     assert perplexity_ratio(base, base) == {"value": 1, "low": 1, "high": 1, "n": 2, "df": 1}
-    one = perplexity_ratio([(math.log(2), 1)], [(0.0, 1)])
+    one = perplexity_ratio({7: [(math.log(2), 1)]}, {7: [(0.0, 1)]})
     assert one["value"] == pytest.approx(2) and (one["low"], one["high"]) == (0, math.inf)
-    for first, second in ((base, base[:2]), ([], [])):
+    for first, second in ((base, {7: base[7][:2]}), ({}, {})):
         with pytest.raises(DataError, match="the same texts"):
             perplexity_ratio(first, second)

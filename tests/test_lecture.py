@@ -13,8 +13,7 @@ from synthetic import TUNED, make_results
 
 from helpers import analysis
 from helpers.analysis import Comparison, advise, costs, in_brackets, questionnaire, rules, span, textbook_rows
-from helpers.analysis.advice import Rules
-from helpers.analysis.textbook import Lecture
+from helpers.analysis.conclusions import Lecture, Rules
 from helpers.data.records import DataError, KitError
 from helpers.experiment import ARMS
 
@@ -161,9 +160,10 @@ def test_advice_says_how_sure_its_figures_are_and_what_would_change_it(made):
         (lambda r: r["recommendations"][-1].update({"if": {"form": ["no"]}}), "fit every answer"),
     ],
 )
-def test_rules_that_make_no_sense_are_refused(tmp_path, change, named):
+def test_rules_that_make_no_sense_are_refused(monkeypatch, tmp_path, change, named):
     content = yaml.safe_load((rules.FOLDER / "advice.yaml").read_text(encoding="utf-8"))
     change(content)
     (tmp_path / "advice.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    monkeypatch.setattr(rules, "FOLDER", tmp_path)
     with pytest.raises(DataError, match=f"(?s)advice.yaml.*{named}"):
-        questionnaire(tmp_path)
+        questionnaire()
