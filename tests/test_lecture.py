@@ -31,9 +31,8 @@ def rows(made):
 def test_every_statement_of_the_lecture_is_there_with_claims_on_arms_that_exist():
     lecture = rules.read_rules("lecture", Lecture)
     named = {side.arm for row in lecture.statements for claim in row.claims for side in (claim.first, claim.second)}
-    assert {arm.removesuffix(":60_labels") for arm in named - {""}} <= set(ARMS) and len(
-        {row.id for row in lecture.statements}
-    ) == len(lecture.statements) == 21
+    assert {arm.removesuffix(":60_labels") for arm in named - {""}} <= set(ARMS)
+    assert len({row.id for row in lecture.statements}) == len(lecture.statements) == 21
     assert Counter(row.about for row in lecture.statements) == {
         "RAG": 8, "Fine-tuning": 8, "Customization": 2, "Continued pretraining": 3,
     }  # fmt: skip

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ..data import QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
-from ..experiment import ARMS, file_name, read_results
+from ..experiment import ARMS, LATENCY_FILE, file_name, read_results, read_timings
 from .intervals import accuracy, difference, holm
-from .validate import AGAIN, check_comparable, interleaved, label
+from .validate import AGAIN, by_question, check_comparable, label, timing_conditions
 
 ENOUGH = 93  # independent questions; with fewer, the interval of an accuracy of 0.5 reaches further than 0.10
 OTHERS = ("perplexity", "valid_json", "abstained", "exact_match", "token_f1", "retrieval", "update")
@@ -52,10 +52,7 @@ class Comparison:
         return {r.seed: r for r in self.results if (r.arm, r.question_set, r.status) == wanted}
 
     def metric(self, arm: str, question_set: str, name: str) -> Any:
-        """What an arm's runs on a set measured under a name: the mean of numbers, else what the first one measured.
-
-        None where there is nothing, or a number that is not finite.
-        """
+        """What an arm's runs on a set measured: the mean of finite numbers, else of the first run; None for nothing."""
         values = [run.metrics[name] for run in self.runs(arm, question_set).values() if name in run.metrics]
         if values and all(isinstance(value, int | float) for value in values):
             return float(np.mean(values)) if np.isfinite(values).all() else None
@@ -63,13 +60,10 @@ class Comparison:
 
     def scores(self, arm: str, question_set: str) -> list[Score]:
         """The scored answers of an arm on a set, world after world; empty where there are none."""
-        return [score for run in self.runs(arm, question_set).values() for score in run.scores]
+        return sum(self.by_world(arm, question_set).values(), [])
 
     def by_world(self, arm: str, question_set: str, part: str = "", metric: str = "accuracy") -> dict[int, list[Score]]:
-        """The scored answers by world, of one `part` of the set if any is named.
-
-        Another `metric` is one that a run has question by question, such as "right_kind"; the scores have its values.
-        """
+        """The scored answers by world, of one `part` if any is named; with "right_kind" they have that as values."""
         found = {}
         for seed, run in self.runs(arm, question_set).items():
             scores = run.scores
@@ -101,10 +95,10 @@ class Comparison:
         return self.metric(arm, "updates", "update") or {}
 
     def table(self) -> dict[str, dict[str, Any]]:
-        """The comparison as plain data: arm, then question set, then its figures; `effort` once an arm.
+        """The comparison as plain data: arm, then question set, then figures; `effort` and `interrupted` once an arm.
 
         With several worlds, `accuracy` is pooled, and `worlds` has that of each by its seed. Beside it are the halves
-        of `twins` and the `parts` of other sets. Interrupted runs are listed as `interrupted` of their arm.
+        of `twins` and the `parts` of other sets.
         """
         compared: dict[str, dict[str, Any]] = {}
         for arm in self.arms:
@@ -195,8 +189,29 @@ class Comparison:
         return "\n\n".join([*tables, *(f"interrupted, and left out above: {each}" for each in stopped)])
 
     def with_timings(self, folder: Path | str) -> Comparison:
-        """The same with the times of the interleaved run in a folder, where there is one that fits these results."""
-        return Comparison(*interleaved(self.results, Path(folder)))
+        """The same with the times of the interleaved run in a folder, where there is one that fits these results.
+
+        For each arm that took turns, the median of its rounds for each question replaces the seconds of its own runs.
+        """
+        path = Path(folder) / LATENCY_FILE
+        kept = ((seed, read_timings(path, timing_conditions(own.results))) for seed, own in self.worlds.items())
+        seed, timings = next((each for each in kept if each[1]), (None, []))
+        if not timings:
+            why = f" {LATENCY_FILE} is about other results (an arm was added or trained anew) or another machine."
+            own = "The arms were not timed in turns: the times are those of their own runs."
+            return replace(self, timed=own + why * path.is_file())
+        updated, alone, arms = [], {}, {timing.arm for timing in timings}
+        for result in self.results:
+            timed = result.question_set == TIMED_SET and "total_s" in result.metrics
+            if timed and result.arm in arms:
+                taken = timings if result.seed == seed else []
+                seconds = {phase: by_question(taken, result.arm, phase) for phase in ("first_token_s", "total_s")}
+                result = replace(result, metrics=result.metrics | seconds)
+            elif timed:
+                alone[result.arm] = True
+            updated.append(result)
+        told = f" Timed in their own runs: {', '.join(alone)}." * bool(alone)
+        return Comparison(updated, "The arms were timed in turns." + told)
 
 
 def read_comparison(folder: Path | str) -> Comparison:

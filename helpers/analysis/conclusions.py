@@ -190,7 +190,8 @@ def advise(answers: Mapping[str, str], comparison: Comparison | None = None) -> 
         if asked[0].keys() & asked[1].keys():
             gaps = resampled(*asked)
             held = f"so in {(gaps > 0).mean():.0%} of {RESAMPLES:,} resamples."
-            flips += [f"{rival.arm} being right {gaps.mean():.2f} more often on {rival.set}"] * (gaps.mean() > 0)
+            if gaps.mean() > 0:
+                flips.append(f"{rival.arm} being right {gaps.mean():.2f} more often on {rival.set}")
         holds = f"It rests on {first.arm} being right more often than {rival.arm} on {first.set}: {held}"
     return Advice(chosen.id, chosen.take, chosen.arms, reasons, holds, "; ".join(flips) or "no single answer")
 

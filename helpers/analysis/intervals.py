@@ -96,14 +96,14 @@ def difference(first: Scores | Sample, second: Scores | Sample) -> Interval:
 
 
 def resampled(first: Scores, second: Scores) -> np.ndarray:
-    """How much higher the second arm scores than the first, in each of `RESAMPLES` resamples.
+    """How much higher the second arm scores, in each of `RESAMPLES` resamples of machines and, apart, of wordings.
 
-    Machines and wordings are resampled independently (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics
-    1, 386-411); strata count alike.
+    Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411.
     """
     changed, generator = _changed(first, second), np.random.default_rng(0)
     times = np.ones((RESAMPLES, len(changed.values)))
-    for codes in (changed.machines, changed.wordings):
+    coarse = [codes for codes in (changed.machines, changed.wordings) if codes.max() + 1 < changed.n]
+    for codes in coarse or [changed.machines]:
         count = int(codes.max()) + 1
         times *= generator.multinomial(count, [1 / count] * count, RESAMPLES)[:, codes]
     strata = np.eye(int(changed.strata.max()) + 1)[changed.strata]
@@ -196,10 +196,7 @@ def _changed(first: Scores | Sample, second: Scores | Sample) -> Sample:
 
 
 def _sample(scores: Mapping[tuple[int, str, str], Score]) -> Sample:
-    """Where no machine or no wording is named, the question is its own cluster, in all worlds that ask it.
-
-    The few wordings of the questions about house words are fixed, not a sample.
-    """
+    """Where no machine or wording is named, the question is its own cluster; wordings about house words are fixed."""
     if not scores:
         raise DataError("there are no scored answers to average")
     rows = []

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..data import TIMED_SET, DataError, Result
-from ..experiment import ARMS, LATENCY_FILE, SHOWN, Timing, claims_hash, read_timings
+from ..data import DataError, Result
+from ..experiment import ARMS, SHOWN, Timing, claims_hash
 from ..tuning import with_starts
 from .intervals import Interval, ratio
 
-MADE_OF = ("schema", "model", "model_hash", "dtype", "profile")  # the same in every world
+MADE_OF = ("model", "model_hash", "dtype")  # the same in every world
 UNNAMED = "the prompts, the limit of an answer's length, the solved examples or how many questions were asked"
 TUNED = ("customization", "domain_adaptation")
 AGAIN = "Delete the file and run the study again."
@@ -39,7 +37,10 @@ def check_comparable(results: Sequence[Result]) -> None:
     for result in results:
         world, same = worlds.setdefault(result.seed, result), of_arm.setdefault(result.arm, result)
         first, names = (results[0], MADE_OF) if world is result else (world, (*MADE_OF, "data_hash"))
-        differs = _differing(*({name: _fields(each).get(name) for name in names} for each in (first, result)))
+        made_of = (
+            {"schema": r.schema, "profile": r.profile} | {n: r.config.get(n) for n in names} for r in (first, result)
+        )
+        differs = _differing(*made_of)
         if differs or (world is first and first.experiment != result.experiment):
             raise DataError(
                 f"{label(first)} of {first.created} and {label(result)} of {result.created} cannot be compared: they "
@@ -76,10 +77,6 @@ def check_comparable(results: Sequence[Result]) -> None:
 def label(result: Result) -> str:
     """How messages name a result."""
     return f"{result.arm}/{result.question_set}"
-
-
-def _fields(result: Result) -> dict[str, Any]:
-    return {**result.config, "schema": result.schema, "profile": result.profile}
 
 
 def _settings(result: Result) -> dict[str, Any]:
@@ -135,33 +132,6 @@ def by_question(timings: Sequence[Timing], arm: str, phase: str = "total_s") -> 
 def latency_ratio(timings: Sequence[Timing], first: str, second: str, phase: str = "total_s") -> Interval:
     """How many times as long the first arm takes as the second: the ratio of medians over questions."""
     return ratio(by_question(timings, first, phase), by_question(timings, second, phase))
-
-
-def interleaved(results: Sequence[Result], folder: Path) -> tuple[list[Result], str]:
-    """The results with the times of the interleaved run, where there is one that fits them, and a sentence on that.
-
-    For each arm that took turns, the seconds of its own run are replaced by the median of its rounds for each
-    question, so that drift of the machine between the runs of two arms plays no part; its other worlds have none.
-    """
-    path = folder / LATENCY_FILE
-    for seed in dict.fromkeys(result.seed for result in results):
-        if timings := read_timings(path, timing_conditions([r for r in results if r.seed == seed])):
-            break
-    else:
-        why = f" {LATENCY_FILE} is about other results (an arm was added or trained anew) or another machine."
-        own = "The arms were not timed in turns: the times are those of their own runs."
-        return list(results), own + why * path.is_file()
-    updated, alone, arms = [], {}, {timing.arm for timing in timings}
-    for result in results:
-        timed = result.question_set == TIMED_SET and "total_s" in result.metrics
-        if timed and result.arm in arms:
-            taken = timings if result.seed == seed else []
-            seconds = {phase: by_question(taken, result.arm, phase) for phase in ("first_token_s", "total_s")}
-            result = replace(result, metrics=result.metrics | seconds)
-        elif timed:
-            alone[result.arm] = True
-        updated.append(result)
-    return updated, "The arms were timed in turns." + f" Timed in their own runs: {', '.join(alone)}." * bool(alone)
 
 
 def timing_conditions(results: Sequence[Result]) -> Mapping[str, Any]:
