@@ -87,7 +87,7 @@ def test_the_table_is_given_as_markdown_that_is_escaped(rows):
     assert len(text.splitlines()) == len(listed) + 2 and "$" not in text, "JupyterLab reads two of them as a formula"
     assert all(line.count(" | ") == 4 for line in text.splitlines()[2:])
     evil = analysis.textbook_markdown([replace(listed[0], says="<b>row</b>", measured="<script>x</script> | more")])
-    assert "<script>" not in evil and "&lt;script&gt;" in evil and "&lt;b&gt;row" in evil and "\| more" in evil
+    assert "<script>" not in evil and "&lt;script&gt;" in evil and "&lt;b&gt;row" in evil and "\\| more" in evil
     decided = [row for row in listed if row.verdict in ("shown", "contradicted")]
     assert all(row.sentence in line for row, line in zip(decided, analysis.take_aways(listed), strict=True))
 
@@ -133,8 +133,8 @@ def test_figures_of_the_advice_are_those_of_the_results(made):
     text = analysis.advice_markdown(advice)
     assert f"rag {in_brackets(made.table()['rag']['facts_heldout'])}" in text
     assert f"rag {made.update('rag')['effort']['wall_s']:.2f} s" in text and "× customization" in text
-    assert {reason.speaks_for for reason in advice.reasons} >= {"rag", "tuning", "own"}
-    assert {reason.figure for reason in advise(PLAIN).reasons} == {"Not measured here."}
+    assert {rule.speaks_for for rule, _ in advice.reasons} >= {"rag", "tuning", "own"}
+    assert {figure for _, figure in advise(PLAIN).reasons} == {"Not measured here."}
 
 
 def test_advice_says_how_sure_its_figures_are_and_what_would_change_it(made):

@@ -121,11 +121,10 @@ class Rules(BaseModel, extra="forbid"):
 
     @model_validator(mode="after")
     def _answerable(self) -> Rules:
-        offered = {(question.id, answer) for question in self.questions for answer in question.answers}
+        offered = {question.id: question.answers.keys() for question in self.questions}
         for rule in [*self.recommendations, *self.reasons]:
-            asked = {(question, answer) for question, wanted in rule.wanted.items() for answer in wanted}
-            if not asked <= offered:
-                raise ValueError(f"the rule {rule.id!r} asks for {asked - offered}, which nobody can answer")
+            if wrong := {each for each, wanted in rule.wanted.items() if not set(wanted) <= offered.get(each, set())}:
+                raise ValueError(f"the rule {rule.id!r} asks of {wrong} what nobody can answer")
         if self.recommendations[-1].wanted:
             raise ValueError("the last recommendation must fit every answer: leave its `if` empty")
         return self
@@ -134,21 +133,13 @@ class Rules(BaseModel, extra="forbid"):
         return next(rule for rule in self.recommendations if rule.fits(answers))
 
 
-class Reason(NamedTuple):
-    """One sentence for or against, and the measured figure behind it ("Not measured here." where there is none)."""
-
-    text: str
-    figure: str
-    speaks_for: str
-
-
 class Advice(NamedTuple):
     """What to take, by which rule, the arms that come closest, and why; how sure it is, and what would change it."""
 
     id: str
     take: str
     arms: tuple[str, ...]
-    reasons: list[Reason]
+    reasons: list[tuple[Rule, str]]  # each with what was measured
     holds: str
     flips: str
 
@@ -174,8 +165,7 @@ def advise(answers: Mapping[str, str], comparison: Comparison | None = None) -> 
     reasons = []
     for rule in (chosen, *(rule for rule in found.reasons if rule.fits(answers))):
         measured = in_words(comparison, rule.figure) if comparison else ""
-        figure = f"Measured here: {measured}." if measured else "Not measured here."
-        reasons.append(Reason(rule.because, figure, rule.speaks_for))
+        reasons.append((rule, f"Measured here: {measured}." if measured else "Not measured here."))
     flips = [
         f"{question.ask} “{text}”: take {other.take}"
         for question in found.questions
@@ -198,5 +188,9 @@ def advise(answers: Mapping[str, str], comparison: Comparison | None = None) -> 
 
 def advice_markdown(advice: Advice) -> str:
     """The advice as Markdown: what to take, each reason with its figure, how sure it is and what would change it."""
-    lines = [f"**Take {advice.take}.** {advice.holds}", "", *(f"- {r.text} *{r.figure}*" for r in advice.reasons)]
+    lines = [
+        f"**Take {advice.take}.** {advice.holds}",
+        "",
+        *(f"- {rule.because} *{figure}*" for rule, figure in advice.reasons),
+    ]
     return "\n".join([*lines, "", f"What would change it: {advice.flips}."])

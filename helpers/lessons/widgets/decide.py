@@ -108,8 +108,10 @@ def which_one(comparison: Comparison | None = None) -> Panel:
     def advice(**answers: str) -> str:
         given = advise(answers, comparison)
         arms = escape(", ".join(map(plots.plain_name, given.arms)) or "none")
-        sides = [plots.plain_name(reason.speaks_for) if reason.speaks_for else "the advice" for reason in given.reasons]
-        rows = [map(escape, (r.text, r.figure, side)) for r, side in zip(given.reasons, sides, strict=True)]
+        rows = [
+            map(escape, (rule.because, figure, plots.plain_name(rule.speaks_for) if rule.speaks_for else "the advice"))
+            for rule, figure in given.reasons
+        ]
         reasons = table("Reasons", ["reason", "what was measured", "speaks for"], rows)
         note = "The figures come from one small model and an invented company. Measure your own before you decide."
         take = f"<b>Take {escape(given.take)}.</b> Closest arms of the experiment: {arms}."
