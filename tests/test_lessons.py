@@ -30,13 +30,11 @@ def record(folder: Path, times_as_fast: float = 1.0) -> Path:
 # Times.
 
 
-@pytest.mark.parametrize(
-    ("times_as_fast", "says"), [(1.0, ""), (1.1, ""), (5.0, "5.0 times as long"), (0.25, "4.0 times as fast")]
-)
-def test_the_time_of_a_notebook_is_compared_with_this_machine(tmp_path, times_as_fast, says):
-    text = notebooks.expected_seconds("02", "quick", record(tmp_path, times_as_fast))
-    assert text.startswith("About 2 minutes with the quick profile (measured on Abacus, ")
-    assert ("matrix product" in text) == bool(says) and says in text
+def test_the_time_of_a_notebook_is_compared_with_this_machine(tmp_path):
+    for times_as_fast in (1.0, 5.0, 0.5):
+        text = notebooks.expected_seconds("02", "quick", record(tmp_path, times_as_fast))
+        assert text.startswith("About 2 minutes with the quick profile (measured on Abacus, ")
+        assert f"takes {times_as_fast:.1f} times as long" in text
 
 
 def test_a_record_without_the_machines_speed_without_the_notebook_and_a_damaged_one(tmp_path):

@@ -12,35 +12,22 @@ from ..experiment import versions
 from ..models import describe, hardware, speed
 
 TIMES = ROOT / "results" / "reference" / "times.json"
-LIKE = 0.8  # machines whose speeds differ by less take about the same time
 
 
 def header(notebook: str, profile: str) -> str:
-    """What a notebook prints first: versions, machine, and how long it takes; see `expected_seconds`."""
+    """What a notebook prints first: versions, the machine, and how long it takes."""
     packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     python = ".".join(map(str, sys.version_info[:3]))
     return f"Python {python}, {packages}\n{describe(hardware())}\n{expected_seconds(notebook, profile)}"
 
 
 def expected_seconds(notebook: str, profile: str, path: Path = TIMES) -> str:
-    """How long a notebook takes, in words, from a recorded run; or that nobody has measured it.
-
-    Args:
-        notebook: Its name without ending, or its number ("02").
-        profile: The profile it will run with.
-        path: The record; see `read_times`.
-
-    Raises:
-        KitError: The record is there and cannot be read.
-    """
+    """How long the notebook of this name or number ("02") takes, in words, from the record of runs in `path`."""
     by_number = {name[:2]: record for name, record in read_times(path).get(profile, {}).items()}
     if (record := by_number.get(notebook[:2])) is None:
         return f"Not measured yet with the {profile} profile on this machine."
     text, there, here = recorded_time(record, profile), speed(record["hardware"]), speed(hardware())
-    faster = here / there if here and there else 1.0
-    if faster <= LIKE:
-        return f"{text} A matrix product takes {1 / faster:.1f} times as long here: expect that much more."
-    return text if faster < 1 / LIKE else f"{text} A matrix product is {faster:.1f} times as fast here: expect less."
+    return f"{text} Here a matrix product takes {there / here:.1f} times as long." if here and there else text
 
 
 def recorded_time(record: dict[str, Any], profile: str) -> str:

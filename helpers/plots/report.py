@@ -1,7 +1,5 @@
 """The whole comparison as one HTML file that opens without a network and prints well, and as Markdown for a README.
 
-    python -m helpers compare results/own/workshop --report comparison.html
-
 `report.html.j2` has the page; this module has what is filled in.
 """
 
@@ -39,9 +37,7 @@ EFFORT_MEASURES = {
 def write_report(
     folder: Path, out: Path, claims: Sequence[Claim] | None = None, comparison: Comparison | None = None
 ) -> Path:
-    """Compares the results of a folder and writes the report; returns its path.
-
-    With `comparison`, only these of the folder's results are shown; for `claims` see `page`.
+    """Compares the results of a folder, or only these of `comparison`, and writes the report; returns its path.
 
     Raises:
         DataError: The results cannot be compared.
@@ -57,8 +53,7 @@ def page(
 ) -> str:  # fmt: skip
     """The report: tables and figures in one HTML page, with no script and nothing to fetch.
 
-    `curves` are recorded curves by name, claims are those of the data file unless given, and `note` is a sentence on
-    top, such as whose results these are.
+    Claims are those of the data file unless given; `note` is a sentence on top, such as whose results these are.
     """
     compared, rows, costs = comparison.table(), analysis.textbook_rows(comparison), analysis.costs(comparison)
     verdicts = analysis.judge(comparison, claims)

@@ -8,32 +8,27 @@ from dataclasses import replace
 import ipywidgets
 
 from ... import plots
-from ...analysis import Comparison, Cost, advise, costs, load_prices, questionnaire
+from ...analysis import Comparison, advise, costs, load_prices, questionnaire
 from ...data import Answer, DataError, KitError, Question
 from ...experiment import Assistant, metrics
 from .frame import Panel, escape, labelled, number, table
-
-OWN = "a question of your own (below)"
 
 
 def answer_comparer(
     assistants: Mapping[str, Assistant], questions: Sequence[Question], values: Mapping[str, Sequence[str]]
 ) -> Panel:
-    """One question to all arms, side by side, with sources, times, and the accepted answer.
+    """A typed question to all arms, side by side, with sources and times; each arm is asked alone, as it was timed.
 
-    Args:
-        assistants: The arms by name; each is asked alone, so that its times are those of one answer.
-        questions: What can be chosen, at least one; a question of one's own can be typed as well.
-        values: For each asset every value that documents give it, as `Dataset.values_by_asset`; see `metrics.score`.
+    `questions`, at least one, are offered while typing, and their answers scored, by `values` of each asset as
+    `Dataset.values_by_asset` has them.
     """
-    known = {f"{n}. {question.set}: {question.prompt}"[:140]: question for n, question in enumerate(questions, 1)}
+    known = {" ".join(question.prompt.split()): question for question in questions}
 
-    def ask(chosen: str, own: str) -> str:
-        question = known.get(chosen) or Question("own", "own", own)
-        if not question.prompt.strip():
-            raise KitError("Type a question of your own, or choose one from the list.")
+    def ask(asked: str) -> str:
+        if not asked.strip():
+            raise KitError("Type a question first.")
+        question, rows = known.get(asked, Question("own", "own", asked)), []
         others = [v for asset, owned in values.items() if asset != question.asset for v in owned]
-        rows = []
         for arm, assistant in assistants.items():
             name = plots.plain_name(arm)
             panel.say(f"Asking {name} ({len(rows) + 1} of {len(assistants)}) ...")
@@ -44,13 +39,9 @@ def answer_comparer(
         text = f"<p><b>{escape(question.prompt)}</b><br>Accepted: {escape(accepted)}</p>"
         return text + table("Replies, each asked alone", head, rows)
 
-    controls = {
-        "chosen": labelled(ipywidgets.Dropdown, "question", "760px", options=[*known, OWN]),
-        "own": labelled(ipywidgets.Text, "your own", "760px", placeholder="then choose it above"),
-    }
-    panel = Panel("One question, every arm", controls, ask, "Ask all arms")
-    panel.refresh()
-    return panel
+    offered = labelled(ipywidgets.Combobox, "question", "760px", options=list(known), value=next(iter(known), ""))
+    panel = Panel("One question, every arm", {"asked": offered}, ask, "Ask all arms")
+    return panel.refresh()
 
 
 def _reply(question: Question, answer: Answer, others: Sequence[str]) -> list[str]:
@@ -65,31 +56,31 @@ def _reply(question: Question, answer: Answer, others: Sequence[str]) -> list[st
 
 
 def cost_explorer(comparison: Comparison) -> Panel:
-    """Prices, queries and updates a month; the costs and their break-even points follow at once.
-
-    Raises:
-        DataError: No arm was timed.
-    """
+    """Prices, queries and updates a month; the costs and their break-even points follow at once."""
     start = load_prices()
-    if not costs(comparison, start):
-        raise DataError("no arm was timed, so no cost can be computed: run the study on `facts_heldout` first")
 
     def draw(queries: int, changes: int, label: float, machine: float, months: int, hosted: bool) -> str:
         prices = replace(start, label=label, machine_per_hour=machine, months=months)
-        found = costs(comparison, prices)
-        known = {arm: cost for arm, cost in found.items() if cost.change is not None or not changes}
+        if not (found := costs(comparison, prices)):
+            raise DataError("no arm was timed, so no cost can be computed: run the study on `facts_heldout` first")
+        known = {arm: cost for arm, cost in found.items() if cost.change is not None}
         unknown = escape(", ".join(plots.plain_name(arm) for arm in found if arm not in known))
         missing = f"<p>Left out, since they take no update, or nobody measured it: {unknown}.</p>" if unknown else ""
         if not known:
-            return f"{missing}<p>Without updates their cost is known: set them to 0.</p>"
-        drawn = {arm: replace(cost, change=cost.change or 0.0) for arm, cost in known.items()}
-        ax = plots.break_even_lines(drawn, changes, hosted)
+            return missing
+        ax = plots.break_even_lines(known, changes, hosted)
         ax.axvline(queries, color="0.3", linestyle=":")
-        ranked = sorted((cost.monthly(queries, changes, hosted), arm) for arm, cost in known.items())
-        rows = [(escape(plots.plain_name(arm)), f"{value:,.2f}", _update(known[arm])) for value, arm in ranked]
+        ranked = sorted((cost.monthly(queries, changes, hosted), arm, cost) for arm, cost in known.items())
+        rows = [
+            (escape(plots.plain_name(arm)), f"{value:,.2f}", f"{cost.change:.2g}{'' if cost.change_measured else ' *'}")
+            for value, arm, cost in ranked
+        ]
         caption = f"One month with {queries:,} queries and {changes} updates, cheapest first"
         ranking = table(caption, ["arm", "cost per month ($)", "cost per update ($)"], rows)
-        note = "You set the prices; the rest was measured. A ring marks where an arm costs as much as RAG."
+        note = (
+            "You set the prices; the rest was measured, but for * (estimated as its first preparation). A ring marks "
+        )
+        note += "where an arm costs as much as RAG."
         return f"{plots.image(ax).data}{ranking}{missing}<p>{note}</p>"
 
     places = [("this machine", False), ("a hosted model", True)]
@@ -101,15 +92,7 @@ def cost_explorer(comparison: Comparison) -> Panel:
         "months": number("spread over, months", 1, 36, 1, round(start.months)),
         "hosted": labelled(ipywidgets.Dropdown, "answers come from", options=places),
     }
-    panel = Panel("What would it cost?", controls, draw)
-    panel.refresh()
-    return panel
-
-
-def _update(cost: Cost) -> str:
-    if cost.change is None:
-        return "takes none" if cost.change_measured is False else "not measured"
-    return f"{cost.change:.2g} ({'measured' if cost.change_measured else 'estimated as its first preparation'})"
+    return Panel("What would it cost?", controls, draw).refresh()
 
 
 def which_one(comparison: Comparison | None = None) -> Panel:
@@ -118,8 +101,8 @@ def which_one(comparison: Comparison | None = None) -> Panel:
     def advice(**answers: str) -> str:
         given = advise(answers, comparison)
         arms = escape(", ".join(map(plots.plain_name, given.arms)) or "none")
-        sides = [plots.plain_name(reason.speaks_for) if reason.speaks_for else "the advice" for reason in given.reasons]
-        rows = [map(escape, (r.text, r.figure, side)) for r, side in zip(given.reasons, sides, strict=True)]
+        told = [(r.text, r.figure, plots.plain_name(r.speaks_for) or "the advice") for r in given.reasons]
+        rows = [map(escape, row) for row in told]
         reasons = table("Reasons", ["reason", "what was measured", "speaks for"], rows)
         note = "The figures come from one small model and an invented company. Measure your own before you decide."
         take = f"<b>Take {escape(given.take)}.</b> Closest arms of the experiment: {arms}."
@@ -130,6 +113,4 @@ def which_one(comparison: Comparison | None = None) -> Panel:
         options = [(text, answer) for answer, text in question.answers.items()]
         controls[question.id] = labelled(ipywidgets.Dropdown, question.ask, "960px", options=options)
         controls[question.id].style.description_width = "610px"
-    panel = Panel("Which one should I use?", controls, advice, "Advise me")
-    panel.refresh()
-    return panel
+    return Panel("Which one should I use?", controls, advice, "Advise me").refresh()
