@@ -58,14 +58,9 @@ def page(
     compared, rows, costs = comparison.table(), analysis.textbook_rows(comparison), analysis.costs(comparison)
     verdicts = analysis.judge(comparison, claims)
     compares = [arm for arm in ("base", "rag") if arm in comparison.arms and len(comparison.arms) > 1]
-    environment = Environment(
-        loader=PackageLoader(__package__, "."), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    environment.filters |= {
-        "plain": plain_name,
-        "code": _code,
-        "accuracy": lambda name, row: in_brackets(row.get(name)),
-    }
+    here = PackageLoader(__package__, ".")
+    environment = Environment(loader=here, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.filters |= {"plain": plain_name, "code": _code, "accuracy": lambda key, row: in_brackets(row.get(key))}
     return environment.get_template("report.html.j2").render(
         note=note, about=about(comparison), caveats=comparison.caveats(), timed=comparison.timed,
         take_aways=analysis.take_aways(rows), textbook=rows, verdicts=verdicts, counts=analysis.counts(verdicts),
