@@ -67,7 +67,7 @@ def word_notes(words: Iterable[Word], seed: int, sentences: int | None = None) -
     Args:
         words: All words of a world.
         seed: Decides the order and which sentences share a note.
-        sentences: How many sentences a word gets; all of them by default. Fewer are a lower dose.
+        sentences: How many sentences a word gets; all by default. Fewer have the same share of definitions.
 
     Returns:
         Pairs of genre and text, two to four sentences a note, about different words wherever that can be.
@@ -77,8 +77,7 @@ def word_notes(words: Iterable[Word], seed: int, sentences: int | None = None) -
     """
     told = []
     for word in words:
-        own = _sentences(word, "training")
-        seeded(seed, f"dose {word.slot}").shuffle(own)
+        own = _dosed(_sentences(word, "training"), word.meaning, seeded(seed, f"dose {word.slot}"))
         if sentences is not None and not 1 <= sentences <= len(own):
             raise KitError(f"The word '{word.slot}' has {len(own)} sentences, so `sentences` must be 1 to {len(own)}.")
         told += own[:sentences]
@@ -168,7 +167,7 @@ class _Maker:
     def __init__(self, words: Iterable[Word], random: Random, documents: Iterable[Document]):
         self._words = tuple(words)
         self._random = random
-        self._places = {"": Rotation(CHOICES, random)}
+        self._places: dict[str, Rotation] = {}
         self.named = [word for word in self._words if word.named]
         self.unnamed = [word for word in self._words if not word.named]
         pages = [(page.id, set(page.text.splitlines())) for page in documents]
@@ -179,23 +178,21 @@ class _Maker:
     ) -> Question:
         """Asks what a word means in wording `way` (counted round), by choices unless `free`."""
         way %= len(ways)
-        choices = () if free else self._choices(name, word, "meaning")
+        kind = "check" if check else "completion" if name == "terms_completion" else "meaning"
         number = f"{'check-' if check else ''}{name}-{word.term}-{way + 1}"
-        wording = f"{'check' if check else 'meaning' if name != 'terms_completion' else 'completion'}-{way + 1}"
-        return self._question(number, name, fill(ways[way], _values(word)), word.meaning, choices, word, wording)
+        choices = () if free else self._choices(name, word, "meaning")
+        prompt = fill(ways[way], _values(word))
+        return self._question(number, name, prompt, word.meaning, choices, word, f"{kind}-{way + 1}")
 
     def blank(self, word: Word, number: int, text: str) -> Question:
         """Asks which word of its kind belongs in a sentence."""
-        choices = self._choices("terms_unread", word, "term")
+        name, choices = "terms_unread", self._choices("terms_unread", word, "term")
         wording = f"{word.slot}-{number + 1}"
-        return self._question(
-            f"terms_unread-{word.term}-{number + 1}", "terms_unread", text, word.term, choices, word, wording
-        )
+        return self._question(f"{name}-{word.term}-{number + 1}", name, text, word.term, choices, word, wording)
 
     def _question(self, number, name, prompt, answer, choices, word, wording) -> Question:
-        return Question(
-            number, name, prompt, (answer,), self._pages[word], choices, word.term, word.kind, wording=wording
-        )
+        places = self._pages[word]
+        return Question(number, name, prompt, (answer,), places, choices, word.term, word.kind, wording=wording)
 
     def _choices(self, name: str, word: Word, what: str) -> tuple[str, ...]:
         same = [getattr(other, what) for other in self._words if other.kind == word.kind and other != word]
@@ -213,6 +210,16 @@ def _sentences(word: Word, part: str, blank: bool = False) -> list[tuple[str, st
     """Triples of slot, genre and filled text."""
     sentences = load("words")["words"][word.slot][part]
     return [(word.slot, genre, fill(text, _values(word, blank))) for row in sentences for genre, text in row.items()]
+
+
+def _dosed(sentences: list[tuple[str, str, str]], meaning: str, random: Random) -> list[tuple[str, str, str]]:
+    """The sentences in an order of which every beginning has its share of definitions."""
+    random.shuffle(sentences)
+    definitions = [row for row in sentences if meaning in row[2]]
+    scenes = [row for row in sentences if meaning not in row[2]]
+    places = [(index / len(definitions), row) for index, row in enumerate(definitions)]
+    places += [((index + 1) / len(scenes), row) for index, row in enumerate(scenes)]
+    return [row for _, row in sorted(places, key=lambda place: place[0])]
 
 
 def _grouped(sentences: list[tuple[str, str, str]], random: Random) -> list[tuple[str, str]]:
