@@ -16,13 +16,14 @@ import numpy as np
 
 from helpers.data.dataset import open_dataset, sample
 from helpers.data.profiles import get_profile
-from helpers.data.records import QUESTION_SETS, Answer, Effort, Passage, Question, Result, Score
+from helpers.data.records import Answer, Effort, Passage, Question, Result, Score
 from helpers.experiment.arms import ARMS
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED, TOGETHER = 7, 0.15
 PASSAGES = "passages"
-SHARES = {  # right answers by arm, in the order of QUESTION_SETS
+SETS = "facts_trained facts_heldout terms updates two_hop unanswerable triage general".split()
+SHARES = {  # right answers by arm, in the order of SETS
     "base": (0.0, 0.0, 0.3, 0.0, 0.0, 0.1, 0.0, 0.6),
     "base:few_shot": (0.01, 0.01, 0.3, 0.01, 0.0, 0.2, 0.3, 0.58),
     "rag": (0.85, 0.85, 0.5, 0.8, 0.05, 0.3, 0.02, 0.55),
@@ -49,7 +50,7 @@ def make_results(
     folder: Path | str = ROOT / "datasets" / "tidewater",
     profile: str = "workshop",
     arms: Sequence[str] = tuple(SHARES),
-    sets: Sequence[str] = QUESTION_SETS,
+    sets: Sequence[str] = SETS,
     shares: Mapping[str, Sequence[float]] | None = None,
 ) -> list[Result]:
     """Results of these arms on these sets, with the shares of `SHARES` unless told otherwise."""
@@ -58,8 +59,8 @@ def make_results(
     for place, arm in enumerate(arms):
         for question_set in sets:
             questions = sample(dataset.questions(question_set), get_profile(profile).questions_per_set)
-            share = ({**SHARES, **(shares or {})})[arm][QUESTION_SETS.index(question_set)]
-            generator = np.random.default_rng([SEED, place, QUESTION_SETS.index(question_set)])
+            share = ({**SHARES, **(shares or {})})[arm][SETS.index(question_set)]
+            generator = np.random.default_rng([SEED, place, SETS.index(question_set)])
             made.append(_result(arm, question_set, profile, dataset.hash, questions, share, generator))
     return made
 

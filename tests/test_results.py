@@ -84,11 +84,12 @@ def test_another_schema_and_a_damaged_part_are_named(tmp_path):
             results.read_result(path)
 
 
-def test_every_recorded_result_of_the_kit_comes_back_byte_for_byte(tmp_path):
+def test_every_recorded_result_of_the_kit_comes_back_as_it_was(tmp_path):
     paths = sorted((ROOT / "results" / "reference").glob("*.seed*.json"))
     for path in paths:
-        written = results.write_result(tmp_path, results.read_result(path))
-        assert (written.name, written.read_bytes()) == (path.name, path.read_bytes())
+        recorded = results.read_result(path)
+        written = results.write_result(tmp_path, recorded)
+        assert written.name == path.name and results.read_result(written) == recorded
     assert len(results.read_results(tmp_path)) == len(paths) > 0
 
 

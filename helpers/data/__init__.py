@@ -11,8 +11,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "own_data": ["OWN_ARMS", "OwnData", "prepare_own_data"],
         "profiles": ["PROFILES", "Profile", "VALIDATION", "WARM_UP", "get_profile"],
         "records": [
-            "Answer", "CHOICE_SETS", "DataError", "Document", "Effort", "Example", "Fact", "KitError", "Passage",
-            "QUESTION_SETS", "Question", "Result", "Score", "TASKS", "TIMED_SET",
+            "Answer", "BLANK", "CHOICE_SETS", "DataError", "Document", "Effort", "Example", "Fact", "KitError",
+            "Passage", "QUESTION_SETS", "Question", "Result", "Score", "TASKS", "TEXT_SETS", "TIMED_SET",
         ],
         "text": ["contains", "normalise", "sentences"],
     },

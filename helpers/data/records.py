@@ -13,8 +13,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
-QUESTION_SETS = tuple("facts_trained facts_heldout terms updates two_hop unanswerable triage general".split())
-CHOICE_SETS = ("terms", "general")
+QUESTION_SETS = (
+    "facts_trained", "facts_heldout", "updates", "two_hop", "twins", "unanswerable",
+    "terms", "terms_completion", "terms_unread", "terms_free", "triage", "general",
+)  # fmt: skip
+CHOICE_SETS = ("terms", "general")  # asked in the chat, scored by the log-probabilities of their choices
+TEXT_SETS = ("terms_completion", "terms_unread")  # plain text in which each choice fills the blank, without a chat
+BLANK = "____"
 TIMED_SET = "facts_heldout"  # a typical query: asked again one at a time, and costs are computed from its times
 TASKS = ("answers", "triage")
 
@@ -81,9 +86,10 @@ class Example:
 class Question:
     """One test question.
 
-    `answers` are the accepted answers, the first one canonical (empty only in the set `unanswerable`);
-    `documents` are the ids of the documents that hold the answer; `choices` contains `answers[0]` where
-    there are any; `asset`, `field` and `part` say what the question is about, for resampling and slicing.
+    `answers` are the accepted answers, the first one canonical (empty only where no document holds the answer);
+    `documents` are the ids of the documents that hold it, `bridge` of those that name the machine on the way to it;
+    `choices` contains `answers[0]` where there are any; `asset`, `field` and `part` say what the question is about,
+    and `wording` which wording or report template asks it, for resampling and slicing.
     """
 
     id: Text
@@ -95,17 +101,26 @@ class Question:
     asset: str = ""
     field: str = ""
     part: str = ""
+    wording: str = ""
+    bridge: tuple[Text, ...] = ()
+
+    @property
+    def answerable(self) -> bool:
+        """Whether a document holds the answer; where none does, declining is right."""
+        return self.set != "unanswerable" and (self.set, self.part) != ("twins", "unanswerable")
 
     @model_validator(mode="after")
     def _check_file(self, info: ValidationInfo) -> Question:
         """Rules for questions in files; code may make questions whose answers nobody knows."""
         if not info.context:
             return self
-        if not self.answers and self.set != "unanswerable":
+        if not self.answers and self.answerable:
             raise ValueError("answers: a question needs one at least, except in the set 'unanswerable'")
         different = len(set(self.choices)) == len(self.choices) > 1
         if self.choices and not (different and set(self.answers[:1]) & set(self.choices)):
             raise ValueError("choices: two or more different texts are needed, with the first answer among them")
+        if self.set in TEXT_SETS and not (self.choices and self.prompt.count(BLANK) == 1):
+            raise ValueError(f"prompt: one blank ({BLANK}) is needed in it, and choices that fill it")
         return self
 
 
@@ -175,7 +190,8 @@ class Score:
 class Result:
     """One run: one arm on one question set with one seed. `status` is `complete` or `interrupted`.
 
-    `experiment` is the hash of what must agree between compared runs: data, questions, base model, prompts, profile.
+    `experiment` is the hash of what must agree between compared runs: data, questions, base model, prompts, profile;
+    `claims` that of the claims that were written down before the run, empty where there were none.
     """
 
     arm: str
@@ -192,4 +208,5 @@ class Result:
     hardware: dict[str, Any] = field(default_factory=dict)
     git_revision: str = ""
     created: str = ""
+    claims: str = ""
     schema: int = 1

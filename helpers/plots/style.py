@@ -47,9 +47,10 @@ LOOKS = {
 }
 MAIN_ARMS = tuple(arm for arm in LOOKS if ":" not in arm or arm == "base:few_shot")
 SET_NAMES = {
-    "facts_trained": "Trained facts", "facts_heldout": "Held-out facts", "terms": "House terms",
-    "updates": "Changed facts", "two_hop": "Two-hop facts", "unanswerable": "Unanswerable", "triage": "Triage",
-    "general": "General knowledge",
+    "facts_trained": "Trained facts", "facts_heldout": "Held-out facts", "updates": "Changed facts",
+    "two_hop": "Two-hop facts", "twins": "Answer or decline", "unanswerable": "Unanswerable", "terms": "House terms",
+    "terms_completion": "Meanings completed", "terms_unread": "Terms in unread text", "terms_free": "Terms explained",
+    "triage": "Triage", "general": "General knowledge",
 }  # fmt: skip
 
 
