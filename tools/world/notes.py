@@ -12,7 +12,7 @@ from .templates import fill, load, seeded, slots
 from .world import FIELDS, World
 
 RESTATEMENTS = 8
-MOST = 12
+MOST = 11
 
 
 @dataclass(frozen=True)

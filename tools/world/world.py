@@ -49,6 +49,11 @@ class World:
     newcomer: Asset
     rounds: tuple[dict[tuple[str, str], str], ...]
 
+    @property
+    def size(self) -> int:
+        """How many machines are trained or held out."""
+        return len(self.assets) - CHECKS
+
     def fleet(self, after: int = 0) -> tuple[Asset, ...]:
         """The machines that there are after this many rounds of updates."""
         return (*self.assets, self.newcomer) if after >= NEW_IN else self.assets
