@@ -37,9 +37,7 @@ def twin_questions(world: World, pages: Iterable[Page]) -> list[Question]:
     answerable, unanswerable = Rotation(len(fields), random), Rotation(len(gaps), random)
     questions = []
     for number in range(1, TWINS + 1):
-        i, j = pairs.pop(
-            min(range(len(pairs)), key=lambda n: (times["w", pairs[n][1]], times["a", pairs[n][0]], n))
-        )
+        i, j = pairs.pop(min(range(len(pairs)), key=lambda n: (times["w", pairs[n][1]], times["a", pairs[n][0]], n)))
         times.update([("a", i), ("w", j)])
         asset, wording = assets[i], f"twins-{j + 1}"
         field, gap = fields[answerable.next()], gaps[unanswerable.next()]

@@ -187,7 +187,9 @@ def _other_papers(world: World) -> list[Page]:
     names = [asset.name for asset in world.fleet(ROUNDS)]
     other = make_world(world.seed + OTHER_SEED, world.size, names)
     glossary = [Page(document) for document in glossary_pages(make_words(other.seed))]
-    new = [page for each in updates(other) for page in each.pages if page.document.id.endswith(slug(other.newcomer.name))]
+    new = [
+        page for each in updates(other) for page in each.pages if page.document.id.endswith(slug(other.newcomer.name))
+    ]
     return [*documents(other), *glossary, new[0]]
 
 

@@ -142,7 +142,10 @@ def _plans(world: World) -> list[Plan]:
     share = max(BULLETINS * ASSETS_A_BULLETIN, round(IN_BULLETINS * len(order)))
     plans += _incidents(order[share:], templates["incident"], seeded(world.seed, "incidents"))
     plans += _bulletins(order[:share], templates["bulletin"], seeded(world.seed, "bulletins"))
-    for kind, texts in {"notice": templates["notice"], "policy": [*templates["policy"], templates["withdrawn"]]}.items():
+    for kind, texts in {
+        "notice": templates["notice"],
+        "policy": [*templates["policy"], templates["withdrawn"]],
+    }.items():
         plans += [
             Plan(f"{kind}-{number:02}", kind, text["title"], ((text["body"], None),))
             for number, text in enumerate(texts, 1)

@@ -156,7 +156,11 @@ def _drawers(seed: int) -> dict[str, Iterator[str]]:
     ]
     parts = [f"P-{n}" for n in range(3000, 10000)]
     streams: dict[str, tuple[list[list[str]], Callable[[str], str], set[str]]] = {
-        "location": ([[f"{a} {b}" for a, b in product(lists["location_words"], lists["location_kinds"])]], _first, set()),
+        "location": (
+            [[f"{a} {b}" for a, b in product(lists["location_words"], lists["location_kinds"])]],
+            _first,
+            set(),
+        ),
         "commissioned": ([[str(year) for year in range(FIRST_YEAR, LAST_YEAR)]], _number, numbers),
         "supervisor": ([[f"{a} {b}" for a, b in product(lists["first_names"], lists["surnames"])]], _last, set()),
         "rated_capacity": (_tiers("{} kW", range(105, 1000, 5), range(1000, 3000, 5)), _number, numbers),
