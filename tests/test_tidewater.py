@@ -11,13 +11,13 @@ from collections import Counter
 import frontmatter
 import pytest
 from conftest import ROOT
+from tools.world.corpus import RESTATEMENTS, TERM_GENRE, training_notes
 
 from helpers.data import KitError
 from helpers.models.download import FOUNDATION_MODEL, model_folder
 from tools.world import FIELDS, generate
 from tools.world.__main__ import main
 from tools.world.card import TOKENS_A_WORD, corpus_words
-from tools.world.corpus import RESTATEMENTS, TERM_GENRE, training_notes
 from tools.world.make import world_files
 from tools.world.templates import MASK, leaves, load, repeated_runs, words
 from tools.world.world import make_world

@@ -20,7 +20,12 @@ from .harder import twin_questions, two_hop_questions
 from .notes import RESTATEMENTS, Note, training_notes, validation_notes
 from .pages import Page, after_updates, documents, slug, stated_in, updates, withdrawn_id
 from .questions import (
-    answer_pairs, check_questions, examples, fact_questions, update_questions, withdrawn_question,
+    answer_pairs,
+    check_questions,
+    examples,
+    fact_questions,
+    update_questions,
+    withdrawn_question,
 )  # fmt: skip
 from .templates import load, seeded
 from .triage import rules_document, triage_examples, triage_questions, triage_reports
