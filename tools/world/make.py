@@ -191,7 +191,8 @@ def _other_papers(world: World) -> list[Page]:
     """
     names = [asset.name for asset in world.fleet(ROUNDS)]
     other = make_world(world.seed + OTHER_SEED, world.size, names)
-    glossary = [Page(document) for document in glossary_pages(make_words(other.seed))]
+    taken = [word.term for word in make_words(world.seed)]
+    glossary = [Page(document) for document in glossary_pages(make_words(other.seed, taken))]
     new = [
         page for each in updates(other) for page in each.pages if page.document.id.endswith(slug(other.newcomer.name))
     ]

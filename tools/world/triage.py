@@ -198,8 +198,3 @@ class _Writer:
     def _next(self, what: str, options: list) -> Any:
         rotation = self._rotations.setdefault(what, Rotation(len(options), self._random))
         return options[rotation.next()]
-
-
-def rules_text() -> str:
-    """The rules alone; goes when `make` writes `rules_document` among the documents."""
-    return rules_document().text

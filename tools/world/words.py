@@ -34,11 +34,12 @@ class Word:
     named: bool
 
 
-def make_words(seed: int) -> tuple[Word, ...]:
+def make_words(seed: int, taken: Iterable[str] = ()) -> tuple[Word, ...]:
     """Draws the words of a world.
 
     Args:
         seed: The same seed gives the same words on every platform.
+        taken: Terms that another world uses with other meanings, and that this one must not use.
 
     Returns:
         One word a slot, in the order of `words.yaml`: ten of them named, four records, four roles, and one each of
@@ -46,7 +47,7 @@ def make_words(seed: int) -> tuple[Word, ...]:
     """
     random = seeded(seed, "words")
     entries = load("words")["words"]
-    terms = random.sample(load("words")["pool"], len(entries))
+    terms = random.sample([term for term in load("words")["pool"] if term not in set(taken)], len(entries))
     named = set()
     for kind in KINDS:
         named.update(random.sample([slot for slot, entry in entries.items() if entry["kind"] == kind], NAMED[kind]))
