@@ -72,10 +72,10 @@ The same command gives the same bytes on every platform. Names and numbers are d
 name with one of the invented people does so by chance.
 
 - Licence: CC-BY-4.0. Language: English. No personal data.
-- Machines: {len(world.assets)}. {splits["trained"]} are `trained`, and {splits["heldout"]} are `heldout`: no labelled
-  pair names a held-out machine. {splits["check"]} are kept for `check`: their questions choose when a training stops.
-- Updates: {ROUNDS} rounds change {", ".join(CHANGING)} ({len(changed)} facts, {twice} of them twice). Round {NEW_IN} adds
-  a machine, the last round withdraws a policy.
+- Machines: {len(world.assets)}. {splits["trained"]} are `trained` and {splits["heldout"]} are `heldout`; no labelled
+  pair names a held-out one. The {splits["check"]} of the split `check` serve to choose when a training stops.
+- Updates: {ROUNDS} rounds change {", ".join(CHANGING)} ({len(changed)} facts, {twice} of them twice).
+  Round {NEW_IN} adds a machine, and the last one withdraws a policy.
 - Use it to compare retrieval with fine-tuning. It says nothing about real tidal power."""
 
 

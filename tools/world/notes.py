@@ -62,11 +62,13 @@ def _choose(templates: list[tuple[str, str]], wanted: int, used: Counter, random
     """Templates for one machine: those with most facts still wanting come first, then those with fewest too many."""
     told = [[field for field in slots(text) if field in FIELDS] for _, text in templates]
     stated = Counter()
-    left = random.sample(range(len(templates)), len(templates))
+    left = set(range(len(templates)))
+    rank = {i: random.random() for i in left}
     chosen = []
     while any(stated[field] < wanted for field in FIELDS):
-        best = min(left, key=lambda i: (sum(2 * (stated[f] >= wanted) - 1 for f in told[i]), used[i], left.index(i)))
-        left.remove(best)
+        over = {field: stated[field] - wanted for field in FIELDS}
+        best = min(left, key=lambda i: (sum(1 + over[f] if over[f] >= 0 else -1 for f in told[i]), used[i], rank[i]))
+        left.discard(best)
         chosen.append(best)
         stated.update(told[best])
     return chosen

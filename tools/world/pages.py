@@ -125,7 +125,7 @@ def _page(plan: Plan, world: World, day: date, after: int = 0, revision: int = 1
     sections, states = [], []
     for template, asset in plan.parts:
         values = world.values(asset, after) if asset else {}
-        text = _WRAP.sub(" ", fill(template, values))
+        text = fill(_WRAP.sub(" ", template), values)
         sections.append(f"## {asset.name}\n\n{text}" if plan.headed and asset else text)
         states += [(asset.name, field) for field in FIELDS if asset and field in slots(template)]
     first = plan.parts[0][1]
