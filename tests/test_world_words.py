@@ -1,22 +1,20 @@
 """House words and triage of the generated world: what is taught, what is asked, and what no labelled pair may hold."""
 
-import json
 import re
 from collections import Counter
 
 import pytest
 
+from tools.world import words as w
 from tools.world.templates import leaves, load, repeated_runs
-from tools.world.triage import PARTS, combinations, rules_document, slot, triage_examples, triage_reports
-from tools.world.words import glossary_pages, make_words, unread_notes, word_checks, word_notes, word_pairs
-from tools.world.words import word_questions as questions_of
+from tools.world.triage import PARTS, combinations, judge, rules_document, slot, triage_examples, triage_reports
 from tools.world.world import make_world
 
 
 @pytest.fixture(scope="module", params=[7, 12])
 def made(request) -> tuple:
-    words, reports = make_words(request.param), triage_reports(make_world(request.param), make_words(request.param))
-    assert reports == triage_reports(make_world(request.param), words) and words != make_words(request.param + 1)
+    words, reports = w.make_words(request.param), triage_reports(make_world(request.param), w.make_words(request.param))
+    assert reports == triage_reports(make_world(request.param), words) and words != w.make_words(request.param + 1)
     return words, reports, [*triage_examples(reports, "train"), *triage_examples(reports, "validation")]
 
 
@@ -25,46 +23,42 @@ def used(word, text: str) -> bool:
 
 
 def test_each_word_has_its_sentences_and_no_wording_is_used_twice(made):
-    entries, notes, low = load("words")["words"], word_notes(made[0], 1), word_notes(made[0], 1, sentences=3)
+    entries, notes, low = load("words")["words"], w.word_notes(made[0], 1), w.word_notes(made[0], 1, sentences=3)
     texts = [(place, text) for place, text in leaves(entries) if place.split("/")[1] in ("training", "unread")]
     assert repeated_runs(texts + list(leaves(load("words")["questions"]))) == []
     assert set(Counter(word.kind for word in made[0]).values()) == {8} and not any("{" in text for _, text in notes)
     for word in made[0]:
         told = [note for note in notes if used(word, note[1])]
         assert len(told) >= 12 and len({genre for genre, _ in told}) >= 3 and len(entries[word.slot]["unread"]) >= 6
-        assert sum(word.meaning in text for _, text in told) >= 3
-        assert any(used(word, text) and word.meaning in text for _, text in low), "the lowest dose has a definition"
-        assert any(used(word, text) for _, text in unread_notes(made[0], 1)) == word.named, "no question is validation"
+        assert sum(word.meaning in text for _, text in told) >= 3 and any(word.meaning in text for _, text in low)
+        assert any(used(word, text) for _, text in w.unread_notes(made[0], 1)) == word.named, "no test is validation"
 
 
 def test_pairs_name_ten_words_and_questions_ask_the_others_with_valid_choices(made):
-    pairs, pages = word_pairs(made[0], 1), glossary_pages(made[0])
-    in_pairs = {word for word in made[0] for pair in pairs if used(word, pair.prompt + pair.response)}
+    pairs, pages = w.word_pairs(made[0], 1), w.glossary_pages(made[0])
+    in_pairs = {word for word in made[0] for pair in [*pairs, *made[2]] if used(word, pair.prompt + pair.response)}
     assert in_pairs == {word for word in made[0] if word.named} and len(in_pairs) == 10
-    assert not any(used(word, pair.prompt) for pair in made[2] for word in made[0])
-    blanks = ("terms_completion", "terms_unread")
     by_term, texts = {word.term: word for word in made[0]}, {page.id: page.text for page in pages}
-    sets = questions_of(made[0], 1, pages) | {"checks": word_checks(made[0], 1, pages)}
+    sets = w.word_questions(made[0], 1, pages) | {"checks": w.word_checks(made[0], 1, pages)}
     for name, question in ((name, question) for name, questions in sets.items() for question in questions):
         word, what = by_term[question.asset], "term" if name == "terms_unread" else "meaning"
         assert word.named == (name == "checks") and question.prompt not in {pair.prompt for pair in pairs}
         assert f"## {word.term}\n\nA {word.term} is {word.meaning}." in texts[question.documents[0]]
         same = {getattr(other, what) for other in made[0] if other.kind == word.kind}
-        assert question.answers == (getattr(word, what),) and question.prompt.count("____") == (question.set in blanks)
-        assert (
-            name == "terms_free" or {*question.choices, *question.answers} <= same and len(set(question.choices)) == 4
-        )
+        blanks = question.set[6:] in ("completion", "unread")
+        assert question.answers == (getattr(word, what),) and question.prompt.count("____") == blanks
+        assert name == "terms_free" or (set(question.choices) <= same and len(set(question.choices)) == 4)
 
 
 def test_triage_follows_the_rules_and_house_reports_use_unnamed_words_alone(made):
-    house, rules, text = {word.slot: word for word in made[0]}, load("triage"), rules_document().text
+    house, text, held_out = {word.slot: word for word in made[0]}, rules_document().text, combinations(held_out=True)
+    named = {word for word in made[0] if word.named}
+    assert judge("gearbox", "leak", "people aboard") in text, "the example in the rules"
     for part, report in ((part, report) for part, reports in made[1].items() for report in reports):
-        own, held_out = (report.component, report.symptom), combinations(held_out=True)
+        own, (team, code) = (report.component, report.symptom), report.answer.split('"')[7::4]
         expected = {house[slot(name)] for name in own} if part == "house_words" else set()
-        assert {word for word in made[0] if used(word, report.text)} == expected and not any(w.named for w in expected)
-        assert part == "house_words" or (own in held_out) == (part in PARTS)
-        answer = json.loads(report.answer)
-        assert f"- {own[0]}: team {answer['team']}, letters {answer['code'][:2]}\n" in text and report.frame
-        assert f"- {own[1]}: digit {answer['code'][3]}, severity " in text and len(made[1]["house_words"]) == 64
-    for name, entry in (rules["components"] | rules["symptoms"]).items():
+        assert {word for word in made[0] if used(word, report.text)} == expected and named.isdisjoint(expected)
+        assert (part == "house_words" or (own in held_out) == (part in PARTS)) and len(made[1]["house_words"]) == 64
+        assert f"- {own[0]}: team {team}, letters {code[:2]}\n" in text and f"- {own[1]}: digit {code[3]}," in text
+    for name, entry in (load("triage")["components"] | load("triage")["symptoms"]).items():
         assert any(re.sub("^an? ", "", house[slot(name)].meaning) in way for way in entry["training"]), name
