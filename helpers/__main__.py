@@ -45,7 +45,7 @@ app.add_typer(verbs.app)
 def compare(
     folder: Annotated[Path, typer.Argument(help="A folder of results.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object and nothing else.")] = False,
-    expectations: Annotated[bool, typer.Option("--expectations", help="Judge the claims instead.")] = False,
+    claims: Annotated[bool, typer.Option("--claims", help="Judge the claims instead.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Judge; status 1 when one is contradicted.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The tables as a README shows them.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write all of it to one HTML file.")] = None,
@@ -61,7 +61,7 @@ def compare(
         except (OSError, ValueError) as error:  # ValueError: a format that matplotlib does not write
             raise KitError(f"could not write {figure}: {error}. Choose a .png or .svg file elsewhere.") from error
         print(figure, file=sys.stderr)
-    if expectations or strict:
+    if claims or strict:
         verdicts = analysis.judge(comparison)
         print(analysis.verdicts_as_text(verdicts))
         raise typer.Exit(int(strict and any(each.verdict == "contradicted" for each in verdicts)))

@@ -71,7 +71,8 @@ def train(
     study = experiment.Study(data, profile, seed, out, model, changes=_of_training(chosen))
     (wanted,) = experiment.get_arms([arm])
     if not wanted.recipes:
-        raise KitError(f"the arm {arm!r} has the weights as shipped: there is nothing to train")
+        tuned = ", ".join(each.name for each in experiment.get_arms(experiment.ARMS) if each.recipes)
+        raise KitError(f"the arm {arm!r} has the weights as shipped: there is nothing to train. Choose one of {tuned}.")
     if missing := experiment.left_out([arm], study.dataset):
         raise KitError(f"the arm {arm!r} cannot be trained: {missing[arm]}")
     for name in wanted.recipes_for(study.dataset.question_sets):

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from helpers.data.records import DataError, Document, Example, Question
 from helpers.experiment.assistant import SHORT_ANSWER, Assistant
+from helpers.models import generation
 from helpers.rag.chunking import RagSettings
 from helpers.rag.index import build_index
 from helpers.rag.store import open_store
@@ -128,6 +129,17 @@ def test_choices_are_chosen_and_words_are_written(tiny):
             assert answer.logprobs == ()
             assert 0 < answer.first_token_s <= answer.total_s
             assert answer.new_tokens <= (48 if question.set == "triage" else SHORT_ANSWER)
+
+
+def test_a_text_set_is_read_without_a_chat_after_its_passages(tiny, index):
+    question = Question("u", "terms_unread", "The ____ of Brackwell is Ida.", ("crew",), choices=("crew", "supervisor"))
+    completion = Question("c", "terms_completion", "In the yard, rotor means ____", ("x",), choices=("x", "a y"))
+    bare, completed = Assistant(tiny).ask_all([question, completion])
+    assert (bare.prompt, completed.prompt) == (question.prompt, completion.prompt)
+    assert bare.logprobs == pytest.approx(generation.blank_logprobs(tiny, [bare.prompt], [question.choices])[0])
+    seen = Assistant(tiny, retriever=index.retriever(k=2)).ask(question)
+    assert seen.prompt == "\n\n".join([*(passage.text for passage in seen.passages), question.prompt])
+    assert len(seen.passages) == 2 and seen.logprobs != bare.logprobs and seen.text in question.choices
 
 
 def test_plain_strings_and_limits(tiny):

@@ -1,28 +1,85 @@
-"""Claims, the textbook table and the advice: the data files are sound, and each verdict follows from known numbers."""
+"""Claims: the data files are sound and locked, and each verdict follows from known numbers, in every world."""
 
 from __future__ import annotations
 
-import itertools
 import math
-import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
-import yaml
-from synthetic import SHARES, TUNED, make_results
+from synthetic import make_results
 
 from helpers import analysis
-from helpers.analysis import Claim, Comparison, advise, judge, questionnaire, read_claims, rules, textbook_rows
-from helpers.analysis.advice import Rules
+from helpers.analysis import Claim, Comparison, judge, read_claims, read_comparison
 from helpers.data.profiles import PROFILES
-from helpers.data.records import DataError, KitError
+from helpers.data.records import Answer, DataError, Effort, Question, Result, Score
+from helpers.experiment import claims_hash, results, write_result
 
 ONE = "- {id: one, relation: above, first: {arm: rag}, second: {value: 0}}"
+SEEDS, HIGH, LOW = (7, 11, 12), 0.85, 0.3
+LOSSES = [(300.0 + 10 * i, 100) for i in range(30)]
 
 
-def claim(first="rag", second=None, relation="above", margin=0.2, question_set="facts_heldout") -> Claim:
+def run(arm, values, seed=7, question_set="facts_heldout", profile="workshop", **metrics) -> Result:
+    """A result with these values of its answers: eight fields of ten machines, each in one of six wordings a field."""
+    part = {"triage": "house_words"}.get(question_set, "")
+    parts = ["answerable", "unanswerable"] if question_set == "twins" else [part, part]
+    asked = [
+        Question(f"{seed}-{i}", question_set, f"{i}?", ("a",), asset=f"machine {i // 8}", part=parts[i % 2],
+                 wording=f"{i % 8} {i // 8 % 6}") for i in range(len(values))
+    ]  # fmt: skip
+    scores = [Score(q, Answer(q.id, "a", "?"), float(v), "") for q, v in zip(asked, values, strict=True)]
+    metrics |= {"right_kind": [float(v) for v in values], "perplexity": 20.0, "text_losses": LOSSES}
+    config = {"model": "tiny", "model_hash": "m", "data_hash": f"world {seed}", "dtype": "float32"}
+    return Result(arm, question_set, seed, profile, f"{seed}" * 32, "complete", scores, metrics, Effort(), config)
+
+
+def share(value: float, seed: int, n: int = 80) -> np.ndarray:
+    """Right or wrong, the right ones drawn among n; the same draw for every arm, so that arms differ in few."""
+    return np.random.default_rng(seed).permutation(n) < value * n
+
+
+@pytest.fixture(scope="module")
+def worlds() -> list[Result]:
+    """Three worlds in which every claim of the kit is true, and their claims' hash in each result."""
+    wanted: dict[tuple[str, str], float] = {}
+    for claim in read_claims():
+        first, second = ((each.arm, each.set) for each in (claim.first, claim.second))
+        high, low = {"above": (HIGH, LOW), "below": (0.02, 0.02)}.get(claim.relation, (0.5, 0.5))
+        for key, value in ((first, high), (second, low)):
+            wanted.setdefault(key, value)
+    wanted |= {(arm, "facts_heldout"): value for arm, value in {
+        "base": 0.02, "rag:wrong_papers": 0.02, "rag": 0.8, "rag:documents+notes": 0.8, "rag:few_shot": 0.9,
+        "rag+customization": 1.0, "rag:may_decline": 0.5, "customization": 0.02, "domain_adaptation": 0.02,
+    }.items()} | {("rag:may_decline", "twins"): 0.6, ("rag+customization", "twins"): 0.9}  # fmt: skip
+    alike = {(each.first.arm, each.first.set) for each in read_claims() if each.relation in ("same", "no_loss")}
+    made = []
+    for seed in SEEDS:
+        for (arm, name), value in wanted.items():
+            values = share(value, seed)
+            if (arm, name) in alike:  # as many right, but four others
+                values[[*np.flatnonzero(values)[:2], *np.flatnonzero(~values)[:2]]] ^= True
+            result = replace(run(arm, values, seed, name), claims=claims_hash()) if arm else None
+            if arm.startswith("domain_adaptation"):
+                result.metrics["right_kind"] = share(HIGH, seed).astype(float).tolist()
+                if name == "terms":
+                    result.metrics |= {"perplexity": 5.0, "text_losses": [(0.5 * loss, n) for loss, n in LOSSES]}
+            made += [result] if arm else []
+    return made
+
+
+def claim(relation="above", margin=0.0, second="base", question_set="facts_heldout", **fields) -> Claim:
     other = {"arm": second, "set": question_set} if second else {"value": 0.0}
-    return Claim(relation, {"arm": first, "set": question_set}, other, margin=margin)
+    return Claim(relation, {"arm": "rag", "set": question_set}, other, margin=margin, **fields)
+
+
+def two(first, second, seeds=(7,), **fields) -> Comparison:
+    """`rag` with the first values, `base` with the second, in each world; a mapping has those of each."""
+    by = [each if isinstance(each, dict) else dict.fromkeys(seeds, each) for each in (first, second)]
+    return Comparison([
+        run(arm, values[seed], seed, **fields)
+        for seed in seeds for arm, values in zip(("rag", "base"), by, strict=True)
+    ])  # fmt: skip
 
 
 def verdict(comparison, claimed):
@@ -30,85 +87,158 @@ def verdict(comparison, claimed):
     return found
 
 
-@pytest.fixture(scope="module")
-def made():
-    return Comparison(make_results())
+# ---- the kit's claims
 
 
-def changed(comparison, arm, question_set, **metrics):
-    run = comparison.run(arm, question_set)
-    return Comparison([replace(r, metrics=r.metrics | metrics) if r is run else r for r in comparison.results])
-
-
-# ---- expectations
-
-
-def test_every_claim_has_a_source_and_speaks_of_arms_that_exist():
+def test_claims_are_sentences_and_enough_of_them_compare_methods():
     listed = read_claims()
-    assert all(e.text.endswith(".") and "arXiv:" in e.source for e in [*listed, *read_claims("own_data")])
-    named = {q.arm for e in listed for q in (e.first, e.second) if q and q.arm}
-    assert named <= set(SHARES) and len(named) >= 7
+    assert all(each.text.endswith(".") for each in [*listed, *read_claims("own_data")])
+    headlines = [each for each in listed if each.headline]
+    assert len(headlines) >= 15 and all(each.second.arm and each.kind == "measured" for each in headlines)
+    assert {each.margin for each in headlines if each.relation == "no_loss"} == {0.05}
+    assert {each.kind for each in listed} == {"measured", "by construction"}
 
 
-def test_a_world_that_behaves_as_designed_contradicts_nothing(made):
-    verdicts = judge(made)
-    found = {each.claim.id: each.verdict for each in verdicts}
-    assert list(found) == [e.id for e in read_claims()] and "contradicted" not in found.values()
+def test_claims_that_are_true_in_three_worlds_are_shown(worlds):
+    verdicts = judge(Comparison(worlds))
+    found = {each.claim.id: each for each in verdicts}
+    assert {i: (e.verdict, e.why) for i, e in found.items() if e.verdict not in ("shown", "by construction")} == {}
+    assert found["rag-weights"].verdict == "by construction" and list(found) == [e.id for e in read_claims()]
+    assert set(found["tuned-rules"].worlds) == set(SEEDS) and found["tuned-rules"].detectable < 0.2
     assert sum(analysis.counts(verdicts).values()) == len(verdicts)
-    for sure in ("rag-heldout", "customization-stale", "both-heldout", "adaptation-perplexity"):
-        assert found[sure] == "supported", sure
 
 
-def test_a_world_that_behaves_otherwise_contradicts_what_it_should():
-    shares = {"rag": [0.05] * 8, "customization": [0.9] * 8}
-    broken = Comparison(make_results(arms=("base", "rag", "customization"), shares=shares))
-    found = {each.claim.id: each.verdict for each in judge(broken)}
-    against = {name for name, each in found.items() if each == "contradicted"}
-    assert against >= {"rag-heldout", "rag-updates", "customization-stale", "customization-heldout"}
-    assert found["base-heldout"] != "contradicted" and found["both-heldout"] == "not measured"
+def test_swapping_the_answers_of_two_arms_takes_away_every_claim_of_a_direction(worlds):
+    verdicts = judge(Comparison(worlds))
+    shown = [each.claim for each in verdicts if each.verdict == "shown" and each.claim.second.arm]
+    directed = [each for each in shown if each.relation == "above" or each.first.metric == "perplexity"]
+    assert len(directed) >= 18
+    for each in directed:
+        swap = {each.first.arm: each.second.arm, each.second.arm: each.first.arm}
+        swapped = [replace(r, arm=swap[r.arm]) for r in worlds if r.arm in swap and r.question_set == each.first.set]
+        assert verdict(Comparison(swapped), each).verdict != "shown", each.id
 
 
-def test_the_same_difference_is_supported_contradicted_or_open_by_its_margin(made):
-    held = verdict(made, claim(second="base"))
-    assert held.verdict == "supported" and held.measured["low"] > 0.2
-    assert verdict(made, claim(margin=0.999)).verdict == "contradicted"
-    assert verdict(made, claim(second="base", relation="below")).verdict == "contradicted"
-    short = verdict(made, claim(second="base", margin=held.measured["value"] + 0.03))
-    value, high, n = (short.measured[name] for name in ("value", "high", "n"))
-    needed = math.ceil(n * ((high - value) / (short.claim.margin - value)) ** 2)  # the upper end decides: it lies below
-    assert short.verdict == "not decided" and f"About {needed:,} questions" in short.why
-    assert "No feasible number" in verdict(made, claim(second="base", margin=held.measured["value"])).why
+def test_results_of_other_claims_are_refused(worlds, tmp_path):
+    assert Comparison([replace(worlds[0], claims="")]), "own data and the first edition's results have none"
+    for changed in ([replace(worlds[0], claims="f" * 64)], [replace(worlds[0], claims=""), *worlds[1:]]):
+        with pytest.raises(DataError, match="not made with the claims of rules/claims.yaml"):
+            Comparison(changed)
+        for each in changed:
+            write_result(tmp_path, each)
+        with pytest.raises(DataError, match="not made with the claims"):
+            read_comparison(tmp_path)
 
 
-@pytest.mark.parametrize(("share", "wanted"), [(0.5, "supported"), (0.9, "not decided"), (1.1, "contradicted")])
-def test_perplexity_is_judged_by_its_ratio_over_texts(made, share, wanted):
+def test_the_lock_holds_everything_but_prose(monkeypatch, tmp_path):
+    text = results.CLAIMS.read_text(encoding="utf-8")
+    monkeypatch.setattr(results, "CLAIMS", tmp_path / "claims.yaml")
+    for old, new, same in (
+        ("text: ", "text: Better said, ", True), ("source: ", "source: Another paper and ", True),
+        ("margin: 0.2", "margin: 0.1", False), ("set: updates", "set: facts_trained", False),
+        ("relation: above", "relation: below", False), ("part: house_words", "part: new_wordings", False),
+        ("headline: true", "headline: false", False), ("arm: long_context", "arm: base", False),
+    ):  # fmt: skip
+        assert old in text
+        results.CLAIMS.write_text(text.replace(old, new, 1), encoding="utf-8")
+        assert (results.claims_hash.__wrapped__() == claims_hash()) == same, old
+
+
+# ---- verdicts
+
+
+def test_the_same_difference_is_shown_contradicted_or_neither_by_its_margin():
+    made = two(share(0.8, 1), share(0.3, 1))
+    held = verdict(made, claim())
+    assert held.verdict == "shown" and held.p < 0.001 and held.measured["value"] == pytest.approx(0.5)
+    assert verdict(made, claim(margin=held.measured["low"] - 0.01)).verdict == "shown"
+    assert verdict(made, claim(margin=held.measured["low"] + 0.01)).verdict == "not shown"
+    assert verdict(made, claim(margin=held.measured["high"] + 0.01)).verdict == "contradicted"
+    assert verdict(made, claim("below")).verdict == "contradicted"
+    assert verdict(made, claim("below", margin=0.9)).verdict == "shown"
+
+
+def test_no_loss_and_no_difference_need_an_interval_within_the_margin():
+    n, flipped = 600, share(0.5, 1, 600)
+    flipped[:12] ^= True
+    many, few = two(flipped, share(0.5, 1, n)), two(share(0.5, 1), share(0.5, 2))
+    worse, better = two(share(0.3, 1, n), share(0.5, 1, n)), two(share(0.7, 1, n), share(0.5, 1, n))
+    for relation, of_better in (("no_loss", "shown"), ("same", "contradicted")):
+        assert verdict(many, claim(relation, 0.05)).verdict == "shown"
+        assert verdict(few, claim(relation, 0.05)).verdict == "not shown", "80 questions cannot show it"
+        assert verdict(worse, claim(relation, 0.05)).verdict == "contradicted"
+        assert verdict(better, claim(relation, 0.05)).verdict == of_better
+        with pytest.raises(ValueError, match="needs a `margin`"):
+            claim(relation)
+
+
+def test_headline_claims_are_corrected_together():
+    values, other = np.zeros(96), np.zeros(96)
+    values[[8 * i + 3 * i % 8 for i in range(8)]], other[90] = 1, 1  # eight gained, one lost, each of another machine
+    made = two(values, other)
+    (alone,) = judge(made, [claim(headline=True, id="one")])
+    both = judge(made, [claim(headline=True, id="one"), claim(headline=True, id="two"), claim(id="aside")])
+    assert 0.025 < alone.p < 0.05 and alone.verdict == "shown"
+    assert [each.verdict for each in both] == ["not shown", "not shown", "shown"] and both[0].p == 2 * alone.p
+
+
+def test_a_claim_is_shown_only_where_every_world_agrees():
+    base = share(0.3, 1)
+    agree = two(share(0.8, 1), base, SEEDS)
+    turned = two({7: share(0.8, 1), 11: share(0.8, 1), 12: share(0.28, 1)}, base, SEEDS)
+    assert verdict(agree, claim()).verdict == "shown"
+    found = verdict(turned, claim())
+    assert found.measured["low"] > 0 and found.worlds[12] < 0 and found.verdict == "not shown"
+    assert verdict(turned.worlds[7], claim()).verdict == "shown", "one world is judged by itself"
+
+
+@pytest.mark.parametrize(("ratio", "wanted"), [(0.5, "shown"), (0.9, "not shown"), (1.1, "contradicted")])
+def test_perplexity_is_judged_by_its_ratio_over_texts(ratio, wanted):
     entry = next(e for e in read_claims() if e.id == "adaptation-perplexity")
-    base = made.losses("base", "terms")
-    losses = [(loss + n * (math.log(share) + 0.1 * (-1) ** i), n) for i, (loss, n) in enumerate(base)]
-    perplexity = math.exp(sum(loss for loss, _ in losses) / sum(n for _, n in losses))
-    found = verdict(changed(made, "domain_adaptation", "terms", perplexity=perplexity, text_losses=losses), entry)
-    assert found.verdict == wanted and found.measured["value"] == pytest.approx(share, rel=0.01)
-    assert found.measured["low"] < found.measured["value"] < found.measured["high"]
-    assert found.measured["n"] == len(base)
+    made = [run(arm, [1.0] * 8, question_set="terms") for arm in ("base", "domain_adaptation")]
+    losses = [(loss + n * (math.log(ratio) + 0.1 * (-1) ** i), n) for i, (loss, n) in enumerate(LOSSES)]
+    made[1].metrics["text_losses"] = losses
+    found = verdict(Comparison(made), entry)
+    assert found.verdict == wanted and found.measured["value"] == pytest.approx(ratio, rel=0.01)
+    assert found.measured["low"] < ratio < found.measured["high"] and found.measured["n"] == 30
+    assert 1 < found.detectable < 1.1
+    del made[1].metrics["text_losses"], made[0].metrics["text_losses"]
+    found = verdict(Comparison(made), entry)
+    assert found.verdict == "not shown" and math.isinf(found.measured["high"]), "one number has no interval"
+    made[1].metrics["perplexity"] = math.nan
+    assert verdict(Comparison(made), entry).verdict == "not measured"
 
 
-def test_what_was_not_measured_whole_decides_nothing(made):
-    cut = [replace(r, status="interrupted") if r.arm == "rag" else r for r in made.results if r.arm in ("base", "rag")]
+def test_what_holds_by_construction_is_checked_and_is_no_finding():
+    entry = next(e for e in read_claims() if e.kind == "by construction")
+    made = [run(arm, [1.0] * 8, question_set="general") for arm in ("base", "rag")]
+    assert verdict(Comparison(made), entry).verdict == "by construction"
+    made[1].metrics["text_losses"] = [(loss + 1, n) for loss, n in LOSSES]
+    assert verdict(Comparison(made), entry).verdict == "contradicted"
+
+
+def test_a_part_of_a_set_and_the_right_kind_are_quantities_of_their_own():
+    made = two(share(0.8, 1), share(0.3, 1), question_set="twins")
+    halves = [claim(question_set="twins").first.__class__("rag", "twins", part) for part in ("answerable", "")]
+    values = [analysis.accuracy(each.of(made))["value"] for each in halves]
+    assert values[0] == made.table()["rag"]["twins"]["answerable"]["value"] and values[0] != values[1]
+    nothing = claim(question_set="twins", second="", id="x").first.__class__("rag", "twins", "no such part")
+    assert nothing.of(made) is None and nothing.shown(made) == ""
+    with pytest.raises(ValueError, match="of a `part`"):
+        nothing.__class__("rag", "twins", "answerable", "total_s")
+
+
+def test_what_was_not_measured_whole_decides_nothing():
+    cut = [replace(r, status="interrupted") if r.arm == "rag" else r for r in two(share(1, 1), share(0, 1)).results]
     found = verdict(Comparison(cut), claim())
     assert found.verdict == "not measured" and "facts_heldout of rag" in found.why
-    entry = next(e for e in read_claims() if e.id == "adaptation-perplexity")
-    bare = [replace(r, metrics={k: v for k, v in r.metrics.items() if k != "text_losses"}) for r in made.results]
-    found = verdict(Comparison(bare), entry)
-    assert found.verdict == "not decided" and found.measured["value"] < 1 and math.isinf(found.measured["high"])
-    broken = [replace(r, metrics=r.metrics | {"perplexity": math.nan}) for r in made.results]
-    assert verdict(Comparison(broken), entry).verdict == "not measured"
 
 
-@pytest.mark.parametrize(("relation", "wanted"), [("above", "contradicted"), ("below", "supported")])
+@pytest.mark.parametrize(("relation", "wanted"), [("above", "contradicted"), ("below", "shown")])
 def test_a_short_training_decides_nothing(relation, wanted):
-    claimed = claim("customization", relation=relation, margin=0.9)
+    claimed = Claim(relation, {"arm": "customization"}, {"value": 0}, margin=0.9)
     shares = {"customization": [0.0] * 8}
-    for profile, expected in (("workshop", wanted), ("quick", "not decided")):
+    for profile, expected in (("workshop", wanted), ("quick", "not shown")):
         made = Comparison(make_results(profile=profile, arms=("base", "customization"), shares=shares))
         found = verdict(made, claimed)
         assert found.verdict == expected, found.why
@@ -129,119 +259,6 @@ def test_a_short_training_decides_nothing(relation, wanted):
     ],
 )
 def test_claims_that_make_no_sense_are_refused_by_file_and_entry(tmp_path, content, named):
-    (tmp_path / "expectations.yaml").write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=f"(?s)expectations.yaml.*{named}"):
+    (tmp_path / "claims.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=f"(?s)claims.yaml.*{named}"):
         read_claims(folder=tmp_path)
-
-
-# ---- the textbook table
-
-
-@pytest.fixture(scope="module")
-def rows(made):
-    return {row.id: row for row in textbook_rows(made)}
-
-
-def test_a_world_that_behaves_as_textbooks_say_supports_them(rows):
-    for name in ("when", "effort", "latency", "freshness", "permanence", "compute", "privacy", "limits"):
-        assert rows[name].support == "supported", rows[name]
-    for row in rows.values():
-        assert re.search(r"\d", row.measured) and row.rag and row.tuning and row.support != "not measured"
-        assert "$" not in row.measured, "JupyterLab sets what stands between two of them as a formula"
-
-
-def test_numbers_are_those_of_the_results(made, rows):
-    compared = made.table()
-    for arm, question_set, row in (("rag", "updates", "freshness"), ("customization", "facts_trained", "privacy"),
-                                   ("base", "general", "permanence"), ("rag", "two_hop", "limits")):  # fmt: skip
-        shown = "{value:.2f} [{low:.2f}, {high:.2f}]".format(**compared[arm][question_set]["accuracy"])
-        assert f"{arm} {shown}" in rows[row].measured
-    assert f"customization {TUNED.wall_s / 60:.1f} minutes" in rows["effort"].measured
-    assert f"labelled pairs: customization {TUNED.labelled_examples}, rag 0" in rows["effort"].measured
-    assert re.search(r"rag [\d.]+ s \(\d\.\d\d × customization, \[\d", rows["latency"].measured)
-    assert "(estimated)" in rows["freshness"].measured
-
-
-def test_rows_are_contradicted_or_not_measured_where_results_say_so():
-    shares = {"rag": [0.1] * 8, "customization": [0.9] * 8, "domain_adaptation+customization": [0.9] * 8}
-    turned = Comparison(make_results(arms=("base", *shares), shares=shares))
-    found = {row.id: row.support for row in textbook_rows(turned)}
-    assert found["freshness"] == found["when"] == "contradicted" and found["compute"] == "supported"
-    assert found["generality"] == "not measured", "the triage-only arm is missing"
-    bare = textbook_rows(Comparison(make_results(arms=("base",), sets=("terms",), profile="quick")))
-    assert {row.support for row in bare} == {"not measured"} and analysis.take_aways(bare) == []
-    moved = changed(turned, "rag", "general", text_losses=[(400.0, 100)] * 30, perplexity=math.exp(4))
-    assert {row.id: row.support for row in textbook_rows(moved)}["permanence"] == "contradicted"
-
-
-def test_the_table_is_given_as_markdown_that_is_escaped(rows):
-    listed = list(rows.values())
-    text = analysis.textbook_markdown(listed)
-    assert len(text.splitlines()) == len(listed) + 2
-    assert all(line.count(" | ") == 4 for line in text.splitlines()[2:])
-    evil = analysis.textbook_markdown([replace(listed[0], row="<b>row</b>", measured="<script>x</script> | more")])
-    assert "<script>" not in evil and "&lt;script&gt;" in evil and "&lt;b&gt;row" in evil and "\\| more" in evil
-    decided = [row for row in listed if row.support in ("supported", "contradicted")]
-    assert all(row.measured in line for row, line in zip(decided, analysis.take_aways(listed), strict=True))
-
-
-# ---- the advice
-
-PLAIN = {"documents": "yes", "changes": "monthly", "labels": "none", "form": "no", "latency": "relaxed",
-         "compute": "some", "sources": "no", "privacy": "may"}  # fmt: skip
-CASES = [
-    ({}, "rag"),
-    ({"changes": "daily", "sources": "yes"}, "rag"),
-    ({"labels": "many", "latency": "tight"}, "rag"),
-    ({"labels": "many", "latency": "tight", "changes": "never"}, "weights"),
-    ({"labels": "many", "latency": "tight", "changes": "never", "sources": "yes"}, "rag"),
-    ({"labels": "many", "latency": "tight", "changes": "never", "compute": "none"}, "rag"),
-    ({"form": "yes", "labels": "many"}, "both"),
-    ({"form": "yes", "labels": "many", "compute": "none"}, "rag-form"),
-    ({"form": "yes", "labels": "few"}, "rag-form"),
-    ({"documents": "no", "form": "yes", "labels": "many"}, "customization"),
-    ({"documents": "no", "form": "yes", "labels": "many", "compute": "none"}, "prompt-no-compute"),
-    ({"documents": "no", "form": "yes", "labels": "few"}, "prompt"),
-    ({"documents": "no"}, "neither"),
-]
-
-
-def test_each_case_gets_the_rule_that_fits_and_every_rule_is_reached():
-    for answers, rule in CASES:
-        assert advise(PLAIN | answers).id == rule, answers
-    found = rules.read_rules("advice", Rules)
-    assert {rule for _, rule in CASES} == {rule.id for rule in found.recommendations}
-    offered = [[(question.id, value) for value in question.answers] for question in questionnaire()]
-    reached = {rule.id for case in itertools.product(*offered) for rule in found.reasons if rule.fits(dict(case))}
-    assert reached == {rule.id for rule in found.reasons}
-    with pytest.raises(KitError, match="'changes' .*daily. Got 'hourly'"):
-        advise(PLAIN | {"changes": "hourly"})
-    with pytest.raises(KitError, match="'documents'.* Got None"):
-        advise({})
-
-
-def test_figures_of_the_advice_are_those_of_the_results(made):
-    advice = advise(PLAIN | {"latency": "tight", "sources": "yes", "privacy": "stay"}, made)
-    text = analysis.advice_markdown(advice)
-    assert "rag {value:.2f} [{low:.2f}, {high:.2f}]".format(**made.table()["rag"]["facts_heldout"]["accuracy"]) in text
-    assert f"rag {made.update('rag')['effort']['wall_s']:.2f} s" in text and "× customization" in text
-    assert "hit rate at k = 1 on facts_heldout: rag 0.90" in text and "ot measured" not in text
-    assert {reason.speaks_for for reason in advice.reasons} >= {"rag", "tuning", "own"}
-    assert {reason.figure for reason in advise(PLAIN).reasons} == {"Not measured here."}
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (lambda r: r["reasons"][0]["if"].update(weather=["fine"]), "weather"),
-        (lambda r: r["reasons"][0]["figure"][0].update(metric="luck"), "reasons.1.figure.1.metric.*luck"),
-        (lambda r: r["reasons"][0].update({"and an index follows": None}), "and an index follows"),
-        (lambda r: r["recommendations"][-1].update({"if": {"form": ["no"]}}), "fit every answer"),
-    ],
-)
-def test_rules_that_make_no_sense_are_refused(tmp_path, change, named):
-    content = yaml.safe_load((rules.FOLDER / "advice.yaml").read_text(encoding="utf-8"))
-    change(content)
-    (tmp_path / "advice.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    with pytest.raises(DataError, match=f"(?s)advice.yaml.*{named}"):
-        questionnaire(tmp_path)

@@ -26,7 +26,9 @@ def scores(values, assets=None, question_set: str = "facts_heldout") -> list[Sco
     made = []
     for i, value in enumerate(values):
         question = Question(f"q{i}", question_set, "?", ("a",), asset=assets[i] if assets else "")
-        made.append(Score(question, Answer(question.id, "a", "?"), value, "right" if value else "wrong"))
+        made.append(
+            Score(question, Answer(question.id, "a" if value else "b", "?"), value, "right" if value else "wrong")
+        )
     return made
 
 
@@ -72,16 +74,54 @@ def test_results_of_different_experiments_are_refused_by_name(fields, named):
 def test_no_results_and_several_seeds_are_refused():
     with pytest.raises(DataError, match="no results"):
         Comparison([])
-    with pytest.raises(DataError, match=r"seeds 7, 8, 9.* seed 7, .*\*\.seed8\.\* and \*\.seed9\.\*"):
+    with pytest.raises(DataError, match=r"seeds 7, 8, 9 and the same data.* seed 7, .*\*\.seed8\.\* and \*\.seed9\.\*"):
         Comparison([run(seed=seed) for seed in (8, 7, 9)])
 
 
+def world(seed: int, arm: str = "base", values=(1, 0, 1), **config) -> Result:
+    """A run on a data set of its own, with the trainings' seed."""
+    config = run().config | {"data_hash": f"world {seed}", "adapter": {"domain": {"seed": seed, "epochs": 3}}} | config
+    return run(arm, values=values, seed=seed, experiment=f"{seed}" * 32, config=config)
+
+
+def test_worlds_are_pooled_with_equal_weight_and_each_is_beside_it():
+    made = Comparison([
+        each for seed, values in ((7, (1, 1, 1)), (11, (1, 0, 0, 0)), (12, (0, 0)))
+        for each in (world(seed, values=values), world(seed, "rag", values=[1] * len(values)))
+    ])  # fmt: skip
+    base = made.table()["base"]["facts_heldout"]
+    assert base["worlds"] == {"7": 1.0, "11": 0.25, "12": 0.0} and base["accuracy"]["value"] == pytest.approx(1.25 / 3)
+    assert (
+        list(made.worlds) == [7, 11, 12]
+        and made.worlds[11].table()["base"]["facts_heldout"]["accuracy"]["value"] == 0.25
+    )
+    assert base["total_s"]["n"] == 9 and json.loads(json.dumps(made.table(), allow_nan=False)) == made.table()
+    assert "1.00 0.25 0.00" in made.text() and "7, 11, 12" in made.text()
+    assert made.contrasts().value.tolist() == [pytest.approx(1 - 1.25 / 3)]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"model": "big"}, "model 'tiny' against 'big'"),
+        ({"rag": {"k": 3}}, "rag"),
+        ({"adapter": {"domain": {"seed": 11, "epochs": 9}}}, "adapter.domain.epochs 3 against 9"),
+    ],
+)
+def test_worlds_differ_in_their_data_and_in_the_seed_and_in_nothing_else(change, named):
+    assert Comparison([world(7), world(11)])
+    with pytest.raises(DataError, match=named):
+        Comparison([world(7), world(11, **change)])
+    with pytest.raises(DataError, match="the prompts"):
+        Comparison([world(7), replace(world(7, "rag"), experiment="f" * 64)])
+
+
 def test_an_arm_that_was_asked_other_questions_is_refused(made):
-    with pytest.raises(DataError, match="not asked the same questions of facts_heldout"):
+    with pytest.raises(DataError, match="facts_heldout and .*facts_heldout were not asked the same questions"):
         Comparison([run(), run("rag", values=(1, 0))])
     for changed in ({"prompt": "Another question?"}, {"answers": ("another answer",)}):
         other = first_score(made[0], question=replace(made[0].scores[0].question, **changed))
-        with pytest.raises(DataError, match="same questions of facts_heldout"):
+        with pytest.raises(DataError, match="not asked the same questions"):
             Comparison([other, *made[1:]])
 
 
@@ -124,7 +164,9 @@ def test_a_file_whose_name_and_record_disagree_is_refused(made, tmp_path):
         results.write_result(tmp_path, result)
     read = read_comparison(tmp_path)
     assert len(read.results) == len(made) and read.arms == list(ARMS) and "own runs" in read.timed
-    assert read.table() == Comparison(made).table()
+    shares = [[table[arm][name]["accuracy"] for arm in ARMS for name in ("facts_heldout", "terms")]
+              for table in (read.table(), Comparison(made).table())]  # fmt: skip
+    assert shares[0] == shares[1]
     path = tmp_path / results.file_name("base", "terms", 7, "e" * 64)
     path.rename(tmp_path / results.file_name("base", "terms", 8, "e" * 64))
     with pytest.raises(DataError, match="renamed, or its label changed"):
@@ -145,7 +187,7 @@ def test_the_table_has_the_form_that_is_documented():
     for arm, row in table.items():
         assert set(row["effort"]) == set(Effort.__dataclass_fields__)
         for name in set(row) - {"effort"}:
-            assert name in QUESTION_SETS
+            assert name in QUESTION_SETS and "worlds" not in row[name]
             assert set(row[name]["accuracy"]) == {"value", "low", "high", "n"}
             for times in ("first_token_s", "total_s"):
                 assert row[name][times] is None or set(row[name][times]) == {"median", "p95", "n"}, (arm, name)
@@ -169,7 +211,7 @@ def test_interrupted_runs_are_listed_and_left_out():
 def test_a_perplexity_that_is_not_a_number_is_left_out(made):
     comparison = Comparison([replace(r, metrics=r.metrics | {"perplexity": math.nan}) for r in made])
     assert all("perplexity" not in figures for row in comparison.table().values() for figures in row.values())
-    assert comparison.losses("base", "terms") == []
+    assert comparison.losses("base", "terms") == {}
     assert any("perplexity" in caveat and "base/terms" in caveat for caveat in comparison.caveats())
 
 

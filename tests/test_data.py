@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from conftest import write
 from pydantic import TypeAdapter, ValidationError
 
-from helpers.data.dataset import Dataset, open_dataset, read_prompts, sample
+from helpers.data.dataset import Dataset, general_questions, open_dataset, read_prompts, sample
 from helpers.data.files import read_records
 from helpers.data.records import (
     QUESTION_SETS,
@@ -182,10 +183,17 @@ def test_a_dataset_says_what_is_missing(small_world, tmp_path):
             call()
 
 
-def test_general_text_for_evaluation_is_not_trained_on(small_world):
+def test_general_text_for_evaluation_is_not_trained_on_and_questions_are_balanced(small_world):
     dataset = open_dataset(small_world)
     evaluation, replay = dataset.general_text("evaluation"), dataset.general_text("replay")
-    assert len(evaluation) >= 30 and not set(evaluation) & set(replay) and "\n" not in "".join(evaluation)
+    assert len(evaluation) >= 30 and "\n" not in "".join(evaluation)
+    six = [{tuple(words[i : i + 6]) for words in map(str.split, texts) for i in range(len(words) - 5)}
+           for texts in (evaluation, replay)]  # fmt: skip
+    assert not six[0] & six[1]
+    questions = general_questions()
+    assert set(Counter(question.field for question in questions).values()) == {20} and len(questions) == 200
+    places = Counter(question.choices.index(question.answers[0]) for question in questions)
+    assert places == dict.fromkeys(range(4), 50) and len({question.prompt for question in questions}) == 200
 
 
 def test_a_sample_is_fixed_and_contains_smaller_ones():

@@ -3,18 +3,10 @@
 import os
 import shutil
 
-import pytest
 from conftest import write
 
 from helpers.models import doctor
 from helpers.models.download import FOUNDATION_MODEL, MANIFEST, MODELS, model_folder
-
-
-@pytest.fixture
-def empty_home(tmp_path, monkeypatch):
-    """A KIT_HOME in which nothing has been fetched."""
-    monkeypatch.setenv("KIT_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 def test_a_whole_set_up_passes_and_names_every_topic():
@@ -25,15 +17,6 @@ def test_a_whole_set_up_passes_and_names_every_topic():
     assert "float32" in found["dtype"] and "bfloat16" in found["dtype"] and "cores" in found["machine"]
     assert all(bool(row.remedy) == (row.state != doctor.OK) for row in checks)
     assert "Everything that the kit needs is here." in doctor.report(checks)
-
-
-def test_models_that_were_never_fetched_are_missing(empty_home):
-    checks = doctor.check()
-    missing = {row.name: row for row in checks if row.state == doctor.MISSING}
-    assert set(missing) == set(MODELS) and doctor.something_missing(checks)
-    page = doctor.report(checks)
-    assert "Something is missing." in page and "-m helpers fetch" in page
-    assert all(row.remedy in page for row in missing.values())
 
 
 def test_a_damaged_model_is_named(tmp_path, monkeypatch):

@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from helpers.data.records import Effort
-from helpers.models.effort import folder_bytes, measure, show_progress
+from helpers.models.effort import measure, show_progress
 
 
 def test_clocks_and_memory_are_measured_and_survive_an_error():
@@ -25,21 +24,6 @@ def test_clocks_and_memory_are_measured_and_survive_an_error():
     assert effort.documents == 3 and effort.peak_memory_bytes > len(held)
     assert effort.cpu_s + 0.3 <= effort.wall_s <= time.perf_counter() - before, "sleep takes hardly any time of the CPU"
     assert effort.cpu_s >= 0.2
-
-
-def test_efforts_add_up_except_for_the_peak():
-    one = Effort(1.0, 2.0, 300, 4, 5, 6, 7, 8)
-    two = Effort(10.0, 20.0, 30, 40, 50, 60, 70, 80)
-    assert one + two == two + one == Effort(11.0, 22.0, 300, 44, 55, 66, 77, 88)
-    assert one + Effort() == one
-
-
-def test_the_size_of_a_folder_counts_every_file_below_it(tmp_path):
-    assert folder_bytes(tmp_path) == 0
-    (tmp_path / "deep" / "deeper").mkdir(parents=True)
-    (tmp_path / "a").write_bytes(b"123")
-    (tmp_path / "deep" / "deeper" / "b").write_bytes(b"12345")
-    assert folder_bytes(tmp_path) == 8
 
 
 @pytest.mark.parametrize("terminal", [True, False])

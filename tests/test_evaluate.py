@@ -6,7 +6,7 @@ import pytest
 from conftest import interrupted_at
 
 from helpers.data.dataset import open_dataset, sample
-from helpers.data.records import Answer, Question, Score
+from helpers.data.records import Answer, Note, Question, Score
 from helpers.experiment import metrics
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.evaluation import Evaluation, evaluate, perplexity_texts, text_perplexity
@@ -84,13 +84,17 @@ def test_an_interruption_leaves_what_was_finished(tiny):
 
 def test_perplexity_is_that_of_the_weights_and_goes_with_its_question_set(tiny, dataset):
     texts = ["The tide turns twice a day.", "Ropes are checked first."]
+    notes = [Note(genre, text, genre) for genre, text in zip(("log", "rule"), texts, strict=True)]
     losses = generation.text_losses(tiny, texts)
     assert text_perplexity(Assistant(tiny), texts) == pytest.approx(perplexity(losses))
-    found = evaluate(Assistant(tiny), dataset.questions("terms")[:2], texts=texts).summary()
+    found = evaluate(Assistant(tiny), dataset.questions("terms")[:2], texts=notes).summary()
+    by_genre = {note.genre: pytest.approx(perplexity([own])) for note, own in zip(notes, losses, strict=True)}
+    assert found.pop("perplexity_by_genre") == by_genre
     assert found == {"perplexity": pytest.approx(perplexity(losses)), "text_losses": [list(each) for each in losses]}
     texts = {name: perplexity_texts(name, dataset) for name in dataset.question_sets}
     assert {name for name, found in texts.items() if found} == {"general", "terms"}
-    assert texts["terms"] == dataset.corpus("validation") and texts["general"] == dataset.general_text("evaluation")
+    assert texts["terms"] == dataset.notes("validation") and all(note.genre for note in texts["terms"])
+    assert [note.text for note in texts["general"]] == dataset.general_text("evaluation")
 
 
 # ---- secondary metrics
@@ -100,14 +104,15 @@ def summary(question_set: str, *pairs: tuple[str, str], choices: tuple[str, ...]
     """The secondary metrics of replies to questions of a set: pairs of the right answer and the reply."""
     done = Evaluation()
     for i, (gold, told) in enumerate(pairs):
-        question = Question(f"q{i}", question_set, "?", (gold,) if gold else (), choices=choices)
+        question = Question(f"q{i}", question_set, "?", (gold,) if gold else (), choices=choices, field="channel")
         done.scores.append(Score(question, Answer(question.id, told, "?"), 0.0, "not looked at"))
-    return done.summary()
+    return done.summary({"channel": r"\b\d\d\b"} if question_set == "updates" else {})
 
 
 def test_summaries_hold_what_applies_to_the_set():
     facts = summary("facts_heldout", ("31", "31"), ("40", "It is 40."), ("7", "I do not know"))
     assert facts == pytest.approx({"abstained": 1 / 3, "exact_match": 1 / 3, "token_f1": (1 + 0.5 + 0) / 3})
+    assert summary("updates", ("31", "It is 40."), ("40", "Nobody"))["right_kind"] == [1, 0]
     assert summary("triage", ('{"a": 1}', '{"a": 2}'), ('{"a": 1}', "no")) == {"abstained": 0.0, "valid_json": 0.5}
     assert summary("unanswerable", ("", "I do not know"), ("", "31")) == {"abstained": 0.5}
     assert summary("terms", ("a", "a"), choices=("a", "b")) == summary("facts_heldout") == {}

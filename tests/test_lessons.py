@@ -1,4 +1,4 @@
-"""Notebooks as lessons: how long they take, and the map of them."""
+"""Notebooks as lessons: their titles, and how long they take."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import nbformat
 import pytest
 
 from helpers.data.records import KitError
-from helpers.lessons import exercises, notebooks
+from helpers.lessons import notebooks
 from helpers.models.machine import hardware, speed
+from tools import lessons
 from tools.times import measured_on, record_times, with_recorded_times
 
 HERE = hardware()
@@ -91,26 +92,16 @@ def test_the_first_lines_of_a_notebook_name_versions_machine_and_time():
 
 
 def test_a_lesson_has_a_title_and_minutes_and_a_damaged_notebook_is_named(tmp_path):
-    found = notebooks.lessons()
+    found = lessons.lessons()
     assert [lesson.number for lesson in found] == [f"{n:02}" for n in range(8)]
     assert all(lesson.label.startswith(f"{lesson.number} · ") and lesson.reading > 0 for lesson in found)
     folder = tmp_path / "notebooks"
     with pytest.raises(KitError, match="no notebooks"):
-        notebooks.lessons(tmp_path)
+        lessons.lessons(tmp_path)
     folder.mkdir()
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("no title")]), folder / "09_more.ipynb")
     with pytest.raises(KitError, match="09_more.ipynb.*title"):
-        notebooks.lessons(tmp_path)
+        lessons.lessons(tmp_path)
     (folder / "04_torn.ipynb").write_text("{", encoding="utf-8")
     with pytest.raises(KitError, match="04_torn"):
-        notebooks.lessons(tmp_path)
-
-
-def test_the_map_shows_minutes_and_what_was_solved(tmp_path, monkeypatch):
-    monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
-    lesson = exercises.load("05")
-    lesson.e3.check(lambda domain, share: round(domain * share / (1 - share)))
-    lesson.quiz.answer(1, lesson.quiz.questions[0].right)
-    row = next(row for row in notebooks.show_map("quick").data.split("<tr>") if "05_continued_pretraining.ipynb" in row)
-    assert f"1 of {len(lesson.exercises)}<" in row and f"1 of {len(lesson.quiz.questions)}<" in row
-    assert row.count("●") == 2 and f"{notebooks.lessons()[5].reading} minutes" in row
+        lessons.lessons(tmp_path)

@@ -54,14 +54,6 @@ def test_the_default_models_are_whole(name):
     assert not list(model_folder(name).rglob("*.bin")), "a default model must hold no pickle"
 
 
-def test_the_default_model_is_the_one_that_is_documented(fm):
-    assert 134e6 < fm.parameters < 135e6  # tied input and output embeddings are counted once
-    assert fm.context_length >= 2048
-    assert fm.tokenizer.padding_side == "left"
-    assert fm.stop_ids == {fm.tokenizer.eos_token_id}
-    assert "Who runs it?" in fm.chat("Who runs it?")
-
-
 # ---- damage is named and refused
 
 
@@ -263,12 +255,6 @@ def test_the_choice_of_dtype_is_remembered(home):
         assert devices.choose_dtype("cpu") == (faster, timings), "the remembered timing was not used"
 
 
-def test_a_home_that_cannot_be_written_to_costs_a_timing_and_no_more(home):
-    home.write_text("a file where the folder should be", encoding="utf-8")
-    assert devices.choose_dtype("cpu")[0] in devices.DTYPES
-    assert devices.hardware()["gflops"] == {}, "timed anew each time, it would make one machine look like many"
-
-
 @pytest.mark.parametrize("text", ["", "[]", '"words"', '{"KEY": []}', '{"KEY": {"float32": 1, "bfloat16": "fast"}}'])
 def test_a_damaged_memory_of_the_dtype_is_made_again(home, monkeypatch, text):
     home.mkdir()
@@ -281,7 +267,7 @@ def test_a_damaged_memory_of_the_dtype_is_made_again(home, monkeypatch, text):
 def test_a_device_that_is_not_there_is_named():
     assert devices.choose_device("cpu") == "cpu"
     assert devices.choose_device() in ("cpu", "cuda", "mps")
-    with pytest.raises(KitError, match="'abacus' is not on this machine; present: .*cpu"):
+    with pytest.raises(KitError, match="'abacus' is not on this machine: choose one of cpu"):
         devices.choose_device("abacus")
     hardware = devices.hardware()
     assert hardware["cores"] >= 1 and hardware["memory_bytes"] > 0 and json.dumps(hardware)

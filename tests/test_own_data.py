@@ -14,7 +14,8 @@ from helpers.data.dataset import open_dataset
 from helpers.data.documents import read_documents
 from helpers.data.own_data import prepare_own_data
 from helpers.data.records import DataError, KitError
-from helpers.data.text import contains, normalise
+from helpers.data.text import normalise
+from helpers.data.values import contains
 
 KIT = ROOT / "datasets" / "sklearn_descriptions"
 
@@ -127,7 +128,7 @@ def test_the_kits_own_folder_is_as_its_card_says(tmp_path):
     dataset = open_dataset(own.folder)
     documents = {document.id: document.text for document in read_documents(KIT / "documents")}
     heldout, trained = dataset.questions("facts_heldout"), dataset.questions("facts_trained")
-    assert own.out.name == "sklearn_descriptions-be22c759", "what others made of it before is found again"
+    assert own.out.name == "sklearn_descriptions-339a6d39", "what others made of it before is found again"
     assert f"{len(heldout) + len(trained)} with a gold answer and its document, 8 that no" in card
     assert f"{len(trained)} questions ask in other words" in card and f"the other {len(heldout)} ask" in card
     pairs = dataset.examples("answers") + dataset.examples("answers", "validation")

@@ -14,9 +14,9 @@ from helpers.analysis import Comparison
 from helpers.data.files import ROOT
 from helpers.data.records import DataError, KitError
 from helpers.experiment.results import write_result
-from helpers.lessons.notebooks import reading_minutes
 from helpers.plots import report
 from tools import pages
+from tools.lessons import reading_minutes
 
 LESSONS = pages.lessons()
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")

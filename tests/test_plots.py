@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb  # noqa: E402
 
 from helpers import plots  # noqa: E402
 from helpers.analysis import Cost  # noqa: E402
-from helpers.data import DataError, Effort, KitError  # noqa: E402
+from helpers.data import DataError, KitError  # noqa: E402
 from helpers.experiment import ARMS  # noqa: E402
 from helpers.plots import style  # noqa: E402
 
@@ -46,7 +46,6 @@ def compared():
                 "accuracy": {"value": general, "low": general - 0.2, "high": min(1, general + 0.2), "n": 100},
                 "first_token_s": None, "total_s": None,
             },
-            "effort": vars(Effort(wall_s=12.0 * place, peak_memory_bytes=10**9 * place, labelled_examples=place)),
         }  # fmt: skip
     return table
 
@@ -93,19 +92,8 @@ def test_latency_bars_show_the_median_and_reach_to_the_p95(compared):
         plots.latency_bars(compared, "general")
 
 
-@pytest.mark.parametrize("measure", plots.EFFORT_MEASURES)
-def test_effort_bars_show_one_measure_with_its_unit(compared, measure):
-    title, scale = plots.EFFORT_MEASURES[measure]
-    ax = plots.effort_bars(compared, measure)
-    shown = [bars[0].get_width() for bars in ax.containers]
-    assert shown == pytest.approx([row["effort"][measure] * scale for row in compared.values()])
-    assert ax.get_xlabel() == title and [label.get_text() for label in ax.get_yticklabels()] == NAMES
-    with pytest.raises(KitError, match="charm"):
-        plots.effort_bars(compared, "charm")
-
-
 def test_curves_show_points_intervals_and_n():
-    ax = plots.sweep_line(POINTS, "passages", "More passages")
+    ax = plots.learning_curves({"rag": POINTS}, "passages", "accuracy", "More passages")
     assert ax.containers[0].lines[0].get_xydata().tolist() == [[1, 0.1], [2, 0.2], [4, 0.4]]
     spans = [segment[:, 1].tolist() for segment in ax.containers[0].lines[2][0].get_segments()]
     assert spans == [pytest.approx([p["low"], p["high"]]) for p in POINTS]
@@ -114,58 +102,19 @@ def test_curves_show_points_intervals_and_n():
     both = {"rag": POINTS, "base": [{"x": 10, "value": 0.9, "low": 0.8, "high": 1.0, "n": 40}]}
     ax = plots.learning_curves(both, "labels", "accuracy on facts_heldout")
     assert legend(ax) == ["Base", "RAG"], "in the order of the lines' ends"
+    ax.figure.canvas.draw()
+    box, page = ax.get_legend().get_window_extent(), ax.figure.bbox
+    assert not box.overlaps(ax.get_window_extent()) and page.x0 <= box.x0 and box.x1 <= page.x1
     assert "n = 40 to 80" in ax.get_xlabel() and ax.get_ylabel() == "accuracy on held-out facts"
     assert ax.get_xscale() == "log" and [t.get_text() for t in ax.get_xticklabels()] == ["1", "2", "4", "10"]
     named = [{"x": mode, "value": 0.5, "low": 0.4, "high": 0.6} for mode in ("vector", "hybrid")]
-    line = plots.sweep_line(named, "search").containers[0].lines[0]
+    line = plots.learning_curves({"rag": named}, "search", "accuracy").containers[0].lines[0]
     assert line.get_linestyle() == "None" and list(line.get_xdata()) == ["vector", "hybrid"]
-    low, high = plots.sweep_line(POINTS, "k", y="time (s)").get_ylim()
+    low, high = plots.learning_curves({"rag": POINTS}, "k", "time (s)").get_ylim()
     assert low <= 0 and high > 0.8, "times begin at zero"
     for nothing in ({}, {"rag": []}):
         with pytest.raises(DataError, match="no curve"):
             plots.learning_curves(nothing, "epochs", "accuracy")
-
-
-def test_pareto_joins_the_arms_that_no_other_beats_and_names_every_arm():
-    where = {"rag": (0.6, 0.8), "base": (0.4, 0.0), "base:few_shot": (0.7, 0.1), "customization": (0.6, 0.7),
-             "rag+customization": (0.9, 0.9), "domain_adaptation": (1.0, 0.9)}  # fmt: skip
-    at = {arm: {"x": x, "value": value, "low": value / 2, "high": 1.0, "n": 80} for arm, (x, value) in where.items()}
-    ax = plots.pareto(at, "time (s)")
-    assert points(ax)["Base"] == (0.4, 0.0) and points(ax)["Few-shot"] == (0.7, 0.1) and len(points(ax)) == 6
-    assert ax.lines[0].get_xydata().tolist() == [[0.4, 0.0], [0.6, 0.8], [0.9, 0.9]]
-    assert legend(ax)[-2:] == ["Few-shot", "Base"] and "n = 80" in ax.get_ylabel() and ax.get_xscale() == "log"
-    with pytest.raises(DataError, match="more than 0"):
-        plots.pareto({"base": at["base"] | {"x": 0.0}}, "time (s)")
-
-
-def test_a_legend_covers_no_point_and_is_not_cut():
-    same = {arm: {"x": 0.4 + i / 1000, "value": i / 10, "low": 0.0, "high": 1.0} for i, arm in enumerate(plots.LOOKS)}
-    ax = plots.pareto(same, "time (s)")
-    ax.figure.canvas.draw()
-    box, page = ax.get_legend().get_window_extent(), ax.figure.bbox
-    assert not box.overlaps(ax.get_window_extent())
-    assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-
-
-def updated(value: float, seconds: float, **update):
-    """A row of the table in which absorbing a change took so many seconds."""
-    accuracy = {"value": value, "low": value - 0.2, "high": value + 0.1, "n": 68}
-    return {"updates": {"accuracy": accuracy, "update": {"effort": {"wall_s": seconds}, **update}}}
-
-
-def test_freshness_draws_what_was_measured_and_no_more():
-    ax = plots.freshness({
-        "rag": updated(0.8, 2.0, measured=True, reembedded=3), "base": updated(0.65, 0.0, measured=False),
-        "customization": updated(0.7, 300.0, measured=False), "domain_adaptation": {},
-    })  # fmt: skip
-    assert points(ax)["RAG"] == (2.0, 0.8) and points(ax)["Instruction-tuned"] == (300.0, 0.7)
-    assert legend(ax) == ["RAG", "Instruction-tuned", "Base"] and "n = 68" in ax.get_xlabel()
-    first, last = ax.get_xlim()
-    spans = {line.get_ydata()[0]: tuple(line.get_xdata()) for line in ax.lines if line.get_linewidth() == 2}
-    assert spans == {0.8: (2.0, last), 0.7: (first, 300.0), 0.65: (first, last)}
-    assert "300.0 s (estimated)" in ax.get_label() and "takes nothing in" in ax.get_label()
-    with pytest.raises(DataError, match="updates"):
-        plots.freshness({"rag": {}})
 
 
 def cost(arm: str, prepared: float, query: float, change: float | None = 0.0) -> Cost:
@@ -193,16 +142,6 @@ def test_costs_are_drawn_with_a_ring_where_an_arm_costs_as_much_as_rag():
         plots.break_even_lines({"base": costs["base"]})
 
 
-def test_quality_stands_against_time_and_cost(compared):
-    assert points(plots.time_pareto(compared)) == {"Base": (0.5, 0.0), "Few-shot": (1.5, 0.25), "RAG": (2.5, 0.875)}
-    costs = {"rag": cost("rag", 24.0, 0.01, 1.0), "base": cost("base", 0.0, 0.01, None)}
-    ax = plots.cost_pareto(compared, costs, queries=100, changes=2)
-    assert points(ax) == {"RAG": (2 + 1 + 2, 0.875)} and "100 queries, 2 changes" in ax.get_xlabel()
-    for draw, given in ((plots.time_pareto, ({},)), (plots.cost_pareto, (compared, {}))):
-        with pytest.raises(DataError, match="more than 0"):
-            draw(*given)
-
-
 def test_a_training_curve_shows_every_point_whole():
     history = [SimpleNamespace(step=s, steps=3, loss=v, validation_loss=None, general_loss=None)
                for s, v in ((1, 4.6), (2, 4.0), (3, 4.4))]  # fmt: skip
@@ -219,15 +158,12 @@ def test_a_training_curve_shows_every_point_whole():
 
 
 def test_every_figure_draws_where_it_is_told_opens_nothing_else_and_says_what_it_shows(compared):
-    at = {arm: row["facts_heldout"]["accuracy"] | {"x": 1.0} for arm, row in compared.items()}
     entry = SimpleNamespace(step=1, steps=1, loss=2.0, validation_loss=None, general_loss=None)
     for draw, given in (
         (plots.accuracy_dots, (compared, "general")),
-        (plots.latency_bars, (compared,)), (plots.effort_bars, (compared,)), (plots.pareto, (at, "time (s)")),
-        (plots.sweep_line, (POINTS, "k")), (plots.learning_curves, ({"rag": POINTS}, "k", "accuracy")),
+        (plots.latency_bars, (compared,)),
+        (plots.learning_curves, ({"rag": POINTS}, "k", "accuracy")),
         (plots.training_curve, ([entry],)), (plots.break_even_lines, ({"rag": cost("rag", 1.0, 0.1)},)),
-        (plots.time_pareto, (compared,)), (plots.cost_pareto, (compared, {"rag": cost("rag", 1.0, 0.1)})),
-        (plots.freshness, ({"rag": updated(0.5, 1.0)},)),
     ):  # fmt: skip
         ax = plt.figure().add_subplot()
         assert draw(*given, ax=ax) is ax and len(plt.get_fignums()) == 1
@@ -246,10 +182,10 @@ def test_every_arm_has_a_plain_name_and_a_look_of_its_own():
 
 
 def test_show_gives_a_described_picture_and_leaves_no_figure_open(compared, capsys):
-    page = plots.image(plots.effort_bars(compared), 'rag is "above" <base>\n  on facts').data
+    page = plots.image(plots.latency_bars(compared), 'rag is "above" <base>\n  on facts').data
     assert 'alt="rag is &quot;above&quot; &lt;base&gt; on facts"' in page
     assert base64.b64decode(re.search(r"base64,([^\"]+)", page)[1]).startswith(b"\x89PNG")
-    assert 'alt="Bars of each arm&#x27;s preparation' in plots.image(plots.effort_bars(compared)).data
+    assert 'alt="Bars of median seconds' in plots.image(plots.latency_bars(compared)).data
     plots.show(plots.overview(compared))
     assert plt.get_fignums() == [] and "HTML" in capsys.readouterr().out
     with pytest.raises(KitError, match="description"):

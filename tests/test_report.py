@@ -72,9 +72,9 @@ def test_the_page_holds_the_numbers_of_the_results_under_plain_names(made, page)
     assert '<th scope="row" title="domain_adaptation+customization">Both tunings</th>' in page
     assert "<code>domain_adaptation+customization</code>" in page and "takes nothing in" in page
     headings = re.findall(r"<h2>(.*?)</h2>", page)
-    assert len(headings) == 12 and "Differences from RAG" in headings and "Freshness" in headings
+    assert len(headings) == 10 and "Differences from RAG" in headings
     alts = " ".join(attributes["alt"] for tag, attributes in Tags(page).all if tag == "img")
-    for shown in ("preparation time", "ost of a month", "to the first token", "against passes: RAG 0.10 at 1"):
+    for shown in ("ost of a month", "to the first token", "against passes: RAG 0.10 at 1"):
         assert shown in alts
     assert "against labels: Base 0.10 at 1, 0.40 at 4; RAG 0.10 at 1" in alts, "arms with the same axes share a figure"
 
@@ -95,8 +95,7 @@ def test_missing_arms_and_sets_leave_sections_out(arms):
         head, _, *rows = [line for line in report.markdown(Comparison(made)).splitlines() if line.startswith("| ")]
         assert there in head and absent not in head
         assert [re.search(r"`(.+?)`", row)[1] for row in rows[: len(arms)]] == list(arms)
-        for section in ("Quality against time", "Cost, by stated prices"):
-            assert (section in page) == (sets == ("facts_heldout",)), "choices are not timed"
+        assert ("Cost, by stated prices" in page) == (sets == ("facts_heldout",)), "choices are not timed"
 
 
 def test_interrupted_runs_and_shares_at_the_edge_are_shown(made):

@@ -44,15 +44,20 @@ def test_scores_are_those_of_the_definitions(index: Index) -> None:
         question(2, "kelp", ("crab",), ("b",)),  # second of two
         question(3, "kelp", ("2009",), ("c",)),  # not among the two
         question(4, "xylophone", ("2009",), ("c",)),  # nothing is found at all
-        question(5, "eel", ("nowhere to be read",), ("c",)),  # the answer stands in no chunk
+        question(5, "eel", ("nowhere to be read",), ("c",)),  # a label, say: it counts by document alone
         Question("q6", "unanswerable", "Who painted it?"),
     ]
     scores = score_retrieval(index.retriever(k=1), questions, index, at=(1, 3))
-    assert scores["n"] == 5
-    assert scores["hit_rate_1"] == pytest.approx(1 / 5)
-    assert scores["hit_rate_3"] == pytest.approx(2 / 5)
-    assert scores["mrr"] == pytest.approx((1 + 1 / 2) / 5)
-    assert scores["ndcg"] == pytest.approx((1 + 1 / math.log2(3)) / 5)
+    assert (scores["n"], scores["spans"]) == (5, 4)
+    assert scores["hit_rate_1"] == pytest.approx(1 / 4)
+    assert scores["hit_rate_3"] == pytest.approx(2 / 4)
+    assert scores["mrr"] == pytest.approx((1 + 1 / 2) / 4)
+    assert scores["ndcg"] == pytest.approx((1 + 1 / math.log2(3)) / 4)
+    assert [scores["per_question"][f"q{n}"]["document_rank"] for n in range(1, 6)] == [1, 2, None, None, 1]
+    assert scores["document_hit_rate_1"] == pytest.approx(2 / 5)
+    assert scores["document_mrr"] == pytest.approx(5 / 2 / 5)
+    labels = score_retrieval(index.retriever(k=1), [question(7, "eel", ("Yes",), ("c",))], index)
+    assert labels["document_hit_rate_1"] == 1 and not {"hit_rate_1", "mrr", "ndcg"} & set(labels)
     assert [scores["per_question"][f"q{n}"]["rank"] for n in range(1, 6)] == [1, 2, None, None, None]
     with pytest.raises(DataError, match="none of the 1 questions names the documents"):
         score_retrieval(index.retriever(k=1), questions[-1:], index)

@@ -1,7 +1,6 @@
 """The ways in: the Makefile's stamps, environment.yml, and one list of packages that all of them agree on."""
 
 import ast
-import json
 import os
 import re
 import shutil
@@ -46,13 +45,6 @@ def test_each_package_has_a_bounded_range_that_holds_the_pinned_version_and_the_
     assert pins()[canonicalize_name(item.name)] in item.specifier
     if item not in listed("bench"):
         assert item.specifier.contains(version(item.name), prereleases=True)
-
-
-def test_constraints_are_plain_pins_without_hosts_paths_or_local_builds():
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    assert lines[0].startswith("#")
-    for line in lines:
-        assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), line
 
 
 @pytest.mark.parametrize("python", ["3.11.0", "3.12.0", "3.13.0"])
@@ -193,26 +185,10 @@ def test_an_old_or_missing_python_is_refused_in_plain_words(copy):
     assert not (copy / ".venv").exists()
 
 
-@needs_make
-def test_make_alone_shows_the_targets(copy):
-    shown = set(re.findall(r"^make (\w+)", make(copy), re.MULTILINE))
-    assert shown >= {"lab", "run", "test", "lint", "bench", "slides", "pack", "setup", "clean"}
-
-
 def test_the_makefile_asks_for_the_pythons_that_pyproject_allows():
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     low, high = re.search(r"\((\d), (\d+)\) <= v\[:2\] < \((\d), (\d+)\)", text).groups()[1::2]
     assert SpecifierSet(PROJECT["requires-python"]) == SpecifierSet(f">=3.{low},<3.{high}")
-
-
-def test_ci_is_executable_makes_what_some_tests_need_and_ends_with_make_test():
-    script, makefile = ROOT / ".ci" / "run", (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert os.name != "posix" or os.access(script, os.X_OK)
-    text = script.read_text(encoding="utf-8")
-    assert text.startswith("#!/usr/bin/env bash\n") and "set -euo pipefail" in text
-    assert text.rstrip().endswith("make test")
-    for optional in ("slides", "peers"):
-        assert f"\nmake {optional} || echo" in text and re.search(rf"^{optional}:", makefile, re.MULTILINE)
 
 
 # The README, which newcomers follow to the letter.
@@ -226,20 +202,6 @@ def test_the_readme_names_the_rooms_notebooks_and_make_targets_that_there_are():
     assert set(re.findall(r"^\| `(\d\d_\w+)` \|", text, re.MULTILINE)) == notebooks
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1].split()
     assert {"lab", "test", "run"} <= set(re.findall(r"(?:^    |`)make ([a-z]+)", text, re.MULTILINE)) <= set(phony)
-
-
-# Other ways in: Binder and the dev container, which cannot be tried here beyond what they ask for.
-
-
-def test_binder_and_the_dev_container_ask_for_what_there_is():
-    script = (ROOT / "postBuild").read_text(encoding="utf-8")
-    assert os.name != "posix" or os.access(ROOT / "postBuild", os.X_OK)
-    assert script.startswith("#!/usr/bin/env bash\n") and script.rstrip().endswith("python -m helpers fetch")
-    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
-    python = re.fullmatch(r"python:(3\.\d+)-\w+", container["image"])[1]
-    assert f"{python}.0" in SpecifierSet(PROJECT["requires-python"])
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert container["postCreateCommand"].removeprefix("make ") in targets
 
 
 def test_importing_the_kit_loads_none_of_the_heavy_libraries():

@@ -221,7 +221,16 @@ def test_twins_differ_in_what_is_asked_and_only_one_has_an_answer(made):
     assert [(row["asset"], row["wording"]) for row in known] == [(row["asset"], row["wording"]) for row in unknown]
     assert not [row for row in unknown if row.get("answers") or row.get("documents")]
     papers = "\n".join(text for name, text in made.files.items() if not name.startswith("questions/")).lower()
-    for word in ("manufacturer", "hull colour", "insurer", "purchase price", "blade length", "total weight", "warranty", "serial"):
+    for word in (
+        "manufacturer",
+        "hull colour",
+        "insurer",
+        "purchase price",
+        "blade length",
+        "total weight",
+        "warranty",
+        "serial",
+    ):
         assert word not in papers, word
         assert any(word in row["prompt"] for row in unknown)
 

@@ -18,9 +18,11 @@ import torch
 from conftest import ROOT, disk_with_room_for, make_tiny
 from transformers import TrainerCallback
 
+from helpers.data.dataset import open_dataset
 from helpers.data.records import DataError, Example, KitError, Question
 from helpers.experiment.assistant import Assistant
 from helpers.models.foundation_model import load_model
+from helpers.tuning import recipes
 from helpers.tuning import training as training_module
 from helpers.tuning.callbacks import Progress
 from helpers.tuning.fine_tuned import read_fine_tuned
@@ -388,3 +390,35 @@ def test_two_processes_make_the_weights_of_one(llama, tmp_path):
         for key, tensor in ours.items():  # compared as a whole: AdamW makes a full step of a gradient near nothing
             assert (tensor - theirs[key]).norm() <= 5e-3 * tensor.norm(), key
         assert not (two.folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("lora", [Lora(4, 8), None])
+def test_the_weights_of_the_best_score_are_kept_and_the_training_stops_after_it(llama, tmp_path, lora):
+    seen = []
+
+    def score(model):
+        seen.append(model.model.state_dict())
+        return [0.1, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5][len(seen) - 1]
+
+    data = TrainingData(pairs=PAIRS, validation_pairs=PAIRS[:2])
+    settings = replace(SETTINGS, lora=lora, learning_rate=0.01, epochs=60)
+    tuned = train(llama, data, settings, tmp_path / "run", score=score)
+    noted = [entry.validation_score for entry in tuned.history if entry.validation_score is not None]
+    assert noted == [0.1, 0.9, 0.5, 0.5, 0.5, 0.5] and tuned.history[-1].step < tuned.history[-1].steps
+    kept = Assistant(llama, adapter=tuned.folder).model.model.state_dict()
+    near = [all(torch.allclose(kept[name], one[name], atol=1e-5) for name in kept) for one in seen]
+    assert near == [place == 1 for place in range(len(seen))]
+    assert (
+        Assistant(llama).ask(PAIRS[0].prompt).text
+        == Assistant(load_model(llama.name, "cpu", "float32")).ask(PAIRS[0].prompt).text
+    )
+
+
+def test_fewer_labels_are_shown_as_often_in_all(small_world):
+    dataset = open_dataset(small_world)
+    full, some = (recipes.training_data(name, dataset).pairs for name in ("triage", "domain,triage:60"))
+    assert len({pair.id for pair in some}) == 60 and len(some) == len(full) // 60 * 60
+    assert recipes.with_starts(["domain,triage:60"]) == ["domain", "domain,triage:60"]
+    for wrong in ("triage:0", "triage:", "triage:few", "magic:60"):
+        with pytest.raises(KitError, match="unknown training"):
+            recipes.training_data(wrong, dataset)

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from helpers.data import ROOT, KitError, get_profile, own_folder, write_text
-from helpers.lessons import NOTEBOOKS, notebook_paths
 
+from .lessons import NOTEBOOKS, notebook_paths
 from .pages import bring_up_to_date
 from .times import record_times
 

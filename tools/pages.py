@@ -18,9 +18,10 @@ from typing import Any
 
 from helpers.analysis import Comparison, has_results, read_comparison
 from helpers.data import PROFILES, ROOT, DataError, write_text
-from helpers.lessons import Lesson, in_minutes, lessons, read_times, running_minutes
+from helpers.lessons import read_times
 from helpers.plots import MAIN_ARMS, accuracy_in_words, overview, plain_name, report
 
+from .lessons import Lesson, in_minutes, lessons, running_minutes
 from .times import measured_on, with_recorded_times
 
 REFERENCE, FIGURE = "results/reference", "docs/comparison.png"

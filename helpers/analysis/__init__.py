@@ -12,13 +12,11 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submodules=["rules"],
     submod_attrs={
         "advice": ["Advice", "advice_markdown", "advise", "questionnaire"],
-        "claims": [
-            "Claim", "Row", "Verdict", "counts", "judge", "read_claims", "take_aways", "textbook_markdown",
-            "textbook_rows", "verdicts_as_text",
-        ],
+        "claims": ["Claim", "counts", "judge", "read_claims", "verdicts_as_text"],
         "comparison": ["Comparison", "has_results", "in_brackets", "read_comparison"],
         "cost": ["Cost", "Prices", "break_even", "cost_rows", "costs", "load_prices"],
-        "intervals": ["accuracy"],
+        "intervals": ["Sample", "accuracy", "difference"],
+        "textbook": ["Row", "take_aways", "textbook_markdown", "textbook_rows"],
         "validate": ["latency_ratio", "timing_conditions"],
     },
 )  # fmt: skip

@@ -1,15 +1,15 @@
-"""Claims about a comparison, each judged by its interval: supported, contradicted, not decided or not measured.
+"""Claims about a comparison, each judged by what was measured: shown, not shown, contradicted or not measured.
 
-Claims are data: `rules/expectations.yaml`, `rules/own_data.yaml`, and those that `rules/textbook.yaml` comes to.
+Claims are data: `rules/claims.yaml` (locked before the runs) and `rules/own_data.yaml`; `textbook` judges those of the
+lecture's table.
 """
 
 from __future__ import annotations
 
-import html
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
@@ -19,32 +19,39 @@ from pydantic.dataclasses import dataclass
 from ..data import get_profile
 from . import rules
 from .comparison import Comparison
-from .intervals import Interval
-from .quantities import METRICS, Quantity, compare, in_words
+from .intervals import Interval, detectable, holm, p_value
+from .quantities import METRICS, Quantity, compare
 
-MARKS = {"not measured": "–", "contradicted": "✗", "not decided": "?", "supported": "✓"}  # the worst verdict first
-SAME = 1e-6  # how far two values may lie apart that are the same
+VERDICTS = ("shown", "by construction", "contradicted", "not shown", "not measured")
+LEVEL = 0.05  # of significance
+ROUNDING = 1e-6  # how far two values may lie apart that are the same by construction
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Claim:
-    """How two quantities must relate: `first` above, below or the same as `second`, by more than `margin`.
+    """How two quantities must relate: `first` above, below or the same as `second`, or no less, each with a `margin`.
 
-    See `rules/expectations.yaml`.
+    See `rules/claims.yaml`.
     """
 
-    relation: Literal["above", "below", "same"]
+    relation: Literal["above", "below", "same", "no_loss"]
     first: Quantity
     second: Quantity
     margin: float = 0.0
     id: str = ""
     text: str = ""
     source: str = ""
+    headline: bool = False
+    kind: Literal["measured", "by construction"] = "measured"
 
     @model_validator(mode="after")
     def _whole(self) -> Claim:
         if (self.is_ratio or self.second.arm) and self.first.metric != self.second.metric:
             raise ValueError("`first` and `second` must have the same metric, and a ratio needs two arms")
+        if self.relation in ("same", "no_loss") and not self.margin and self.kind == "measured":
+            raise ValueError(f"`{self.relation}` needs a `margin`: no measurement shows that nothing differs at all")
+        if self.headline and self.kind != "measured":
+            raise ValueError("what holds by construction is no `headline`")
         return self
 
     @property
@@ -53,116 +60,115 @@ class Claim:
         return METRICS[self.first.metric].ratio
 
     @property
-    def threshold(self) -> float:
-        """What the difference, or the ratio, is compared with."""
-        return self.margin if not self.is_ratio else 1 + (self.margin if self.relation == "above" else -self.margin)
+    def bounds(self) -> list[tuple[int, float]]:
+        """What the difference, or the ratio, must lie above (1) or below (-1); `same` has a bound on either side."""
+        below = -1 if self.is_ratio else 1
+        ways = {"above": {1: 1}, "below": {-1: below}, "no_loss": {1: -1}, "same": {1: -1, -1: 1}}[self.relation]
+        return [(way, self.is_ratio + sign * self.margin) for way, sign in ways.items()]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a claim fared, and why; `measured` is the difference or the ratio with its interval, where there is one."""
+    """How a claim fared, and why.
+
+    `measured` is the difference or the ratio with its interval, pooled over worlds, and `worlds` its value in each.
+    `p` is corrected (Holm) for the number of headline claims, where it is one; `detectable` is the smallest difference
+    (or ratio) that these measurements would have shown.
+    """
 
     claim: Claim
     verdict: str
     why: str
     measured: Interval | None = None
+    worlds: Mapping[int, float] = field(default_factory=dict)
+    p: float | None = None
+    detectable: float | None = None
 
 
-def read_claims(name: str = "expectations", folder: Path = rules.FOLDER) -> list[Claim]:
-    """The claims of a data file: "expectations" of the kit's own world, or those about "own_data"."""
+def read_claims(name: str = "claims", folder: Path = rules.FOLDER) -> list[Claim]:
+    """The claims of a data file: "claims" about the kit's own worlds, or those about "own_data"."""
     return rules.read_rules(name, list[Claim], folder)
 
 
 def judge(comparison: Comparison, claims: Sequence[Claim] | None = None) -> list[Verdict]:
-    """Judges every claim (those of `rules/expectations.yaml` unless given), in order, by what was measured."""
-    return [_judge(claim, comparison) for claim in (read_claims() if claims is None else claims)]
+    """Judges every claim (those of `rules/claims.yaml` unless given), in order, by what was measured.
+
+    A claim is shown, or contradicted, where its p-value says so (both one-sided tests for `same`, the one for
+    `no_loss`; those of headline claims are corrected together), and where every world for itself lies on that side.
+    """
+    claims = read_claims() if claims is None else claims
+    found = [compare(comparison, claim.first, claim.second) for claim in claims]
+    p = [1.0 if isinstance(each, str) else _p(claim, each) for claim, each in zip(claims, found, strict=True)]
+    family = [i for i, claim in enumerate(claims) if claim.headline and not isinstance(found[i], str)]
+    for place, corrected in zip(family, holm([p[place] for place in family]), strict=True):
+        p[place] = corrected
+    return [_verdict(*each, comparison) for each in zip(claims, found, p, strict=True)]
 
 
 def counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """How many claims have each verdict, the best first; verdicts that none has are left out."""
     found = Counter(each.verdict for each in verdicts)
-    return {name: found[name] for name in ("supported", "contradicted", "not decided", "not measured") if found[name]}
+    return {name: found[name] for name in VERDICTS if found[name]}
 
 
 def verdicts_as_text(verdicts: Sequence[Verdict]) -> str:
     """The verdicts for a terminal: a line a claim with what was measured, and how many have each verdict."""
-    lines = [f"{v.verdict.upper():<14} {v.claim.id}: {v.claim.text} {v.why} ({v.claim.source})" for v in verdicts]
+    lines = [
+        f"{v.verdict.upper():<15} {v.claim.id}: {v.claim.text} {v.why}" + f" ({v.claim.source})" * bool(v.claim.source)
+        for v in verdicts
+    ]
     summary = ", ".join(f"{count} {name}" for name, count in counts(verdicts).items())
     return "\n".join([*lines, "", f"{len(verdicts)} claims: {summary}"])
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class Row:
-    """One row of the textbook's table: two entries, the claims that they come to, and what was measured.
-
-    `also` is shown with the claims and not judged.
-    """
-
-    id: str
-    row: str
-    rag: str
-    tuning: str
-    claims: tuple[Claim, ...]
-    also: tuple[Quantity, ...] = ()
-    measured: str = ""
-    support: str = ""
+def _p(claim: Claim, found: Interval) -> float:
+    """The p-value of a claim, or of its opposite where the value lies beyond a bound."""
+    bounds = [(way, math.log(bound) if claim.is_ratio else bound) for way, bound in claim.bounds]
+    found = _logs(found) if claim.is_ratio else found
+    within = [way * (found["value"] - bound) > 0 for way, bound in bounds]
+    return max(p_value(found, bound) for (_, bound), each in zip(bounds, within, strict=True) if each == all(within))
 
 
-def textbook_rows(comparison: Comparison) -> list[Row]:
-    """The table, row by row; a row is supported where all its claims are, and "not measured" where arms are missing."""
-    rows = []
-    for row in rules.read_rules("textbook", list[Row]):
-        verdicts = judge(comparison, row.claims)
-        support = min((each.verdict for each in verdicts), key=list(MARKS).index)
-        quantities = [claim.first for claim in row.claims] + [claim.second for claim in row.claims]
-        measured = in_words(comparison, [*quantities, *row.also]) or verdicts[0].why
-        rows.append(replace(row, measured=measured, support=support))
-    return rows
+def _logs(found: Interval) -> Interval:
+    """A ratio and its ends as logarithms, in which it is symmetric."""
+    return found | {name: math.log(found[name]) if found[name] > 0 else -math.inf for name in ("value", "low", "high")}
 
 
-def textbook_markdown(rows: Sequence[Row]) -> str:
-    """The table as Markdown, in which every text is only text; a mark and a word show whether a claim is supported."""
-    lines = ["| row | RAG (textbook) | fine-tuning (textbook) | measured here | the claim is |", "|" + " --- |" * 5]
-    for row in rows:
-        texts = (f"**{row.row}**", row.rag, row.tuning, row.measured, f"{MARKS[row.support]} {row.support}")
-        lines.append("| " + " | ".join(html.escape(text, quote=False).replace("|", "\\|") for text in texts) + " |")
-    return "\n".join(lines)
+def _holds(claim: Claim, value: float) -> bool:
+    return all(way * (value - bound) > 0 for way, bound in claim.bounds)
 
 
-def take_aways(rows: Sequence[Row]) -> list[str]:
-    """One sentence for each row that was decided, with the row's own measured numbers."""
-    said = {"supported": "As textbooks say", "contradicted": "Unlike what textbooks say"}
-    return [f"{row.row}. {said[row.support]}: {row.measured}." for row in rows if row.support in said]
-
-
-def _judge(claim: Claim, comparison: Comparison) -> Verdict:
-    found = compare(comparison, claim.first, claim.second)
+def _verdict(claim: Claim, found: Interval | str, p: float, comparison: Comparison) -> Verdict:
     if isinstance(found, str):
         return Verdict(claim, "not measured", found)
-    verdict, why = _decide(claim, found)
+    alone = comparison.worlds if len(comparison.worlds) > 1 else {}
+    each = {seed: compare(world, claim.first, claim.second) for seed, world in alone.items()}
+    worlds = {seed: one["value"] for seed, one in each.items() if not isinstance(one, str)}
+    seen = None
+    if found["n"] and math.isfinite(found["high"]):
+        seen = math.exp(detectable(_logs(found))) if claim.is_ratio else detectable(found)
+    why = _in_words(claim, found, worlds, seen)
+    if claim.kind == "by construction":
+        alike = abs(found["value"] - claim.is_ratio) <= max(claim.margin, ROUNDING)
+        return Verdict(claim, claim.kind if alike else "contradicted", why, found, worlds)
+    holds = _holds(claim, found["value"])
+    sure = p < LEVEL and all(_holds(claim, value) == holds for value in worlds.values())
+    verdict = ("shown" if holds else "contradicted") if sure else "not shown"
     tuned = [r for r in comparison.results if r.arm in (claim.first.arm, claim.second.arm) and r.config.get("adapter")]
-    if tuned and verdict != "not decided" and get_profile(tuned[0].profile).training_share < 1:
+    if tuned and sure and get_profile(tuned[0].profile).training_share < 1:
         profile, share = tuned[0].profile, get_profile(tuned[0].profile).training_share
         why += f" The {profile} profile makes {share:.0%} of a training's passes: too few to decide, either way."
-        verdict = "not decided"
-    return Verdict(claim, verdict, why, found)
+        verdict = "not shown"
+    return Verdict(claim, verdict, why, found, worlds, p, seen)
 
 
-def _decide(claim: Claim, found: Interval) -> tuple[str, str]:
-    """The verdict on a claim by the interval that was found for it, and what was measured, in words."""
+def _in_words(claim: Claim, found: Interval, worlds: Mapping[int, float], seen: float | None) -> str:
+    """What was measured and claimed, such as "Measured +0.12 [+0.02, +0.22] with 80 questions; claimed: above 0."."""
     value, low, high, n = found["value"], found["low"], found["high"], int(found["n"])
     sign, unit = ("", "a ratio of ") if claim.is_ratio else ("+", "")
-    counted = METRICS[claim.first.metric].counted
     span = f"{value:{sign}.2f}" + (f" [{low:{sign}.2f}, {high:{sign}.2f}]" if low < high else "")
-    why = f"Measured {unit}{span}{f' with {n} {counted}' if n else ''}; claimed: {claim.relation} {claim.threshold:g}."
-    way = -1 if claim.relation == "below" else 1
-    distance, *ends = (way * (each - claim.threshold) for each in (value, low, high))
-    if claim.relation == "same":
-        return ("supported" if abs(distance) <= SAME else "contradicted"), why
-    if min(ends) > 0 or max(ends) < 0:
-        return ("supported" if distance > 0 else "contradicted"), why
-    reach = distance - min(ends) if distance > 0 else max(ends) - distance  # to the end that must pass the threshold
-    if not n or math.isinf(high) or abs(distance) < reach / 30:
-        return "not decided", f"{why} No feasible number of measurements like these would decide."
-    needed = max(n + 1, math.ceil(n * (reach / distance) ** 2))
-    return "not decided", f"{why} About {needed:,} {counted} like these would decide, if the value stays."
+    counted = f" with {n} {METRICS[claim.first.metric].counted}" if n else ""
+    each = ", ".join(f"{seed}: {one:{sign}.2f}" for seed, one in worlds.items())
+    bounds = " and ".join(f"{'above' if way > 0 else 'below'} {bound:g}" for way, bound in claim.bounds)
+    why = f"Measured {unit}{span}{counted}" + f" (world {each})" * bool(worlds) + f"; claimed: {bounds}."
+    return why + (f" Smallest {'ratio' if claim.is_ratio else 'difference'} to be seen: {seen:.2f}." if seen else "")

@@ -36,6 +36,7 @@ def duration(seconds: float) -> str:
 
 METRICS = {
     "accuracy": Metric("accuracy on {set}", "{:.2f}".format, "questions"),
+    "right_kind": Metric("share of the right kind on {set}", "{:.2f}".format, "questions"),
     "perplexity": Metric("perplexity of the texts of {set}", "{:.2f}".format, "texts", ratio=True),
     "first_token_s": Metric("median time to the first token", duration, "timed questions", ratio=True),
     "total_s": Metric("median time of a whole answer", duration, "timed questions", ratio=True),
@@ -51,16 +52,18 @@ METRICS = {
     "documents": Metric("documents read", "{:,.0f}".format),
     "tokens_seen": Metric("tokens trained on", "{:,.0f}".format),
 }
+SHARES = ("accuracy", "right_kind")  # measured question by question
 SetName = Literal[*QUESTION_SETS]
 MetricName = Literal[*METRICS]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Quantity:
-    """A metric of an arm on a question set, or a constant `value`."""
+    """A metric of an arm on a question set, or a share of one `part` of it, or a constant `value`."""
 
     arm: str = ""
     set: SetName = TIMED_SET
+    part: str = ""
     metric: MetricName = "accuracy"
     value: float | None = None
 
@@ -68,21 +71,23 @@ class Quantity:
     def _whole(self) -> Quantity:
         if bool(self.arm) == (self.value is not None):
             raise ValueError("a quantity is either an `arm` or a `value`")
+        if self.part and self.metric not in SHARES:
+            raise ValueError(f"only {' and '.join(SHARES)} are known of a `part`")
         return self
 
     @property
     def words(self) -> str:
         """What is measured, without the arm."""
-        return METRICS[self.metric].words.format(set=self.set)
+        return METRICS[self.metric].words.format(set=f"{self.set} ({self.part})" if self.part else self.set)
 
     def of(self, comparison: Comparison) -> Any:
-        """What was measured: scores, losses or seconds, or one number for other metrics; None where nothing was."""
+        """What was measured: scores or losses by world, seconds, or one number; None where nothing was."""
         arm, name, metric = self.arm, self.set, self.metric
         scores = comparison.scores(arm, name)
         if not arm:
             return self.value
-        if metric == "accuracy":
-            return scores or None
+        if metric in SHARES:
+            return comparison.by_world(arm, name, self.part, metric) or None
         if metric == "perplexity":
             return comparison.losses(arm, name) or None
         if METRICS[metric].ratio:
@@ -104,10 +109,10 @@ class Quantity:
         found = self.of(comparison)
         if found is None:
             return ""
-        if self.metric == "accuracy":
+        if self.metric in SHARES:
             return in_brackets({"accuracy": accuracy(found)})
         if self.metric == "perplexity":
-            found = math.exp(sum(loss for loss, _ in found) / sum(count for _, count in found))
+            found = comparison.metric(self.arm, self.set, "perplexity")
         estimated = self.metric == "update_s" and not comparison.update(self.arm).get("measured", True)
         return METRICS[self.metric].shown(float(np.median(found))) + " (estimated)" * estimated
 
@@ -115,7 +120,7 @@ class Quantity:
 def compare(comparison: Comparison, first: Quantity, second: Quantity) -> Interval | str:
     """How much higher the first quantity is than the second (for times and perplexities: how many times as high).
 
-    Accuracies on one set are compared question by question. Single numbers have an interval of no width.
+    Shares on one set are compared question by question. Single numbers have an interval of no width.
 
     Returns:
         The interval, or a sentence that says what was not measured.
@@ -126,11 +131,12 @@ def compare(comparison: Comparison, first: Quantity, second: Quantity) -> Interv
         return f"There is no {' and no '.join(missing)}."
     if METRICS[first.metric].ratio:
         return (perplexity_ratio if first.metric == "perplexity" else ratio)(one, other)
-    if first.metric != "accuracy":
+    if first.metric not in SHARES:
         return dict.fromkeys(("value", "low", "high"), one - other) | {"n": 0}
     if not second.arm:
         return {name: end - other * (name != "n") for name, end in accuracy(one).items()}
-    return difference(other, one) if first.set == second.set else unpaired(accuracy(other), accuracy(one))
+    same = (first.set, first.part) == (second.set, second.part)
+    return difference(other, one) if same else unpaired(accuracy(other), accuracy(one))
 
 
 def in_words(comparison: Comparison, quantities: Sequence[Quantity]) -> str:

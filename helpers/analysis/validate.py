@@ -17,48 +17,54 @@ import numpy as np
 import pandas as pd
 
 from ..data import DataError, Result
-from ..experiment import ARMS, LATENCY_FILE, Timing, read_timings
+from ..experiment import ARMS, LATENCY_FILE, Timing, claims_hash, read_timings
 from ..tuning import with_starts
 from .intervals import Interval, ratio
 
 MADE_OF = ("data_hash", "model", "model_hash", "dtype")
+SETTINGS = ("model", "model_hash", "dtype", "device", "arm", "rag", "examples")  # of an arm, in every world
 TUNED = ("customization", "domain_adaptation")
 AGAIN = "Delete the file and run the study again."
 
 
 def check_comparable(results: Sequence[Result]) -> None:
-    """Refuses results that were not made with the same questions, data, base model, prompts, profile and seed.
+    """Refuses results that were not made with the same questions, data, base model, prompts, profile and claims.
+
+    Several seeds are several worlds: data and questions are the same within each, the arms' settings in all of them.
 
     Raises:
         DataError: They cannot be compared; the message says what differs, or whose label does not fit.
     """
     if not results:
         raise DataError("there are no results to compare: name at least one arm and one question set")
-    of_arm: dict[str, Result] = {}
-    asked: dict[str, Result] = {}
+    worlds: dict[int, Result] = {}
+    of_arm: dict[tuple[str, int], Result] = {}
+    asked: dict[tuple[str, int], Result] = {}
     for result in results:
-        _check_same_experiment(results[0], result)
-    if len(seeds := sorted({result.seed for result in results})) > 1:
-        others = " and ".join(f"*.seed{seed}.*" for seed in seeds[1:])
-        raise DataError(
-            f"the results have the seeds {', '.join(map(str, seeds))}, and a comparison takes one: to compare seed "
-            f"{seeds[0]}, move the files named {others} to a folder of their own."
-        )
+        _check_same_experiment(worlds.setdefault(result.seed, result), result)
+        if result.claims not in ("", claims_hash()) or result.claims != results[0].claims:
+            raise DataError(
+                f"{label(result)} was not made with the claims of rules/claims.yaml, which are written down before the "
+                "runs. Restore that file with git, or run the study again in another folder."
+            )
+    _check_worlds(list(worlds.values()))
     for result in results:
         _check_scores(result)
         if wrong := _contradiction(result):
             raise DataError(f"{label(result)} is labelled {result.arm!r}, but {wrong}: labels may be swapped. {AGAIN}")
-        same = of_arm.setdefault(result.arm, result)
-        if result.config != same.config:
+        same = of_arm.setdefault((result.arm, result.seed), result)
+        first = next(each for (arm, _), each in of_arm.items() if arm == result.arm)
+        if different := _differing(same.config, result.config) or _differing(_settings(first), _settings(result)):
             raise DataError(
-                f"{label(same)} and {label(result)} were made with different settings "
-                f"({_differing(same.config, result.config)}): keep each choice of settings in a folder of its own."
+                f"{label(same)} and {label(result)} were made with different settings ({different}): keep each choice "
+                "of settings in a folder of its own."
             )
         if result.status == "complete":
-            first = asked.setdefault(result.question_set, result)
+            first = asked.setdefault((result.question_set, result.seed), result)
             if [score.question for score in first.scores] != [score.question for score in result.scores]:
                 raise DataError(
-                    f"the arms were not asked the same questions of {result.question_set}: run the study again"
+                    f"{label(first)} and {label(result)} were not asked the same questions: delete the older file, and "
+                    "run the study again."
                 )
 
 
@@ -67,19 +73,38 @@ def label(result: Result) -> str:
     return f"{result.arm}/{result.question_set}"
 
 
-def _check_same_experiment(first: Result, other: Result) -> None:
-    if (first.schema, first.experiment) == (other.schema, other.experiment):
-        return
+def _check_same_experiment(first: Result, other: Result, made_of: Sequence[str] = MADE_OF) -> None:
     ours, theirs = (
-        {"schema": r.schema} | {name: r.config.get(name) for name in MADE_OF} | {"profile": r.profile}
+        {"schema": r.schema} | {name: r.config.get(name) for name in made_of} | {"profile": r.profile}
         for r in (first, other)
     )
+    if ours == theirs and (first.experiment == other.experiment or made_of != MADE_OF):
+        return
     unnamed = "the prompts, the limit of an answer's length, the solved examples or how many questions were asked"
     raise DataError(
         f"{label(first)} of {first.created} and {label(other)} of {other.created} cannot be compared: they differ in "
         f"{_differing(ours, theirs) or unnamed}. Keep each experiment in a folder of its own (`study --out`), "
         "or delete the files of the older one."
     )
+
+
+def _check_worlds(firsts: Sequence[Result]) -> None:
+    """Each world has its own data, and everything else is the same in all of them."""
+    for other in firsts[1:]:
+        _check_same_experiment(firsts[0], other, MADE_OF[1:])
+    if len({first.config.get("data_hash") for first in firsts}) < len(firsts):
+        seeds = sorted(first.seed for first in firsts)
+        others = " and ".join(f"*.seed{seed}.*" for seed in seeds[1:])
+        raise DataError(
+            f"the results have the seeds {', '.join(map(str, seeds))} and the same data, and a comparison takes one "
+            f"seed a data set: to compare seed {seeds[0]}, move the files named {others} to a folder of their own."
+        )
+
+
+def _settings(result: Result) -> dict[str, Any]:
+    """The settings of an arm that are the same in every world."""
+    trained = {name: {**each, "seed": None} for name, each in (result.config.get("adapter") or {}).items()}
+    return {name: result.config.get(name) for name in SETTINGS} | {"adapter": trained}
 
 
 def _differing(first: Mapping[str, Any], other: Mapping[str, Any]) -> str:
@@ -144,17 +169,24 @@ def interleaved(results: Sequence[Result], folder: Path) -> tuple[list[Result], 
     question, so that drift of the machine between the runs of two arms plays no part. Answers stay.
     """
     path = folder / LATENCY_FILE
-    timings = read_timings(path, timing_conditions(results))
-    if not timings:
+    for seed in dict.fromkeys(result.seed for result in results):
+        if timings := read_timings(path, timing_conditions([r for r in results if r.seed == seed])):
+            break
+    else:
         why = f" {LATENCY_FILE} is about other results (an arm was added or trained anew) or another machine."
         own = "The arms were not timed in turns: the times are those of their own runs."
         return list(results), own + why * path.is_file()
     asked, arms = {timing.question_id for timing in timings}, {timing.arm for timing in timings}
     updated = list(results)
     for place, result in enumerate(results):
-        if "total_s" in result.metrics and result.arm in arms and asked & {s.question.id for s in result.scores}:
-            seconds = {phase: by_question(timings, result.arm, phase) for phase in ("first_token_s", "total_s")}
-            updated[place] = replace(result, metrics=result.metrics | seconds)
+        if "total_s" in result.metrics and result.arm in arms:
+            phases = ("first_token_s", "total_s")
+            if result.seed != seed:  # the turns were those of one world
+                kept = {name: value for name, value in result.metrics.items() if name not in phases}
+                updated[place] = replace(result, metrics=kept)
+            elif asked & {s.question.id for s in result.scores}:
+                seconds = {phase: by_question(timings, result.arm, phase) for phase in phases}
+                updated[place] = replace(result, metrics=result.metrics | seconds)
     alone = dict.fromkeys(r.arm for r in results if "total_s" in r.metrics and r.arm not in arms)
     return updated, "The arms were timed in turns." + f" Timed in their own runs: {', '.join(alone)}." * bool(alone)
 

@@ -8,12 +8,13 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "dataset": ["Dataset", "general_questions", "open_dataset", "read_prompts", "sample"],
         "documents": ["apply_updates", "read_documents"],
         "files": ["ROOT", "explain", "held", "own_folder", "read_text", "write_text"],
-        "own_data": ["OWN_ARMS", "OwnData", "prepare_own_data"],
+        "own_data": ["OWN_ARMS", "prepare_own_data"],
         "profiles": ["PROFILES", "Profile", "VALIDATION", "WARM_UP", "get_profile"],
         "records": [
             "Answer", "BLANK", "CHOICE_SETS", "DataError", "Document", "Effort", "Example", "Fact", "KitError",
-            "Passage", "QUESTION_SETS", "Question", "Result", "Score", "TASKS", "TEXT_SETS", "TIMED_SET",
+            "Note", "Passage", "QUESTION_SETS", "Question", "Result", "Score", "TASKS", "TEXT_SETS", "TIMED_SET",
         ],
-        "text": ["contains", "normalise", "sentences"],
+        "text": ["normalise", "sentences"],
+        "values": ["YES_OR_NO", "comparable", "contains", "forms", "readings"],
     },
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,13 +12,11 @@ from pathlib import Path
 from pydantic import create_model
 
 from .files import MAKE, ROOT, as_records, csv_rows, read_records, read_text, update_rounds
-from .records import QUESTION_SETS, DataError, Example, Fact, Question, Text
+from .records import QUESTION_SETS, DataError, Example, Fact, Note, Question, Text
 
 GENERAL = ROOT / "datasets" / "general"
 ABOUT = ("README.md", "world.json")  # files that describe the data and are not part of them
-
-
-_Note = create_model("_Note", id=(Text, ...), text=(Text, ...))  # a line of a corpus
+_Kind = create_model("_Kind", field=(Text, ...), pattern=(re.Pattern, ...))  # a row of kinds.csv
 _Prompt = create_model("_Prompt", id=(Text, ...), prompt=(Text, ...))  # a line of a file of prompts
 
 
@@ -47,13 +46,29 @@ class Dataset:
             raise DataError(f"{path}: there is no question set {name!r}. Sets of this folder: {known}.")
         return read_records(path, Question)
 
+    def checks(self) -> list[Question]:
+        """Validation questions, on facts and words of no question set: they say when a training stops; may be none."""
+        path = self.folder / "instructions" / "checks.jsonl"
+        return read_records(path, Question) if path.is_file() else []
+
     def examples(self, task: str, part: str = "train") -> list[Example]:
         """Prompt-response pairs of one task: part `train` or `validation`."""
         return read_records(self.folder / "instructions" / f"{task}.{part}.jsonl", Example)
 
+    def notes(self, part: str = "train") -> list[Note]:
+        """Unlabelled texts with their genres: part `train` or `validation`."""
+        return read_records(self.folder / "corpus" / f"{part}.jsonl", Note)
+
     def corpus(self, part: str = "train") -> list[str]:
         """Unlabelled texts: part `train` or `validation`."""
-        return [note.text for note in read_records(self.folder / "corpus" / f"{part}.jsonl", _Note)]
+        return [note.text for note in self.notes(part)]
+
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """By field, the regular expression of an answer of the right kind; empty where the folder has no kinds.csv."""
+        path = self.folder / "kinds.csv"
+        kinds = as_records(_Kind, csv_rows(path)) if path.is_file() else []
+        return {kind.field: kind.pattern.pattern for kind in kinds}
 
     @property
     def rounds(self) -> list[int]:

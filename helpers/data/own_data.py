@@ -24,7 +24,8 @@ from .files import held, own_folder, write_text
 from .own_questions import Columns, Pair, read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .records import DataError, Document, KitError, Question
-from .text import contains, normalise, sentences
+from .text import normalise, sentences
+from .values import contains
 
 OWN_ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # the default of a study
 LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a training

@@ -82,6 +82,15 @@ class Example:
     asset: str = ""
 
 
+@dataclass(frozen=True, config=ConfigDict(extra="ignore"))
+class Note:
+    """One unlabelled text of the corpus, and what sort of paper it is from."""
+
+    id: Text
+    text: Text
+    genre: str = ""
+
+
 @dataclass(frozen=True, config=STRICT)
 class Question:
     """One test question.
@@ -209,4 +218,4 @@ class Result:
     git_revision: str = ""
     created: str = ""
     claims: str = ""
-    schema: int = 1
+    schema: int = 2

@@ -1,11 +1,10 @@
-"""Words of a text: its sentences, its normal form, and whether it holds a value."""
+"""Words of a text: its sentences, and SQuAD's normal form."""
 
 from __future__ import annotations
 
 import re
 import string
 import unicodedata
-from collections.abc import Sequence
 from functools import lru_cache
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -19,12 +18,6 @@ def normalise(text: str) -> str:
     text = text.lower()
     marks = {mark for mark in set(text) if mark in string.punctuation or unicodedata.category(mark).startswith("P")}
     return " ".join(ARTICLES.sub(" ", text.translate({ord(mark): None for mark in marks})).split())
-
-
-def contains(text: str, values: Sequence[str]) -> str | None:
-    """The first of the values that is in the text as whole words (in normal form), or None."""
-    padded = f" {normalise(text)} "
-    return next((value for value in values if (normal := normalise(value)) and f" {normal} " in padded), None)
 
 
 def sentences(text: str) -> list[str]:

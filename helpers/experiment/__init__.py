@@ -10,11 +10,9 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "assistant": ["Assistant", "SHORT_ANSWER"],
         "evaluation": ["evaluate", "text_perplexity"],
         "latency": ["LATENCY_FILE", "PHASES", "Timing", "read_timings", "time_arms", "write_timings"],
-        "prepare": ["PreparedArm", "prepare"],
-        "results": [
-            "Curve", "file_name", "now", "of_one_figure", "read_curves", "read_results", "versions", "write_curve",
-            "write_result",
-        ],
+        "prepare": ["prepare"],
+        "curves": ["Curve", "of_one_figure", "read_curves", "write_curve"],
+        "results": ["claims_hash", "file_name", "now", "read_results", "versions", "write_result"],
         "study": ["Study"],
     },
 )  # fmt: skip

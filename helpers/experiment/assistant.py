@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from .. import rag
-from ..data import Answer, Example, Passage, Question
+from ..data import TEXT_SETS, Answer, Example, Passage, Question
 from ..models import FoundationModel, generation, prompts
 
 MAX_NEW_TOKENS = {"triage": 48}
@@ -72,7 +72,9 @@ class Assistant:
         asked = [q if isinstance(q, Question) else Question(f"q{i}", "own", q) for i, q in enumerate(questions)]
         passages, retrieval_s = self._retrieve(asked)
         texts = [
-            self.model.chat(self.prompt(question, seen), examples=self.turns(question))
+            self.prompt(question, seen)
+            if question.set in TEXT_SETS
+            else self.model.chat(self.prompt(question, seen), examples=self.turns(question))
             for question, seen in zip(asked, passages, strict=True)
         ]
         limits: dict[int, list[int]] = defaultdict(list)
@@ -87,11 +89,7 @@ class Assistant:
                     asked[i].id, reply.text, texts[i], tuple(passages[i]), reply.prompt_tokens, reply.new_tokens,
                     retrieval_s, retrieval_s + reply.first_token_s, retrieval_s + reply.total_s, reply.batch_size,
                 )  # fmt: skip
-        choosing = [i for i, question in enumerate(asked) if question.choices]
-        rows = generation.choice_logprobs(
-            self.model, [texts[i] for i in choosing], [asked[i].choices for i in choosing], batch_size
-        )
-        for i, logprobs in zip(choosing, rows, strict=True):
+        for i, logprobs in self._choice_logprobs(asked, texts, batch_size):
             chosen = asked[i].choices[max(range(len(logprobs)), key=logprobs.__getitem__)]
             answers[i] = Answer(
                 asked[i].id, chosen, texts[i], tuple(passages[i]), self.model.count_tokens(texts[i]),
@@ -99,8 +97,19 @@ class Assistant:
             )  # fmt: skip
         return [answers[i] for i in range(len(asked))]
 
+    def _choice_logprobs(
+        self, asked: Sequence[Question], texts: Sequence[str], batch_size: int
+    ) -> Iterator[tuple[int, list[float]]]:
+        """The places of the questions with choices, and how likely each of their choices is."""
+        for score, plain in ((generation.choice_logprobs, False), (generation.blank_logprobs, True)):
+            places = [
+                i for i, question in enumerate(asked) if question.choices and (question.set in TEXT_SETS) == plain
+            ]
+            rows = score(self.model, [texts[i] for i in places], [asked[i].choices for i in places], batch_size)
+            yield from zip(places, rows, strict=True)
+
     def prompt(self, question: Question, passages: Sequence[Passage] = ()) -> str:
-        """What the user's turn of the chat holds: the bare question, or the expanded prompt."""
+        """What the user's turn holds, or the plain text of a text set: the bare question, or the expanded prompt."""
         return prompts.ask(question) if self.retriever is None else prompts.expand(question, passages)
 
     def turns(self, question: Question) -> list[tuple[str, str]]:

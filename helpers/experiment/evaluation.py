@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Any
 
 from .. import rag
-from ..data import Dataset, Question, Score, sample
+from ..data import Dataset, Note, Question, Score, sample
 from ..models import generation, show_progress
 from . import metrics
 from .assistant import Assistant
 
-RETRIEVAL = ("hit_rate_1", "hit_rate_5", "mrr", "ndcg")  # what a result keeps of the scores of retrieval
+RETRIEVAL = (  # what a result keeps of the scores of retrieval
+    "hit_rate_1", "hit_rate_5", "mrr", "ndcg", "document_hit_rate_1", "document_hit_rate_5", "document_mrr",
+)  # fmt: skip
 
 
 @dataclass
@@ -21,30 +22,29 @@ class Evaluation:
     """Scored answers of one question set, in the order of the questions.
 
     `first_token_s` and `total_s` were taken one question at a time. `text_losses` holds, for each plain text that was
-    read, its summed loss and its predicted tokens.
+    read, its summed loss and its predicted tokens, and `genres` its genre, empty where it has none.
     """
 
     scores: list[Score] = field(default_factory=list)
     first_token_s: list[float] = field(default_factory=list)
     total_s: list[float] = field(default_factory=list)
     text_losses: list[tuple[float, int]] = field(default_factory=list)
+    genres: list[str] = field(default_factory=list)
     complete: bool = False
 
-    def summary(self) -> dict[str, Any]:
-        """Share of abstentions, valid JSON, exact match and token F1, times and perplexity: each where it applies."""
-        found: dict[str, Any] = {}
-        written = [(score.question, score.answer.text) for score in self.scores if not score.question.choices]
-        if written:
-            found["abstained"] = fmean(metrics.abstains(text) for _, text in written)
-        if written and written[0][0].set == "triage":
-            found["valid_json"] = fmean(metrics.read_json(text) is not None for _, text in written)
-        elif answerable := [(text, question.answers) for question, text in written if question.answers]:
-            found["exact_match"] = fmean(metrics.exact_match(*each) for each in answerable)
-            found["token_f1"] = fmean(metrics.token_f1(*each) for each in answerable)
+    def summary(self, kinds: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """What `metrics.summary` says of the scores, times, and perplexity, by genre too: each where it applies."""
+        found = metrics.summary(self.scores, kinds)
         if self.first_token_s:
             found |= {"first_token_s": self.first_token_s, "total_s": self.total_s}
-        if losses := [list(each) for each in self.text_losses]:
+        if self.text_losses:
+            losses = [list(each) for each in self.text_losses]
             found |= {"perplexity": generation.perplexity(self.text_losses), "text_losses": losses}
+            if any(self.genres):
+                of: dict[str, list[tuple[float, int]]] = {}
+                for genre, own in zip(self.genres, self.text_losses, strict=True):
+                    of.setdefault(genre, []).append(own)
+                found["perplexity_by_genre"] = {genre: generation.perplexity(own) for genre, own in sorted(of.items())}
         return found
 
 
@@ -56,7 +56,7 @@ def evaluate(
     latency_questions: int = 0,
     progress: bool = False,
     into: Evaluation | None = None,
-    texts: Sequence[str] = (),
+    texts: Sequence[Note] = (),
 ) -> Evaluation:
     """Asks every question, scores the replies, and times some of them one at a time.
 
@@ -72,30 +72,31 @@ def evaluate(
         texts: Plain texts whose loss under the assistant's weights is taken last; retrieval plays no part in it.
     """
     done = into if into is not None else Evaluation()
+    rivals = metrics.Rivals(values or {})
     with show_progress("Asking", len(questions), "questions", progress, len(done.scores)) as bar:
         for start in range(len(done.scores), len(questions), 2 * batch_size):
             part = questions[start : start + 2 * batch_size]
             for question, answer in zip(part, assistant.ask_all(part, batch_size), strict=True):
-                rivals = [v for asset, owned in (values or {}).items() if asset != question.asset for v in owned]
                 done.scores.append(Score(question, answer, *metrics.score(question, answer, rivals)))
             bar.update(len(part))
     alone = [assistant.ask(question) for question in sample(questions, latency_questions) if not question.choices]
     done.first_token_s, done.total_s = [each.first_token_s for each in alone], [each.total_s for each in alone]
-    done.text_losses = generation.text_losses(assistant.model, texts) if texts else []
+    done.genres = [note.genre for note in texts]
+    done.text_losses = generation.text_losses(assistant.model, [note.text for note in texts]) if texts else []
     done.complete = True
     return done
 
 
-def perplexity_texts(question_set: str, dataset: Dataset) -> list[str]:
+def perplexity_texts(question_set: str, dataset: Dataset) -> list[Note]:
     """The texts whose perplexity is reported with a set: general text with `general`, domain text with `terms`.
 
     Where the data has no `terms`, domain text goes with `facts_heldout`; with other sets there is none.
     """
     if question_set == "general":
-        return dataset.general_text("evaluation")
+        return [Note(f"general-{n}", text) for n, text in enumerate(dataset.general_text("evaluation"))]
     domain = "terms" if "terms" in dataset.question_sets else "facts_heldout"
     held_back = (dataset.folder / "corpus" / "validation.jsonl").is_file()
-    return dataset.corpus("validation") if question_set == domain and held_back else []
+    return dataset.notes("validation") if question_set == domain and held_back else []
 
 
 def retrieval_scores(assistant: Assistant, questions: Sequence[Question], index: rag.Index | None) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def retrieval_scores(assistant: Assistant, questions: Sequence[Question], index:
     if index is None or not any(question.documents for question in questions):
         return {}
     found = rag.score_retrieval(assistant.retriever, questions, index)
-    return {"retrieval": {name: found[name] for name in RETRIEVAL}}
+    return {"retrieval": {name: found[name] for name in RETRIEVAL if name in found}}
 
 
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:

@@ -58,7 +58,8 @@ def time_arms(
         DataError: There is nothing to ask, or a question has choices, which are scored and not answered.
     """
     if not assistants or not questions or repeats < 1:
-        raise DataError("timing needs at least one arm, one question and one repeat")
+        got = f"{len(assistants)} arms, {len(questions)} questions, {repeats} repeats"
+        raise DataError(f"timing needs at least one of each. Got {got}: name arms, and a set that has questions")
     if any(question.choices for question in questions):
         raise DataError("questions with choices are scored, not answered, and cannot be timed: take another set")
     for assistant in assistants.values():

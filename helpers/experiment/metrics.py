@@ -1,6 +1,6 @@
 """Scores of single answers, each between 0 and 1, and why.
 
-Normalisation, exact match and token F1 are SQuAD's (Rajpurkar et al. 2016, arXiv:1606.05250).
+Exact match and token F1 are SQuAD's (Rajpurkar et al. 2016, arXiv:1606.05250); accuracy compares values as values.
 """
 
 from __future__ import annotations
@@ -8,19 +8,24 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from ..data import CHOICE_SETS, Answer, Question, contains, normalise
+import yaml
 
-DECLINED = re.compile(
-    r"\b(do(es)? not know|don't know|not know|unknown|no (information|answer|mention|record)|cannot|can't|unable"
-    r"|not (\w+ )?(say|stated?|given?|mention(ed)?|known|specif(y|ied)|provided?|available|found|answerable"
-    r"|contain(ed)?|includ(e|ed)|list(ed)?|record(ed)?|sure|clear)"
-    r"|not in the (passages?|documents?|text)|n/?a|none)\b",
-    re.IGNORECASE,
-)
-CONTRACTED = re.compile(r"(?<!ca)n't\b", re.IGNORECASE)  # "doesn't say" means "does not say"; "can't" stands above
+from ..data import CHOICE_SETS, YES_OR_NO, Answer, Question, Score, comparable, contains, forms, normalise, readings
+
+RULES = yaml.safe_load((Path(__file__).parent / "declining.yaml").read_text(encoding="utf-8"))
+
+
+def _any(patterns: Sequence[str]) -> re.Pattern[str]:
+    named = (re.sub(r"\{([a-z]+)\}", lambda name: RULES[name[1]], pattern) for pattern in patterns)
+    return re.compile("|".join(f"(?:{pattern})" for pattern in named), re.IGNORECASE)
+
+
+DECLINES, ASIDE, CLAUSE = (_any(RULES[name]) for name in ("declines", "aside", "clauses"))
 
 
 def exact_match(text: str, answers: Sequence[str]) -> float:
@@ -39,8 +44,16 @@ def _f1(told: list[str], gold: list[str]) -> float:
 
 
 def abstains(text: str) -> bool:
-    """Whether the text declines to answer: it is empty or says that it does not know."""
-    return not text.strip() or bool(DECLINED.search(CONTRACTED.sub(" not", text.replace("’", "'"))))
+    """Whether a reply as a whole declines to answer: it is empty, or says that nobody knows and gives no answer.
+
+    Each clause is looked at: "The pump cannot run above 80 °C" is an answer, and so is "Not stated, but it is 45 days".
+    """
+    text = text.replace("’", "'")
+    for pattern, put in RULES["contracted"].items():
+        text = re.sub(pattern, put, text, flags=re.IGNORECASE)
+    clauses = [clause for part in CLAUSE.split(text) if (clause := part.strip(" ,\"'*()"))]
+    declining = [bool(DECLINES.search(clause)) for clause in clauses]
+    return not clauses or (any(declining) and all(d or ASIDE.match(c) for d, c in zip(declining, clauses, strict=True)))
 
 
 def read_json(text: str) -> dict[str, Any] | None:
@@ -63,34 +76,85 @@ def field_accuracy(text: str, gold: str) -> float:
     return sum(str(told.get(key, "")).strip().lower() == str(wanted[key]).lower() for key in wanted) / len(wanted)
 
 
-def score(question: Question, answer: Answer, values: Sequence[str] = ()) -> tuple[float, str]:
+def summary(scores: Sequence[Score], kinds: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Shares and means over the written replies of a set: each where it applies.
+
+    `abstained`, `valid_json`, SQuAD's `exact_match` and `token_f1` over the answerable; and `right_kind`, reply by
+    reply: 1.0 where it holds what `kinds`, regular expressions by field, takes for an answer.
+    """
+    found: dict[str, Any] = {}
+    written = [(score.question, score.answer.text) for score in scores if not score.question.choices]
+    if written:
+        found["abstained"] = fmean(abstains(text) for _, text in written)
+    if written and written[0][0].set == "triage":
+        return found | {"valid_json": fmean(read_json(text) is not None for _, text in written)}
+    if answerable := [(text, question.answers) for question, text in written if question.answers]:
+        found["exact_match"] = fmean(exact_match(*each) for each in answerable)
+        found["token_f1"] = fmean(token_f1(*each) for each in answerable)
+    if written and all(question.field in (kinds or {}) for question, _ in written):
+        found["right_kind"] = [float(bool(re.search(kinds[question.field], text))) for question, text in written]
+    return found
+
+
+class Rivals:
+    """The values of all assets, found in a reply by what it says: a reply that names another asset's value is wrong."""
+
+    def __init__(self, values: Mapping[str, Sequence[str]]):
+        """Takes for each asset every value that documents give it."""
+        self.values = values
+        self.owners: dict[str, dict[str, set[str]]] = {}
+        for asset, own in values.items():
+            for value in own:
+                for form in forms(value) - YES_OR_NO:
+                    self.owners.setdefault(form, {}).setdefault(value, set()).add(asset)
+        self.longest = max((form.count(" ") + 1 for form in self.owners), default=0)
+
+    def named(self, text: str, question: Question, found: str | None = None) -> str | None:
+        """A value of another asset that a reply names beside the right one that was `found`, the longest; or None."""
+        allowed = {form for answer in question.answers for form in forms(answer)}
+        inside = f" {comparable(found or '')} "  # a value that is part of the right one is not named beside it
+        for words in map(str.split, readings(text)):
+            for length in range(min(self.longest, len(words)), 0, -1):
+                for start in range(len(words) - length + 1):
+                    form = " ".join(words[start : start + length])
+                    if form in self.owners and form not in allowed and f" {form} " not in inside:
+                        for value, assets in self.owners[form].items():
+                            if assets - {question.asset}:
+                                return value
+        return None
+
+
+def score(question: Question, answer: Answer, rivals: Rivals | Sequence[str] = ()) -> tuple[float, str]:
     """The kit's accuracy of one answer, by the rule of its question set.
 
     Args:
         question: With its accepted answers.
         answer: What the assistant replied.
-        values: The values of all other assets. A reply that names one which is not accepted is
-            wrong even when it holds the right one as well: copying a passage is not an answer.
+        rivals: The values of other assets. A reply that names one which is not accepted is wrong even when it holds
+            the right one as well: copying a passage is not an answer.
 
     Returns:
         The value between 0 and 1, and a phrase that says why.
     """
-    declines = "abstains" if answer.text.strip() else "says nothing"
-    if question.set == "unanswerable":
-        return (1.0, declines) if abstains(answer.text) else (0.0, "answers what no document says")
+    text, answers = answer.text, question.answers
+    declines = "abstains" if text.strip() else "says nothing"
+    if not question.answerable:
+        return (1.0, declines) if abstains(text) else (0.0, "answers what no document says")
     if question.choices or question.set in CHOICE_SETS:
-        return (1.0, "right choice") if answer.text == question.answers[0] else (0.0, "wrong choice")
+        return (1.0, "right choice") if text == answers[0] else (0.0, "wrong choice")
     if question.set == "triage":
-        value = field_accuracy(answer.text, question.answers[0])
-        if read_json(answer.text) is None:
+        value = field_accuracy(text, answers[0])
+        if read_json(text) is None:
             return 0.0, "no valid JSON"
         return value, "all fields right" if value == 1 else f"{value:.0%} of the fields right"
-    found = contains(answer.text, question.answers)
-    if found is None and abstains(answer.text):
+    if question.set == "terms_free":
+        value = token_f1(text, answers)
+        return value, f"{value:.0%} of the words shared" if value else "no word shared"
+    found = contains(text, answers)
+    if (found is None or comparable(found) in YES_OR_NO) and abstains(text):  # "No information" is not "No"
         return 0.0, declines
-    allowed = {normalise(value) for value in question.answers}
-    told = f" {normalise(found or '')} "  # a value that is part of the right one is not named beside it
-    rival = contains(answer.text, [v for v in values if (n := normalise(v)) not in allowed and f" {n} " not in told])
+    rivals = rivals if isinstance(rivals, Rivals) else Rivals({"another": rivals})
+    rival = rivals.named(text, question, found)
     if found is None:
         return 0.0, f"names another value instead: {rival}" if rival else "the answer is not in the reply"
     return (0.0, f"names another value too: {rival}") if rival is not None else (1.0, "right")

@@ -1,28 +1,39 @@
-"""One JSON file a run, and recorded curves beside them: written whole or not at all, read back or named with a remedy.
+"""One JSON file a run: written whole or not at all, read back or named with a remedy.
 
-A result lies as ARM.QUESTION_SET.seedN.EXPERIMENT.json; a curve, too long to measure in every run, as NAME.curve.json.
+A result lies as ARM.QUESTION_SET.seedN.EXPERIMENT.json. What the results of an experiment have in common lies beside
+them once, as shared.EXPERIMENT.json: questions, passages, and what scoring needs. A result keeps replies, not scores:
+these are computed anew, by the present rules, when it is read.
 """
 
 from __future__ import annotations
 
-import math
+import json
 import subprocess
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property, lru_cache
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
-from ..data import ROOT, DataError, Result, explain, write_text
+from ..data import ROOT, DataError, Passage, Question, Result, Score, explain, held, write_text
+from . import metrics
 
-SCHEMA = 1
+SCHEMA = 2
+DIGITS = 5  # that are kept of a number with a decimal point
+KEPT = "text prompt_tokens new_tokens batch_size logprobs".split()  # of an answer
+TIMES = "retrieval_s first_token_s total_s".split()  # of an answer that was given alone; a batch's say little
+EXAMPLE = 4000  # characters of the prompt that is kept, its middle left out
 REMEDY = "Delete it, or move it out of the folder, and run the study again."
 PACKAGES = ("torch", "transformers", "peft", "llama-index-core", "chromadb", "sentence-transformers")
-POINT = ("x", "value", "low", "high")  # of a curve
+CLAIMS = ROOT / "helpers" / "analysis" / "rules" / "claims.yaml"
 adapter = cache(TypeAdapter)
 
 
@@ -40,6 +51,16 @@ def git_revision() -> str:
     return run.stdout.strip()
 
 
+@cache
+def claims_hash() -> str:
+    """SHA-256 over what the kit claims, prose left out; results carry it, so that no claim moves after the runs."""
+    claims = [
+        {name: value for name, value in claim.items() if name not in ("text", "source")}
+        for claim in yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
+    ]
+    return sha256(json.dumps(claims, sort_keys=True).encode()).hexdigest()
+
+
 def now() -> str:
     """The time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -50,10 +71,92 @@ def file_name(arm: str, question_set: str, seed: int, experiment: str) -> str:
     return f"{arm.replace(':', '~')}.{question_set}.seed{seed}.{experiment[:8]}.json"
 
 
-def write_result(folder: Path, result: Result) -> Path:
-    """Writes a result into a folder and returns the file's path."""
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Shared:
+    """What results of one experiment share: questions and passages by key, the values of each asset, kinds by field."""
+
+    questions: dict[str, Question] = field(default_factory=dict)
+    passages: dict[str, Passage] = field(default_factory=dict)
+    values: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def rivals(self) -> metrics.Rivals:
+        """The values of all assets, as scoring takes them."""
+        return metrics.Rivals(self.values)
+
+
+@lru_cache(maxsize=65536)
+def _key(record: Question | Passage) -> str:
+    return b64encode(sha256(adapter(type(record)).dump_json(record)).digest()[:6], b"-_").decode()
+
+
+def _bare(passage: Passage) -> Passage:
+    return replace(passage, score=0.0)
+
+
+def write_result(
+    folder: Path,
+    result: Result,
+    values: Mapping[str, Sequence[str]] | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> Path:
+    """Writes a result into a folder, and what it shares with others beside it; returns the result's path.
+
+    `values` and `kinds` are those of the data set: scores are computed with them when the result is read. The first
+    prompt is kept, as an example, and the times of answers that were given alone. Several processes may write at once.
+    """
+    folder, answers = Path(folder), [score.answer for score in result.scores]
+    questions = {_key(score.question): score.question for score in result.scores}
+    passages = {_key(bare): bare for answer in answers for bare in map(_bare, answer.passages)}
+    path = _shared_path(folder, result.experiment)
+    with held(path):
+        before = _read_shared(path) if path.exists() else Shared()
+        owned = before.values | {asset: tuple(own) for asset, own in (values or {}).items()}
+        shared = Shared(
+            before.questions | questions, before.passages | passages, owned, before.kinds | dict(kinds or {})
+        )  # fmt: skip
+        if shared != before or not path.exists():
+            write_text(path, adapter(Shared).dump_json(shared, exclude_defaults=True).decode("utf-8") + "\n")
+    columns: dict[str, list[Any]] = {"question": [_key(score.question) for score in result.scores]}
+    columns["passages"] = [[[_key(_bare(each)), each.score] for each in answer.passages] for answer in answers]
+    columns |= {name: [getattr(answer, name) for answer in answers] for name in KEPT}
+    if all(answer.batch_size == 1 for answer in answers):
+        columns |= {name: [getattr(answer, name) for answer in answers] for name in TIMES}
+    prompt = answers[0].prompt if answers else ""
+    if len(prompt) > EXAMPLE:
+        prompt = f"{prompt[: EXAMPLE // 2]} [...] {prompt[-EXAMPLE // 2 :]}"
+    record = adapter(Result).dump_python(replace(result, scores=[], schema=SCHEMA), mode="json")
+    record["metrics"] = _rounded(record["metrics"])
+    record |= {"prompt": prompt, "scores": {name: _rounded(each) for name, each in columns.items() if any(each)}}
+    lines = (f" {json.dumps(name)}: {json.dumps(part, ensure_ascii=False)}" for name, part in record.items())
     name = file_name(result.arm, result.question_set, result.seed, result.experiment)
-    return write_record(Path(folder) / name, result)
+    return write_text(folder / name, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _rounded(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(each) for each in value]
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def _shared_path(folder: Path, experiment: str) -> Path:
+    return folder / f"shared.{experiment[:8]}.json"
+
+
+def _read_shared(path: Path) -> Shared:
+    try:
+        changed = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): the results beside it need it. {REMEDY}") from None
+    return _shared_as_of(path, changed.st_mtime_ns, changed.st_size)
+
+
+@lru_cache(maxsize=4)
+def _shared_as_of(path: Path, *_: int) -> Shared:
+    return read_record(path, Shared, "what results share", REMEDY)
 
 
 def write_record(path: Path, record: Any) -> Path:
@@ -71,11 +174,50 @@ def read_record(path: Path, kind: Any, what: str, remedy: str = "Delete it and m
 
 
 def read_result(path: Path) -> Result:
-    """Reads one result; a `DataError` names a file that is none, is damaged, or is of another schema."""
-    result = read_record(path, Result, "a result", REMEDY)
-    if result.schema != SCHEMA:
-        raise DataError(f"{path} has schema {result.schema}; this kit reads {SCHEMA}. {REMEDY}")
+    """Reads one result, its scores computed anew from the replies; only the first answer has its prompt, others "".
+
+    A result of the first edition (schema 1), which holds whole records, is taken as it was scored. A `DataError` names
+    a file that is no result, is damaged, lacks what lies beside it, or is of another schema.
+    """
+    path = Path(path)
+    try:
+        record = adapter(dict[str, Any]).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        why = explain(error) if isinstance(error, ValidationError) else f"{error}."
+        raise DataError(f"{path} cannot be read as a result: {why} {REMEDY}") from error
+    if record.get("schema") not in (1, SCHEMA):
+        raise DataError(f"{path} has schema {record.get('schema')}; this kit reads 1 and {SCHEMA}. {REMEDY}")
+    shared = Shared()
+    if record["schema"] == SCHEMA:
+        shared = _read_shared(_shared_path(path.parent, str(record.get("experiment"))))
+        record["scores"] = list(_joined(record, shared, path))
+    try:
+        result = adapter(Result).validate_python(record)
+    except ValidationError as error:
+        raise DataError(f"{path} cannot be read as a result: {explain(error)} {REMEDY}") from error
+    if result.schema == SCHEMA:
+        marks = ((s.question, s.answer, metrics.score(s.question, s.answer, shared.rivals)) for s in result.scores)
+        result.scores = [Score(question, answer, *mark) for question, answer, mark in marks]
+        result.metrics |= metrics.summary(result.scores, shared.kinds)
     return result
+
+
+def _joined(record: dict[str, Any], shared: Shared, path: Path) -> Iterator[dict[str, Any]]:
+    """The scores of a stored result, as records whose value is still to be computed."""
+    columns, prompt = record.get("scores"), record.pop("prompt", "")
+    try:
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        for row in rows:
+            question = shared.questions[row.pop("question")]
+            passages = [replace(shared.passages[key], score=score) for key, score in row.pop("passages", ())]
+            answer = {"question_id": question.id, "prompt": prompt, "text": "", "passages": passages} | row
+            yield {"question": question, "answer": answer, "value": 0.0, "why": ""}
+            prompt = ""
+    except KeyError as error:
+        lacking = f"{_shared_path(path.parent, record['experiment'])} lacks {error}, which {path.name} refers to"
+        raise DataError(f"{lacking}: the two were not written together. {REMEDY}") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as a result: scores: {error}. {REMEDY}") from None
 
 
 def read_results(folder: Path) -> list[Result]:
@@ -91,44 +233,3 @@ def finished(path: Path, config: dict[str, Any]) -> Result | None:
     """The result in a file, where it is complete and was made with this config; None otherwise."""
     result = read_result(path) if path.exists() else None
     return result if result and result.status == "complete" and result.config == config else None
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A value against what was varied. Each of `points` has `x`, `value`, `low` and `high`, and `n` for questions.
-
-    `x` and `y` are the titles of the axes with their units, `arm` is what was measured, and `about` holds what else a
-    reader must know: profile, machine, date.
-    """
-
-    name: str
-    x: str
-    y: str
-    arm: str
-    points: list[dict[str, int | float]]
-    about: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        bad = [p for p in self.points if not all(math.isfinite(p.get(key, math.nan)) for key in POINT)]
-        if bad or not self.points:
-            raise DataError(f"a curve needs points with numbers for {', '.join(POINT)}. {self.name!r} has {bad[:1]}")
-
-
-def write_curve(folder: Path, curve: Curve) -> Path:
-    """Writes a curve into a folder of results, points in the order of `x`; returns its path."""
-    ordered = replace(curve, points=sorted(curve.points, key=lambda point: point["x"]))
-    return write_record(Path(folder) / f"{curve.name}.curve.json", ordered)
-
-
-def read_curves(folder: Path) -> dict[str, Curve]:
-    """The curves of a folder by name, none where nothing was recorded; a `DataError` names a damaged one."""
-    curves = [read_record(path, Curve, "a curve") for path in sorted(Path(folder).glob("*.curve.json"))]
-    return {curve.name: curve for curve in curves}
-
-
-def of_one_figure(curves: Iterable[Curve]) -> list[list[Curve]]:
-    """Curves of several arms that share both axes, put together: they belong in one figure."""
-    figures: dict[tuple[str, str], list[Curve]] = {}
-    for curve in curves:
-        figures.setdefault((curve.x, curve.y), []).append(curve)
-    return list(figures.values())

@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from .. import models, rag, tuning
@@ -142,13 +143,13 @@ class Study:
                     prepared.assistant, questions, self.dataset.values_by_asset, self.profile.batch_size, timed,
                     self.progress, evaluation, texts[: self.profile.questions_per_set],
                 )  # fmt: skip
-            result.metrics = evaluation.summary() | retrieval | prepared.measured
+            result.metrics = evaluation.summary(self.dataset.kinds) | retrieval | prepared.measured
             result.status = "complete"
         finally:
             result.scores = evaluation.scores
             if result.scores:
-                results.write_result(self.out, result)
-        return result
+                results.write_result(self.out, result, self.dataset.values_by_asset, self.dataset.kinds)
+        return results.read_result(self.out / name)
 
     def provenance(self, arm: Arm) -> dict[str, Any]:
         """What an arm's answers depend on: model, data and settings; a result keeps it as its `config`."""
@@ -207,9 +208,18 @@ class Study:
         data = recipes.training_data(recipe, self.dataset, retrieve, self.seed, self.profile.validation_examples)
         if callback is None and self.progress:
             callback = tuning.Progress(recipe)
-        start = self.train(recipes.STARTS_FROM[recipe], fsdp=fsdp).folder if recipe in recipes.STARTS_FROM else None
+        before = recipes.start(recipe)
+        start = self.train(before, fsdp=fsdp).folder if before else None
+        score = self._check if recipe in recipes.CHECKED and self.dataset.checks() else None
+        settings = self._train_settings(recipe)
         with held(folder) if models.is_first_process() else nullcontext():  # another study may want the same weights
-            return tuning.train(self.model, data, self._train_settings(recipe), folder, start, callback, fsdp=fsdp)
+            return tuning.train(self.model, data, settings, folder, start, callback, fsdp, score)
+
+    def _check(self, model: models.FoundationModel) -> float:
+        """The mean score of a model on the validation questions."""
+        questions = sample(self.dataset.checks(), self.profile.validation_examples)
+        values, batch = self.dataset.values_by_asset, self.profile.batch_size
+        return fmean(score.value for score in evaluate(Assistant(model), questions, values, batch).scores)
 
     def _train_settings(self, recipe: str) -> tuning.TrainSettings:
         return recipes.settings(recipe, self.profile, self.seed, self.changes)

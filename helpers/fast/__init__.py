@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submodules=["packed_weights"],
     submod_attrs={
         "answering": ["Decoded", "FastAnswers", "SharedPrefix"],
-        "embedding": ["VarlenEmbedding"],
+        "embedding": ["SortedEmbedding"],
         "switch": ["enable", "enabled"],
         "training": ["PARTS", "enable_training"],
     },

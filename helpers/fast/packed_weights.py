@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn.functional import linear, rms_norm, scaled_dot_product_attention
+from torch.nn.functional import rms_norm, scaled_dot_product_attention
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 KNOWN = ("llama.modeling_llama.Llama", "mistral.modeling_mistral.Mistral", "qwen2.modeling_qwen2.Qwen2")
 LAYERS = {f"transformers.models.{name}DecoderLayer" for name in KNOWN}
-LARGEST = torch.finfo(torch.float16).max
 MOST = 500_000_000  # parameters; the packed copy of a larger model would take more than a gigabyte
 
 
@@ -151,7 +150,5 @@ def _product(*layers: nn.Linear) -> Callable[[torch.Tensor], torch.Tensor]:
     if any(layer.bias is not None for layer in layers):
         each = [layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias for layer in layers]
         bias = torch.cat(each).detach().float()
-    if max(-weight.min(), weight.max()) > LARGEST:  # beyond what float16 can hold
-        return lambda rows: linear(rows, weight, bias)
     packed = torch.ops.quantized.linear_prepack_fp16(weight, bias)
     return lambda rows: torch.ops.quantized.linear_dynamic_fp16(rows, packed)

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 NAME = "training"  # transformers' name of this attention
 BLOCK = 512  # bytes of a score for each query of a block: 256 queries in 16 bits, 128 in float32, each the fastest
 KEPT = 10 * 2**20  # bytes of a layer's probabilities above which they are not kept: 768 tokens in float32
-MORE = ("attn_logit_softcapping", "attention_dropout")  # config fields of an attention that does more
-ASKED = ("softcap", "s_aux", "position_bias")  # how a layer asks for more
 
 
 class TrainingAttention(torch.autograd.Function):
@@ -103,17 +101,11 @@ def attention(
         value: Of the same tokens.
         attention_mask: Is added to the scores, and hides later tokens: (rows, 1, tokens, tokens).
         scaling: Of the products of queries and keys.
-        more: What transformers tells as well, none of which may change the scores.
+        more: What else a layer asks for is not done; `enable_training` compares the results.
 
     Returns:
         (rows, tokens, heads, width of a value).
-
-    Raises:
-        ValueError: The layer asks for more than this attention does.
     """
-    unknown = [name for name in ASKED if more.get(name) is not None]
-    if unknown:
-        raise ValueError(f"{type(module).__name__} asks for {', '.join(unknown)}, which this attention does not do")
     rows, heads, tokens, width = query.shape
     query, key, attention_mask = (each.to(value.dtype) for each in (query, key, attention_mask))  # under autocast
     grouped = query.reshape(rows, key.shape[1], -1, tokens, width)
@@ -126,13 +118,10 @@ AttentionMaskInterface.register(NAME, eager_mask)
 
 
 def enable(model: PreTrainedModel) -> Callable[[], None]:
-    """Lets a model train with it, where its attention is plain; another one gets transformers' eager attention.
+    """Lets a model train with it, else with transformers' eager attention; returns what undoes it.
 
-    Returns what undoes it.
+    Whether more is done to the scores (capping, sinks) shows when the first losses are compared, see `training`.
     """
     before = model.config._attn_implementation
-    plain = getattr(model, "_supports_attention_backend", False)
-    plain = plain and not any(getattr(model.config, name, None) for name in MORE)
-    plain = plain and not any(hasattr(module, "sinks") for module in model.modules())  # learned, beside the scores
-    model.set_attn_implementation(NAME if plain else "eager")
+    model.set_attn_implementation(NAME if getattr(model, "_supports_attention_backend", False) else "eager")
     return lambda: model.set_attn_implementation(before)

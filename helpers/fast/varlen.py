@@ -31,12 +31,12 @@ class Texts:
     """Where each text of a row ends, what was read before all of them, and what each token sees.
 
     `lengths` are in tokens. `before` holds the states of a shared prefix, or nothing. `masks` has one mask a text,
-    (tokens, prefix + tokens), or None where a token sees the whole text. `states` receives what attention reads.
+    (tokens, prefix + tokens). `states` receives what attention reads.
     """
 
     lengths: tuple[int, ...]
-    before: States = field(default_factory=list)
-    masks: Sequence[torch.Tensor | None] = ()
+    before: States
+    masks: Sequence[torch.Tensor]
     states: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
 
@@ -61,10 +61,10 @@ def attention(
     """
     if texts is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
-    texts.states[getattr(module, "layer_idx", 0)] = key, value
+    texts.states[module.layer_idx] = key, value
     grouped, parts = query.shape[1] != key.shape[1], []
     split = (states.split(texts.lengths, dim=2) for states in (query, key, value))
-    for q, k, v, mask in zip(*split, texts.masks or [None] * len(texts.lengths), strict=True):
+    for q, k, v, mask in zip(*split, texts.masks, strict=True):
         if texts.before:
             keys, values = texts.before[module.layer_idx]
             k, v = torch.cat([keys, k], dim=2), torch.cat([values, v], dim=2)
@@ -81,14 +81,6 @@ def accept(model: PreTrainedModel) -> bool:
     if model.config._attn_implementation == "sdpa" and getattr(model, "_supports_attention_backend", False):
         model.set_attn_implementation(NAME)
     return model.config._attn_implementation == NAME
-
-
-def inputs(positions: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-    """What a model is given beside the token ids, from the positions of the tokens of each text."""
-    return {
-        "position_ids": torch.cat(list(positions))[None],
-        "attention_mask": torch.zeros(1, 1, 1, 1),  # has four dimensions, so transformers makes no other
-    }
 
 
 def causal_mask(begun: int, length: int, branches: Sequence[int] = ()) -> torch.Tensor:
@@ -126,8 +118,11 @@ def read(
     masks = {kind: causal_mask(begun, *kind) for kind in set(kinds)}
     texts = Texts(tuple(map(len, rows)), before, [masks[kind] for kind in kinds])
     ids = torch.tensor([[token for row in rows for token in row]])
-    given = inputs([_positions(begun, *kind) for kind in kinds])
-    hidden = decoder(input_ids=ids, use_cache=False, texts=texts, **given).last_hidden_state[0]
+    positions = torch.cat([_positions(begun, *kind) for kind in kinds])[None]
+    blank = torch.zeros(1, 1, 1, 1)  # a mask of four dimensions, so transformers makes no other
+    hidden = decoder(
+        input_ids=ids, attention_mask=blank, position_ids=positions, use_cache=False, texts=texts
+    ).last_hidden_state[0]
     return hidden, [texts.states[layer] for layer in sorted(texts.states)]
 
 

@@ -6,9 +6,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["exercises", "widgets"],
     submod_attrs={
-        "notebooks": [
-            "Lesson", "NOTEBOOKS", "TIMES", "expected_seconds", "header", "in_minutes", "lessons", "notebook_paths",
-            "read_times", "recorded_time", "running_minutes", "show_map",
-        ],
+        "notebooks": ["TIMES", "expected_seconds", "header", "read_times", "recorded_time"],
     },
-)  # fmt: skip
+)

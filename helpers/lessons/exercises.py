@@ -16,12 +16,12 @@ from typing import Any
 
 import ipywidgets
 import yaml
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 from pydantic import Field, ValidationError
 
 from ..data import DataError, KitError, held, own_folder, write_text
 from .checks import FunctionRule, Outcome, PredictionRule, Rule, in_words, marked
-from .widgets.frame import escape, show_with_static
+from .widgets.frame import escape, show_with_static, table
 
 FOLDER = Path(__file__).parent
 
@@ -189,8 +189,20 @@ def load(number: str) -> Exercises:
         raise DataError(f"{path} cannot be read ({error}); restore it with git") from error
 
 
+def solved() -> HTML:
+    """A table of the notebooks with what was answered rightly so far."""
+    rows = []
+    for path in sorted(FOLDER.glob("*.yaml")):
+        work = load(path.stem)
+        totals = len(work.exercises), len(work.quiz.questions)
+        done = [f"{'●' * n}{'○' * (of - n)} {n} of {of}" for n, of in zip(work.done(), totals, strict=True)]
+        rows.append([path.stem, *done])
+    caption = "Your answers are kept in progress.json beside your results"
+    return HTML(table(caption, ["notebook", "exercises right", "quiz right"], rows))
+
+
 def progress() -> dict[str, dict[str, Any]]:
-    """What is known of each item ("05/e3", "05/quiz1"): `state`, `tries`, `predicted`; empty where nothing can be read.
+    """What is known of each item ("05/e3", "05/quiz1"): `state` and `predicted`; empty where nothing can be read.
 
     It is one file beside the learner's results, which they may delete to start afresh.
     """
@@ -202,7 +214,7 @@ def progress() -> dict[str, dict[str, Any]]:
 
 
 def keep(item: str, state: str = "", **known: Any) -> str:
-    """Adds to what is known of an item; a `state` is counted as a try, and what was right once stays right.
+    """Adds to what is known of an item; what was right once stays right.
 
     Returns:
         An empty string, or a sentence that says why it could not be kept: exercises go on without it.
@@ -211,12 +223,9 @@ def keep(item: str, state: str = "", **known: Any) -> str:
     try:
         with held(path):  # another notebook may be open
             kept = progress()
-            if path.exists() and not kept:  # whoever edited it by hand may want to fix it
-                path.replace(path.with_name("progress.damaged.json"))
             before = kept.get(item, {})
             if state:
-                tries = before["tries"] if isinstance(before.get("tries"), int) else 0
-                known |= {"state": "right" if before.get("state") == "right" else state, "tries": tries + 1}
+                known["state"] = "right" if before.get("state") == "right" else state
             write_text(path, json.dumps(kept | {item: before | known}, indent=1, ensure_ascii=False) + "\n")
     except (KitError, OSError) as error:
         return f"Your progress could not be kept: {error}"

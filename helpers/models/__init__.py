@@ -13,6 +13,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "generation": ["generate", "perplexity"],
         "machine": ["choose_device", "choose_dtype", "describe", "hardware", "is_first_process", "kit_home", "speed"],
         "prompts": ["SYSTEM"],
-        "tuned": ["RECORD"],
+        "tuned": ["RECORD", "merged"],
     },
 )  # fmt: skip

@@ -7,6 +7,7 @@ fm = models.load_model()                 # the default FM; or a folder, or a Hub
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,23 +17,20 @@ from weakref import WeakValueDictionary
 
 from .. import fast
 from ..data import KitError
+from .chat_template import DATE, beginnings, drop_marks, inert, special_tokens, template
 from .download import EMBEDDING_MODEL, FOUNDATION_MODEL, find, progress_bars, weights_hash
 from .machine import choose_device, choose_dtype
 from .prompts import SYSTEM
 from .tuned import ADAPTER, check_tuned, merged
 
 if TYPE_CHECKING:
+    from llama_index.core.llms import ChatMessage
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from ..fast import FastAnswers
 
-DATE = "26 Jul 2024"  # what a template that tells the date is given: prompts must be the same every day
 KEPT = 2  # tuned copies that stay in memory though nobody holds them: an arm may answer with two in turn
-PLAIN_CHAT = (
-    "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
-)
 
 
 @dataclass(eq=False)
@@ -62,7 +60,32 @@ class FoundationModel:
     def stop_ids(self) -> set[int]:
         """The token ids that end an answer."""
         ids = self.model.generation_config.eos_token_id
-        return {*(ids if isinstance(ids, list) else [ids]), self.tokenizer.eos_token_id} - {None}
+        return {*(ids if isinstance(ids, list) else [ids]), self.tokenizer.eos_token_id, self.turn_end[-1]} - {None}
+
+    @cached_property
+    def turn_end(self) -> list[int]:
+        """The token ids that end a response: those that the chat template writes, to its first special token.
+
+        Raises:
+            KitError: The template writes none, and the tokenizer has no end token.
+        """
+        turns = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "REPLY"}]
+        _, shown, after = self._in_template(turns, add_generation_prompt=False).rpartition("REPLY")
+        ids = self.encode(after) if shown else []
+        if ends := [place for place, token in enumerate(ids, 1) if token in self.special_tokens]:
+            return ids[: ends[0]]
+        if self.tokenizer.eos_token_id is None:
+            raise KitError(
+                f"{self.name} has no token that ends an answer: its tokenizer has no `eos_token`, and its chat "
+                "template writes none. Set `eos_token` in its tokenizer_config.json, or choose another model."
+            )
+        return [self.tokenizer.eos_token_id]
+
+    @property
+    def text_start(self) -> list[int]:
+        """The token before a plain text: the tokenizer's start token or, without one, what ends the text before it."""
+        ids = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
+        return [token for token in ids if token is not None][:1]
 
     def chat(self, prompt: str, examples: Sequence[tuple[str, str]] = ()) -> str:
         """A user's turn in the chat template, ready for its answer; `examples` are earlier turns with responses."""
@@ -76,6 +99,10 @@ class FoundationModel:
             messages[0] = {"role": "user", "content": f"{SYSTEM}\n\n{messages[0]['content']}"}
         return self._in_template(messages)
 
+    def messages_to_prompt(self, messages: Sequence[ChatMessage]) -> str:
+        """LlamaIndex's messages in the chat template, as its `HuggingFaceLLM` takes them; contents are made inert."""
+        return self._in_template([{"role": each.role.value, "content": each.content or ""} for each in messages])
+
     @cached_property
     def takes_system(self) -> bool:
         """Whether the chat template knows a system message; where it does not, the first turn begins with its text."""
@@ -85,10 +112,25 @@ class FoundationModel:
             return False
         return SYSTEM in text
 
-    def _in_template(self, messages: list[dict[str, str]]) -> str:
+    def _in_template(self, messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        messages = [message | {"content": self.inert(message["content"])} for message in messages]
         return self.tokenizer.apply_chat_template(  # templates ignore what they do not know
-            messages, tokenize=False, add_generation_prompt=True, date_string=DATE, enable_thinking=False
-        )
+            messages, tokenize=False, add_generation_prompt=add_generation_prompt, date_string=DATE,
+            enable_thinking=False,
+        )  # fmt: skip
+
+    @cached_property
+    def special_tokens(self) -> dict[int, str]:
+        """By id, the special tokens of the tokenizer and of its chat template."""
+        return special_tokens(self.tokenizer)
+
+    @cached_property
+    def _names(self) -> re.Pattern[str]:
+        return beginnings(self.special_tokens.values())
+
+    def inert(self, text: str) -> str:
+        """A text as content: what looks like a special token in it stays plain text; see `chat_template`."""
+        return inert(text, self._names)
 
     @cached_property
     def system_prefix(self) -> list[int]:
@@ -101,7 +143,7 @@ class FoundationModel:
         return fast.enable(self.model)
 
     def encode(self, text: str) -> list[int]:
-        """The token ids of a text, without special tokens around it."""
+        """The token ids of a finished prompt, or of a text made `inert`, without special tokens around it."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def count_tokens(self, text: str) -> int:
@@ -138,17 +180,6 @@ class FoundationModel:
         """Frees packed weights and tuned copies that nobody holds, for work that needs memory; they are made again."""
         self.__dict__.pop("fast", None)
         self.kept.clear()
-
-
-def _template(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The tokenizer's chat template, with one fixed day in it; a plain one where it has none."""
-    template = tokenizer.chat_template
-    if template is None:
-        begins = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
-        return ("{{ bos_token }}" if begins else "") + PLAIN_CHAT
-    if isinstance(template, str) and "strftime_now" in template:
-        return "{%- macro strftime_now(format) -%}" + DATE + "{%- endmacro -%}" + template
-    return template
 
 
 def _check_kind(model: PreTrainedModel, name: str) -> None:
@@ -190,12 +221,16 @@ def load_model(
             f"the model in {folder} cannot be loaded ({type(error).__name__}: {error}). "
             "Copy its folder again, or choose another model."
         ) from error
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.chat_template = _template(tokenizer)
+    tokenizer.chat_template = template(tokenizer)
+    drop_marks(tokenizer)
     _check_kind(model, str(name))
     model.to(device).eval()
-    return FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
+    loaded = FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
+    if tokenizer.eos_token_id is None:
+        tokenizer.eos_token_id = loaded.turn_end[-1]
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return loaded
 
 
 def load_embedder(device: str | None = None, dtype: str | None = None) -> HuggingFaceEmbedding:
@@ -205,7 +240,7 @@ def load_embedder(device: str | None = None, dtype: str | None = None) -> Huggin
     folder = find(EMBEDDING_MODEL)
     device = choose_device(device)
     with progress_bars(False):
-        return (fast.VarlenEmbedding if fast.enabled() else HuggingFaceEmbedding)(
+        return (fast.SortedEmbedding if fast.enabled() else HuggingFaceEmbedding)(
             model_name=str(folder),
             device=device,
             model_kwargs={"dtype": dtype or choose_dtype(device)[0], "use_safetensors": True},

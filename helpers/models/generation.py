@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from os.path import commonprefix
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import torch
 from transformers import GenerationConfig
 
-from ..data import DataError
+from ..data import BLANK, DataError
 from ..fast import Decoded
 from .effort import show_progress
 
@@ -113,12 +114,48 @@ def choice_logprobs(
     Raises:
         DataError: A prompt and a choice do not fit into the model's context, or a choice is empty.
     """
-    heads = [fm.encode(prompt) for prompt in prompts]
-    tails = [[fm.encode(choice) for choice in options] for options in choices]
-    for prompt, head, options in zip(prompts, heads, tails, strict=True):
-        _check_length(fm, prompt, len(head), max(map(len, options)))
+    tails = [[fm.encode(fm.inert(choice)) for choice in options] for options in choices]
+    return _mean_logprobs(fm, prompts, [fm.encode(prompt) for prompt in prompts], tails, batch_size)
+
+
+@torch.inference_mode()
+def blank_logprobs(
+    fm: FoundationModel, texts: Sequence[str], choices: Sequence[Sequence[str]], batch_size: int = BATCH
+) -> list[list[float]]:
+    """How likely each choice is in the blank of a plain text (natural logarithm), without a chat template.
+
+    Where the text ends with its blank, the mean log-probability of a choice's tokens after the text. Where it goes on,
+    the summed log-probability of the whole text with the choice in it: what stands before the choices is the same for
+    all of them, and is left out. A text is read after `FoundationModel.text_start`, as by `text_losses`.
+
+    Raises:
+        DataError: A text does not fit into the model's context, or a choice is empty.
+    """
+    heads, tails, whole = [], [], []
+    for text, options in zip(texts, choices, strict=True):
+        before, _, after = text.rpartition(BLANK)
+        whole.append(bool(after.strip(" .")))
+        filled = [before, *(before + option + after * whole[-1] for option in options)]
+        alone, *rows = (fm.text_start + fm.encode(fm.inert(each)) for each in filled)
+        alike = rows if whole[-1] else [alone, *rows]
+        head = commonprefix(alike)[: min(map(len, rows)) - 1]
+        heads.append(head)
+        tails.append([row[len(head) :] if option else [] for row, option in zip(rows, options, strict=True)])
+    means = _mean_logprobs(fm, texts, heads, tails, batch_size)
+    return [
+        [mean * len(tail) if summed else mean for mean, tail in zip(*each, strict=True)]
+        for *each, summed in zip(means, tails, whole, strict=True)
+    ]
+
+
+def _mean_logprobs(
+    fm: FoundationModel, texts: Sequence[str], heads: list[list[int]], tails: list[list[list[int]]], batch_size: int
+) -> list[list[float]]:
+    """The mean log-probability of each tail after its head; `texts` are named in messages."""
+    for text, head, options in zip(texts, heads, tails, strict=True):
+        _check_length(fm, text, len(head), max(map(len, options)))
         if not all(options):
-            raise DataError(f"an empty choice cannot be scored: correct the choices of {prompt[:60]!r}")
+            raise DataError(f"an empty choice cannot be scored: correct the choices of {text[:60]!r}")
     score = partial(_choice_logprobs, fm)
     if fm.fast:
         score = partial(fm.fast.choice_logprobs, prefix=fm.fast.shared_prefix(heads, fm.system_prefix))
@@ -141,14 +178,13 @@ def text_losses(
 ) -> list[tuple[float, int]]:
     """The negative log-likelihood of each text, summed over its predicted tokens, and how many these are.
 
-    Each text is read from its own beginning, in windows of `window` tokens, after one start token where the
-    tokenizer has one. A text of fewer than two tokens predicts nothing and has (0.0, 0). A batch's logits take
-    window x batch_size x vocabulary numbers: 0.4 GB in float32 as set, with a vocabulary of 49,152.
+    Each text is read from its own beginning, in windows of `window` tokens, after `FoundationModel.text_start`. A text
+    of fewer than two tokens predicts nothing and has (0.0, 0). A batch's logits take window x batch_size x vocabulary
+    numbers: 0.4 GB in float32 as set, with a vocabulary of 49,152.
     """
-    start = [fm.tokenizer.bos_token_id] if fm.tokenizer.bos_token_id is not None else []
     pieces, owner = [], []
     for number, text in enumerate(texts):
-        ids = start + fm.encode(text)
+        ids = fm.text_start + fm.encode(fm.inert(text))
         cut = [ids[i : i + window] for i in range(0, len(ids), window)]
         pieces += [piece for piece in cut if len(piece) > 1]
         owner += [number] * (len(pieces) - len(owner))

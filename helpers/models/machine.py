@@ -40,7 +40,7 @@ def choose_device(device: str | None = None) -> str:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         return present[-1]
     if device.split(":")[0] not in present:
-        raise KitError(f"device {device!r} is not on this machine; present: {present}")
+        raise KitError(f"device {device!r} is not on this machine: choose one of {', '.join(present)}, or name none")
     return device
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..data import CHOICE_SETS, Example, Passage, Question
+from ..data import CHOICE_SETS, TEXT_SETS, Example, Passage, Question
 
 SYSTEM = "You answer questions about an organisation from its papers. Copy the answer exactly from the text."
 
@@ -17,15 +17,16 @@ EXPANDED = (
     "Reply with the answer only, in a few words."
 )
 
+ALONE = ("triage", *CHOICE_SETS, *TEXT_SETS)  # sets whose prompts need no instruction beside them
 ABSTAIN = "The passages do not say."  # the response that a training teaches where no passage holds the answer
 
 
 def ask(question: Question) -> str:
     """The question as the model meets it without passages or examples.
 
-    A triage prompt carries its own instructions, and a choice is scored, not written: both stand alone.
+    A triage prompt carries its own instructions, and a choice is scored, not written: such prompts stand alone.
     """
-    if question.set == "triage" or question.set in CHOICE_SETS:
+    if question.set in ALONE:
         return question.prompt
     return DIRECT.format(question=question.prompt)
 
@@ -37,7 +38,7 @@ def passages_text(passages: Sequence[Passage]) -> str:
 
 def expand(question: Question, passages: Sequence[Passage]) -> str:
     """The expanded prompt of RAG: the passages, then the question."""
-    if question.set == "triage" or question.set in CHOICE_SETS:
+    if question.set in ALONE:
         return f"{passages_text(passages)}\n\n{question.prompt}" if passages else question.prompt
     return EXPANDED.format(passages=passages_text(passages), question=question.prompt)
 

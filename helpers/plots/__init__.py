@@ -11,8 +11,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submodules=["report"],
     submod_attrs={
         "accuracy": ["accuracy_dots", "accuracy_in_words", "overview"],
-        "effort": ["EFFORT_MEASURES", "cost_pareto", "effort_bars", "latency_bars", "pareto", "time_pareto"],
-        "lines": ["break_even_lines", "freshness", "learning_curves", "sweep_line", "training_curve"],
+        "effort": ["latency_bars"],
+        "lines": ["break_even_lines", "learning_curves", "training_curve"],
         "report": ["markdown", "write_report"],
         "style": ["LOOKS", "MAIN_ARMS", "OKABE_ITO", "image", "new_axes", "number", "plain_name", "plt", "show"],
     },

@@ -1,4 +1,4 @@
-"""Lines: what was varied against what was measured, a training's losses, freshness, and costs that cross."""
+"""Lines: what was varied against what was measured, a training's losses, and costs that cross."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from ..analysis import Cost, break_even
 from ..data import DataError
 from . import style
-from .style import OKABE_ITO, Compared, beside, in_words, number, plain_name, with_n
+from .style import OKABE_ITO, beside, in_words, number, plain_name, with_n
 
 QUERIES = [10 ** (exponent / 4) for exponent in range(4, 29)]  # a month, from ten to ten million
 Points = Sequence[Mapping[str, Any]]
@@ -60,14 +60,6 @@ def learning_curves(curves: Mapping[str, Points], x: str, y: str, title: str = "
     return style.finish(ax, f"Values of {in_words(y)} against {in_words(x)}: {'; '.join(words)}.")
 
 
-def sweep_line(
-    points: Points, x: str, title: str = "", y: str = "accuracy (share right)", label: str = "rag",
-    ax: Axes | None = None,
-) -> Axes:  # fmt: skip
-    """A measured value of one arm (`label`) against what was varied; see `learning_curves`."""
-    return learning_curves({label: points}, x, y, title, ax)
-
-
 def training_curve(history: Sequence[Any], first: Mapping[str, float] | None = None, ax: Axes | None = None) -> Axes:
     """The loss of a training against the step, with its validation loss and that of general text where they are taken.
 
@@ -94,44 +86,6 @@ def training_curve(history: Sequence[Any], first: Mapping[str, float] | None = N
     ax.set_ylim(0, 1.1 * max(max(line.get_ydata()) for line in ax.lines))
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     return style.finish(ax, f"Loss against the step: {'; '.join(words)}.")
-
-
-def freshness(compared: Compared, ax: Axes | None = None) -> Axes:
-    """Right answers about changed facts against the time since the documents changed.
-
-    A filled point is measured: from then on the arm answers so well. An open point ends a stale line: until then the
-    arm answers from what it learned before, and what it would answer afterwards was not measured. A stale line without
-    an end belongs to an arm that takes nothing in.
-
-    Raises:
-        DataError: No arm has answered about changed facts, with what absorbing the change takes.
-    """
-    steps = {arm: row["updates"] for arm, row in compared.items() if "update" in row.get("updates", {})}
-    if not steps:
-        raise DataError("no arm has both an update and accuracy on changed facts: run the study on the set `updates`")
-    ax = style.new_axes(ax, 7.6, 4.2)
-    times = [step["update"]["effort"]["wall_s"] for step in steps.values()]
-    first, last = min(filter(None, times), default=1.0) / 8, max([*times, 1.0 / 12]) * 12
-    words = []
-    for (arm, step), seconds in zip(steps.items(), times, strict=True):
-        look, value, update = style.line(arm), step["accuracy"]["value"], step["update"]
-        fresh = "reembedded" in update  # asked after its index was brought up to date, not as it was trained before
-        until, told = (first, last), "takes nothing in"
-        if seconds:
-            until = (seconds, last) if fresh else (first, seconds)
-            told = f"{'fresh after' if fresh else 'stale until trained again,'} {seconds:.1f} s"
-            told += "" if update.get("measured", True) else " (estimated)"
-            ax.plot([seconds] * 2, [step["accuracy"]["low"], step["accuracy"]["high"]], color="0.4", linewidth=1)
-            open_point = {} if fresh else {"markerfacecolor": "white", "markeredgecolor": look["color"]}
-            ax.plot(seconds, value, markersize=8, linestyle="none", zorder=3, **look | open_point)
-        name = {} if seconds else {"label": plain_name(arm)}
-        ax.plot(until, [value] * 2, color=look["color"], linewidth=2, linestyle="-" if fresh else "--", **name)
-        words.append(f"{plain_name(arm)} {value:.2f}, {told}")
-    ax.set(xscale="log", xlim=(first, last), ylim=(-0.06, 1.1), ylabel="accuracy on changed facts,\n95 % interval")
-    ax.set_xlabel(with_n("time since the documents changed (s)", [step["accuracy"] for step in steps.values()]))
-    style.plain_decades(ax.xaxis, (first, last))
-    style.legend_beside(ax, {plain_name(arm): step["accuracy"]["value"] for arm, step in steps.items()})
-    return style.finish(ax, f"Accuracy on changed facts against the time since the change. {'; '.join(words)}.")
 
 
 def break_even_lines(costs: Mapping[str, Cost], changes: int = 4, hosted: bool = False, ax: Axes | None = None) -> Axes:

@@ -23,8 +23,8 @@ from ..analysis import Claim, Comparison, in_brackets
 from ..data import QUESTION_SETS, DataError, write_text
 from ..experiment import Curve, of_one_figure, read_curves
 from .accuracy import overview
-from .effort import EFFORT_MEASURES, cost_pareto, effort_bars, latency_bars, time_pareto
-from .lines import break_even_lines, freshness, learning_curves
+from .effort import EFFORT_MEASURES, latency_bars
+from .lines import break_even_lines, learning_curves
 from .style import Compared, image, plain_name
 
 
@@ -72,9 +72,7 @@ def page(
         differences={arm: comparison.contrasts(arm).to_dict("records") for arm in compares},
         figures={
             "overview": _drawn(overview, compared), "latency": _drawn(latency_bars, compared),
-            "time": _drawn(time_pareto, compared), "effort": _drawn(effort_bars, compared),
-            "cost": _drawn(cost_pareto, compared, costs) + _drawn(break_even_lines, costs),
-            "freshness": _drawn(freshness, compared),
+            "cost": _drawn(break_even_lines, costs),
             "curves": [
                 _drawn(learning_curves, {each.arm: each.points for each in alike}, alike[0].x, alike[0].y)[0]
                 for alike in of_one_figure((curves or {}).values())

@@ -9,6 +9,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "index": ["IndexReport", "build_index", "dataset_index"],
         "retrieval_metrics": ["expected_nodes", "score_retrieval"],
         "retriever": ["Index", "Retriever", "embed_questions"],
-        "store": ["HNSW", "Store", "open_store"],
+        "store": ["open_store"],
     },
 )

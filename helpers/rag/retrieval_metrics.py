@@ -1,16 +1,16 @@
-"""Score retrieval on its own, before any model answers: hit rate, MRR and nDCG, by LlamaIndex's metric classes.
+"""Score retrieval on its own, before any model answers: hit rate and MRR by document and by chunk, nDCG by chunk.
 
-A question names the documents that contain its answer. What must be found is narrower: the chunks of these documents
-that contain an accepted answer. A question whose answer is in no chunk counts as a miss.
+A question names the documents that contain its answer. By chunk, what must be found is narrower: the chunks of these
+documents that contain an accepted answer. Where an answer is in the document, but in no chunk as a whole, it is a miss.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import Any
 
-from llama_index.core.evaluation.retrieval.metrics import MRR, NDCG, HitRate
+from llama_index.core.evaluation.retrieval.metrics import NDCG
 from llama_index.core.schema import MetadataMode
 
 from ..data import DataError, Question, contains
@@ -23,12 +23,14 @@ def score_retrieval(
     """Scores a retriever on questions that name the documents of their answers; the others are left out.
 
     The retriever's mode is used; its `k` gives way to the depths of the hit rate in `at`, in passages, of which MRR and
-    nDCG use the largest. Answers are looked up in the chunks of `index`.
+    nDCG use the largest.
 
     Returns:
-        `hit_rate_<depth>` for each depth, `mrr` and `ndcg` (means in 0..1; definitions: Manning, Raghavan and Schuetze,
-        Introduction to Information Retrieval, chapter 8); `n`, the number of questions scored; and `per_question`, by
-        id: the `rank` of the first right passage, or None.
+        By document: `document_hit_rate_<depth>` for each depth and `document_mrr`, over the `n` questions scored. By
+        chunk, over the `spans` questions whose answer can be read in their documents (a label or a summary cannot):
+        `hit_rate_<depth>`, `mrr` and `ndcg`; none where there are no such questions. All are means in 0..1
+        (definitions: Manning, Raghavan and Schuetze, Introduction to Information Retrieval, chapter 8).
+        `per_question`, by id: the `rank` of the first right passage and the `document_rank`, or None.
 
     Raises:
         DataError: No question names a document.
@@ -39,28 +41,51 @@ def score_retrieval(
             f"none of the {len(questions)} questions names the documents that contain its answer. "
             "Fill `documents` in the question set, or score another set."
         )
-    expected, depth = expected_nodes(scored, index), max(at)
+    expected, spans, depth = expected_nodes(scored, index), with_spans(scored, index), max(at)
     searching = index.retriever(min(depth, len(index.nodes)), retriever.mode)
-    sums: Counter[str] = Counter({f"hit_rate_{each}": 0.0 for each in at} | {"mrr": 0.0, "ndcg": 0.0})
-    per_question: dict[str, dict[str, Any]] = {}
+    ranks: dict[str, dict[str, int | None]] = {}
+    gains = []
     for question, passages in zip(scored, searching.retrieve_all([each.prompt for each in scored]), strict=True):
         right, found = expected[question.id], [passage.node_id for passage in passages]
-        rank = next((rank for rank, node_id in enumerate(found, start=1) if node_id in right), None)
-        per_question[question.id] = {"rank": rank}
-        if not right or not found:  # LlamaIndex's classes refuse both
-            continue
-        for each in at:
-            sums[f"hit_rate_{each}"] += HitRate().compute(expected_ids=right, retrieved_ids=found[:each]).score
-        sums["mrr"] += MRR().compute(expected_ids=right, retrieved_ids=found).score
-        # The best ranking has no more right chunks than places: those that were found count first
-        reachable = sorted(right, key=lambda node_id: node_id not in found)[:depth]
-        sums["ndcg"] += NDCG().compute(expected_ids=reachable, retrieved_ids=found).score
-    means = {name: total / len(scored) for name, total in sums.items()}
-    return means | {"n": len(scored), "per_question": per_question}
+        named = [passage.document_id in question.documents for passage in passages]
+        ranks[question.id] = {
+            "rank": _rank(node_id in right for node_id in found), "document_rank": _rank(named)
+        }  # fmt: skip
+        if question.id in spans:
+            gains.append(0.0)
+            if right and found:  # LlamaIndex's class refuses empty lists
+                # The best ranking has no more right chunks than places: those that were found count first
+                reachable = sorted(right, key=lambda node_id: node_id not in found)[:depth]
+                gains[-1] = NDCG().compute(expected_ids=reachable, retrieved_ids=found).score
+    means = _means("document_", [each["document_rank"] for each in ranks.values()], at)
+    if spans:
+        means |= _means("", [ranks[name]["rank"] for name in spans], at) | {"ndcg": fmean(gains)}
+    return means | {"n": len(scored), "spans": len(spans), "per_question": ranks}
+
+
+def _rank(right: Iterable[bool]) -> int | None:
+    return next((rank for rank, one in enumerate(right, start=1) if one), None)
+
+
+def _means(of: str, ranks: Sequence[int | None], at: Sequence[int]) -> dict[str, float]:
+    rates = {f"{of}hit_rate_{each}": fmean(rank is not None and rank <= each for rank in ranks) for each in at}
+    return rates | {f"{of}mrr": fmean(1 / rank if rank else 0.0 for rank in ranks)}
+
+
+def with_spans(questions: Sequence[Question], index: Index) -> list[str]:
+    """The ids of the questions whose answer can be read in their documents, be it across the ends of chunks."""
+    texts: dict[str, str] = {}
+    for node in sorted(index.nodes, key=lambda node: getattr(node, "start_char_idx", None) or 0):
+        texts[node.ref_doc_id] = f"{texts.get(node.ref_doc_id, '')} {node.get_content()}"
+    return [
+        question.id
+        for question in questions
+        if any(contains(texts.get(document, ""), question.answers) for document in question.documents)
+    ]
 
 
 def expected_nodes(questions: Sequence[Question], index: Index) -> dict[str, list[str]]:
-    """The ids of the chunks that contain each question's answer, by question id, as whole words in SQuAD's normal form.
+    """The ids of the chunks that contain each question's answer, by question id, as `data.contains` finds it.
 
     The canonical answer is looked for first; only if it is in no chunk of the question's documents do the other
     accepted answers count, since short variants ("31" for "channel 31") also turn up by accident.

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "fine_tuned": ["FineTuned", "LogEntry", "read_fine_tuned", "read_log"],
         "packing": ["IGNORED", "Collator", "Row", "encode_pair"],
         "recipes": ["with_starts"],
-        "training": ["TrainingStopped", "make_trainer", "prepare_model", "train"],
+        "training": ["TrainingStopped", "prepare_model", "train"],
         "training_data": ["Lora", "TrainSettings", "TrainingData", "training_rows"],
     },
 )

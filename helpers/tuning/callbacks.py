@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import shutil
+import tempfile
 import time
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from ..data import Effort, KitError, write_text
-from ..models import show_progress
+from ..models import FoundationModel, merged, show_progress
+
+if TYPE_CHECKING:
+    from torch import nn
 
 COMPLETE = "complete.json"  # written last into a checkpoint
+SCORE = "eval_validation_score"  # what transformers' Trainer calls the share of validation questions answered rightly
+PATIENCE = 4  # a training stops after so many evaluations without a better score
 
 
 class RowTrainer(Trainer):
@@ -97,6 +105,43 @@ class Checkpoints(TrainerCallback):
         if state.is_world_process_zero:
             marker = Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE
             write_text(marker, json.dumps({"fingerprint": self.fingerprint, "effort": asdict(self.spent())}))
+
+
+class ValidationScore(TrainerCallback):
+    """Has the model in training answer validation questions at each evaluation, and stops where it gets no better.
+
+    The loss on unread text goes on falling or rising for reasons of its own; what is wanted is right answers. The
+    score stands beside the losses, where Trainer reads it to keep the best checkpoint.
+    """
+
+    def __init__(self, fm: FoundationModel, score: Callable[[FoundationModel], float]):
+        self.fm, self.score = fm, score
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float], model: nn.Module, **_: Any
+    ) -> None:
+        """Adds the score to the losses of the validation part, which is evaluated first."""
+        if "eval_validation_loss" in metrics:
+            metrics[SCORE] = state.log_history[-1][SCORE] = self.score(snapshot(self.fm, model))
+            control.should_training_stop = control.should_training_stop or no_longer_better(state)
+
+
+def no_longer_better(state: Any) -> bool:
+    """Whether the best score of a training lies `PATIENCE` evaluations back."""
+    scores = [entry[SCORE] for entry in state.log_history if SCORE in entry]
+    return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= PATIENCE
+
+
+def snapshot(fm: FoundationModel, model: nn.Module) -> FoundationModel:
+    """The model in training as one that answers: a copy of the base with its present weights."""
+    if hasattr(model, "peft_config"):
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            weights = merged(fm.model, Path(folder))
+    else:
+        weights = copy.deepcopy(fm.model)
+        weights.load_state_dict(model.state_dict())
+    return replace(fm, model=weights.eval())
 
 
 def diverged(step: int, what: str, learning_rate: float) -> KitError:

@@ -26,7 +26,8 @@ CHECKPOINTS = "checkpoints"
 class LogEntry:
     """What a training logged after a step: `loss` is the mean since the entry before, in nats a token.
 
-    `tokens` counts those read since the first step, without padding; the other losses are taken now and then.
+    `tokens` counts those read since the first step, without padding; the other losses are taken now and then, and so is
+    the share of validation questions answered rightly, where a training is stopped by it.
     """
 
     step: int
@@ -36,6 +37,7 @@ class LogEntry:
     tokens: int = 0
     validation_loss: float | None = None
     general_loss: float | None = None
+    validation_score: float | None = None
 
 
 @dataclass
@@ -90,7 +92,7 @@ def read_log(state: TrainerState, rows: Sequence[Row] = ()) -> tuple[list[LogEnt
     history = [
         LogEntry(
             step, state.max_steps, entry["loss"], entry["learning_rate"], tokens[step],
-            entry.get("eval_validation_loss"), entry.get("eval_general_loss"),
+            entry.get("eval_validation_loss"), entry.get("eval_general_loss"), entry.get("eval_validation_score"),
         )
         for step, entry in sorted(logged.items()) if "loss" in entry
     ]  # fmt: skip

@@ -54,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """A prompt and its response as token ids; the response ends with the token that ends a turn."""
+    """A prompt and its response as token ids; the response ends as the chat template ends a turn."""
 
     id: str
     prompt: list[int]
@@ -72,13 +72,12 @@ def encode_pair(fm: FoundationModel, id: str, prompt: str, response: str) -> Pai
     """
     if not response.strip():
         raise DataError(f"the pair {id!r} has an empty response: every token of it would be masked. Write a response.")
-    asked, answered = encode(fm, [fm.chat(prompt), response])
-    return Pair(id, asked, [*answered, fm.tokenizer.eos_token_id])
+    return Pair(id, fm.encode(fm.chat(prompt)), [*fm.encode(fm.inert(response)), *fm.turn_end])
 
 
 def encode(fm: FoundationModel, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens of each text, without any that a tokenizer would put around it."""
-    return [fm.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    """The tokens of each text, without special tokens: what looks like one is plain text."""
+    return [fm.encode(fm.inert(text)) for text in texts]
 
 
 def pair_rows(groups: Sequence[Sequence[Pair]], length: int, pad: int, random: Random | None = None) -> list[Row]:

@@ -6,7 +6,7 @@ forgot more; all weights memorised more of the text of `domain` and were worse a
 
 | name | learns from | serves |
 | --- | --- | --- |
-| triage | labelled reports | the task `triage` |
+| triage | labelled reports; `triage:60`: 60 of them, shown as often in all | the task `triage` |
 | answers | labelled questions and answers on the trained assets | the task `answers` |
 | domain | unlabelled domain text | every task of the domain |
 | domain+pairs | the same text, and the pairs of `answers`, mixed from the start | the task `answers` |
@@ -38,6 +38,7 @@ SETTINGS = {
     "passages": TrainSettings(Lora(16, 32), epochs=1, batch_size=1, max_length=768, replay=0.15),
 }
 STARTS_FROM = {"domain,triage": "domain"}  # these trainings go on from the weights of another
+CHECKED = ("domain", "domain+pairs")  # these stop by the validation questions of the data, where it has any
 NEEDS = {  # the folders and tasks of a data set that a training learns from
     "triage": ("instructions/triage.",),
     "answers": ("instructions/answers.",),
@@ -57,9 +58,7 @@ def settings(name: str, profile: Profile, seed: int, changes: Mapping[str, Any] 
     Raises:
         KitError: There is no such training.
     """
-    if name not in SETTINGS:
-        raise KitError(f"unknown training {name!r}: choose from {', '.join(SETTINGS)}")
-    chosen = replace(SETTINGS[name], **changes or {})
+    chosen = replace(SETTINGS[_parts(name)[0]], **changes or {})
     part = profile.training_share
     pairs = None if chosen.pair_epochs is None else chosen.pair_epochs * part
     return replace(chosen, epochs=chosen.epochs * part, pair_epochs=pairs, seed=seed)
@@ -67,12 +66,25 @@ def settings(name: str, profile: Profile, seed: int, changes: Mapping[str, Any] 
 
 def with_starts(names: Iterable[str]) -> list[str]:
     """These trainings and those that they go on from, each once, in the order in which they are made."""
-    return list(dict.fromkeys(each for name in names for each in (STARTS_FROM.get(name), name) if each))
+    return list(dict.fromkeys(each for name in names for each in (start(name), name) if each))
+
+
+def start(name: str) -> str | None:
+    """The training whose weights this one goes on from; None where it begins with the foundation model."""
+    return STARTS_FROM.get(_parts(name)[0])
+
+
+def _parts(name: str) -> tuple[str, int | None]:
+    """A training's own name, and with how many labels it makes do: `triage:60` has 60 of those of `triage`."""
+    own, colon, labels = name.partition(":")
+    if own not in SETTINGS or (colon and not (labels.isdecimal() and int(labels) > 0)):
+        raise KitError(f"unknown training {name!r}: choose from {', '.join(SETTINGS)}; `triage:60` takes 60 labels")
+    return own, int(labels) if colon else None
 
 
 def missing_files(name: str, dataset: Dataset) -> list[str]:
     """The files that a training learns from and the data set lacks; a learner's own data may have no labelled pairs."""
-    files = [f"{part}train.jsonl" for part in NEEDS[name]]
+    files = [f"{part}train.jsonl" for part in NEEDS[_parts(name)[0]]]
     return [file for file in files if not (dataset.folder / file).is_file()]
 
 
@@ -87,11 +99,12 @@ def training_data(
     Raises:
         DataError: The data set lacks a file that is needed.
     """
+    name, labels = _parts(name)
     task = name.split(",")[-1]
     if task in TASKS:
-        return TrainingData(
-            pairs=dataset.examples(task), validation_pairs=dataset.examples(task, "validation")[:validation]
-        )
+        pairs = dataset.examples(task)
+        pairs = pairs[:labels] * (len(pairs) // labels if labels else 1)  # as many steps, whatever the number of labels
+        return TrainingData(pairs=pairs, validation_pairs=dataset.examples(task, "validation")[:validation])
     texts = {
         "texts": dataset.corpus("train"),
         "validation_texts": dataset.corpus("validation")[:validation],

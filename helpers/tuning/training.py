@@ -16,7 +16,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ class TrainingStopped(KitError):
 def train(
     fm: FoundationModel, training_data: TrainingData, settings: TrainSettings, out: str | Path,
     start: str | Path | None = None, callback: TrainerCallback | None = None, fsdp: bool = False,
+    score: Callable[[FoundationModel], float] | None = None,
 ) -> FineTuned:  # fmt: skip
     """Trains a copy of the model and writes the weights into a folder; the model in memory stays as it is.
 
@@ -58,6 +59,8 @@ def train(
         start: The folder of an earlier training, whose adapter or whole model is trained further.
         callback: A callback of transformers; it may stop the training by `control.should_training_stop`.
         fsdp: Whether the processes share the weights as well, by transformers' own `fsdp`, on several GPUs.
+        score: How well the model in training answers, 0 to 1: it is asked at each evaluation, the weights of the best
+            one are kept, and the training stops where they get no better.
 
     Raises:
         DataError: There is nothing to learn from.
@@ -86,17 +89,18 @@ def train(
         some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
         print(f"{len(ids)} examples over {settings.max_length} tokens are left out: {some}", file=sys.stderr)
     with measure() as measured:
-        trainer = _trained(fm, made, settings, start, rows, evaluation, callback, fsdp, measured)
+        trainer = _trained(fm, made, settings, start, rows, evaluation, callback, fsdp, score, measured)
         write(made, trainer, fm)
     return read_fine_tuned(out)
 
 
 def _trained(
     fm: FoundationModel, made: FineTuned, settings: TrainSettings, start: str | Path | None, rows: list[Row],
-    evaluation: dict[str, list[Row]], callback: TrainerCallback | None, fsdp: bool, measured: Effort,
+    evaluation: dict[str, list[Row]], callback: TrainerCallback | None, fsdp: bool,
+    score: Callable[[FoundationModel], float] | None, measured: Effort,
 ) -> Trainer:  # fmt: skip
     """The trainer after its last step; what that took, and how it went, is written into `made`."""
-    from .callbacks import Checkpoints, last_checkpoint
+    from .callbacks import Checkpoints, ValidationScore, last_checkpoint
 
     folder = made.folder / CHECKPOINTS
     last, before = last_checkpoint(folder, made.fingerprint)
@@ -104,9 +108,9 @@ def _trained(
     fm.free_memory()
     model = prepare_model(fm, settings, start)
     fast.enable_training(model, fm.dtype if fm.dtype != "float32" else None)
-    trainer = make_trainer(model, rows, evaluation, settings, fm, folder, fsdp)
+    trainer = make_trainer(model, rows, evaluation, settings, fm, folder, fsdp, best=score is not None)
     trainer.args.eval_on_start = "general" in evaluation and last is None
-    for each in filter(None, (callback, checkpoints)):
+    for each in filter(None, (score and ValidationScore(fm, score), callback, checkpoints)):
         trainer.add_callback(each)
     made.effort.trainable_parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     _run(trainer, last)
@@ -159,26 +163,28 @@ def prepare_model(fm: FoundationModel, settings: TrainSettings, start: str | Pat
 
 def make_trainer(
     model: nn.Module, rows: Sequence[Row], evaluation: dict[str, list[Row]], settings: TrainSettings,
-    fm: FoundationModel, folder: Path, fsdp: bool = False,
+    fm: FoundationModel, folder: Path, fsdp: bool = False, best: bool = False,
 ) -> Trainer:  # fmt: skip
-    """transformers' Trainer over packed rows, in the order in which they are given."""
+    """transformers' Trainer over packed rows in the order given; `best` keeps the weights of the best evaluation."""
     from transformers import PrinterCallback, TrainingArguments
 
-    from .callbacks import RowTrainer
+    from .callbacks import SCORE, RowTrainer
 
     size = min(settings.batch_size, len(rows))
     steps, every = len(rows) // size, max(1, len(rows) // size // LOGS)
     share, rest = divmod(size, int(os.environ.get("WORLD_SIZE", "1")))
     if rest:
         raise KitError(f"the processes cannot share a batch of {size} rows: choose `batch_size` as a multiple of them")
+    evaluated = -(-max(APART, steps // VALIDATIONS) // every) * every
     arguments = TrainingArguments(
         output_dir=str(folder), num_train_epochs=1, train_sampling_strategy="sequential", seed=settings.seed,
         per_device_train_batch_size=share, per_device_eval_batch_size=share, learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule, warmup_steps=round(settings.warmup * steps), adam_beta2=0.99,
         bf16=fm.dtype == "bfloat16", fp16=fm.dtype == "float16", use_cpu=fm.device == "cpu",
         logging_steps=every, logging_nan_inf_filter=False, report_to=[], disable_tqdm=True,
-        save_steps=-(-settings.checkpoint_steps // every) * every, save_total_limit=2,
-        eval_strategy="steps" if evaluation else "no", eval_steps=-(-max(APART, steps // VALIDATIONS) // every) * every,
+        save_steps=evaluated if best else -(-settings.checkpoint_steps // every) * every, save_total_limit=2,
+        eval_strategy="steps" if evaluation else "no", eval_steps=evaluated,
+        load_best_model_at_end=best, metric_for_best_model=SCORE if best else None,
         prediction_loss_only=True, remove_unused_columns=False, dataloader_pin_memory=False,
         ddp_find_unused_parameters=False, fsdp="full_shard" if fsdp else None,
     )  # fmt: skip
@@ -190,7 +196,7 @@ def make_trainer(
 
 def _run(trainer: Trainer, checkpoint: str | None) -> None:
     """Trains to the last step."""
-    from .callbacks import diverged
+    from .callbacks import diverged, no_longer_better
 
     try:
         with progress_bars(False):
@@ -204,7 +210,7 @@ def _run(trainer: Trainer, checkpoint: str | None) -> None:
             f"{trainer.args.output_dir}"
         ) from error
     state = trainer.state
-    if state.global_step < state.max_steps:
+    if state.global_step < state.max_steps and not no_longer_better(state):
         raise TrainingStopped(f"stopped after {state.global_step} of {state.max_steps} steps; the same call resumes it")
     if not all(weight.isfinite().all() for weight in trainer.model.parameters() if weight.requires_grad):
         shutil.rmtree(Path(trainer.args.output_dir) / f"checkpoint-{state.global_step}", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the comparison judges by, as data: expectations, textbook claims, prices, and rules of advice.
+"""What the comparison judges by, as data: claims, textbook claims, prices, and rules of advice.
 
 Each is a YAML file in this folder, meant to be read and edited; `read_rules` says where one is wrong.
 """

@@ -51,7 +51,7 @@ def text_mask(fm: FoundationModel, text: str) -> list[tuple[int, bool]]:
     """A text's token ids; all count but the first, before which there is nothing to predict it from."""
     if not text.strip():
         raise DataError("Write a text: there is nothing to learn from an empty one.")
-    ids = [*fm.tokenizer(text, add_special_tokens=False)["input_ids"], fm.tokenizer.eos_token_id]
+    ids = [*fm.encode(fm.inert(text)), fm.tokenizer.eos_token_id]
     return [(token, place > 0) for place, token in enumerate(ids)]
 
 
