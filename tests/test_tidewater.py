@@ -224,7 +224,7 @@ def test_twins_differ_in_what_is_asked_and_only_one_has_an_answer(made):
     for word in (
         "manufacturer",
         "hull colour",
-        "insurer",
+        "designer",
         "purchase price",
         "blade length",
         "total weight",
