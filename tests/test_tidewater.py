@@ -12,7 +12,7 @@ import frontmatter
 import pytest
 from conftest import ROOT
 
-from helpers.data import QUESTION_SETS, KitError
+from helpers.data import KitError
 from helpers.models.download import FOUNDATION_MODEL, model_folder
 from tools.world import CHANGING, FIELDS, generate
 from tools.world.__main__ import main
@@ -59,7 +59,7 @@ def default() -> Made:
     return Made()
 
 
-@pytest.fixture(scope="module", params=[(7, 24), (1, 12), (2, 200)], ids=["default", "smallest", "large"])
+@pytest.fixture(scope="module", params=[(7, 24), (1, 12), (2, 200)])
 def made(request) -> Made:
     return Made(*request.param)
 
@@ -72,6 +72,8 @@ def test_committed_files_are_what_the_generator_writes(default):
     committed = {p.relative_to(DATASET).as_posix(): p.read_bytes() for p in DATASET.rglob("*") if p.is_file()}
     assert sorted(committed) == sorted(default.files)
     assert [name for name, text in default.files.items() if committed[name] != text.encode()] == []
+    for name in BY_FACT:
+        assert f"| {name} | {len(default.rows(f'questions/{name}'))} |" in default.files["README.md"]
 
 
 def test_the_largest_world_has_enough_names_and_no_other_size_is_made():
@@ -89,7 +91,7 @@ def test_no_wording_of_a_note_is_used_again():
     documents = [("documents", text) for _, text in leaves(load("documents"))]
     repeated = repeated_runs(documents + list(leaves(load("notes"))))
     assert [run for run in repeated if run[2] != "documents"] == []
-    texts = [("a", "{asset} may not, ever, be left alone."), ("b", "So {location} may NOT ever be left!"), ("c", "be")]
+    texts = [("a", "{asset} may not, ever, be left alone."), ("b", "So {location} may NOT ever be left!")]
     assert repeated_runs(texts) == [(f"{MASK} may not ever be left", "a", "b")], "slots, case and punctuation aside"
 
 
@@ -106,8 +108,6 @@ def test_each_fact_is_in_the_listed_documents_once_a_page_and_in_no_other(defaul
 
 
 def test_documents_are_varied_short_and_whole(made):
-    for kind, least in {"manual": 6, "procedure": 6, "incident": 8, "bulletin": 5, "policy": 5}.items():
-        assert len(load("documents")[kind]) >= least
     for post in made.documents.values():
         assert 40 <= len(post.content.split()) <= 260, post["id"]
         prose = [line for line in post.content.splitlines() if not re.match(r"#|- |\d+\. |\||$", line)]
@@ -121,7 +121,7 @@ def test_no_value_occurs_twice_or_is_of_another_fields_kind(default):
         values = default.world.all_values(field)
         assert len(values) == len(set(values)) and all(re.search(kinds[field], value) for value in values), field
         strangers = [v for other in FIELDS if other != field for v in default.world.all_values(other)]
-        assert field == "supervisor" or not [value for value in strangers if re.search(kinds[field], value)]
+        assert not [value for value in strangers if re.search(kinds[field], value)]
         numbers += [number for value in values if field != "spare_part" for number in re.findall(r"\d+", value)]
     assert len(numbers) == len(set(numbers))
 
@@ -137,8 +137,8 @@ def test_every_answer_is_in_its_documents_and_wordings_are_balanced(made):
         for question in asked:
             uses.setdefault(question["wording"].rsplit("-", 1)[0], Counter())[question["wording"]] += 1
         assert all(max(counts.values()) - min(counts.values()) <= 2 for counts in uses.values()), (name, uses)
-    for field, wordings in load("questions")["fields"].items():
-        assert len(wordings["evaluation"]) >= 6 and len(wordings["training"]) >= 5, field
+    for wordings in load("questions")["fields"].values():
+        assert len(wordings["evaluation"]) >= 6 and len(wordings["training"]) >= 5
 
 
 def test_rounds_change_what_they_say_and_nothing_else(made):
@@ -194,17 +194,12 @@ def test_training_files_hold_nothing_of_the_tests(made):
     checks = made.rows("instructions/checks")
     assert len(checks) == 24 and {row["asset"] for row in checks[:16]} == set(made.names("check"))
     pairs = [row["prompt"] for row in [*train, *validation]]
-    asked = [
-        row
-        for name in QUESTION_SETS
-        if f"questions/{name}.jsonl" in made.files
-        for row in made.rows(f"questions/{name}")
-    ]
+    sets = [name.removesuffix(".jsonl") for name in made.files if name.startswith("questions/")]
+    asked = [row for name in sets for row in made.rows(name)]
     assert not [prompt for prompt in pairs if any(times(prompt, name) for name in kept)]
     assert not {row["prompt"] for row in asked} & {*pairs, *(row["prompt"] for row in checks)}
     assert not {row.get("asset") for row in asked} & set(made.names("check"))
     wordings = [text for field in load("questions")["fields"].values() for texts in field.values() for text in texts]
-    wordings += load("questions")["twins"]["patterns"]
     assert len(wordings) == len(set(wordings))
     corpus = made.files["corpus/train.jsonl"] + made.files["corpus/validation.jsonl"]
     assert not [row for row in asked if json.dumps(row["prompt"], ensure_ascii=False)[1:-1] in corpus]
@@ -221,18 +216,8 @@ def test_twins_differ_in_what_is_asked_and_only_one_has_an_answer(made):
     assert [(row["asset"], row["wording"]) for row in known] == [(row["asset"], row["wording"]) for row in unknown]
     assert not [row for row in unknown if row.get("answers") or row.get("documents")]
     papers = "\n".join(text for name, text in made.files.items() if not name.startswith("questions/")).lower()
-    for word in (
-        "manufacturer",
-        "hull colour",
-        "designer",
-        "purchase price",
-        "blade length",
-        "total weight",
-        "warranty",
-        "serial",
-    ):
-        assert word not in papers, word
-        assert any(word in row["prompt"] for row in unknown)
+    for word in "manufacturer,hull colour,designer,purchase price,blade length,total weight,warranty,serial".split(","):
+        assert word not in papers and any(word in row["prompt"] for row in unknown), word
 
 
 def test_two_hop_questions_need_two_documents(made):
@@ -245,11 +230,10 @@ def test_two_hop_questions_need_two_documents(made):
         assert stated[named][1] == set(question["bridge"]) and not set(question["bridge"]) & set(question["documents"])
 
 
-def test_other_documents_are_as_many_and_of_another_fleet(made):
-    others = made.pages("other_documents/")
-    assert len(others) == len(made.documents) and "triage-rules" not in others
-    text = "\n".join(post.content for post in others.values())
-    assert not [name for name in made.assets if times(text, name)]
+def test_other_documents_are_as_many_and_of_another_fleet(default):
+    others = default.pages("other_documents/")
+    assert len(others) == len(default.documents) and "triage-rules" not in others
+    assert not [name for name in default.assets for post in others.values() if times(post.content, name)]
 
 
 def test_a_world_replaces_itself_and_nothing_else(tmp_path):
@@ -267,23 +251,7 @@ def test_a_world_replaces_itself_and_nothing_else(tmp_path):
         with pytest.raises(KitError, match=message):
             generate(tmp_path / name, **options)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "world"], "it is whole or not there"
-
-
-def test_the_command_makes_a_world_and_the_same_bytes_again(tmp_path, capsys):
-    made = []
-    for name in ("one", "two"):
-        assert main(["--seed", "5", "--assets", "12", "--out", str(tmp_path / name)]) == 0
-        assert capsys.readouterr().out.strip() == str(tmp_path / name)
-        made.append({p.relative_to(tmp_path / name): p.read_bytes() for p in (tmp_path / name).rglob("*.*")})
-    assert made[0] == made[1] and len(made[0]) > 60
-    assert main(["--assets", "3", "--out", str(tmp_path / "three")]) == 2
-    assert "error: " in capsys.readouterr().err and not (tmp_path / "three").exists()
-
-
-def test_the_card_counts_what_is_there(default):
-    lines = default.files["README.md"].splitlines()
-    cells = {tuple(cell.strip() for cell in line.strip("|").split("|")[:2]) for line in lines if "|" in line}
-    for name in BY_FACT:
-        assert (name, str(len(default.rows(f"questions/{name}")))) in cells
-    for kind, number in Counter(post["type"] for post in default.documents.values()).items():
-        assert (kind, str(number)) in cells
+    sums = (out / "world.json").read_bytes()
+    assert main(["--seed", "4", "--assets", "12", "--out", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / "world.json").read_bytes() == sums
+    assert main(["--assets", "3", "--out", str(tmp_path / "three")]) == 2 and not (tmp_path / "three").exists()
