@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from . import analysis, experiment, models, plots, rag, tuning
-from .data import KitError, Result, open_dataset, own_folder, read_prompts
+from .data import KitError, Result, get_profile, open_dataset, own_folder, read_prompts
 
 app = typer.Typer()
 
@@ -23,6 +23,7 @@ TIMES = ("retrieval_s", "first_token_s", "total_s", "batch_size")  # of an answe
 TRAINING = ("learning_rate", "epochs", "batch_size", "replay")  # the settings of training that `--set` changes
 Data = Annotated[Path, typer.Option(help="A data folder, as `python -m tools.world` makes it.")]
 VectorStore = Annotated[str | None, typer.Option(help="URL of a Chroma server for the index; none: a folder.")]
+PROFILE = "workshop"  # the default of every command, as in the notebooks
 ProfileName = Annotated[str, typer.Option(help="quick, workshop or full.")]
 Model = Annotated[str | None, typer.Option(help="A folder or Hub id; the default model unless given.")]
 Out = Annotated[Path | None, typer.Option(help="Where results, indices and adapters go; results/own unless given.")]
@@ -33,7 +34,7 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting and
 def ask(
     questions: Annotated[Path, typer.Option(help="JSONL: id and prompt on each line.")],
     arm: Annotated[str, typer.Option(help="Which arm answers.")] = "rag",
-    profile: ProfileName = "workshop",
+    profile: ProfileName = PROFILE,
     seed: Annotated[int, typer.Option(help="The seed of the arm's trainings.")] = 7,
     data: Data = DATA,
     out: Out = None,
@@ -56,7 +57,7 @@ def ask(
 @app.command()
 def train(
     arm: Annotated[str, typer.Option(help="The arm whose weights are made.")] = "customization",
-    profile: ProfileName = "quick",
+    profile: ProfileName = PROFILE,
     seed: Annotated[int, typer.Option(help="Seeds training and sampling only.")] = 7,
     data: Data = DATA,
     out: Out = None,
@@ -83,10 +84,10 @@ def train(
 
 @app.command()
 def study(
-    arms: Annotated[str | None, typer.Option(help="Arms with commas between them.")] = None,
-    profile: ProfileName = "quick",
+    arms: Annotated[str | None, typer.Option(help="Arms with commas between them; all: a whole comparison.")] = None,
+    profile: ProfileName = PROFILE,
     seed: Annotated[str, typer.Option(help="Seeds training and sampling; with 7,8 a study of each.")] = "7",
-    data: Data = DATA,
+    data: Annotated[str, typer.Option(help="A data folder; several, with commas, are paired with --seed.")] = str(DATA),
     documents: Annotated[Path | None, typer.Option(help="Your own folder of documents, instead of --data.")] = None,
     questions: Annotated[
         str | None, typer.Option(help="Your questions with their answers: CSV, JSONL, SQuAD's JSON or a Hub id.")
@@ -100,7 +101,8 @@ def study(
 ) -> None:
     """Runs arms on every question set and writes one result file each; what is there is reused.
 
-    Each choice of the settings, and each of several seeds, has a folder of its own in OUT, such as k=3 or seed=8. With
+    Each choice of the settings, and each of several seeds, has a folder of its own in OUT, such as k=3 or seed=8; with
+    several data folders the first is studied with the first seed and so on, and all results lie side by side. With
     --documents the study is of your own documents; questions and labelled pairs are read from files of yours.
     """
     from .data import OWN_ARMS, prepare_own_data
@@ -112,23 +114,29 @@ def study(
         raise KitError(f"`--seed` must be whole numbers with commas between them. Got {seed!r}") from None
     if documents is None and (questions is not None or pairs is not None or columns):
         raise KitError("--questions, --pairs and --columns belong to --documents: give the folder of documents too")
-    if documents is not None and data != DATA:
+    worlds = [Path(data)] if Path(data).exists() else [Path(each) for each in _listed(data)]
+    if len(worlds) != 1 and len(worlds) != len(seeds):
+        raise KitError(f"--data names {len(worlds)} folders and --seed {len(seeds)} seeds: give one seed a folder")
+    if documents is not None and data != str(DATA):
         raise KitError("--data is a data folder of the kit, --documents a folder of your own: give one of them")
     names = ["base", "base:few_shot", "rag"] if documents is None else list(OWN_ARMS)
-    names = names if arms is None else _listed(arms)
+    names = names if arms is None else list(experiment.ARMS) if arms == "all" else _listed(arms)
     if not experiment.get_arms(names):
         raise KitError("a study needs at least one arm: name them with `--arms`")
     if documents is not None:
         renamed = dict(column.partition("=")[::2] for column in _listed(columns))
         own = prepare_own_data(documents, questions, pairs, profile, out, renamed)
         print(*own.columns, *own.notes, sep="\n")
-        data, out = own.folder, own.out / profile
-    dataset, folder = open_dataset(data), out or own_folder()
-    missing = experiment.left_out(names, dataset)
+        worlds, out = [own.folder], own.out / profile
+    folder = out or own_folder()
+    kept = get_profile(profile) if arms == "all" else None  # an arm that is named is asked in every profile
+    missing: dict[str, str] = {}
+    for world in worlds:
+        missing |= experiment.left_out(names, open_dataset(world), kept)
     for name, why in missing.items():
         print(f"left out: {name}, since {why}", file=sys.stderr)
-    make = partial(experiment.Study, data, profile, model=model, vector_store=vector_store, artefacts=folder)
-    results = _run(make, [name for name in names if name not in missing], seeds, choices, folder)
+    make = partial(experiment.Study, profile=profile, model=model, vector_store=vector_store, artefacts=folder)
+    results = _run(make, [name for name in names if name not in missing], worlds, seeds, choices, folder)
     for place, made in results.items():
         comparison = analysis.Comparison(made)
         print(*filter(None, [place]), comparison.text(), sep="\n")
@@ -140,24 +148,31 @@ def study(
 
 
 def _run(
-    make: partial, arms: Sequence[str], seeds: Sequence[int], choices: Sequence[dict[str, Any]], out: Path
+    make: partial,
+    arms: Sequence[str],
+    worlds: Sequence[Path],
+    seeds: Sequence[int],
+    choices: Sequence[dict[str, Any]],
+    out: Path,
 ) -> dict[str, list[Result]]:
     """The results by the folder below `out` that they lie in: empty for a single study, else such as "k=3,seed=8".
 
-    Each choice of settings and each seed has a study of its own; they share models, indices and weights.
+    Each choice of settings, and each seed with its world or with the only one, has a study of its own; they share
+    models, indices and weights.
     """
     first = None
     results: dict[str, list[Result]] = {}
-    for chosen, seed in itertools.product(choices, seeds):
-        named = chosen | ({"seed": seed} if len(seeds) > 1 else {})
+    paired = zip(worlds * len(seeds) if len(worlds) == 1 else worlds, seeds, strict=True)
+    for chosen, (world, seed) in itertools.product(choices, paired):
+        named = chosen | ({"seed": seed} if len(seeds) > len(worlds) else {})
         place = ",".join(f"{name}={value}" for name, value in named.items())
         changes = _of_training(chosen)
         settings = rag.RagSettings(**{name: value for name, value in chosen.items() if name not in changes})
-        study = make(seed=seed, out=out / place, settings=settings, changes=changes)
+        study = make(world, seed=seed, out=out / place, settings=settings, changes=changes)
         if first is not None:
             study.model, study.embedder = first.model, first.embedder
         first = first or study
-        results[place] = study.run(arms)
+        results[place] = [*results.get(place, ()), *study.run(arms)]
     return results
 
 

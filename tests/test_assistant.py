@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import shutil
 from pathlib import Path
 
 import peft
@@ -163,3 +165,7 @@ def test_an_adapter_changes_the_answers_and_leaves_the_base_as_it_was(tiny, tiny
     assert_same(again, tuned)
     assert plain(after) == plain(base)
     assert [a.logprobs for a in after] == [a.logprobs for a in base], "the base must answer as before, bit for bit"
+    many = [Assistant(tiny, shutil.copytree(adapter, tmp_path / name)) for name in "abc"]
+    assert all(plain(assistant.ask_all(ASKED[:1])) == plain(tuned[:1]) for assistant in many)
+    gc.collect()
+    assert len(tiny.copies) <= 2, "tuned copies that were not asked last leave the memory"

@@ -9,13 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import make_tiny
 
 from helpers import data
 from helpers.data.documents import read_documents
 from helpers.data.records import KitError
-from helpers.models.foundation_model import load_model
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tools" / "benchmarks"
@@ -63,24 +61,6 @@ def test_the_stock_trainer_learns_what_the_kit_learns(tiny_llama, tmp_path, kind
         name: peer[name] for name in ("tokens", "labelled", "steps", "weights")
     }
     assert kit["computed"] <= kit["tokens"] and len(peer["clock"]) == peer["steps"]
-
-
-# ---- answers
-
-
-def test_answering_has_the_same_answers_on_both_sides(tiny_folder, embedder, capsys):
-    answering = script("answering")
-    fm = load_model(tiny_folder, device="cpu", dtype="float32")
-    with torch.no_grad():
-        for weight in fm.model.parameters():
-            weight.copy_(weight.bfloat16())  # as models are shipped: packed weights then lose nothing
-    record = answering.measure(fm, embedder, count=6, single=2, repeats=1, documents=6)
-    assert answering.finish("answering", record, arguments()) == 0
-    shown = printed(capsys)
-    assert shown.keys() >= ABOUT
-    for part in ("without_context", "with_passages"):
-        assert shown[part]["same_texts"] == shown[part]["questions"] == 6
-        assert shown[part]["kit"]["new_tokens_per_s"] > 0 and shown[part]["single"]["peer"]["first_token_s"] > 0
 
 
 # ---- indexing and search

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,12 +70,6 @@ def test_help_lists_every_command_and_each_has_help_of_its_own():
         assert len(run.stdout) > 200, "the help of a command says what it does"
 
 
-def test_an_unknown_command_or_option_is_named():
-    for arguments, named in ((["dance"], "No such command 'dance'"), (["compare", "here", "--quickly"], "--quickly")):
-        run = kit(*arguments)
-        assert run.returncode == 2 and named in run.stderr and "Traceback" not in run.stderr
-
-
 def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world, folder):
     study = ("study", "--out", tmp_path / "out", "--data")
     (folder / "base.terms.seed7.eeeeeeee.json").write_text("{", encoding="utf-8")
@@ -96,6 +91,7 @@ def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world
         (*study, small_world, "--profile", "huge"): ("huge", "workshop"),
         (*study, small_world, "--arms", ","): ("arm",),
         (*study, small_world, "--seed", "7,x"): ("--seed", "7,x"),
+        (*study, f"{small_world},{tmp_path}", "--seed", "7,8,9"): ("2 folders", "3 seeds"),
         (*study, small_world, "--set", "k=two"): ("`k`", "two"),
         (*study, small_world, "--set", "k=0"): ("`k`", "0"),
         ("compare", folder): ("base.terms.seed7.eeeeeeee.json",),
@@ -171,7 +167,7 @@ def test_several_seeds_and_settings_are_run_each_in_its_own_folder(tmp_path, sma
     monkeypatch.setattr(dataset.Dataset, "question_sets", ["facts_heldout", "triage"])
     out, model = tmp_path / "out", str(make_tiny("Llama", tmp_path / "model"))
     verbs.study(
-        arms="rag,customization", seed="7,8", data=small_world, out=out, model=model, settings=["k=1,2", "k=2,1"]
+        "rag,customization", "quick", "7,8", str(small_world), out=out, model=model, settings=["k=1,2", "k=2,1"]
     )
     for k, seed in itertools.product((1, 2), (7, 8)):
         found = read_comparison(out / f"k={k},seed={seed}")
@@ -184,10 +180,17 @@ def test_several_seeds_and_settings_are_run_each_in_its_own_folder(tmp_path, sma
     assert len(folders) == len(set(folders)) == 4, "two trainings with each of two seeds, whatever k is"
     assert "16 result files in" in capsys.readouterr().out
 
+    other = shutil.copytree(small_world, tmp_path / "other")
+    (other / "documents" / "more.md").write_text("# More\n\nThe crew has tea at four, whatever the tide does.\n")
+    verbs.study("base", "quick", "7,8", f"{small_world},{other}", out=tmp_path / "worlds", model=model)
+    paired = {(r.seed, r.config["data_hash"]) for r in results.read_results(tmp_path / "worlds")}
+    assert paired == {(7, dataset.open_dataset(small_world).hash), (8, dataset.open_dataset(other).hash)}
+
 
 def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):
     model, folder, stopped = make_tiny("Qwen2", tmp_path / "model"), tmp_path / "out", False
     command = ["-m", "helpers", "study", "--arms", "base,base:few_shot", "--data", small_world, "--model", model]
+    command += ["--profile", "quick"]
     for out in ("first", "second", "third") if sys.platform != "win32" else ():
         folder = tmp_path / out
         arguments = [str(part) for part in [sys.executable, *command, "--out", folder]]

@@ -9,9 +9,8 @@ import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy
-from transformers.models.llama.modeling_llama import eager_attention_forward
 
-from helpers.fast import lora, training, training_attention
+from helpers.fast import lora, training
 from helpers.fast.sliced_loss import SlicedCrossEntropy
 from helpers.tuning.packing import Collator, pair_rows, text_rows
 from helpers.tuning.packing import Pair as PackedPair
@@ -61,12 +60,12 @@ def test_each_part_and_all_have_the_loss_and_gradient_of_the_plain_path(dtype, n
     assert training.enable_training(model, "bfloat16" if dtype == torch.bfloat16 else None, parts=parts)
     found, ours = step(model, dtype)
     assert found == pytest.approx(loss, rel=near)
-    assert 0 < (ours - gradient).norm() + (part == "loss") and (ours - gradient).norm() <= 3 * near * gradient.norm()
+    assert (ours - gradient).norm() <= 3 * near * gradient.norm()
 
 
 HEADS = {
     "Qwen2": {}, "Mistral": {}, "Granite": {"logits_scaling": 3.0}, "Cohere": {"logit_scale": 3.0},
-    "Gemma2": {"attn_logit_softcapping": 0.1, "final_logit_softcapping": None, "head_dim": 8}, "Qwen3": {"head_dim": 8},
+    "Gemma2": {"final_logit_softcapping": 2.0, "head_dim": 8}, "Qwen3": {"head_dim": 8},
 }  # fmt: skip
 
 
@@ -109,46 +108,6 @@ def test_only_plain_adapters_are_computed_otherwise(options):
     adapters = get_peft_model(model, LoraConfig(target_modules=["0"], **options))
     lora.enable(adapters)
     assert not any("forward" in vars(module) for module in adapters.modules())
-
-
-# ---- attention
-
-
-class Layer(torch.nn.Module):
-    """What eager attention asks of its layer."""
-
-    def __init__(self, groups: int):
-        super().__init__()
-        self.num_key_value_groups = groups
-
-
-def attention_inputs(dtype: torch.dtype, keys: int = 3) -> tuple[torch.Tensor, ...]:
-    """Queries of 9 heads, keys and narrower values, 2 rows of 24 tokens of which the last 5 of a row are hidden."""
-    torch.manual_seed(1)
-    sizes = ((9, 16), (keys, 16), (keys, 10))
-    made = [torch.randn(2, heads, 24, width).to(dtype).requires_grad_() for heads, width in sizes]
-    mask = torch.zeros(2, 1, 24, 24, dtype=dtype)
-    mask[:, :, torch.ones(24, 24, dtype=torch.bool).triu(1)] = torch.finfo(dtype).min
-    mask[1, :, :, 19:] = torch.finfo(dtype).min
-    return *made, mask
-
-
-@pytest.mark.parametrize("block", [training_attention.BLOCK, 32])  # all tokens at once, and 8 or 16 of the 24
-@pytest.mark.parametrize("kept", [training_attention.KEPT, 0])
-@pytest.mark.parametrize("keys", [1, 3, 9])
-@pytest.mark.parametrize(("dtype", "apart"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
-def test_attention_has_the_output_and_gradients_of_eager_attention(monkeypatch, dtype, apart, keys, kept, block):
-    monkeypatch.setattr(training_attention, "KEPT", kept)
-    monkeypatch.setattr(training_attention, "BLOCK", block)
-    found = []
-    for attend in (eager_attention_forward, training_attention.attention):
-        query, key, value, mask = attention_inputs(dtype, keys)
-        out, _ = attend(Layer(9 // keys), query, key, value, mask, scaling=0.25)
-        (out.float() * torch.arange(out.numel()).view_as(out).sin()).sum().backward()
-        found.append([out.detach(), query.grad, key.grad, value.grad])
-    for eager, ours in zip(*found, strict=True):
-        assert ours.shape == eager.shape
-        assert (ours.float() - eager.float()).norm() <= apart * eager.float().norm()
 
 
 # ---- loss

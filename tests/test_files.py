@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import disk_with_room_for
 
-from helpers.data.files import csv_rows, held, own_folder, write_text
+from helpers.data.files import csv_rows, held, write_text
 from helpers.data.records import DataError, KitError
 
 
@@ -68,13 +68,6 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
     ):
         with pytest.raises(KitError, match=str(tmp_path / "file")):
             call()
-
-
-def test_the_own_folder_can_be_moved(monkeypatch, tmp_path):
-    monkeypatch.setenv("KIT_RESULTS", str(tmp_path))
-    assert own_folder() == tmp_path
-    monkeypatch.delenv("KIT_RESULTS")
-    assert own_folder().parts[-2:] == ("results", "own")
 
 
 def test_a_held_folder_is_entered_by_one_at_a_time(tmp_path, capsys):

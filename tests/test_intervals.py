@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,14 @@ def test_answers_that_go_together_by_asset_are_less_certain():
 
 
 # ---- differences
+
+
+def test_house_words_are_clusters_and_their_few_wordings_are_not():
+    def asked(wordings, question_set, values=(1, 0, 1, 1, 0, 1) * 6):
+        made = scores(values, [f"word {i // 3}" for i in range(36)], question_set)
+        return [replace(s, question=replace(s.question, wording=f"{i % wordings}")) for i, s in enumerate(made)]
+
+    assert accuracy(asked(3, "terms")) == accuracy(asked(36, "terms")) != accuracy(asked(3, "facts_heldout"))
 
 
 def test_a_difference_is_taken_question_by_question():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from helpers.data.records import DataError, Passage, Question
@@ -25,13 +27,11 @@ def timings(tiny):
 
 
 def test_every_arm_is_asked_every_question_in_every_round_and_arms_take_turns(timings):
-    asked = {(t.arm, t.question_id, t.round) for t in timings}
-    assert len(asked) == len(timings) == 2 * 4 * 3
-    pairs = list(zip(timings[::2], timings[1::2], strict=True))
-    for one, other in pairs:
-        assert {one.arm, other.arm} == {"base", "rag"}
-        assert (one.question_id, one.round) == (other.question_id, other.round)
-    assert {one.arm for one, _ in pairs} == {"base", "rag"}, "neither arm always comes first"
+    asked = {(t.arm, t.question_id, t.round, t.equal_length) for t in timings}
+    assert len(asked) == len(timings) == 2 * 4 * 3 * 2
+    turns = [arm for arm, _ in itertools.groupby(timings, key=lambda t: (t.arm, t.round))]
+    assert len(turns) == 2 * 3 and {arm for arm, _ in turns[::2]} == {"base", "rag"}, "neither always comes first"
+    assert {t.new_tokens for t in timings if t.equal_length} == {latency.EQUAL_TOKENS}
     for t in timings:  # the phases are parts of the whole
         assert 0 <= t.retrieval_s <= t.first_token_s <= t.total_s
         if t.new_tokens > 1:
@@ -51,7 +51,10 @@ def test_nothing_to_time_is_refused(tiny):
 
 def test_timings_are_kept(tmp_path, timings):
     path = latency.write_timings(tmp_path / "latency.json", timings, {"processor": "none"})
-    assert read_timings(path) == timings and read_timings(tmp_path / "absent.json") == []
+    both = read_timings(path), read_timings(path, equal_length=True)
+    assert sorted(itertools.chain(*both), key=timings.index) == timings
+    assert read_timings(path, question_set="triage") == []
+    assert read_timings(tmp_path / "absent.json") == []
     path.write_text('{"timings": [{"arm": 1}]}', encoding="utf-8")
     with pytest.raises(DataError, match="latency.json"):
         read_timings(path)

@@ -81,13 +81,6 @@ def test_recorded_times_keep_those_of_notebooks_that_failed(tmp_path):
     assert "Abacus" in lines[0] and "2026-01-02" in lines[0] and "Abacus" not in lines[1]
 
 
-def test_the_first_lines_of_a_notebook_name_versions_machine_and_time():
-    lines = notebooks.header("02", "quick").splitlines()
-    assert lines[0].startswith("Python 3") and "torch" in lines[0]
-    assert f"{HERE['cores']} cores" in lines[1] and lines[1].endswith("GFLOP/s")
-    assert lines[2] == notebooks.expected_seconds("02", "quick")
-
-
 # Notebooks.
 
 

@@ -16,7 +16,6 @@ from helpers.data.records import DataError, KitError
 from helpers.experiment.results import write_result
 from helpers.plots import report
 from tools import pages
-from tools.lessons import reading_minutes
 
 LESSONS = pages.lessons()
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
@@ -111,23 +110,6 @@ def test_new_times_reach_the_notebook_and_the_table(kit):
     assert "77 minutes with `workshop`" in cells(notebook, "markdown")[0]
     assert "About 77 minutes with the workshop profile (" in notebook.read_text(encoding="utf-8"), "what it printed"
     assert (kit / "docs" / "teaching.md").read_text(encoding="utf-8").count("| 77 minutes |") == 1
-
-
-def test_outputs_and_counts_of_notebooks_are_left_alone(kit):
-    path = kit / "notebooks" / "01_foundation_model.ipynb"
-    before = json.loads(path.read_text(encoding="utf-8"))
-    unmarked = ["# The foundation model\n", "\n", "Without any marks.\n"]
-    first, *others = before["cells"]
-    path.write_text(json.dumps(before | {"cells": [first | {"source": unmarked}, *others]}), encoding="utf-8")
-    pages.bring_up_to_date(kit)
-    after = json.loads(path.read_text(encoding="utf-8"))
-    assert after["cells"][1:] == others and after["metadata"] == before["metadata"]
-    assert "".join(after["cells"][0]["source"]).startswith("".join(unmarked) + "\n<!-- begin times -->")
-
-
-def test_generated_words_are_not_counted_as_reading():
-    cell = {"source": ["word " * 600, "<!-- begin way -->" + "link " * 900 + "<!-- end way -->"]}
-    assert reading_minutes([cell]) == 3
 
 
 def test_what_is_missing_is_named(kit):

@@ -77,14 +77,6 @@ def imported(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in plain | named}
 
 
-def test_no_other_file_lists_packages():
-    names = {canonicalize_name(item.name) for item in listed() + listed("test")}
-    for file in ("Makefile", "environment.yml", "README.md", "CONTRIBUTING.md", ".ci/run"):
-        text = (ROOT / file).read_text(encoding="utf-8")
-        found = re.findall(r"([A-Za-z][A-Za-z0-9._-]*) ?(?:==|>=|~=|<=?) ?\d", text)
-        assert not names & {canonicalize_name(name) for name in found}, file
-
-
 # The conda way in.
 
 
@@ -150,22 +142,6 @@ def test_a_finished_set_up_is_not_repeated_and_a_half_finished_one_is_taken_up_a
     assert "venv --clear .venv" in make(copy, "-n", "setup")
 
 
-@needs_make
-@pytest.mark.parametrize("file", ["pyproject.toml", "constraints.txt"])
-def test_a_changed_list_of_packages_is_installed_anew(copy, file):
-    (copy / file).touch()
-    planned = make(copy, "-n", "run")
-    assert "pip install" in planned and "venv --clear" not in planned
-
-
-@needs_make
-def test_a_step_that_fails_leaves_no_stamp(copy):
-    (copy / ".venv" / ".packages").unlink()
-    executable(copy / ".venv" / "bin" / "python", "exit 7")
-    make(copy, "setup", ok=False)
-    assert not (copy / ".venv" / ".packages").exists()
-
-
 def executable(path: Path, command: str) -> Path:
     """Makes a program of one command of the shell."""
     path.parent.mkdir(exist_ok=True)
@@ -183,12 +159,6 @@ def test_an_old_or_missing_python_is_refused_in_plain_words(copy):
     old = executable(copy / "old-python", f"exec '{sys.executable}' -c '{fake}' \"$2\"")
     assert "is Python 3.9, but the kit needs 3.11" in make(copy, "setup", f"PYTHON={old}", ok=False)
     assert not (copy / ".venv").exists()
-
-
-def test_the_makefile_asks_for_the_pythons_that_pyproject_allows():
-    text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    low, high = re.search(r"\((\d), (\d+)\) <= v\[:2\] < \((\d), (\d+)\)", text).groups()[1::2]
-    assert SpecifierSet(PROJECT["requires-python"]) == SpecifierSet(f">=3.{low},<3.{high}")
 
 
 # The README, which newcomers follow to the letter.

@@ -24,7 +24,6 @@ from helpers.experiment.assistant import Assistant
 from helpers.models.foundation_model import load_model
 from helpers.tuning import recipes
 from helpers.tuning import training as training_module
-from helpers.tuning.callbacks import Progress
 from helpers.tuning.fine_tuned import read_fine_tuned
 from helpers.tuning.packing import Collator
 from helpers.tuning.training import TrainingStopped, train
@@ -339,18 +338,6 @@ def test_a_last_batch_that_is_not_full_is_learned_from_too(llama, tmp_path):
     tuned = train(llama, data, settings, tmp_path / "run")
     assert tuned.effort.tokens_seen == report["tokens"] == sum(row.tokens for row in alone)
     assert tuned.history[-1].steps == len(rows) // 4
-
-
-# ---- progress
-
-
-def test_progress_shows_steps_and_loss(llama, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    tuned = train(llama, PAIRS_ONLY, SETTINGS, tmp_path / "run", callback=Progress("triage"))
-    printed, steps = capsys.readouterr().err, tuned.history[-1].steps
-    assert "triage" in printed and f"{steps}/{steps}" in printed and f"loss={tuned.history[-1].loss:.3f}" in printed
-    assert printed.count("\n") <= 1
 
 
 # ---- several processes

@@ -98,13 +98,6 @@ def test_a_panel_works_once_for_its_settings_and_an_error_becomes_a_sentence():
         assert panel.result.value == "<b>10</b>" and "role='alert'" not in panel.status.value
 
 
-def test_a_number_has_a_field_and_a_slider_with_the_same_limits():
-    field, slider = frame.number("price of a label", 0.0, 10.0, 0.1, 25.0).row.children
-    assert field.value == field.max == slider.value == slider.max == 25
-    whole = frame.number("k", 1, 8, 1, 2).row.children
-    assert [type(part).__name__ for part in whole] == ["BoundedIntText", "IntSlider"]
-
-
 def test_a_panel_leaves_its_settings_and_result_for_pages_without_a_kernel(monkeypatch):
     shown = []
     monkeypatch.setattr(frame, "display", shown.append)

@@ -141,9 +141,10 @@ def _holds(claim: Claim, value: float) -> bool:
 def _verdict(claim: Claim, found: Interval | str, p: float, comparison: Comparison) -> Verdict:
     if isinstance(found, str):
         return Verdict(claim, "not measured", found)
-    alone = comparison.worlds if len(comparison.worlds) > 1 else {}
-    each = {seed: compare(world, claim.first, claim.second) for seed, world in alone.items()}
-    worlds = {seed: one["value"] for seed, one in each.items() if not isinstance(one, str)}
+    several = len(comparison.worlds) > 1
+    alone = ((seed, compare(world, claim.first, claim.second) if several else found)
+             for seed, world in comparison.worlds.items())  # fmt: skip
+    worlds = {seed: each["value"] for seed, each in alone if not isinstance(each, str)}
     seen = None
     if found["n"] and math.isfinite(found["high"]):
         seen = math.exp(detectable(_logs(found))) if claim.is_ratio else detectable(found)
@@ -152,6 +153,7 @@ def _verdict(claim: Claim, found: Interval | str, p: float, comparison: Comparis
         alike = abs(found["value"] - claim.is_ratio) <= max(claim.margin, ROUNDING)
         return Verdict(claim, claim.kind if alike else "contradicted", why, found, worlds)
     holds = _holds(claim, found["value"])
+    why += f" Corrected p = {p:.2g}." if claim.headline else ""
     sure = p < LEVEL and all(_holds(claim, value) == holds for value in worlds.values())
     verdict = ("shown" if holds else "contradicted") if sure else "not shown"
     tuned = [r for r in comparison.results if r.arm in (claim.first.arm, claim.second.arm) and r.config.get("adapter")]
@@ -163,12 +165,12 @@ def _verdict(claim: Claim, found: Interval | str, p: float, comparison: Comparis
 
 
 def _in_words(claim: Claim, found: Interval, worlds: Mapping[int, float], seen: float | None) -> str:
-    """What was measured and claimed, such as "Measured +0.12 [+0.02, +0.22] with 80 questions; claimed: above 0."."""
+    """What was measured, in how many worlds, and what was claimed."""
     value, low, high, n = found["value"], found["low"], found["high"], int(found["n"])
     sign, unit = ("", "a ratio of ") if claim.is_ratio else ("+", "")
     span = f"{value:{sign}.2f}" + (f" [{low:{sign}.2f}, {high:{sign}.2f}]" if low < high else "")
     counted = f" with {n} {METRICS[claim.first.metric].counted}" if n else ""
     each = ", ".join(f"{seed}: {one:{sign}.2f}" for seed, one in worlds.items())
     bounds = " and ".join(f"{'above' if way > 0 else 'below'} {bound:g}" for way, bound in claim.bounds)
-    why = f"Measured {unit}{span}{counted}" + f" (world {each})" * bool(worlds) + f"; claimed: {bounds}."
+    why = f"Measured {unit}{span}{counted} ({f'worlds {each}' if len(worlds) > 1 else 'one world'}); claimed: {bounds}."
     return why + (f" Smallest {'ratio' if claim.is_ratio else 'difference'} to be seen: {seen:.2f}." if seen else "")

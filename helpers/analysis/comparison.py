@@ -196,9 +196,9 @@ class Comparison:
         tables = [accuracies.to_string()]
         if len(self.worlds) > 1:
             alone = accuracies.copy()
-            for arm, name in itertools.product(alone.index, alone.columns):
-                if name in table[arm]:
-                    alone.loc[arm, name] = " ".join(f"{value:.2f}" for value in table[arm][name]["worlds"].values())
+            for arm, name in itertools.product(*alone.axes):
+                values = (f"{value:.2f}" for value in table[arm].get(name, {}).get("worlds", {}).values())
+                alone.loc[arm, name] = " ".join(values) or "-"
             tables += [f"The worlds {', '.join(map(str, self.worlds))}, whose mean is above:", alone.to_string()]
         stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in table.items() if "interrupted" in row]
         note = ["interrupted, and left out above: " + "; ".join(stopped)] if stopped else []

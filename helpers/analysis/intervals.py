@@ -2,9 +2,10 @@
 
 Questions about one machine are right or wrong together, and so are questions in one wording. Both are samples, so both
 are clusters (two-way: Cameron, Gelbach & Miller 2011, J. Business & Economic Statistics 29): an interval is about other
-machines and wordings. It is not about another training on the same data, nor about other fields: those asked about
-(supervisor, capacity, ...) are fixed and no sample, and each counts alike. Several worlds are strata of equal weight,
-as are the halves of `twins`. `tests/test_intervals.py` checks by simulation that intervals cover what they promise.
+machines and wordings; where house words are asked about, about other words in the same wordings. It is not about
+another training on the same data, nor about other fields: those asked about (supervisor, capacity, ...) are fixed and
+no sample, and each counts alike. Several worlds are strata of equal weight, as are the halves of `twins`.
+`tools/benchmarks/interval_coverage.py` shows by simulation that intervals cover what they promise.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..data import DataError, Score
 
 RESAMPLES = 2000
 FEW = 5  # with fewer right or fewer wrong answers, a sample shows too little of how answers go together
-ICC = (0.15, 0.3)  # how strongly answers about one machine, and in one wording, are then assumed to agree
+ICC = (0.05, 0.1)  # how strongly answers about one machine, and in one wording, then agree (the benchmark's effects)
 UPPER = 0.975  # the upper end of a 95 % interval
 Z = float(stats.norm.ppf(UPPER))
 
@@ -196,7 +197,10 @@ def _by_question(scores: Scores) -> dict[tuple[int, str, str], Score]:
 
 
 def _sample(scores: Mapping[tuple[int, str, str], Score]) -> Sample:
-    """Where no machine or no wording is named, the question is its own cluster, in all worlds that ask it."""
+    """Where no machine or no wording is named, the question is its own cluster, in all worlds that ask it.
+
+    The few wordings of the questions about house words are fixed, not a sample.
+    """
     if not scores:
         raise DataError("there are no scored answers to average")
     rows = []
@@ -204,7 +208,8 @@ def _sample(scores: Mapping[tuple[int, str, str], Score]) -> Sample:
         asked, own = score.question, f"{name} {prompt}"
         half = asked.part if asked.set == "twins" else ""
         machine = f"{world} {asked.asset}" if asked.asset else own
-        rows.append((f"{world} {half}", machine, asked.wording or own, own))
+        wording = own if asked.set.startswith("terms") else asked.wording or own
+        rows.append((f"{world} {half}", machine, wording, own))
     *codes, questions = (np.unique(column, return_inverse=True)[1] for column in zip(*rows, strict=True))
     return Sample(np.array([score.value for score in scores.values()], float), *codes, int(questions.max()) + 1)
 

@@ -83,7 +83,6 @@ class Quantity:
     def of(self, comparison: Comparison) -> Any:
         """What was measured: scores or losses by world, seconds, or one number; None where nothing was."""
         arm, name, metric = self.arm, self.set, self.metric
-        scores = comparison.scores(arm, name)
         if not arm:
             return self.value
         if metric in SHARES:
@@ -95,7 +94,8 @@ class Quantity:
         if metric == "hit_rate_1":
             return (comparison.metric(arm, name, "retrieval") or {}).get(metric)
         if metric.startswith("passage"):
-            read = [[1 if metric == "passages" else len(p.text.split()) for p in s.answer.passages] for s in scores]
+            read = [[1 if metric == "passages" else len(p.text.split()) for p in s.answer.passages]
+                    for s in comparison.scores(arm, name)]  # fmt: skip
             return float(np.mean([sum(each) for each in read])) if read else None
         if metric == "update_s":
             return comparison.update(arm).get("effort", {}).get("wall_s")
@@ -129,6 +129,8 @@ def compare(comparison: Comparison, first: Quantity, second: Quantity) -> Interv
     if one is None or other is None:
         missing = [f"{q.words} of {q.arm}" for q, found in ((first, one), (second, other)) if found is None]
         return f"There is no {' and no '.join(missing)}."
+    if isinstance(one, dict) and isinstance(other, dict) and not one.keys() & other.keys():
+        return f"No world has both {first.arm} and {second.arm} on {first.set}."
     if METRICS[first.metric].ratio:
         return (perplexity_ratio if first.metric == "perplexity" else ratio)(one, other)
     if first.metric not in SHARES:

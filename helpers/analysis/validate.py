@@ -6,7 +6,6 @@ checked against what its answers show, so that two swapped labels do not pass fo
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..data import DataError, Result
-from ..experiment import ARMS, LATENCY_FILE, Timing, claims_hash, read_timings
+from ..experiment import ARMS, LATENCY_FILE, SHOWN, Timing, claims_hash, read_timings
 from ..tuning import with_starts
 from .intervals import Interval, ratio
 
@@ -133,11 +132,12 @@ def _contradiction(result: Result) -> str:
     adapter = result.config.get("adapter") or {}
     if arm.get("name") != result.arm:
         return f"its record says {arm.get('name')!r}"
-    if shown and any(shown) != ("rag" in re.split(r"[+:]", result.arm)):
+    sees = str(arm.get("sees")).split("+")
+    if shown and any(shown) != any(part in SHOWN for part in sees):
         return "its answers have passages" if any(shown) else "none of its answers has a passage"
     if k is not None and max(shown, default=0) > k or arm.get("k") not in (None, k):
         return f"its answers have up to {max(shown, default=0)} passages, and its record says {k}"
-    if ("examples" in result.config) != (arm.get("sees") == "examples"):
+    if ("examples" in result.config) != ("examples" in sees):
         return "its record and its context disagree about solved examples in the prompt"
     if any(part in result.arm for part in TUNED) != bool(adapter):
         return "its record names tuned weights" if adapter else "its record names no tuned weights"

@@ -32,6 +32,11 @@ class Dataset:
         return self.folder / "documents"
 
     @property
+    def is_a_world(self) -> bool:
+        """Whether the kit's generator made it, so that the kit's claims are about it."""
+        return (self.folder / "world.json").is_file()
+
+    @property
     def question_sets(self) -> list[str]:
         """The question sets that there are, in the kit's order."""
         return [name for name in QUESTION_SETS if (self.folder / "questions" / f"{name}.jsonl").is_file()]

@@ -22,17 +22,20 @@ class Profile:
     batch_size: int  # answers decoded together when they are scored; with long prompts, more take much memory
     training_share: float  # of a training's passes over its data; a small share only shows how it is done
     validation_examples: int = VALIDATION  # pairs and texts that a training reads now and then
-    left_out: tuple[str, ...] = ()  # arms that notebook 06 does not ask
+    left_out: tuple[str, ...] = ()  # arms that a whole comparison does without
     own_words: int | None = None  # of documents of your own, for continued pretraining
 
 
 _ALL = (
     Profile(
         "quick", questions_per_set=8, latency_questions=1, latency_repeats=1, sweep_questions=6, batch_size=32,
-        training_share=0.006, validation_examples=6, left_out=("rag:3_passages",), own_words=10_000,
+        training_share=0.006, validation_examples=6, own_words=10_000,
+        left_out=(
+            "rag:3_passages", "rag:3_passages_best_last", "rag:wrong_papers", "rag:documents+notes", "long_context",
+        ),
     ),
     Profile(
-        "workshop", questions_per_set=None, latency_questions=8, latency_repeats=5, sweep_questions=40, batch_size=32,
+        "workshop", questions_per_set=None, latency_questions=30, latency_repeats=5, sweep_questions=40, batch_size=32,
         training_share=1.0, own_words=30_000,
     ),
     Profile(

@@ -98,7 +98,7 @@ class Question:
     `answers` are the accepted answers, the first one canonical (empty only where no document holds the answer);
     `documents` are the ids of the documents that hold it, `bridge` of those that name the machine on the way to it;
     `choices` contains `answers[0]` where there are any; `asset`, `field` and `part` say what the question is about,
-    and `wording` which wording or report template asks it, for resampling and slicing.
+    and `wording` which wording or report template asks it, for intervals and slicing.
     """
 
     id: Text

@@ -1,66 +1,95 @@
-"""The arms of the comparison: each is weights (what it is) and a context (what it sees)."""
+"""The arms of the comparison: each is weights (what it is) and a context (what it sees); arms.yaml lists them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
-from ..data import TASKS, Dataset, Example, KitError
+import yaml
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from .. import rag
+from ..data import TASKS, Dataset, Example, KitError, Profile, contains, read_text
+from ..models import prompts
 from ..tuning import recipes
 
 FEW_SHOT = {"answers": 4, "triage": 3}  # how many solved examples of each task the few-shot prompt shows
+RULES = "documents/triage-rules.md"  # of a data set: what `rules_in_prompt` shows
+SHOWN = ("passages", "rules", "documents")  # what of `Arm.sees` an answer keeps as its passages
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Arm:
     """One way of giving the model knowledge: what it sees beside the question, and with which weights it answers.
 
-    `sees` is "nothing", "examples" or "passages"; `k` is the number of passages where it is not the default.
-    `triage` and `answers` name the recipes (`helpers.tuning.recipes`) whose weights answer that task; empty: none.
+    Attributes:
+        name: Its key in results and commands.
+        sees: "nothing", or of "examples", "passages" (retrieved), "rules", "documents" (as many as fit) and "labels"
+            (no model answers) those that it sees, joined by "+".
+        what: What it is, in words.
+        given: What it was given in all, training included: of "documents", "notes", "pairs" and "rules".
+        triage, answers: The recipes (`helpers.tuning.recipes`) whose weights answer that task; empty: none.
+        k: The number of passages where it is not the default.
+        sets: The question sets that it is asked; empty: all.
+        source: What it retrieves from: "documents", "documents+notes" or "other_documents".
+        order: In which order its passages stand in the prompt.
+        steps: How many retrievals a question takes: before a second one, what the first passage names is put into it.
+        may_decline: Whether the prompt permits to say that the passages do not hold the answer.
+        appendix: Whether it belongs to an appendix of the comparison.
     """
 
     name: str
     sees: str
     what: str
+    given: tuple[str, ...] = ()
     triage: str = ""
     answers: str = ""
     k: int | None = None
+    sets: tuple[str, ...] = ()
+    source: str = "documents"
+    order: str = prompts.BEST_FIRST
+    steps: int = 1
+    may_decline: bool = False
+    appendix: bool = False
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a result keeps of it: what its answers depend on, where it is not the default."""
+        aside = ("what", "given", "sets", "appendix")
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return {name: value for name, (value, default) in values.items() if name not in aside and value != default}
 
     @property
     def recipes(self) -> tuple[str, ...]:
         """The recipes whose weights it answers with, each once."""
         return tuple(dict.fromkeys(name for name in (self.triage, self.answers) if name))
 
+    def shows(self, what: str) -> bool:
+        """Whether it sees this."""
+        return what in self.sees.split("+")
+
+    def asked(self, question_sets: Iterable[str]) -> list[str]:
+        """Those of the question sets that it is asked."""
+        return [name for name in question_sets if not self.sets or name in self.sets]
+
     def recipes_for(self, question_sets: Iterable[str]) -> list[str]:
         """Those that it needs for these question sets, each once and after the one that it starts from."""
-        return recipes.with_starts(filter(None, map(self.recipe, question_sets)))
+        return recipes.with_starts(filter(None, map(self.recipe, self.asked(question_sets))))
 
     def recipe(self, question_set: str) -> str:
         """The recipe whose weights answer a question set; empty: none."""
         return self.triage if question_set == "triage" else self.answers
 
     def indices(self, question_set: str) -> list[bool]:
-        """The indices that it needs for a question set: over the documents (False), over the updated ones (True)."""
-        return [False, *[True] * (question_set == "updates")] if self.sees == "passages" else []
+        """The indices that it needs for a question set: over its source (False), over the updated one (True)."""
+        return [False, *[True] * (question_set == "updates")] if self.shows("passages") else []
 
 
-ARMS = {
-    arm.name: arm
-    for arm in (
-        Arm("base", "nothing", "the foundation model as shipped, asked directly"),
-        Arm("base:few_shot", "examples", "the same, with a few solved examples in the prompt"),
-        Arm("rag", "passages", "the same, with retrieved passages in an expanded prompt"),
-        Arm("rag:3_passages", "passages", "the same with three passages: the right one among distractors", k=3),
-        Arm("customization", "nothing", "tuned on labelled pairs, one adapter a task", "triage", "answers"),
-        Arm("domain_adaptation", "nothing", "pretrained further on unlabelled domain text", "domain", "domain"),
-        Arm("domain_adaptation+customization", "nothing", "domain text and labelled pairs, mixed or in turn",
-            "domain,triage", "domain+pairs"),
-        Arm("rag+customization", "passages", "tuned to answer from three passages, and given them",
-            "triage", "passages", k=3),
-        Arm("customization:triage", "nothing", "the adapter of triage, asked everything", "triage", "triage"),
-        Arm("customization:answers", "nothing", "the adapter of answers, asked everything", "answers", "answers"),
-    )
-}  # fmt: skip
+_ALL = TypeAdapter(list[Arm]).validate_python(yaml.safe_load(read_text(Path(__file__).with_name("arms.yaml"))))
+ARMS = {arm.name: arm for arm in _ALL}
 
 
 def get_arms(names: Iterable[str]) -> list[Arm]:
@@ -71,24 +100,45 @@ def get_arms(names: Iterable[str]) -> list[Arm]:
         raise KitError(f"unknown arm {error}: choose from {', '.join(ARMS)}") from None
 
 
-def solved_examples(dataset: Dataset) -> dict[str, list[Example]]:
-    """The solved examples that a few-shot prompt shows, by task: spread evenly over the training pairs, if any."""
-    shown = {}
+def solved_examples(dataset: Dataset, retriever: rag.Retriever | None = None) -> dict[str, list[Example]]:
+    """The solved examples that a few-shot prompt shows, by task: spread evenly over the training pairs, if any.
+
+    Where they are shown with passages, the next pair is taken whose passage holds its answer: an example whose answer
+    cannot be read teaches to invent one.
+    """
+    shown: dict[str, list[Example]] = {}
     for task, count in FEW_SHOT.items():
-        if not recipes.missing_files(task, dataset):
-            pairs = dataset.examples(task, "train")
-            shown[task] = [pairs[(2 * i + 1) * len(pairs) // (2 * count)] for i in range(count)]
+        pairs = [] if recipes.missing_files(task, dataset) else dataset.examples(task, "train")
+        for place in [(2 * i + 1) * len(pairs) // (2 * count) for i in range(count)] if pairs else ():
+            following = (pair for pair in pairs[place:] + pairs[:place] if pair not in shown.get(task, ()))
+            if retriever and task == "answers":
+                following = (
+                    pair for pair in following if contains(retriever.retrieve(pair.prompt)[0].text, [pair.response])
+                )
+            shown.setdefault(task, []).append(next(following, pairs[place]))
     return shown
 
 
-def left_out(names: Iterable[str], dataset: Dataset) -> dict[str, str]:
-    """The arms among these that a data set has nothing to prepare with, each with what it lacks."""
+def left_out(names: Iterable[str], dataset: Dataset, profile: Profile | None = None) -> dict[str, str]:
+    """The arms among these that are not asked, and why: the data lacks something, or the profile leaves them out."""
     reasons = {}
     for arm in get_arms(names):
-        needed = arm.recipes_for(dataset.question_sets)
-        files = [file for name in needed for file in recipes.missing_files(name, dataset)]
-        if arm.sees == "examples" and all(recipes.missing_files(task, dataset) for task in TASKS):
-            files = recipes.missing_files("answers", dataset)
-        if files:
-            reasons[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(files))}"
+        if lacking := _missing(arm, dataset):
+            reasons[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(lacking))}"
+        elif not arm.asked(dataset.question_sets):
+            reasons[arm.name] = f"the data has none of its question sets: {', '.join(arm.sets)}"
+        elif profile and arm.name in profile.left_out:
+            reasons[arm.name] = f"the profile {profile.name} is for a first look"
     return reasons
+
+
+def _missing(arm: Arm, dataset: Dataset) -> Sequence[str]:
+    """The files that an arm needs and a data set lacks."""
+    lacking = [file for name in arm.recipes_for(dataset.question_sets) for file in recipes.missing_files(name, dataset)]
+    if arm.shows("examples") and all(recipes.missing_files(task, dataset) for task in TASKS):
+        lacking += recipes.missing_files("answers", dataset)
+    if arm.shows("labels"):
+        lacking += recipes.missing_files("triage", dataset)
+    needed = {"other_documents": "other_documents", "documents+notes": "corpus/train.jsonl"}.get(arm.source)
+    needed = RULES if arm.shows("rules") else needed
+    return lacking + [needed] * (needed is not None and not (dataset.folder / needed).exists())

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -32,6 +33,9 @@ class Assistant:
         adapter: str | Path | None = None,
         retriever: rag.Retriever | None = None,
         examples: Mapping[str, Sequence[Example]] | None = None,
+        rewrite: Callable[[Sequence[str]], list[str]] | None = None,
+        order: str = prompts.BEST_FIRST,
+        may_decline: bool = False,
     ):
         """Puts an assistant together.
 
@@ -39,20 +43,25 @@ class Assistant:
             model: The base model, or a wholly tuned checkpoint.
             adapter: A folder with tuned weights made for this model; None takes the model as it is.
             retriever: Finds passages for each question; None asks the model directly.
-            examples: For few-shot prompts: solved examples a task ("answers", "triage").
+            examples: For few-shot prompts: solved examples a task ("answers", "triage"); each comes with the passages
+                that the retriever finds for it, if there is one.
+            rewrite: Puts questions into other words before their passages are retrieved.
+            order: In which order passages stand in the prompt.
+            may_decline: Whether the prompt permits to say that the passages do not hold the answer.
         """
         if adapter is not None:
             model.check_adapter(adapter)
         self.base, self.adapter, self.retriever, self.examples = model, adapter, retriever, examples or {}
+        self.rewrite, self.order, self.may_decline = rewrite, order, may_decline
 
-    @cached_property
+    @property
     def model(self) -> FoundationModel:
-        """The model that answers: where there is an adapter a tuned copy, made when it is first needed."""
+        """The model that answers: where there is an adapter a tuned copy, of which only the latest stay in memory."""
         return self.base if self.adapter is None else self.base.tuned(self.adapter)
 
-    def ask(self, question: str | Question, max_new_tokens: int | None = None) -> Answer:
+    def ask(self, question: str | Question, max_new_tokens: int | None = None, exactly: bool = False) -> Answer:
         """Answers one question alone, which is the way to measure latency; see `ask_all`."""
-        return self.ask_all([question], batch_size=1, max_new_tokens=max_new_tokens)[0]
+        return self.ask_all([question], batch_size=1, max_new_tokens=max_new_tokens, exactly=exactly)[0]
 
     def ask_all(
         self,
@@ -60,6 +69,7 @@ class Assistant:
         batch_size: int = generation.BATCH,
         max_new_tokens: int | None = None,
         progress: bool = False,
+        exactly: bool = False,
     ) -> list[Answer]:
         """Answers questions in batches, which is the way to score many: one answer a question, in their order.
 
@@ -68,14 +78,15 @@ class Assistant:
             batch_size: How many are decoded together.
             max_new_tokens: The longest reply in tokens; None takes each question set's own limit.
             progress: Whether to show a progress bar.
+            exactly: Whether each reply goes on to the limit, so that times of equal length can be compared.
         """
         asked = [q if isinstance(q, Question) else Question(f"q{i}", "own", q) for i, q in enumerate(questions)]
-        passages, retrieval_s = self._retrieve(asked)
+        model, (worded, passages, retrieval_s) = self.model, self._retrieve(asked)
         texts = [
             self.prompt(question, seen)
             if question.set in TEXT_SETS
-            else self.model.chat(self.prompt(question, seen), examples=self.turns(question))
-            for question, seen in zip(asked, passages, strict=True)
+            else model.chat(self.prompt(question, seen), examples=self.turns(question))
+            for question, seen in zip(worded, passages, strict=True)
         ]
         limits: dict[int, list[int]] = defaultdict(list)
         for i, question in enumerate(asked):
@@ -83,7 +94,7 @@ class Assistant:
                 limits[max_new_tokens or MAX_NEW_TOKENS.get(question.set, SHORT_ANSWER)].append(i)
         answers: dict[int, Answer] = {}
         for limit, indices in limits.items():
-            replies = generation.generate(self.model, [texts[i] for i in indices], limit, batch_size, progress=progress)
+            replies = generation.generate(model, [texts[i] for i in indices], limit, batch_size, progress, exactly)
             for i, reply in zip(indices, replies, strict=True):
                 answers[i] = Answer(
                     asked[i].id, reply.text, texts[i], tuple(passages[i]), reply.prompt_tokens, reply.new_tokens,
@@ -92,7 +103,7 @@ class Assistant:
         for i, logprobs in self._choice_logprobs(asked, texts, batch_size):
             chosen = asked[i].choices[max(range(len(logprobs)), key=logprobs.__getitem__)]
             answers[i] = Answer(
-                asked[i].id, chosen, texts[i], tuple(passages[i]), self.model.count_tokens(texts[i]),
+                asked[i].id, chosen, texts[i], tuple(passages[i]), model.count_tokens(texts[i]),
                 retrieval_s=retrieval_s, batch_size=batch_size, logprobs=tuple(logprobs),
             )  # fmt: skip
         return [answers[i] for i in range(len(asked))]
@@ -110,17 +121,38 @@ class Assistant:
 
     def prompt(self, question: Question, passages: Sequence[Passage] = ()) -> str:
         """What the user's turn holds, or the plain text of a text set: the bare question, or the expanded prompt."""
-        return prompts.ask(question) if self.retriever is None else prompts.expand(question, passages)
+        if self.retriever is None:
+            return prompts.ask(question)
+        declinable = self.may_decline and question.set not in prompts.ALONE
+        return prompts.expand(question, prompts.in_order(passages, self.order)) + prompts.MAY_DECLINE * declinable
 
     def turns(self, question: Question) -> list[tuple[str, str]]:
         """The solved examples that come before it, as earlier turns of the chat; none where a choice is scored."""
         task = "triage" if question.set == "triage" else "answers"
-        return [] if question.choices else prompts.turns(self.examples.get(task, ()))
+        return [] if question.choices else self._shown.get(task, [])
 
-    def _retrieve(self, questions: Sequence[Question]) -> tuple[list[list[Passage]], float]:
-        """The passages of each question, and the seconds that its share of retrieval took."""
+    @cached_property
+    def _shown(self) -> dict[str, list[tuple[str, str]]]:
+        """By task the prompts of the solved examples, as they would be asked, and their responses."""
+        shown = {}
+        for task, examples in self.examples.items():
+            worded, passages, _ = self._retrieve([Question(e.id, e.task, e.prompt) for e in examples])
+            asked = [self.prompt(question, seen) for question, seen in zip(worded, passages, strict=True)]
+            shown[task] = list(zip(asked, [example.response for example in examples], strict=True))
+        return shown
+
+    def worded(self, questions: Sequence[Question]) -> Sequence[Question]:
+        """The questions in the words with which their passages are retrieved, and in which they are asked."""
+        if self.rewrite is None or not questions:
+            return questions
+        texts = self.rewrite([question.prompt for question in questions])
+        return [replace(question, prompt=text) for question, text in zip(questions, texts, strict=True)]
+
+    def _retrieve(self, questions: Sequence[Question]) -> tuple[Sequence[Question], list[list[Passage]], float]:
+        """The questions as they are worded for the search, their passages, and the seconds that each took."""
         if self.retriever is None or not questions:
-            return [[] for _ in questions], 0.0
+            return questions, [[] for _ in questions], 0.0
         begun = time.perf_counter()
-        passages = self.retriever.retrieve_all([question.prompt for question in questions])
-        return passages, (time.perf_counter() - begun) / len(questions)
+        worded = self.worded(questions)
+        passages = self.retriever.retrieve_all([question.prompt for question in worded])
+        return worded, passages, (time.perf_counter() - begun) / len(questions)

@@ -11,6 +11,7 @@ from ..data import Dataset, Note, Question, Score, sample
 from ..models import generation, show_progress
 from . import metrics
 from .assistant import Assistant
+from .whole_documents import SameText
 
 RETRIEVAL = (  # what a result keeps of the scores of retrieval
     "hit_rate_1", "hit_rate_5", "mrr", "ndcg", "document_hit_rate_1", "document_hit_rate_5", "document_mrr",
@@ -99,11 +100,15 @@ def perplexity_texts(question_set: str, dataset: Dataset) -> list[Note]:
     return dataset.notes("validation") if question_set == domain and held_back else []
 
 
-def retrieval_scores(assistant: Assistant, questions: Sequence[Question], index: rag.Index | None) -> dict[str, Any]:
+def retrieval_scores(
+    assistant: Assistant, questions: Sequence[Question], index: rag.Index | SameText | None
+) -> dict[str, Any]:
     """The scores of retrieval alone, where passages are retrieved and the questions name the right documents."""
+    if isinstance(index, SameText):
+        return {"retrieval": {"gold_share": index.gold_share(questions)}}
     if index is None or not any(question.documents for question in questions):
         return {}
-    found = rag.score_retrieval(assistant.retriever, questions, index)
+    found = rag.score_retrieval(assistant.retriever, assistant.worded(questions), index)
     return {"retrieval": {name: found[name] for name in RETRIEVAL if name in found}}
 
 

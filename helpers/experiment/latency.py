@@ -1,31 +1,36 @@
 """How long one answer takes: all arms take turns, one question at a time, so that drift of the machine hits all alike.
 
-    timings = time_arms({"base": Assistant(fm), "rag": Assistant(fm, retriever=retriever)}, questions, repeats=3)
+    timings = time_arms({"base": Assistant(fm), "rag": Assistant(fm, retriever=retriever)}, questions)
 
-What follows from timings (medians, ratios, intervals) is in `helpers.analysis`. Nothing here asks which arm it holds.
+A name may be any that tells the assistants apart: the same weights with and without a retriever, say. What follows from
+timings (medians, ratios, intervals) is in `helpers.analysis`. Nothing here asks which arm it holds.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data import WARM_UP, DataError, Question
+from ..data import TIMED_SET, WARM_UP, DataError, Question
 from .assistant import Assistant
 from .results import read_record, write_record
 
 LATENCY_FILE = "latency.json"  # the timings beside the results that they belong to
 PHASES = ("retrieval_s", "first_token_s", "per_token_s", "total_s")
+A_TURN = 10  # questions that an arm is asked in one turn: tuned copies of the model are made for it anew
+EQUAL_TOKENS = 16  # of every reply, where replies of equal length are timed
 
 
 @dataclass(frozen=True)
 class Timing:
     """One answer, asked alone. Seconds; `first_token_s` and `total_s` count from the question and include retrieval.
 
-    `per_token_s` is the mean time of each token after the first, None where there was only one.
+    `per_token_s` is the mean time of each token after the first, None where there was only one. `equal_length` says
+    that the reply was made to have `EQUAL_TOKENS` tokens, where others end as they end.
     """
 
     arm: str
@@ -37,6 +42,8 @@ class Timing:
     total_s: float
     prompt_tokens: int
     new_tokens: int
+    question_set: str = TIMED_SET
+    equal_length: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,11 +55,13 @@ class Timings:
 
 
 def time_arms(
-    assistants: Mapping[str, Assistant], questions: Sequence[Question], repeats: int = 3, seed: int = 7
+    assistants: Mapping[str, Assistant], questions: Sequence[Question], repeats: int = 1, seed: int = 7
 ) -> list[Timing]:
-    """Asks every arm every question `repeats` times, one at a time; the arms take turns in an order drawn by `seed`.
+    """Asks every arm every question, one at a time: as the reply comes, and again with replies of equal length.
 
-    Each arm is warmed up with the first question. The timings are in the order in which they were taken.
+    The arms take turns of `A_TURN` questions, in an order drawn by `seed`; each turn begins with a warm-up, and of the
+    tuned copies of the model the latest two stay in memory. All of it is done `repeats` times. The timings are in the
+    order in which they were taken.
 
     Raises:
         DataError: There is nothing to ask, or a question has choices, which are scored and not answered.
@@ -62,25 +71,22 @@ def time_arms(
         raise DataError(f"timing needs at least one of each. Got {got}: name arms, and a set that has questions")
     if any(question.choices for question in questions):
         raise DataError("questions with choices are scored, not answered, and cannot be timed: take another set")
-    for assistant in assistants.values():
-        assistant.ask(questions[0], max_new_tokens=WARM_UP)
-    order = random.Random(seed)
-    turns = [
-        (arm, question, turn)
-        for turn in range(repeats)
-        for question in questions
-        for arm in order.sample(list(assistants), len(assistants))
-    ]
-    return [_time(arm, assistants[arm], question, turn) for arm, question, turn in turns]
+    order, timings = random.Random(seed), []
+    for turn, start in itertools.product(range(repeats), range(0, len(questions), A_TURN)):
+        for arm in order.sample(list(assistants), len(assistants)):
+            assistants[arm].ask(questions[0], max_new_tokens=WARM_UP)
+            for question, equal in itertools.product(questions[start : start + A_TURN], (False, True)):
+                timings.append(_time(arm, assistants[arm], question, turn, equal))
+    return timings
 
 
-def _time(arm: str, assistant: Assistant, question: Question, turn: int) -> Timing:
-    answer = assistant.ask(question)
+def _time(arm: str, assistant: Assistant, question: Question, turn: int, equal: bool) -> Timing:
+    answer = assistant.ask(question, EQUAL_TOKENS if equal else None, exactly=equal)
     after_first = answer.new_tokens - 1
     per_token = (answer.total_s - answer.first_token_s) / after_first if after_first > 0 else None
     return Timing(
         arm, question.id, turn, answer.retrieval_s, answer.first_token_s, per_token, answer.total_s,
-        answer.prompt_tokens, answer.new_tokens,
+        answer.prompt_tokens, answer.new_tokens, question.set, equal,
     )  # fmt: skip
 
 
@@ -89,8 +95,12 @@ def write_timings(path: Path, timings: Sequence[Timing], about: Mapping[str, Any
     return write_record(Path(path), Timings(dict(about or {}), list(timings)))
 
 
-def read_timings(path: Path, about: Mapping[str, Any] | None = None) -> list[Timing]:
-    """The timings of a file; none where it is not there, or is not `about` this (None: whatever it is about).
+def read_timings(
+    path: Path, about: Mapping[str, Any] | None = None, question_set: str = TIMED_SET, equal_length: bool = False
+) -> list[Timing]:
+    """The timings of a file on a question set, of replies as they came or of equal length.
+
+    There are none where the file is not there, or is not `about` this (None: whatever it is about).
 
     Raises:
         DataError: The file cannot be read.
@@ -98,4 +108,6 @@ def read_timings(path: Path, about: Mapping[str, Any] | None = None) -> list[Tim
     if not Path(path).is_file():
         return []
     kept = read_record(path, Timings, "timings")
-    return kept.timings if about is None or kept.about == dict(about) else []
+    if about is not None and kept.about != dict(about):
+        return []
+    return [t for t in kept.timings if (t.question_set, t.equal_length) == (question_set, equal_length)]

@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .. import models, rag, tuning
-from ..data import CHOICE_SETS, Effort, Example
+from ..data import CHOICE_SETS, TEXT_SETS, Effort, Example
+from . import baselines
 from .arms import Arm
 from .assistant import Assistant
+from .baselines import Baseline
+from .whole_documents import SameText
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,14 @@ class PreparedArm:
             what it takes the arm to absorb the changed documents; `measured` in it is false where weights would have to
             be trained again, and where the arm absorbs nothing and its effort is zero.
         alike: Equal for two arms whose answers to this set are the same: same weights, same context.
-        index: What it retrieves from; None where it sees no passages.
+        index: Where its passages come from; None where it sees none.
     """
 
-    assistant: Assistant
+    assistant: Assistant | Baseline
     effort: Effort
     measured: dict[str, Any]
     alike: tuple[Any, ...]
-    index: rag.Index | None = None
+    index: rag.Index | SameText | None = None
 
 
 def prepare(
@@ -40,16 +43,24 @@ def prepare(
     tuned: Mapping[str, tuning.FineTuned],
     indices: Sequence[tuple[rag.Index, rag.IndexReport, Effort]] = (),
     examples: Mapping[str, Sequence[Example]] | None = None,
+    text: SameText | None = None,
 ) -> PreparedArm:
-    """Puts an arm together: from the weights of its recipes, its indices (it retrieves from the last) and examples.
+    """Puts an arm together: from the weights of its recipes, its indices (it retrieves from the last), and examples.
+
+    `text` is what it shows every question instead of passages. An arm that sees labels learns from the examples.
 
     The set `updates` is asked after the documents were updated, and takes two indices: before and after.
     """
+    if arm.shows("labels"):
+        baseline, effort = baselines.fit(arm.name, (examples or {})["triage"])
+        return PreparedArm(baseline, effort, {}, (question_set, arm.name))
     training = sum((each.effort for each in tuned.values()), Effort())
     effort = training + Effort(labelled_examples=sum(map(len, (examples or {}).values())))
     index, report, updating = indices[-1] if indices else (None, None, training)
     if indices:
         effort += indices[0][2]
+    if text:
+        effort += Effort(documents=len(text.document_ids))
     measured: dict[str, Any] = {}
     if question_set == "updates":
         about = asdict(report) if report else {}
@@ -57,8 +68,11 @@ def prepare(
     weights = tuned.get(arm.recipe(question_set))
     if weights:
         measured["weights"] = weights.hash
-    retriever = index.retriever(arm.k) if index else None
-    assistant = Assistant(model, weights.folder if weights else None, retriever, examples)
-    shown = bool(examples) and question_set not in CHOICE_SETS  # a choice is scored without examples
-    alike = (question_set, assistant.adapter, shown, retriever and retriever.k)
-    return PreparedArm(assistant, effort, measured, alike, index)
+    retriever = index.retriever(arm.k) if index else text
+    rewrite = rag.TwoStep(index).rewrite if index and arm.steps > 1 else None
+    folder = weights.folder if weights else None
+    assistant = Assistant(model, folder, retriever, examples, rewrite, arm.order, arm.may_decline)
+    written = question_set not in CHOICE_SETS + TEXT_SETS  # a choice is scored without examples, and not declined
+    context = (arm.sees, arm.source, arm.k, arm.order, arm.steps, written and arm.may_decline) if retriever else ()
+    alike = (question_set, assistant.adapter, written and bool(examples), *context)
+    return PreparedArm(assistant, effort, measured, alike, index or text)

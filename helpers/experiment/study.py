@@ -24,16 +24,17 @@ from .. import models, rag, tuning
 from ..data import TIMED_SET, Effort, Example, Question, Result, get_profile, held, open_dataset, own_folder, sample
 from ..tuning import recipes
 from . import results
-from .arms import ARMS, Arm, get_arms, solved_examples
+from .arms import ARMS, Arm, get_arms, left_out, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
 from .evaluation import Evaluation, evaluate, perplexity_texts, retrieval_scores
-from .prepare import prepare
+from .prepare import PreparedArm, prepare
+from .whole_documents import same_text
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 ANSWERS_DEPEND_ON = ("name", "questions_per_set", "batch_size", "training_share")  # of a profile
-PROMPTS = [models.prompts.SYSTEM, models.prompts.DIRECT, models.prompts.EXPANDED, models.prompts.ABSTAIN]
+PROMPTS = [getattr(models.prompts, name) for name in ("SYSTEM", "DIRECT", "EXPANDED", "ABSTAIN", "MAY_DECLINE")]
 
 
 class Study:
@@ -72,7 +73,7 @@ class Study:
         self.artefacts, self.vector_store = Path(artefacts or self.out), vector_store
         self.settings, self.changes = settings or rag.RagSettings(), dict(changes or {})
         self._model = model or models.FOUNDATION_MODEL
-        self._indices: dict[bool, tuple[rag.Index, rag.IndexReport, Effort]] = {}
+        self._indices: dict[tuple[str, bool], tuple[rag.Index, rag.IndexReport, Effort]] = {}
         self._evaluations: dict[tuple, Evaluation] = {}  # by `PreparedArm.alike`: arms that answer alike are asked once
 
     @cached_property
@@ -97,21 +98,25 @@ class Study:
 
     @property
     def arms(self) -> list[str]:
-        """The arms of a whole comparison in this profile, in the kit's order."""
-        return [arm for arm in ARMS if arm not in self.profile.left_out]
+        """The arms of a whole comparison of this data in this profile, in the kit's order."""
+        return [arm for arm in ARMS if arm not in left_out(ARMS, self.dataset, self.profile)]
 
     def questions(self, question_set: str) -> list[Question]:
         """The questions of a set that this profile asks."""
         return sample(self.dataset.questions(question_set), self.profile.questions_per_set)
 
     def run(self, arms: Sequence[str], question_sets: Sequence[str] | None = None) -> list[Result]:
-        """Runs arms on question sets (None: on all), and gives one result for each arm and set; see `run_one`.
+        """Runs arms on those of the question sets (None: all) that they are asked, one result for each; see `run_one`.
 
         Raises:
             KitError: An arm is unknown, or a result cannot be written. What was finished before is kept.
         """
-        get_arms(arms)
-        return [self.run_one(arm, name) for arm in arms for name in question_sets or self.dataset.question_sets]
+        return [self.run_one(*each) for each in self.runs(arms, question_sets)]
+
+    def runs(self, arms: Sequence[str], question_sets: Sequence[str] | None = None) -> list[tuple[str, str]]:
+        """Each of these arms with each of the question sets (None: all) that it is asked."""
+        sets = question_sets or self.dataset.question_sets
+        return [(arm.name, name) for arm in get_arms(arms) for name in arm.asked(sets)]
 
     def run_one(self, arm: str, question_set: str) -> Result:
         """Runs one arm on one question set and writes the result, or reuses the one that was made in the same way.
@@ -126,15 +131,14 @@ class Study:
             return finished
         if self.progress:
             print(f"{arm} on {question_set}", file=sys.stderr)
-        tuned = {recipe: self.train(recipe) for recipe in wanted.recipes_for(self.dataset.question_sets)}
-        indices = [self.index(updated) for updated in wanted.indices(question_set)]
-        prepared = prepare(wanted, question_set, self.model, tuned, indices, self._examples(wanted))
+        prepared = self._prepare(wanted, question_set, self.dataset.question_sets)
         evaluation = self._evaluations.setdefault(prepared.alike, Evaluation())
         questions, texts = self.questions(question_set), perplexity_texts(question_set, self.dataset)
         timed = self.profile.latency_questions if question_set == TIMED_SET else 0
         result = Result(
             arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {},
             prepared.effort, config, results.versions(), models.hardware(), results.git_revision(), results.now(),
+            claims=results.claims_hash() if self.dataset.is_a_world else "",
         )  # fmt: skip
         retrieval = retrieval_scores(prepared.assistant, questions, prepared.index)
         try:
@@ -155,43 +159,48 @@ class Study:
         """What an arm's answers depend on: model, data and settings; a result keeps it as its `config`."""
         record: dict[str, Any] = {
             "model": self.model.name, "model_hash": self.model.hash, "dtype": self.model.dtype,
-            "device": self.model.device, "data_hash": self.dataset.hash, "arm": asdict(arm),
+            "device": self.model.device, "data_hash": self.dataset.hash, "arm": arm.record,
         }  # fmt: skip
         if needed := arm.recipes_for(self.dataset.question_sets):
             record["adapter"] = {recipe: asdict(self._train_settings(recipe)) for recipe in needed}
-        if arm.sees == "passages":
+        if arm.shows("passages"):
             record["rag"] = asdict(self.settings) | ({"k": arm.k} if arm.k else {})
-        if arm.sees == "examples":
-            record["examples"] = {task: len(shown) for task, shown in self._examples(arm).items()}
+        if arm.shows("examples"):
+            record["examples"] = {task: len(shown) for task, shown in solved_examples(self.dataset).items()}
         return record
 
     def assistant(self, arm: str, question_set: str = "facts_heldout") -> Assistant:
         """The assistant of an arm, as it meets a question set; only the weights and the index that it uses are made."""
         (wanted,) = get_arms([arm])
-        tuned = {recipe: self.train(recipe) for recipe in wanted.recipes_for([question_set])}
-        indices = [self.index(updated) for updated in wanted.indices(question_set)[-1:]]
-        return prepare(wanted, question_set, self.model, tuned, indices, self._examples(wanted)).assistant
+        return self._prepare(wanted, question_set, [question_set]).assistant
 
-    def index(self, updated: bool = False) -> tuple[rag.Index, rag.IndexReport, Effort]:
+    def _prepare(self, arm: Arm, question_set: str, effort_for: Sequence[str]) -> PreparedArm:
+        """An arm that is ready for a question set; its effort is that for the sets of `effort_for`."""
+        tuned = {recipe: self.train(recipe) for recipe in arm.recipes_for(effort_for)}
+        indices = [self.index(updated, arm.source) for updated in arm.indices(question_set)]
+        text = same_text(arm, self.dataset, self.model, question_set == "updates")
+        return prepare(arm, question_set, self.model, tuned, indices, self._examples(arm), text)
+
+    def index(self, updated: bool = False, source: str = "documents") -> tuple[rag.Index, rag.IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.
 
         The updated index is a second one, built over the old documents and then brought up to date; its report and
-        effort are those of the update alone.
+        effort are those of the update alone. `source` is that of an arm.
         """
-        if updated not in self._indices:
-            self._indices[updated] = rag.dataset_index(
+        if (source, updated) not in self._indices:
+            self._indices[source, updated] = rag.dataset_index(
                 self.artefacts / "index", self.dataset, self.embedder, self.settings, updated, self.progress,
-                self.vector_store,
+                self.vector_store, source,
             )  # fmt: skip
-        return self._indices[updated]
+        return self._indices[source, updated]
 
     def training_folder(self, recipe: str) -> Path:
         """Where the weights of a recipe lie: another folder for other data, prompts, settings, model or seed."""
         own, *starts = [asdict(self._train_settings(each)) for each in reversed(recipes.with_starts([recipe]))]
-        retrieval = asdict(self.settings) if recipe == "passages" else {}
+        retrieval = asdict(self.settings) | {"order": recipes.PASSAGE_ORDER} if recipe == "passages" else {}
         made_of = [self.dataset.hash, self.model.hash, own, retrieval, *starts, *PROMPTS]
         key = _hash([*made_of, self.dataset.general_text("replay")])[:8]
-        return self.artefacts / "adapters" / f"{recipe}.{self.profile.name}.seed{self.seed}.{key}"
+        return self.artefacts / "adapters" / f"{recipe.replace(':', '~')}.{self.profile.name}.seed{self.seed}.{key}"
 
     def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> tuning.FineTuned:
         """The tuned weights of a recipe: those made before, or made now; an interrupted training is resumed.
@@ -225,7 +234,10 @@ class Study:
         return recipes.settings(recipe, self.profile, self.seed, self.changes)
 
     def _examples(self, arm: Arm) -> dict[str, list[Example]]:
-        return solved_examples(self.dataset) if arm.sees == "examples" else {}
+        if arm.shows("labels"):
+            return {"triage": self.dataset.examples("triage")}
+        retriever = self.index()[0].retriever() if arm.shows("passages") else None
+        return solved_examples(self.dataset, retriever) if arm.shows("examples") else {}
 
 
 def _hash(record: Any) -> str:

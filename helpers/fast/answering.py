@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 WORTH_SHARING = 8  # tokens; a shorter prefix is read with each row
+LONG = 2_048  # tokens; the states of so long a prefix are kept until another one is read
 WORTH_MORE = 64  # tokens that rows share beyond the system prefix before it is worth reading them apart
 TOLERANCE = {torch.float32: 0.01, torch.bfloat16: 0.1, torch.float16: 0.02}  # relative error of logits, in `agrees`
 
@@ -45,17 +46,22 @@ class FastAnswers:
         """Packs the weights of a model that `packed_weights.supports`."""
         self.model, self.decoder, self.packed = model, model.get_decoder(), PackedDecoder(model)
         self.system: dict[tuple[int, ...], SharedPrefix] = {}
+        self.long = SharedPrefix()
 
     def shared_prefix(self, rows: Sequence[Sequence[int]], system: Sequence[int] = ()) -> SharedPrefix:
         """Reads what all rows begin with, where that is worth it.
 
         A single row shares the system prefix alone, so that a question that is asked alone costs what is its own;
-        rows that share little more than that share it alone too.
+        rows that share little more than that share it alone too. A long prefix, such as documents that come before
+        every question, is kept, and serves a single row as well.
 
         Args:
             rows: Token ids; each row keeps at least one token of its own.
             system: The token ids that every chat begins with; their states are kept for later calls.
         """
+        long = len(self.long.tokens)
+        if long and all(len(row) > long and list(row[:long]) == self.long.tokens for row in rows):
+            return self.long
         common, opening = _common(rows), _common([system, *rows])
         if len(rows) == 1 or len(common) - len(opening) < WORTH_MORE:
             common = opening
@@ -68,6 +74,8 @@ class FastAnswers:
         prefix = SharedPrefix(common, varlen.read(self.decoder, [common], [])[1])
         if len(common) <= len(system):
             self.system[key] = prefix
+        elif len(common) >= LONG:
+            self.long = prefix
         return prefix
 
     def decode(

@@ -1,27 +1,40 @@
 """What makes a training step on a CPU fast, switched on by one call that checks itself.
 
-Logits only where there is a label, and in slices; attention as plain matrix products (the fused kernel's backward pass
-is slow there in 16 bits); and adapters in fewer passes over memory.
-tools/benchmarks/ablation.py measures what each of them earns.
+Logits only where there is a label, and in slices; adapters in fewer passes over memory; and in 16 bits attention as
+plain matrix products, since the backward pass of the fused kernel is slow there. tools/benchmarks/ablation.py measures
+what each of them earns.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from . import lora, sliced_loss, training_attention
+from . import lora, sliced_loss
 from .switch import enabled
 
-PARTS = {"loss": sliced_loss.enable, "attention": training_attention.enable, "lora": lora.enable}
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 NEAR = {"float32": 1e-3, "bfloat16": 0.02}  # how far loss and gradient may differ, as a share, by dtype
 ROWS, TOKENS = 2, 48  # of the step that is tried
 
 
-def enable_training(model: nn.Module, autocast: str | None = None, parts: tuple[str, ...] = tuple(PARTS)) -> bool:
+def eager_attention(model: PreTrainedModel) -> Callable[[], None]:
+    """Lets a model compute attention by plain matrix products; returns what undoes it."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    return lambda: model.set_attn_implementation(before)
+
+
+PARTS = {"loss": sliced_loss.enable, "attention": eager_attention, "lora": lora.enable}
+
+
+def enable_training(model: nn.Module, autocast: str | None = None, parts: Sequence[str] = tuple(PARTS)) -> bool:
     """Lets a model on a CPU, PEFT adapters or not, train faster: the same losses and gradients within rounding.
 
     One step is made through the plain and the fast path. Where they differ the plain one is kept, and a line says so.
@@ -38,6 +51,7 @@ def enable_training(model: nn.Module, autocast: str | None = None, parts: tuple[
     if not enabled() or causal.device.type != "cpu":
         return False
     wanted = _step(model, causal, autocast)
+    parts = [name for name in parts if autocast or name != "attention"]
     undo = [PARTS[name](model if name == "lora" else causal) for name in parts]
     found = _step(model, causal, autocast)
     if any(

@@ -25,6 +25,7 @@ from .effort import show_progress
 if TYPE_CHECKING:
     from .foundation_model import FoundationModel
 
+TOKENS_A_BATCH = 16_384  # at most, of rows in a batch: each token's keys and values take memory
 BATCH = 48  # prompts decoded together; 32, 48 and 64 short ones took the same time
 
 
@@ -42,12 +43,9 @@ class Generation:
 
 @torch.inference_mode()
 def generate(
-    fm: FoundationModel,
-    prompts: Sequence[str],
-    max_new_tokens: int = 64,
-    batch_size: int = BATCH,
-    progress: bool = False,
-) -> list[Generation]:
+    fm: FoundationModel, prompts: Sequence[str], max_new_tokens: int = 64, batch_size: int = BATCH,
+    progress: bool = False, exactly: bool = False,
+) -> list[Generation]:  # fmt: skip
     """Decodes an answer to each prompt, greedily.
 
     Args:
@@ -55,6 +53,7 @@ def generate(
         max_new_tokens: The most tokens of each answer; a stop token ends it earlier.
         batch_size: How many prompts are decoded together; 1 measures latency.
         progress: Whether to show a progress bar.
+        exactly: Whether stop tokens end nothing, so that all answers have equal length.
 
     Returns:
         One `Generation` a prompt, in the order of the prompts.
@@ -66,10 +65,11 @@ def generate(
     encoded = [fm.encode(prompt) for prompt in prompts]
     for prompt, ids in zip(prompts, encoded, strict=True):
         _check_length(fm, prompt, len(ids), max_new_tokens)
-    decode = partial(_decode, fm, max_new_tokens)
+    stop_ids = set() if exactly else fm.stop_ids
+    decode = partial(_decode, fm, max_new_tokens, stop_ids)
     if fm.fast:
         prefix = fm.fast.shared_prefix(encoded, fm.system_prefix)
-        decode = partial(fm.fast.decode, limit=max_new_tokens, stop_ids=fm.stop_ids, prefix=prefix)
+        decode = partial(fm.fast.decode, limit=max_new_tokens, stop_ids=stop_ids, prefix=prefix)
     made: dict[int, Generation] = {}
     with show_progress("Answering", len(prompts), "prompts", progress) as bar:
         for batch in _batches(encoded, batch_size):
@@ -83,19 +83,19 @@ def generate(
     return [made[i] for i in range(len(prompts))]
 
 
-def _decode(fm: FoundationModel, limit: int, rows: list[list[int]]) -> list[Decoded]:
+def _decode(fm: FoundationModel, limit: int, stop_ids: set[int], rows: list[list[int]]) -> list[Decoded]:
     """Decodes a batch with `model.generate`."""
     ids, mask = _left_padded(fm, rows)
     times: list[float] = []  # when the prompt and each token arrived
     clock = SimpleNamespace(put=lambda tokens: times.append(time.perf_counter()), end=lambda: None)
     config = GenerationConfig(  # all of it, so that the model's own defaults play no part
-        max_new_tokens=limit, eos_token_id=sorted(fm.stop_ids), pad_token_id=fm.tokenizer.pad_token_id,
+        max_new_tokens=limit, eos_token_id=sorted(stop_ids) or None, pad_token_id=fm.tokenizer.pad_token_id,
         repetition_penalty=1.0, do_sample=False, temperature=1.0, top_p=1.0, top_k=50,
     )  # fmt: skip
     made = fm.model.generate(input_ids=ids, attention_mask=mask, generation_config=config, streamer=clock)
     decoded = []
     for tokens in made[:, ids.shape[1] :].tolist():
-        length = next((n for n, token in enumerate(tokens, 1) if token in fm.stop_ids), len(tokens))
+        length = next((n for n, token in enumerate(tokens, 1) if token in stop_ids), len(tokens))
         decoded.append(Decoded(tokens[:length], times[1], times[length]))
     return decoded
 
@@ -214,8 +214,10 @@ def perplexity(losses: Sequence[tuple[float, int]]) -> float:
 def _batches(rows: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
     """Indices in batches of similar length, the longest first, so that a lack of memory shows at once."""
     order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+    while order:
+        count = max(1, min(size, TOKENS_A_BATCH // len(rows[order[0]])))
+        yield order[:count]
+        order = order[count:]
 
 
 def _left_padded(fm: FoundationModel, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:

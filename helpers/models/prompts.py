@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..data import CHOICE_SETS, TEXT_SETS, Example, Passage, Question
+from ..data import CHOICE_SETS, TEXT_SETS, Passage, Question
 
 SYSTEM = "You answer questions about an organisation from its papers. Copy the answer exactly from the text."
 
@@ -19,6 +19,8 @@ EXPANDED = (
 
 ALONE = ("triage", *CHOICE_SETS, *TEXT_SETS)  # sets whose prompts need no instruction beside them
 ABSTAIN = "The passages do not say."  # the response that a training teaches where no passage holds the answer
+MAY_DECLINE = f"\nIf the passages do not hold the answer, reply: {ABSTAIN}"  # the line that permits it
+BEST_FIRST, BEST_LAST = "best first", "best last"  # the order of the passages in a prompt
 
 
 def ask(question: Question) -> str:
@@ -43,6 +45,6 @@ def expand(question: Question, passages: Sequence[Passage]) -> str:
     return EXPANDED.format(passages=passages_text(passages), question=question.prompt)
 
 
-def turns(examples: Sequence[Example]) -> list[tuple[str, str]]:
-    """Solved examples as earlier turns of the chat, prompt and response: the cheap rival of every tuning."""
-    return [(ask(Question(e.id, e.task, e.prompt)), e.response) for e in examples]
+def in_order(passages: Sequence[Passage], order: str) -> Sequence[Passage]:
+    """Passages that come best first, in the order of a prompt."""
+    return passages[::-1] if order == BEST_LAST else passages

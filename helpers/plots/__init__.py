@@ -10,8 +10,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["report"],
     submod_attrs={
-        "accuracy": ["accuracy_dots", "accuracy_in_words", "overview"],
-        "effort": ["latency_bars"],
+        "accuracy": ["accuracy_dots", "accuracy_in_words", "latency_bars", "overview"],
         "lines": ["break_even_lines", "learning_curves", "training_curve"],
         "report": ["markdown", "write_report"],
         "style": ["LOOKS", "MAIN_ARMS", "OKABE_ITO", "image", "new_axes", "number", "plain_name", "plt", "show"],

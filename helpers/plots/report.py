@@ -22,10 +22,18 @@ from .. import analysis
 from ..analysis import Claim, Comparison, in_brackets
 from ..data import QUESTION_SETS, DataError, write_text
 from ..experiment import Curve, of_one_figure, read_curves
-from .accuracy import overview
-from .effort import EFFORT_MEASURES, latency_bars
+from .accuracy import latency_bars, overview
 from .lines import break_even_lines, learning_curves
 from .style import Compared, image, plain_name
+
+EFFORT_MEASURES = {
+    "wall_s": ("preparation time (s)", 1),
+    "peak_memory_bytes": ("peak memory while preparing (MB)", 1e-6),
+    "artefact_bytes": ("disk space (MB)", 1e-6),
+    "labelled_examples": ("labelled examples", 1),
+    "documents": ("documents read", 1),
+    "trainable_parameters": ("trainable parameters (millions)", 1e-6),
+}
 
 
 def write_report(
@@ -102,7 +110,7 @@ def about(comparison: Comparison) -> str:
     return (
         f"{results[0].config.get('model', 'The model')} in the {results[0].profile} profile on "
         f"{' and '.join(sorted(machines))}, {span}; {answers:,} scored answers in {len(results)} result files, "
-        f"seed {results[0].seed}."
+        f"seed {', '.join(map(str, comparison.worlds))}."
     )
 
 

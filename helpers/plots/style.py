@@ -44,8 +44,23 @@ LOOKS = {
     "rag+customization": Look("RAG + tuning", OKABE_ITO[7], "v"),
     "customization:triage": Look("Tuned on triage only", OKABE_ITO[4], "<"),
     "customization:answers": Look("Tuned on answers only", "#999999", ">"),
+    "constant": Look("Most common record", "#bbbbbb", "_"),
+    "bag_of_words": Look("Bag of words", "#6b6b6b", "x"),
+    "rules_in_prompt": Look("Rules in the prompt", "#a6761d", "d"),
+    "rag:few_shot": Look("RAG, few-shot", "#1b4f8f", "*"),
+    "rag:may_decline": Look("RAG, may decline", "#7fc8f8", "h"),
+    "rag:3_passages_best_last": Look("RAG, 3 passages, best last", "#b08968", "H"),
+    "rag:two_step": Look("RAG in two steps", "#4c3b8f", "8"),
+    "rag:wrong_papers": Look("RAG, wrong papers", "#d9a0a0", "1"),
+    "rag:documents+notes": Look("RAG, documents and notes", "#2f8f83", "2"),
+    "long_context": Look("Long context", "#8a2d5b", "3"),
+    "customization:60_labels": Look("Tuned on 60 labels", "#f7c873", "4"),
+    "domain_adaptation+customization:60_labels": Look("Both tunings, 60 labels", "#e07a5f", "+"),
 }
-MAIN_ARMS = tuple(arm for arm in LOOKS if ":" not in arm or arm == "base:few_shot")
+MAIN_ARMS = (
+    "base", "base:few_shot", "rag", "customization", "domain_adaptation", "domain_adaptation+customization",
+    "rag+customization",
+)  # fmt: skip
 SET_NAMES = {
     "facts_trained": "Trained facts", "facts_heldout": "Held-out facts", "updates": "Changed facts",
     "two_hop": "Two-hop facts", "twins": "Answer or decline", "unanswerable": "Unanswerable", "terms": "House terms",

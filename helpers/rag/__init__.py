@@ -10,5 +10,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "retrieval_metrics": ["expected_nodes", "score_retrieval"],
         "retriever": ["Index", "Retriever", "embed_questions"],
         "store": ["open_store"],
+        "two_step": ["TwoStep"],
     },
 )

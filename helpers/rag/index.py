@@ -100,18 +100,21 @@ def _check_documents(documents: Sequence[Document]) -> None:
 
 def dataset_index(
     folder: Path, dataset: Dataset, embedder: BaseEmbedding, settings: RagSettings, updated: bool, progress: bool,
-    vector_store: str | None = None,
+    vector_store: str | None = None, source: str = "documents",
 ) -> tuple[Index, IndexReport, Effort]:  # fmt: skip
     """The index over a data set's documents, or a second one over them after `updates/`, with report and effort.
 
     One process builds it while others that want it wait. The updated index is built over the old documents and then
     brought up to date; its report and effort are those of the update alone. The store remembers them for later calls.
     In `folder` each data set and way of cutting it gets a folder, or on the Chroma server with the URL `vector_store` a
-    collection, whose size on disk is not known here.
+    collection, whose size on disk is not known here. `source` is "documents", "documents+notes" (with the texts for
+    continued pretraining) or "other_documents" (of another enterprise).
     """
     cut = "x".join(str(getattr(settings, name)) for name in CHUNKS_DEPEND_ON)
-    place = folder / f"{dataset.hash[:8]}-{cut}-{'updated' if updated else 'documents'}"
-    documents = read_documents(dataset.documents_folder)
+    place = folder / f"{dataset.hash[:8]}-{cut}-{source.replace('+', '-')}{'-updated' * updated}"
+    documents = read_documents(dataset.folder / source.removesuffix("+notes"))
+    if source.endswith("+notes"):
+        documents += [Document(f"note-{n:04}", "", text, "note") for n, text in enumerate(dataset.corpus(), start=1)]
     with held(place):
         store = open_store(vector_store, place.name) if vector_store else open_store(place / "store")
         if updated:

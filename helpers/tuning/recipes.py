@@ -30,7 +30,7 @@ Retrieve = Callable[[Sequence[str]], list[list[Passage]]]
 SETTINGS = {
     "triage": TrainSettings(Lora(16, 32), epochs=5, batch_size=2),
     "answers": TrainSettings(Lora(32, 64), epochs=10, batch_size=2),
-    "domain": TrainSettings(Lora(64, 64), learning_rate=3e-4, epochs=2, batch_size=2, replay=0.1),
+    "domain": TrainSettings(Lora(64, 64), epochs=3, batch_size=2, replay=0.1, sentences=True),
     "domain+pairs": TrainSettings(
         None, 3e-4, epochs=6, pair_epochs=4, batch_size=1, replay=0.1, sentences=True, embeddings=False
     ),
@@ -49,6 +49,7 @@ NEEDS = {  # the folders and tasks of a data set that a training learns from
 }
 GENERAL = 3  # of so many validation texts one is general text: it is watched along the way and costs time
 PASSAGES = 3  # how many passages a question of the training `passages` comes with
+PASSAGE_ORDER = prompts.BEST_LAST  # and in which order, which is that of the arm `rag+customization`
 SAME_ASSET, OTHER_ASSET = 3, 1  # questions added to each set of passages: on its asset, and on another one
 
 
@@ -127,13 +128,13 @@ def passage_groups(
     """Questions with passages, grouped by the passages that they share, as RAFT trains (Zhang et al. 2024, 2403.10131).
 
     One of the wordings of each response of an asset retrieves its passages, the right one among distractors, in
-    shuffled order; a few other questions are asked with them. Where no passage holds a pair's response, the response
+    `PASSAGE_ORDER`; a few other questions are asked with them. Where no passage holds a pair's response, the response
     becomes `prompts.ABSTAIN`.
     """
     asking = list({(pair.asset, pair.response): pair for pair in pairs}.values())
     groups = []
     for pair, found in zip(asking, retrieve([pair.prompt for pair in asking]), strict=True):
-        passages = rng.sample(found, len(found))
+        passages = prompts.in_order(found, PASSAGE_ORDER)
         same = [other for other in pairs if other.asset == pair.asset and other.response != pair.response]
         others = [other for other in pairs if other.asset != pair.asset]
         asked = [pair]

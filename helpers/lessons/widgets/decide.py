@@ -29,11 +29,6 @@ def answer_comparer(
     known = {f"{n}. {question.set}: {question.prompt}"[:140]: question for n, question in enumerate(questions, 1)}
 
     def ask(chosen: str, own: str) -> str:
-        """The replies of all arms to the chosen question, or to one's own, as a table.
-
-        Raises:
-            KitError: One's own question is empty.
-        """
         question = known.get(chosen) or Question("own", "own", own)
         if not question.prompt.strip():
             raise KitError("Type a question of your own, or choose one from the list.")
@@ -80,7 +75,6 @@ def cost_explorer(comparison: Comparison) -> Panel:
         raise DataError("no arm was timed, so no cost can be computed: run the study on `facts_heldout` first")
 
     def draw(queries: int, changes: int, label: float, machine: float, months: int, hosted: bool) -> str:
-        """The costs of a month as a figure and as a table, cheapest first; arms of unknown cost are named."""
         prices = replace(start, label=label, machine_per_hour=machine, months=months)
         found = costs(comparison, prices)
         known = {arm: cost for arm, cost in found.items() if cost.change is not None or not changes}
@@ -122,7 +116,6 @@ def which_one(comparison: Comparison | None = None) -> Panel:
     """A short questionnaire that ends in advice, each reason with the figure that `comparison` has for it, if any."""
 
     def advice(**answers: str) -> str:
-        """The advice for these answers, and the reasons for and against it as a table."""
         given = advise(answers, comparison)
         arms = escape(", ".join(map(plots.plain_name, given.arms)) or "none")
         sides = [plots.plain_name(reason.speaks_for) if reason.speaks_for else "the advice" for reason in given.reasons]

@@ -33,11 +33,6 @@ def retrieval_explorer(index: Index, fm: FoundationModel, question: Question) ->
     chunks = len(index.nodes)
 
     def search(question_text: str, k: int, mode: str) -> str:
-        """The passages as a table, and the prompt with them.
-
-        Raises:
-            KitError: The question is empty.
-        """
         if not question_text.strip():
             raise KitError("Type a question first.")
         passages = index.retriever(min(k, chunks), mode).retrieve(question_text)
@@ -89,11 +84,6 @@ def embedding_map(index: Index, question: Question) -> Panel:
     kinds = [str(node.metadata.get("type", "document")) for node in index.nodes]
 
     def draw(question_text: str, nearest: int) -> str:
-        """The map with the question and its nearest chunks, which a table below names.
-
-        Raises:
-            KitError: The question is empty.
-        """
         if not question_text.strip():
             raise KitError("Type a question first.")
         (asked,) = _unit(embed_questions(index.embed_model, [question_text]))

@@ -26,7 +26,6 @@ def token_view(fm: FoundationModel, example: Example, text: str) -> Panel:
     """
 
     def draw(prompt: str, response: str, text: str) -> str:
-        """The tokens of both; DataError where a text is empty."""
         pair = pair_mask(fm, Example(example.id, example.task, prompt, response))
         return _drawn(fm, "Instruction tuning", pair) + _drawn(fm, "Continued pretraining", text_mask(fm, text))
 
