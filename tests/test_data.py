@@ -175,7 +175,7 @@ def test_a_dataset_says_what_is_missing(small_world, tmp_path):
     for call, said in (
         (lambda: open_dataset(tmp_path / "absent"), r"absent: there is no such folder.*python -m tools.world --out"),
         (lambda: open_dataset(tmp_path), r"documents: there is no such folder"),
-        (lambda: dataset.questions("fact"), r"no question set 'fact'. Sets of this folder: facts_heldout, facts_tr"),
+        (lambda: dataset.questions("fact"), r"no question set 'fact'. Sets of this folder: facts_trained, facts_h"),
         (lambda: dataset.corpus("test"), "test.jsonl: there is no such file"),
         (lambda: dataset.examples("poems"), "poems.train.jsonl: there is no such file"),
     ):

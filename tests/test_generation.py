@@ -84,16 +84,6 @@ def test_greedy_decoding_is_the_likeliest_token_of_a_plain_forward_pass(tiny):
     assert made.prompt_tokens == len(tiny.encode(prompt))
 
 
-def test_the_order_of_the_prompts_is_kept(tiny):
-    prompts = chats(tiny)
-    forwards = texts(generation.generate(tiny, prompts, max_new_tokens=6, batch_size=2))
-    backwards = texts(generation.generate(tiny, prompts[::-1], max_new_tokens=6, batch_size=3))
-    assert backwards[::-1] == forwards
-    counts = [one.prompt_tokens for one in generation.generate(tiny, prompts, max_new_tokens=1)]
-    assert counts == [tiny.count_tokens(prompt) for prompt in prompts]
-    assert generation.generate(tiny, []) == []
-
-
 def test_a_stop_token_ends_an_answer_and_does_not_change_the_others(tiny, monkeypatch):
     prompts = chats(tiny)
     told = likeliest(tiny, prompts[0], 3)
@@ -108,7 +98,9 @@ def test_a_stop_token_ends_an_answer_and_does_not_change_the_others(tiny, monkey
 
 
 def test_limits_and_times(tiny):
-    for one in generation.generate(tiny, chats(tiny), max_new_tokens=5, batch_size=4):
+    assert generation.generate(tiny, []) == []
+    for one, prompt in zip(generation.generate(tiny, chats(tiny), 5, batch_size=4), chats(tiny), strict=True):
+        assert one.prompt_tokens == tiny.count_tokens(prompt)
         assert 1 <= one.new_tokens <= 5 and one.batch_size == 4
         assert 0 < one.first_token_s <= one.total_s
     (first,) = generation.generate(tiny, chats(tiny)[:1], max_new_tokens=1)

@@ -32,22 +32,15 @@ class Dataset:
         return self.folder / "documents"
 
     @property
-    def is_a_world(self) -> bool:
-        """Whether the kit's generator made it, so that the kit's claims are about it."""
-        return (self.folder / "world.json").is_file()
-
-    @property
     def question_sets(self) -> list[str]:
         """The question sets that there are, in the kit's order."""
         return [name for name in QUESTION_SETS if (self.folder / "questions" / f"{name}.jsonl").is_file()]
 
     def questions(self, name: str) -> list[Question]:
         """One question set, such as `facts_heldout`; `withdrawn` asks what only the withdrawn document answers."""
-        path = self.folder / "questions" / f"{name}.jsonl"
-        if name == "withdrawn":
-            path = self.folder / "updates" / "withdrawn.jsonl"
-        elif not path.is_file():
-            known = ", ".join(sorted(file.stem for file in path.parent.glob("*.jsonl"))) or "none"
+        path = self.folder / ("updates" if name == "withdrawn" else "questions") / f"{name}.jsonl"
+        if not path.is_file():
+            known = ", ".join(self.question_sets) or "none"
             raise DataError(f"{path}: there is no question set {name!r}. Sets of this folder: {known}.")
         return read_records(path, Question)
 
@@ -65,7 +58,7 @@ class Dataset:
         return read_records(self.folder / "corpus" / f"{part}.jsonl", Note)
 
     def corpus(self, part: str = "train") -> list[str]:
-        """Unlabelled texts: part `train` or `validation`."""
+        """The texts of the notes."""
         return [note.text for note in self.notes(part)]
 
     @cached_property
@@ -84,8 +77,8 @@ class Dataset:
     def values_by_asset(self) -> dict[str, tuple[str, ...]]:
         """For each asset its values, before and after the updates; empty where the folder has no table of facts."""
         values: dict[str, set[str]] = {}
-        for updated, name in enumerate(("facts.csv", "updates/facts.csv")):
-            for fact in self.facts(bool(updated)) if (self.folder / name).exists() else ():
+        for table in filter(Path.is_file, (self.folder / "facts.csv", self.folder / "updates" / "facts.csv")):
+            for fact in as_records(Fact, csv_rows(table)):
                 values.setdefault(fact.asset, set()).add(fact.value)
         return {asset: tuple(sorted(own)) for asset, own in sorted(values.items())}
 

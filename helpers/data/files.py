@@ -158,9 +158,9 @@ def held(folder: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        with suppress(Timeout):
+        try:
             lock.acquire(timeout=0)
-        if not lock.is_locked:
+        except Timeout:
             print(f"waiting: another process works in {folder}", file=sys.stderr)
             lock.acquire()
     except OSError as error:

@@ -45,15 +45,12 @@ class Columns:
 def read_questions(
     source: Path | str, documents: Sequence[Document], chosen: Mapping[str, str]
 ) -> tuple[list[Question], Columns]:
-    """Reads questions with their gold answers and, where they are named, the documents that hold them.
+    """Reads questions, for the sets `facts_heldout` and `unanswerable`, and says which column held what.
 
     Args:
         source: A CSV, TSV or JSONL file, one in SQuAD's format, or the id of a data set of the Hub.
         documents: Those that questions may name: by id, file name with or without its ending, or title.
-        chosen: Columns that are known, by `KIND.FIELD`; an empty one says that no column holds an optional field.
-
-    Returns:
-        The questions, in the sets `facts_heldout` and `unanswerable`; and which column held what.
+        chosen: Columns by field: `{"questions.prompt": "Frage"}`; an empty name says that no column holds the field.
     """
     rows, columns = _read_cells(source, "questions", chosen)
     made = []
@@ -79,11 +76,11 @@ def read_pairs(
 ) -> tuple[list[Pair], Columns]:
     """Reads labelled pairs, and the documents that they are about where they name them, as in `read_questions`."""
     rows, columns = _read_cells(source, "pairs", chosen)
-    made = [
-        (where, {"id": f"pair-{n}", "task": "answers", "prompt": cells["prompt"], "response": cells["response"]})
-        for n, (where, cells) in enumerate(rows, 1)
-    ]
-    return list(zip(as_records(Example, made, columns.found), _gold(rows, documents, columns), strict=True)), columns
+    about = _gold(rows, documents, columns)
+    for number, (_, cells) in enumerate(rows, 1):
+        cells |= {"id": f"pair-{number}", "task": "answers"}
+        cells.pop("documents", None)
+    return list(zip(as_records(Example, rows, columns.found), about, strict=True)), columns
 
 
 def _read_cells(source: Path | str, kind: str, chosen: Mapping[str, str]) -> tuple[list[Row], Columns]:

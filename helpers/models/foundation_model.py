@@ -7,17 +7,15 @@ fm = models.load_model()                 # the default FM; or a folder, or a Hub
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from .. import fast
 from ..data import KitError
-from .chat_template import DATE, beginnings, drop_marks, inert, special_tokens, template
+from .chat_template import DATE, drop_marks, inert, special_tokens, template
 from .download import EMBEDDING_MODEL, FOUNDATION_MODEL, find, progress_bars, weights_hash
 from .machine import choose_device, choose_dtype
 from .prompts import SYSTEM
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..fast import FastAnswers
 
-KEPT = 2  # tuned copies that stay in memory though nobody holds them: an arm may answer with two in turn
+KEPT = 2  # tuned copies that stay in memory: an arm may answer with two in turn
 
 
 @dataclass(eq=False)
@@ -43,8 +41,7 @@ class FoundationModel:
     hash: str
     device: str
     dtype: str
-    copies: WeakValueDictionary[Any, FoundationModel] = field(default_factory=WeakValueDictionary, repr=False)
-    kept: list[FoundationModel] = field(default_factory=list, repr=False)  # the latest of the tuned copies in memory
+    copies: dict[Any, FoundationModel] = field(default_factory=dict, repr=False)  # the latest tuned ones, oldest first
 
     @cached_property
     def parameters(self) -> int:
@@ -124,13 +121,9 @@ class FoundationModel:
         """By id, the special tokens of the tokenizer and of its chat template."""
         return special_tokens(self.tokenizer)
 
-    @cached_property
-    def _names(self) -> re.Pattern[str]:
-        return beginnings(self.special_tokens.values())
-
     def inert(self, text: str) -> str:
         """A text as content: what looks like a special token in it stays plain text; see `chat_template`."""
-        return inert(text, self._names)
+        return inert(text, self.special_tokens.values())
 
     @cached_property
     def system_prefix(self) -> list[int]:
@@ -157,8 +150,8 @@ class FoundationModel:
     def tuned(self, folder: str | Path) -> FoundationModel:
         """The model with the tuned weights of a folder: a copy, so that this one stays as it is.
 
-        An adapter is merged into a copy of the weights; a wholly tuned model is loaded. The latest `KEPT` copies, and
-        those that somebody holds, are made once, unless their folder is written again.
+        An adapter is merged into a copy of the weights; a wholly tuned model is loaded. The latest `KEPT` copies stay
+        in memory, unless their folder is written again.
 
         Raises:
             KitError: The folder holds no tuned weights, or damaged ones, or those of another model.
@@ -166,20 +159,20 @@ class FoundationModel:
         folder = Path(folder)
         self.check_adapter(folder)
         key = (folder.resolve(), weights_hash(folder))
-        copied = self.copies.get(key)
-        self.kept = [kept for kept in self.kept if kept is not copied][1 - KEPT :]  # room first for the one that comes
+        copied = self.copies.pop(key, None)
+        while len(self.copies) >= KEPT:  # room first for the one that comes
+            del self.copies[next(iter(self.copies))]
         if copied is None:
             adapter = (folder / ADAPTER).is_file()
             model = merged(self.model, folder) if adapter else load_model(folder, self.device, self.dtype).model
             copied = FoundationModel(self.name, model, self.tokenizer, key[1], self.device, self.dtype)
-            self.copies[key] = copied
-        self.kept.append(copied)
+        self.copies[key] = copied
         return copied
 
     def free_memory(self) -> None:
-        """Frees packed weights and tuned copies that nobody holds, for work that needs memory; they are made again."""
+        """Frees packed weights and tuned copies, for work that needs memory; they are made again."""
         self.__dict__.pop("fast", None)
-        self.kept.clear()
+        self.copies.clear()
 
 
 def _check_kind(model: PreTrainedModel, name: str) -> None:
@@ -208,8 +201,7 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = find(str(name))
-    device = choose_device(device)
+    folder, device = find(str(name)), choose_device(device)
     dtype = dtype or choose_dtype(device)[0]
     try:
         with progress_bars(False):
@@ -221,9 +213,9 @@ def load_model(
             f"the model in {folder} cannot be loaded ({type(error).__name__}: {error}). "
             "Copy its folder again, or choose another model."
         ) from error
+    _check_kind(model, str(name))
     tokenizer.chat_template = template(tokenizer)
     drop_marks(tokenizer)
-    _check_kind(model, str(name))
     model.to(device).eval()
     loaded = FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
     if tokenizer.eos_token_id is None:
@@ -237,11 +229,8 @@ def load_embedder(device: str | None = None, dtype: str | None = None) -> Huggin
     """The default embedding model as LlamaIndex takes it: `embed_model=load_embedder()`."""
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 
-    folder = find(EMBEDDING_MODEL)
-    device = choose_device(device)
+    folder, device = find(EMBEDDING_MODEL), choose_device(device)
+    settings = {"dtype": dtype or choose_dtype(device)[0], "use_safetensors": True}
     with progress_bars(False):
-        return (fast.SortedEmbedding if fast.enabled() else HuggingFaceEmbedding)(
-            model_name=str(folder),
-            device=device,
-            model_kwargs={"dtype": dtype or choose_dtype(device)[0], "use_safetensors": True},
-        )
+        kind = fast.SortedEmbedding if fast.enabled() else HuggingFaceEmbedding
+        return kind(model_name=str(folder), device=device, model_kwargs=settings)
