@@ -137,7 +137,7 @@ def test_facts_are_read_and_checked(tmp_path):
     dataset = Dataset(tmp_path)
     lines(tmp_path / "facts.csv", head, 'A,site,"Here, there",trained,a;b', "B,site,Else,new,")
     assert dataset.facts() == [
-        Fact("A", "site", "Here, there", "trained", ("a", "b")),
+        Fact("A", "site", "Here, there", "trained", "a;b"),
         Fact("B", "site", "Else", "new"),
     ]
     assert dataset.values_by_asset == {"A": ("Here, there",), "B": ("Else",)}

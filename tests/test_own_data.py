@@ -128,7 +128,7 @@ def test_the_kits_own_folder_is_as_its_card_says(tmp_path):
     dataset = open_dataset(own.folder)
     documents = {document.id: document.text for document in read_documents(KIT / "documents")}
     heldout, trained = dataset.questions("facts_heldout"), dataset.questions("facts_trained")
-    assert own.out.name == "sklearn_descriptions-1d4caa2b", "what others made of it before is found again"
+    assert own.out.name == "sklearn_descriptions-0e59e630", "what others made of it before is found again"
     assert f"{len(heldout) + len(trained)} with a gold answer and its document, 8 that no" in card
     assert f"{len(trained)} questions ask in other words" in card and f"the other {len(heldout)} ask" in card
     pairs = dataset.examples("answers") + dataset.examples("answers", "validation")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import create_model
 
@@ -16,6 +17,7 @@ from .records import QUESTION_SETS, DataError, Example, Fact, Note, Question, Te
 
 GENERAL = ROOT / "datasets" / "general"
 ABOUT = ("README.md", "world.json")  # files that describe the data and are not part of them
+Asked = TypeVar("Asked", Question, Example)
 _Kind = create_model("_Kind", field=(Text, ...), pattern=(re.Pattern, ...))  # a row of kinds.csv
 _Prompt = create_model("_Prompt", id=(Text, ...), prompt=(Text, ...))  # a line of a file of prompts
 
@@ -117,7 +119,7 @@ def general_questions() -> list[Question]:
     return read_records(GENERAL / "questions.jsonl", Question)
 
 
-def sample(questions: Sequence[Question], size: int | None) -> list[Question]:
-    """A fixed sample of a question set in its order, in which every smaller one is contained; None keeps all."""
-    ranked = sorted(range(len(questions)), key=lambda i: hashlib.sha256(questions[i].id.encode()).digest())
-    return [questions[i] for i in sorted(ranked[:size])]
+def sample(records: Sequence[Asked], size: int | None) -> list[Asked]:
+    """A fixed sample of questions or pairs in their order, in which every smaller one is contained; None keeps all."""
+    ranked = sorted(range(len(records)), key=lambda i: hashlib.sha256(records[i].id.encode()).digest())
+    return [records[i] for i in sorted(ranked[:size])]

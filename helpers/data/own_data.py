@@ -22,9 +22,9 @@ from llama_index.core.node_parser import SentenceSplitter
 from .dataset import Dataset, general_questions, sample
 from .documents import read_documents
 from .files import held, own_folder, write_text
-from .own_questions import Columns, Pair, read_pairs, read_questions
+from .own_questions import Columns, read_pairs, read_questions
 from .profiles import Profile, get_profile
-from .records import DataError, Document, KitError, Note, Question
+from .records import DataError, Document, Example, KitError, Note, Question
 from .text import normalise
 from .values import contains
 
@@ -81,11 +81,8 @@ def prepare_own_data(
     given = [Path(source) for source in (questions, pairs) if source is not None]
     inside = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
     found = read_documents(root, leave_out=inside)
-    asked, *mappings = read_questions(str(questions), found, columns or {})
-    labelled: list[Pair] = []
-    if pairs is not None:
-        labelled, mapping = read_pairs(str(pairs), found, columns or {})
-        mappings.append(mapping)
+    asked, *mappings = read_questions(questions, found, columns or {})
+    labelled, *more = read_pairs(pairs, found, columns or {}) if pairs is not None else ([],)
     notes = [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
     if unnamed := sum(not question.documents and question.set != "unanswerable" for question in asked):
         notes.append(f"{unnamed} questions have no known document: their answers are scored, their retrieval is not.")
@@ -99,40 +96,38 @@ def prepare_own_data(
     files |= {f"corpus/{part}.jsonl": _lines(texts) for part, texts in _corpus(found, used, size, notes).items()}
     files |= {f"questions/{name}.jsonl": _lines(each) for name, each in sets.items()}
     for part, each in (("train", learned), ("validation", validation)) if learned else ():
-        files[f"instructions/answers.{part}.jsonl"] = _lines(example for example, _ in each)
-    return _write(base, root, files, mappings, notes)
+        files[f"instructions/answers.{part}.jsonl"] = _lines(each)
+    return _write(base, root, files, mappings + more, notes)
 
 
-def _states(pair: Pair, question: Question) -> bool:
+def _states(pair: Example, question: Question) -> bool:
     """Whether a pair's response is an accepted answer, about the same document where both name one."""
-    example, documents = pair
-    if documents and question.documents and not set(documents) & set(question.documents):
+    if pair.documents and question.documents and not set(pair.documents) & set(question.documents):
         return False
-    return normalise(example.response) in map(normalise, question.answers)
+    return normalise(pair.response) in map(normalise, question.answers)
 
 
 def _split_pairs(
-    pairs: Sequence[Pair], questions: Sequence[Question], notes: list[str]
-) -> tuple[list[Pair], list[Pair]]:
+    pairs: Sequence[Example], questions: Sequence[Question], notes: list[str]
+) -> tuple[list[Example], list[Example]]:
     """The pairs to learn from and those for validation, which state no asked fact if possible; none asks a question."""
     prompts = {normalise(question.prompt) for question in questions}
-    kept = [pair for pair in pairs if normalise(pair[0].prompt) not in prompts]
+    kept = [pair for pair in pairs if normalise(pair.prompt) not in prompts]
     if len(kept) < len(pairs):
         notes.append(f"{len(pairs) - len(kept)} labelled pairs ask a question of the test: they are not learned from.")
     if len(kept) < LEAST_PAIRS:
         notes.append(f"{len(kept) or 'No'} labelled pairs; {LEAST_PAIRS} are the least for customization and few_shot.")
         return [], []
     free = [pair for pair in kept if not any(_states(pair, question) for question in questions)]
-    chosen = sample([example for example, _ in free or kept], _held_out(kept))
-    held_out = {example.id for example in chosen}
-    return [p for p in kept if p[0].id not in held_out], [p for p in kept if p[0].id in held_out]
+    held_out = sample(free or kept, _held_out(kept))
+    return [pair for pair in kept if pair not in held_out], held_out
 
 
 def _held_out(items: Sequence[Any]) -> int:
     return min(HELD_OUT, max(1, len(items) // 10))
 
 
-def _by_set(questions: Sequence[Question], pairs: Sequence[Pair]) -> dict[str, list[Question]]:
+def _by_set(questions: Sequence[Question], pairs: Sequence[Example]) -> dict[str, list[Question]]:
     """The questions by set: facts that a learned pair states are `facts_trained`."""
     sets: dict[str, list[Question]] = {"facts_trained": [], "facts_heldout": [], "unanswerable": []}
     clustered = len({q.documents[0] for q in questions if q.documents}) >= CLUSTERS

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import field, fields
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationInfo, model_validator
+from pydantic import AfterValidator, ConfigDict, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
 QUESTION_SETS = (
@@ -38,10 +38,6 @@ def _not_blank(text: str, info: ValidationInfo) -> str:
     return text
 
 
-def _split(ids: Any) -> Any:
-    return tuple(filter(None, ids.split(";"))) if isinstance(ids, str) else ids
-
-
 Text = Annotated[str, AfterValidator(_not_blank)]  # not blank where it is read from a file
 
 
@@ -60,24 +56,25 @@ class Document:
 
 @dataclass(frozen=True, config=STRICT)
 class Fact:
-    """One fact of the domain; `split` is `trained`, `heldout` or `new`, `documents` the ids that state it."""
+    """One fact of the domain; `split` is `trained`, `heldout` or `new`, `documents` the ids that state it: `a;b`."""
 
     asset: Text
     field: Text
     value: Text
     split: Text
-    documents: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    documents: str = ""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Example:
-    """One labelled prompt-response pair of instruction tuning; `asset` is empty where no asset is named."""
+    """One labelled prompt-response pair of instruction tuning; the asset and the documents' ids that it is about."""
 
     id: Text
     task: Text
     prompt: Text
     response: Text
     asset: str = ""
+    documents: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="ignore"))
