@@ -27,9 +27,8 @@ def state(folder: Path) -> dict[str, tuple[int, str]]:
 
 
 def test_what_is_made_has_the_same_documents_and_leaves_the_originals_alone(tmp_path, folder, questions):
-    write(
-        folder / "deep" / "note.md", "---\nid: my/note\n---\n# Note\n\nA line with --- in it.\n\n---\n\nBelow a rule."
-    )
+    text = "---\nid: my/note\n---\n# Note\n\nA line with --- in it.\n\n---\n\nBelow a rule."
+    write(folder / "deep" / "note.md", text)
     write(folder / "table.csv", "id,place,text\nr1,Gullow,The north quay.\nr2,Hern,\n")
     write(folder / "slash.md", "---\nid: /\n---\nA name of nothing.")
     before = state(folder)
