@@ -141,11 +141,6 @@ def test_choices_are_scored_as_by_a_plain_forward_pass(tiny, batch_size):
         assert row == pytest.approx([plain_mean_logprob(tiny, prompt, choice) for choice in options], abs=1e-4)
 
 
-def sentence_logprob(model, text: str) -> float:
-    """The summed log-probability of a text's tokens after the start token."""
-    return -generation.text_losses(model, [text])[0][0]
-
-
 def test_a_blank_is_filled_with_what_makes_the_whole_text_likeliest(tiny):
     completed, unread = "At the yard, a glim means ____.", "Nobody goes out while the ____ is up, says the foreman."
     options = [["the daily count of energy", "a lamp"], ["glim", "big red flag", "glim lamp"]]
@@ -155,8 +150,8 @@ def test_a_blank_is_filled_with_what_makes_the_whole_text_likeliest(tiny):
     start = tiny.tokenizer.bos_token
     expected = [plain_mean_logprob(tiny, start + head, f" {choice}") for choice in options[0]]
     assert mean == pytest.approx(expected, abs=1e-4)
-    whole = [sentence_logprob(tiny, unread.replace("____", choice)) for choice in options[1]]
-    assert [one - summed[0] for one in summed] == pytest.approx([one - whole[0] for one in whole], abs=1e-2)
+    losses, _ = zip(*generation.text_losses(tiny, [unread.replace("____", each) for each in options[1]]), strict=True)
+    assert [one - summed[0] for one in summed] == pytest.approx([losses[0] - one for one in losses], abs=1e-2)
     assert generation.blank_logprobs(tiny, ["____ is up."], [["Glim", "A flag"]]) != [[0.0, 0.0]]
 
 

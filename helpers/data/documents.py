@@ -33,11 +33,8 @@ def read_documents(folder: Path, leave_out: Collection[Path] = ()) -> list[Docum
     A CSV file is one document a row, any other file one document. Hidden files and those in `leave_out` are left alone;
     a warning names files with an ending that the kit does not read. Front matter of Markdown fills id, title, type,
     revision and date; elsewhere the id is the relative path, the title the first heading, what the file says or its
-    name.
-
-    Raises:
-        DataError: The folder is missing or holds nothing readable, or files are empty, damaged, too large, not UTF-8 or
-            share an id. The message names the first such files and the remedies.
+    name. A `DataError` says that there is nothing to read, or names the first files that are empty, damaged, too large,
+    not UTF-8 or share an id.
     """
     folder, others = Path(folder), {path.resolve() for path in leave_out}
     if not folder.is_dir():

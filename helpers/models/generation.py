@@ -104,10 +104,7 @@ def choice_logprobs(
     """How likely each choice is as the answer to its prompt: mean log-probability per token (natural logarithm).
 
     Prompts have their chat template, choices are plain texts; `batch_size` is how many prompt-choice rows, at four
-    choices each, go through the model together.
-
-    Raises:
-        DataError: A prompt and a choice do not fit into the model's context, or a choice is empty.
+    choices each, go through the model together. A `DataError` names what does not fit into the context or is empty.
     """
     tails = [[fm.encode(fm.inert(choice)) for choice in options] for options in choices]
     return _mean_logprobs(fm, prompts, [fm.encode(prompt) for prompt in prompts], tails, batch_size)
@@ -121,10 +118,8 @@ def blank_logprobs(
 
     Where the text ends with its blank, the mean log-probability of a choice's tokens after the text. Where it goes on,
     the summed log-probability of the whole text with the choice in it: what stands before the choices is the same for
-    all of them, and is left out. A text is read after `FoundationModel.text_start`, as by `text_losses`.
-
-    Raises:
-        DataError: A text does not fit into the model's context, or a choice is empty.
+    all of them, and is left out. A text is read after `FoundationModel.text_start`, as by `text_losses`; a `DataError`
+    is as in `choice_logprobs`.
     """
     heads, tails, whole = [], [], []
     for text, options in zip(texts, choices, strict=True):
@@ -189,12 +184,9 @@ def text_losses(
 
 
 def perplexity(losses: Sequence[tuple[float, int]]) -> float:
-    """Perplexity of texts: exp of the mean of the losses of `text_losses` per predicted token, over all texts together.
+    """Perplexity: exp of the mean of the losses of `text_losses` per predicted token, over all texts together.
 
-    Formula: Jurafsky & Martin, Speech and Language Processing, 3rd ed., section 3.3.
-
-    Raises:
-        DataError: There is no text of at least two tokens.
+    Formula: Jurafsky & Martin, Speech and Language Processing, 3rd ed., section 3.3. Without a token, a `DataError`.
     """
     count = sum(tokens for _, tokens in losses)
     if not count:
