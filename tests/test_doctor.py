@@ -33,7 +33,7 @@ def test_a_damaged_model_is_named(tmp_path, monkeypatch):
 
 def test_packages_outside_their_range_and_a_kit_that_is_not_installed_are_missing(tmp_path, monkeypatch):
     needs = "Requires-Dist: numpy<1\nRequires-Dist: tide-gauge\n"
-    write(tmp_path / "kit-1.dist-info" / "METADATA", f"Metadata-Version: 2.1\nName: tide-kit\nVersion: 1\n{needs}")
+    write(tmp_path / "tide_kit-1.dist-info" / "METADATA", f"Metadata-Version: 2.1\nName: tide-kit\nVersion: 1\n{needs}")
     monkeypatch.syspath_prepend(tmp_path)
     for kit, found in (("tide-kit", "the kit needs <1; tide-gauge is not installed"), ("no-kit", "not installed")):
         monkeypatch.setattr(doctor, "DISTRIBUTION", kit)
