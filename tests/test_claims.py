@@ -120,6 +120,7 @@ def test_swapping_the_answers_of_two_arms_takes_away_every_claim_of_a_direction(
 
 
 def test_results_of_other_claims_are_refused(worlds, tmp_path):
+    worlds = [result for result in worlds if result.question_set == "facts_heldout" and result.seed == 7][:3]
     assert Comparison([replace(worlds[0], claims="")]), "own data and the first edition's results have none"
     for changed in ([replace(worlds[0], claims="f" * 64)], [replace(worlds[0], claims=""), *worlds[1:]]):
         with pytest.raises(DataError, match="not made with the claims of rules/claims.yaml"):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from llama_index.core import SimpleDirectoryReader
 
-from .files import as_records, read_text
+from .files import as_records, read_text, update_rounds
 from .readers import READERS
 from .records import DataError, Document
 
@@ -89,12 +89,17 @@ def _listed(items: list[str], separator: str) -> str:
 def apply_updates(documents: list[Document], folder: Path) -> list[Document]:
     """The documents after an update, in the order of ids: revisions replace, new ones join, withdrawn ones go.
 
-    The folder has documents with old or new ids in `documents/`, and in `withdrawn.txt` one id a line. A `DataError` is
-    as in `read_documents`, or names the line with an id that the collection lacks.
+    The folder has documents with old or new ids in `documents/`, and in `withdrawn.txt` one id a line; or it has such a
+    folder for each of several rounds, named 1, 2 and so on. A `DataError` is as in `read_documents`, or names the line
+    with an id that the collection lacks.
     """
-    withdrawn = Path(folder) / "withdrawn.txt"
-    collection = {document.id: document for document in [*documents, *read_documents(Path(folder) / "documents")]}
-    for number, line in enumerate(read_text(withdrawn).split("\n") if withdrawn.is_file() else (), start=1):
-        if line.strip() and collection.pop(line.strip(), None) is None:
-            raise DataError(f"{withdrawn}:{number}: there is no document {line.strip()!r} to withdraw. Check the id.")
-    return [collection[key] for key in sorted(collection)]
+    for place in [Path(folder) / str(number) for number in update_rounds(folder)] or [Path(folder)]:
+        withdrawn, revised = place / "withdrawn.txt", read_documents(place / "documents")
+        collection = {document.id: document for document in [*documents, *revised]}
+        for number, line in enumerate(read_text(withdrawn).split("\n") if withdrawn.is_file() else (), start=1):
+            if line.strip() and collection.pop(line.strip(), None) is None:
+                raise DataError(
+                    f"{withdrawn}:{number}: there is no document {line.strip()!r} to withdraw. Check the id."
+                )
+        documents = [collection[key] for key in sorted(collection)]
+    return documents

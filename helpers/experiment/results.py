@@ -8,6 +8,7 @@ these are computed anew, by the present rules, when it is read.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -197,8 +198,11 @@ def read_result(path: Path) -> Result:
         raise DataError(f"{path} cannot be read as a result: {explain(error)} {REMEDY}") from error
     if result.schema == SCHEMA:
         marks = ((s.question, s.answer, metrics.score(s.question, s.answer, shared.rivals)) for s in result.scores)
-        result.scores = [Score(question, answer, *mark) for question, answer, mark in marks]
-        result.metrics |= metrics.summary(result.scores, shared.kinds)
+        try:
+            result.scores = [Score(question, answer, *mark) for question, answer, mark in marks]
+            result.metrics |= metrics.summary(result.scores, shared.kinds)
+        except (IndexError, ValueError, re.error) as error:  # no accepted answer, a record that is no JSON, no pattern
+            raise DataError(f"the replies of {path} cannot be scored: {error}. {REMEDY}") from error
     return result
 
 

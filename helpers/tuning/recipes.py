@@ -30,7 +30,7 @@ Retrieve = Callable[[Sequence[str]], list[list[Passage]]]
 SETTINGS = {
     "triage": TrainSettings(Lora(16, 32), epochs=5, batch_size=2),
     "answers": TrainSettings(Lora(32, 64), epochs=10, batch_size=2),
-    "domain": TrainSettings(Lora(64, 64), learning_rate=3e-4, epochs=2, batch_size=2, replay=0.1),
+    "domain": TrainSettings(Lora(64, 64), epochs=3, batch_size=2, replay=0.1, sentences=True),
     "domain+pairs": TrainSettings(
         None, 3e-4, epochs=6, pair_epochs=4, batch_size=1, replay=0.1, sentences=True, embeddings=False
     ),
