@@ -97,9 +97,7 @@ def apply_updates(documents: list[Document], folder: Path) -> list[Document]:
         withdrawn, revised = place / "withdrawn.txt", read_documents(place / "documents")
         collection = {document.id: document for document in [*documents, *revised]}
         for number, line in enumerate(read_text(withdrawn).split("\n") if withdrawn.is_file() else (), start=1):
-            if line.strip() and collection.pop(line.strip(), None) is None:
-                raise DataError(
-                    f"{withdrawn}:{number}: there is no document {line.strip()!r} to withdraw. Check the id."
-                )
+            if (name := line.strip()) and collection.pop(name, None) is None:
+                raise DataError(f"{withdrawn}:{number}: there is no document {name!r} to withdraw. Check the id.")
         documents = [collection[key] for key in sorted(collection)]
     return documents
