@@ -9,7 +9,7 @@ import papermill
 import pytest
 from conftest import ROOT
 from synthetic import make_results
-from test_notebooks import offline
+from test_notebooks import offline, outputs, shown_text
 
 from helpers.analysis import Comparison
 from helpers.experiment.results import write_result
@@ -38,18 +38,9 @@ def executed(tmp_path_factory):
     return notebook, made, own
 
 
-def shown(notebook) -> str:
-    parts = []
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            parts += [output.get("text", ""), data.get("text/markdown", ""), data.get("text/html", "")]
-    return "\n".join(parts)
-
-
 def test_it_opens_from_reference_results_says_so_and_shows_every_arm_with_its_numbers(executed):
     notebook, made, own = executed
-    text = shown(notebook)
+    text = "\n".join(map(shown_text, outputs(notebook, "stream", "display_data", "execute_result")))
     assert "the results that came with the kit, not runs of yours" in text and report.about(Comparison(made)) in text
     page = (own / "reference" / "comparison.html").read_text(encoding="utf-8")
     assert "not runs of yours" in page and (own / "reference" / "compared.json").is_file()
