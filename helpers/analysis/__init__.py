@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "conclusions": [
             "advice_markdown", "advise", "questionnaire", "take_aways", "textbook_markdown", "textbook_rows",
         ],
-        "cost": ["Cost", "break_even", "cost_rows", "costs", "given", "load_prices", "size_rows", "span"],
+        "cost": ["Cost", "break_even", "cost_rows", "costs", "load_prices", "size_rows", "span"],
         "intervals": ["Sample", "accuracy", "difference"],
         "validate": ["latency_ratio", "timing_conditions"],
     },

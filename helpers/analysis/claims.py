@@ -38,8 +38,9 @@ class Claim:
 
     @model_validator(mode="after")
     def _whole(self) -> Claim:
-        if (self.is_ratio or self.second.arm) and self.first.metric != self.second.metric:
-            raise ValueError("`first` and `second` must have the same metric, and a ratio needs two arms")
+        alike = all(getattr(self.first, name) == getattr(self.second, name) for name in ("metric", "set", "part"))
+        if (self.is_ratio or self.second.arm) and not alike:
+            raise ValueError("`first` and `second` must have the same metric, set and part, and a ratio needs two arms")
         if self.relation in ("same", "no_loss") and not self.margin and self.kind == "measured":
             raise ValueError(f"`{self.relation}` needs a `margin`: no measurement shows that nothing differs at all")
         return self

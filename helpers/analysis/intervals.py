@@ -79,19 +79,20 @@ def difference(first: Scores | Sample, second: Scores | Sample) -> Interval:
     """How much higher the second arm scores than the first, on the same questions; `df` and `p` are those of its t.
 
     Where fewer than `FEW` questions differ from the rest, their variance is not known, and the intervals of the shares
-    gained and lost are combined instead. A `DataError` says that the arms were asked other questions, or none.
+    gained and lost are combined (Zou & Donner 2008, Statistics in Medicine 27). A `DataError` says that the arms were
+    asked other questions, or none.
     """
     changed = _changed(first, second)
     value, variance, df = mean(changed)
     usual = np.unique(np.round(changed.values, 9), return_counts=True)[1].max()
     if len(changed.values) - usual < FEW or not df:
         gains, losses = (accuracy(changed._replace(values=np.maximum(way * changed.values, 0))) for way in (1, -1))
-        found = unpaired(losses, gains) | {"df": math.inf}
+        value, df = gains["value"] - losses["value"], math.inf
+        down = math.hypot(gains["value"] - gains["low"], losses["high"] - losses["value"])
+        up = math.hypot(gains["high"] - gains["value"], losses["value"] - losses["low"])
     else:
-        half = float(stats.t.ppf(UPPER, df)) * math.sqrt(variance)
-        found = {"low": value - half, "high": value + half, "df": df}
-    low, high = max(-1.0, min(found["low"], value)), min(1.0, max(found["high"], value))
-    found |= {"value": value, "low": low, "high": high, "n": changed.n}
+        down = up = float(stats.t.ppf(UPPER, df)) * math.sqrt(variance)
+    found = {"value": value, "low": max(-1.0, value - down), "high": min(1.0, value + up), "n": changed.n, "df": df}
     return found | {"p": p_value(found)}
 
 
@@ -108,14 +109,6 @@ def resampled(first: Scores, second: Scores) -> np.ndarray:
         times *= generator.multinomial(count, [1 / count] * count, RESAMPLES)[:, codes]
     strata = np.eye(int(changed.strata.max()) + 1)[changed.strata]
     return (times * changed.values @ strata / np.maximum(times @ strata, 1)).mean(axis=1)
-
-
-def unpaired(first: Interval, second: Interval) -> Interval:
-    """How much higher the second value is, where the two share no questions (Zou & Donner 2008, Stat. Med. 27)."""
-    value = second["value"] - first["value"]
-    down = math.hypot(second["value"] - second["low"], first["high"] - first["value"])
-    up = math.hypot(second["high"] - second["value"], first["value"] - first["low"])
-    return {"value": value, "low": value - down, "high": value + up, "n": min(first.get("n", 0), second.get("n", 0))}
 
 
 def p_value(found: Interval, threshold: float = 0.0) -> float:

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from ..data import QUESTION_SETS, TIMED_SET
 from .comparison import Comparison, in_brackets
 from .cost import SIZES, cost_of, load_prices, span
-from .intervals import Interval, accuracy, difference, perplexity_ratio, ratio, unpaired
+from .intervals import Interval, accuracy, difference, perplexity_ratio, ratio
 
 
 class Metric(NamedTuple):
@@ -152,8 +152,7 @@ def compare(comparison: Comparison, first: Quantity, second: Quantity) -> Interv
         return {"value": float(np.median(gap)), "low": float(gap.min()), "high": float(gap.max()), "n": 0}
     if not second.arm:
         return {name: end - other * (name != "n") for name, end in accuracy(one).items()}
-    same = (first.set, first.part) == (second.set, second.part)
-    return difference(other, one) if same else unpaired(accuracy(other), accuracy(one))
+    return difference(other, one)
 
 
 def in_words(comparison: Comparison, quantities: Sequence[Quantity]) -> str:
