@@ -138,7 +138,7 @@ class Study:
         result = Result(
             arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {},
             prepared.effort, config, results.versions(), models.hardware(), results.git_revision(), results.now(),
-            claims=results.claims_hash() if self.dataset.is_a_world else "",
+            claims=results.claims_hash() if (self.dataset.folder / "world.json").is_file() else "",
         )  # fmt: skip
         retrieval = retrieval_scores(prepared.assistant, questions, prepared.index)
         try:
