@@ -87,7 +87,7 @@ def difference(first: Scores | Sample, second: Scores | Sample) -> Interval:
     usual = np.unique(np.round(changed.values, 9), return_counts=True)[1].max()
     if len(changed.values) - usual < FEW or not df:
         gains, losses = (accuracy(changed._replace(values=np.maximum(way * changed.values, 0))) for way in (1, -1))
-        value, df = gains["value"] - losses["value"], math.inf
+        df = math.inf
         down = math.hypot(gains["value"] - gains["low"], losses["high"] - losses["value"])
         up = math.hypot(gains["high"] - gains["value"], losses["value"] - losses["low"])
     else:
