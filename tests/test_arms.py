@@ -180,5 +180,5 @@ def test_the_baselines_are_scikit_learns(study):
     assert [record["team"] for record in answered] == expected and records[0].keys() == answered[0].keys()
     assert result.effort.labelled_examples == len(examples) and result.effort.wall_s > 0
     seen = {record["code"] for record in records}
-    made = baselines.fit("bag_of_words", examples)[0].ask_all(study.dataset.questions("triage"))
+    made = baselines.Baseline("bag_of_words", examples).ask_all(study.dataset.questions("triage"))
     assert {json.loads(answer.text)["code"] for answer in made} - seen, "codes that no example has, put together"

@@ -215,7 +215,6 @@ class Result:
     config: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
     hardware: dict[str, Any] = field(default_factory=dict)
-    git_revision: str = ""
     created: str = ""
     claims: str = ""
     schema: int = 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ..tuning import recipes
 
 FEW_SHOT = {"answers": 4, "triage": 3}  # how many solved examples of each task the few-shot prompt shows
 RULES = "documents/triage-rules.md"  # of a data set: what `rules_in_prompt` shows
+NEEDS = {"other_documents": "other_documents", "documents+notes": "corpus/train.jsonl", "rules": RULES}  # of a data set
 SHOWN = ("passages", "rules", "documents")  # what of `Arm.sees` an answer keeps as its passages
 
 
@@ -83,10 +84,6 @@ class Arm:
         """The recipe whose weights answer a question set; empty: none."""
         return self.triage if question_set == "triage" else self.answers
 
-    def indices(self, question_set: str) -> list[bool]:
-        """The indices that it needs for a question set: over its source (False), over the updated one (True)."""
-        return [False, *[True] * (question_set == "updates")] if self.shows("passages") else []
-
 
 _ALL = TypeAdapter(list[Arm]).validate_python(yaml.safe_load(read_text(Path(__file__).with_name("arms.yaml"))))
 ARMS = {arm.name: arm for arm in _ALL}
@@ -106,16 +103,18 @@ def solved_examples(dataset: Dataset, retriever: rag.Retriever | None = None) ->
     Where they are shown with passages, the next pair is taken whose passage holds its answer: an example whose answer
     cannot be read teaches to invent one.
     """
+
+    def readable(pair: Example) -> bool:
+        found = retriever.retrieve(pair.prompt) if retriever and pair.task == "answers" else None
+        return found is None or contains(found[0].text, [pair.response]) is not None
+
     shown: dict[str, list[Example]] = {}
     for task, count in FEW_SHOT.items():
         pairs = [] if recipes.missing_files(task, dataset) else dataset.examples(task, "train")
-        for place in [(2 * i + 1) * len(pairs) // (2 * count) for i in range(count)] if pairs else ():
-            following = (pair for pair in pairs[place:] + pairs[:place] if pair not in shown.get(task, ()))
-            if retriever and task == "answers":
-                following = (
-                    pair for pair in following if contains(retriever.retrieve(pair.prompt)[0].text, [pair.response])
-                )
-            shown.setdefault(task, []).append(next(following, pairs[place]))
+        for place in [(2 * i + 1) * len(pairs) // (2 * count) for i in range(count if pairs else 0)]:
+            own = shown.setdefault(task, [])
+            following = (pair for pair in pairs[place:] + pairs[:place] if pair not in own and readable(pair))
+            own.append(next(following, pairs[place]))
     return shown
 
 
@@ -123,8 +122,8 @@ def left_out(names: Iterable[str], dataset: Dataset, profile: Profile | None = N
     """The arms among these that are not asked, and why: the data lacks something, or the profile leaves them out."""
     reasons = {}
     for arm in get_arms(names):
-        if lacking := _missing(arm, dataset):
-            reasons[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(lacking))}"
+        if missing := _missing(arm, dataset):
+            reasons[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(missing))}"
         elif not arm.asked(dataset.question_sets):
             reasons[arm.name] = f"the data has none of its question sets: {', '.join(arm.sets)}"
         elif profile and arm.name in profile.left_out:
@@ -132,13 +131,11 @@ def left_out(names: Iterable[str], dataset: Dataset, profile: Profile | None = N
     return reasons
 
 
-def _missing(arm: Arm, dataset: Dataset) -> Sequence[str]:
+def _missing(arm: Arm, dataset: Dataset) -> list[str]:
     """The files that an arm needs and a data set lacks."""
-    lacking = [file for name in arm.recipes_for(dataset.question_sets) for file in recipes.missing_files(name, dataset)]
+    learned = arm.recipes_for(dataset.question_sets) + ["triage"] * arm.shows("labels")
     if arm.shows("examples") and all(recipes.missing_files(task, dataset) for task in TASKS):
-        lacking += recipes.missing_files("answers", dataset)
-    if arm.shows("labels"):
-        lacking += recipes.missing_files("triage", dataset)
-    needed = {"other_documents": "other_documents", "documents+notes": "corpus/train.jsonl"}.get(arm.source)
-    needed = RULES if arm.shows("rules") else needed
-    return lacking + [needed] * (needed is not None and not (dataset.folder / needed).exists())
+        learned.append("answers")
+    shown = [NEEDS[each] for each in (arm.source, *arm.sees.split("+")) if each in NEEDS]
+    missing = [file for name in learned for file in recipes.missing_files(name, dataset)]
+    return missing + [file for file in shown if not (dataset.folder / file).exists()]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -100,24 +100,16 @@ class Assistant:
                     asked[i].id, reply.text, texts[i], tuple(passages[i]), reply.prompt_tokens, reply.new_tokens,
                     retrieval_s, retrieval_s + reply.first_token_s, retrieval_s + reply.total_s, reply.batch_size,
                 )  # fmt: skip
-        for i, logprobs in self._choice_logprobs(asked, texts, batch_size):
-            chosen = asked[i].choices[max(range(len(logprobs)), key=logprobs.__getitem__)]
-            answers[i] = Answer(
-                asked[i].id, chosen, texts[i], tuple(passages[i]), model.count_tokens(texts[i]),
-                retrieval_s=retrieval_s, batch_size=batch_size, logprobs=tuple(logprobs),
-            )  # fmt: skip
-        return [answers[i] for i in range(len(asked))]
-
-    def _choice_logprobs(
-        self, asked: Sequence[Question], texts: Sequence[str], batch_size: int
-    ) -> Iterator[tuple[int, list[float]]]:
-        """The places of the questions with choices, and how likely each of their choices is."""
         for score, plain in ((generation.choice_logprobs, False), (generation.blank_logprobs, True)):
-            places = [
-                i for i, question in enumerate(asked) if question.choices and (question.set in TEXT_SETS) == plain
-            ]
-            rows = score(self.model, [texts[i] for i in places], [asked[i].choices for i in places], batch_size)
-            yield from zip(places, rows, strict=True)
+            places = [i for i, each in enumerate(asked) if each.choices and (each.set in TEXT_SETS) == plain]
+            rows = score(model, [texts[i] for i in places], [asked[i].choices for i in places], batch_size)
+            for i, logprobs in zip(places, rows, strict=True):
+                chosen = asked[i].choices[max(range(len(logprobs)), key=logprobs.__getitem__)]
+                answers[i] = Answer(
+                    asked[i].id, chosen, texts[i], tuple(passages[i]), model.count_tokens(texts[i]),
+                    retrieval_s=retrieval_s, batch_size=batch_size, logprobs=tuple(logprobs),
+                )  # fmt: skip
+        return [answers[i] for i in range(len(asked))]
 
     def prompt(self, question: Question, passages: Sequence[Passage] = ()) -> str:
         """What the user's turn holds, or the plain text of a text set: the bare question, or the expanded prompt."""
@@ -137,7 +129,7 @@ class Assistant:
         shown = {}
         for task, examples in self.examples.items():
             worded, passages, _ = self._retrieve([Question(e.id, e.task, e.prompt) for e in examples])
-            asked = [self.prompt(question, seen) for question, seen in zip(worded, passages, strict=True)]
+            asked = map(self.prompt, worded, passages)
             shown[task] = list(zip(asked, [example.response for example in examples], strict=True))
         return shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,40 +14,18 @@ from . import metrics
 from .assistant import Assistant
 from .whole_documents import SameText
 
-RETRIEVAL = (  # what a result keeps of the scores of retrieval
-    "hit_rate_1", "hit_rate_5", "mrr", "ndcg", "document_hit_rate_1", "document_hit_rate_5", "document_mrr",
-)  # fmt: skip
-
 
 @dataclass
 class Evaluation:
     """Scored answers of one question set, in the order of the questions.
 
-    `first_token_s` and `total_s` were taken one question at a time. `text_losses` holds, for each plain text that was
-    read, its summed loss and its predicted tokens, and `genres` its genre, empty where it has none.
+    `measured` has, each where it applies: `first_token_s` and `total_s`, taken one question at a time; `text_losses`,
+    for each plain text that was read its summed loss and its predicted tokens, and their `perplexity`, by genre too.
     """
 
     scores: list[Score] = field(default_factory=list)
-    first_token_s: list[float] = field(default_factory=list)
-    total_s: list[float] = field(default_factory=list)
-    text_losses: list[tuple[float, int]] = field(default_factory=list)
-    genres: list[str] = field(default_factory=list)
+    measured: dict[str, Any] = field(default_factory=dict)
     complete: bool = False
-
-    def summary(self, kinds: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """What `metrics.summary` says of the scores, times, and perplexity, by genre too: each where it applies."""
-        found = metrics.summary(self.scores, kinds)
-        if self.first_token_s:
-            found |= {"first_token_s": self.first_token_s, "total_s": self.total_s}
-        if self.text_losses:
-            losses = [list(each) for each in self.text_losses]
-            found |= {"perplexity": generation.perplexity(self.text_losses), "text_losses": losses}
-            if any(self.genres):
-                of: dict[str, list[tuple[float, int]]] = {}
-                for genre, own in zip(self.genres, self.text_losses, strict=True):
-                    of.setdefault(genre, []).append(own)
-                found["perplexity_by_genre"] = {genre: generation.perplexity(own) for genre, own in sorted(of.items())}
-        return found
 
 
 def evaluate(
@@ -81,9 +60,16 @@ def evaluate(
                 done.scores.append(Score(question, answer, *metrics.score(question, answer, rivals)))
             bar.update(len(part))
     alone = [assistant.ask(question) for question in sample(questions, latency_questions) if not question.choices]
-    done.first_token_s, done.total_s = [each.first_token_s for each in alone], [each.total_s for each in alone]
-    done.genres = [note.genre for note in texts]
-    done.text_losses = generation.text_losses(assistant.model, [note.text for note in texts]) if texts else []
+    if alone:
+        done.measured = {phase: [getattr(each, phase) for each in alone] for phase in ("first_token_s", "total_s")}
+    if texts:
+        losses = generation.text_losses(assistant.model, [note.text for note in texts])
+        done.measured |= {"perplexity": generation.perplexity(losses), "text_losses": losses}
+        of_genre: dict[str, list[tuple[float, int]]] = defaultdict(list)
+        for note, own in zip(texts, losses, strict=True):
+            of_genre[note.genre].append(own)
+        by_genre = {genre: generation.perplexity(own) for genre, own in sorted(of_genre.items())}
+        done.measured |= {"perplexity_by_genre": by_genre} if any(by_genre) else {}
     done.complete = True
     return done
 
@@ -109,7 +95,7 @@ def retrieval_scores(
     if index is None or not any(question.documents for question in questions):
         return {}
     found = rag.score_retrieval(assistant.retriever, assistant.worded(questions), index)
-    return {"retrieval": {name: found[name] for name in RETRIEVAL if name in found}}
+    return {"retrieval": {name: each for name, each in found.items() if isinstance(each, float)}}
 
 
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:

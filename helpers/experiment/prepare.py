@@ -8,7 +8,6 @@ from typing import Any
 
 from .. import models, rag, tuning
 from ..data import CHOICE_SETS, TEXT_SETS, Effort, Example
-from . import baselines
 from .arms import Arm
 from .assistant import Assistant
 from .baselines import Baseline
@@ -41,9 +40,9 @@ def prepare(
     question_set: str,
     model: models.FoundationModel,
     tuned: Mapping[str, tuning.FineTuned],
-    indices: Sequence[tuple[rag.Index, rag.IndexReport, Effort]] = (),
-    examples: Mapping[str, Sequence[Example]] | None = None,
-    text: SameText | None = None,
+    indices: Sequence[tuple[rag.Index, rag.IndexReport, Effort]],
+    examples: Mapping[str, Sequence[Example]],
+    text: SameText | None,
 ) -> PreparedArm:
     """Puts an arm together: from the weights of its recipes, its indices (it retrieves from the last), and examples.
 
@@ -52,27 +51,26 @@ def prepare(
     The set `updates` is asked after the documents were updated, and takes two indices: before and after.
     """
     if arm.shows("labels"):
-        baseline, effort = baselines.fit(arm.name, (examples or {})["triage"])
+        with models.measure() as effort:
+            baseline = Baseline(arm.name, examples["triage"])
+        effort.labelled_examples = len(examples["triage"])
         return PreparedArm(baseline, effort, {}, (question_set, arm.name))
     training = sum((each.effort for each in tuned.values()), Effort())
-    effort = training + Effort(labelled_examples=sum(map(len, (examples or {}).values())))
+    shown = Effort(labelled_examples=sum(map(len, examples.values())))
+    shown.documents = len(text.document_ids) if text else 0
     index, report, updating = indices[-1] if indices else (None, None, training)
-    if indices:
-        effort += indices[0][2]
-    if text:
-        effort += Effort(documents=len(text.document_ids))
+    effort = sum((made for _, _, made in indices[:1]), training + shown)
     measured: dict[str, Any] = {}
     if question_set == "updates":
         about = asdict(report) if report else {}
         measured["update"] = about | {"effort": asdict(updating), "measured": report is not None}
-    weights = tuned.get(arm.recipe(question_set))
-    if weights:
+    if weights := tuned.get(arm.recipe(question_set)):
         measured["weights"] = weights.hash
     retriever = index.retriever(arm.k) if index else text
     rewrite = rag.TwoStep(index).rewrite if index and arm.steps > 1 else None
-    folder = weights.folder if weights else None
+    folder = weights and weights.folder
     assistant = Assistant(model, folder, retriever, examples, rewrite, arm.order, arm.may_decline)
     written = question_set not in CHOICE_SETS + TEXT_SETS  # a choice is scored without examples, and not declined
     context = (arm.sees, arm.source, arm.k, arm.order, arm.steps, written and arm.may_decline) if retriever else ()
-    alike = (question_set, assistant.adapter, written and bool(examples), *context)
+    alike = (question_set, folder, written and bool(examples), *context)
     return PreparedArm(assistant, effort, measured, alike, index or text)

@@ -21,7 +21,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from .. import models, rag, tuning
-from ..data import TIMED_SET, Effort, Example, Question, Result, get_profile, held, open_dataset, own_folder, sample
+from ..data import TIMED_SET, Effort, Question, Result, get_profile, held, open_dataset, own_folder, sample
 from ..tuning import recipes
 from . import results
 from .arms import ARMS, Arm, get_arms, left_out, solved_examples
@@ -126,34 +126,32 @@ class Study:
         """
         (wanted,) = get_arms([arm])
         config = self.provenance(wanted)
-        name = results.file_name(arm, question_set, self.seed, self.experiment)
-        if finished := results.finished(self.out / name, config):
+        path = self.out / results.file_name(arm, question_set, self.seed, self.experiment)
+        if finished := results.finished(path, config):
             return finished
         if self.progress:
             print(f"{arm} on {question_set}", file=sys.stderr)
         prepared = self._prepare(wanted, question_set, self.dataset.question_sets)
         evaluation = self._evaluations.setdefault(prepared.alike, Evaluation())
         questions, texts = self.questions(question_set), perplexity_texts(question_set, self.dataset)
-        timed = self.profile.latency_questions if question_set == TIMED_SET else 0
+        timed, values = self.profile.latency_questions * (question_set == TIMED_SET), self.dataset.values_by_asset
         result = Result(
-            arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {},
-            prepared.effort, config, results.versions(), models.hardware(), results.git_revision(), results.now(),
-            claims=results.claims_hash() if self.dataset.is_a_world else "",
+            arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {}, prepared.effort,
+            config, results.versions(), models.hardware(), results.now(),
+            results.claims_hash() if self.dataset.is_a_world else "",
         )  # fmt: skip
         retrieval = retrieval_scores(prepared.assistant, questions, prepared.index)
         try:
             if not evaluation.complete:
-                evaluate(
-                    prepared.assistant, questions, self.dataset.values_by_asset, self.profile.batch_size, timed,
-                    self.progress, evaluation, texts[: self.profile.questions_per_set],
-                )  # fmt: skip
-            result.metrics = evaluation.summary(self.dataset.kinds) | retrieval | prepared.measured
+                batch, read = self.profile.batch_size, texts[: self.profile.questions_per_set]
+                evaluate(prepared.assistant, questions, values, batch, timed, self.progress, evaluation, read)
+            result.metrics = evaluation.measured | retrieval | prepared.measured
             result.status = "complete"
         finally:
             result.scores = evaluation.scores
             if result.scores:
-                results.write_result(self.out, result, self.dataset.values_by_asset, self.dataset.kinds)
-        return results.read_result(self.out / name)
+                results.write_result(self.out, result, values, self.dataset.kinds)
+        return results.read_result(path)
 
     def provenance(self, arm: Arm) -> dict[str, Any]:
         """What an arm's answers depend on: model, data and settings; a result keeps it as its `config`."""
@@ -171,15 +169,18 @@ class Study:
 
     def assistant(self, arm: str, question_set: str = "facts_heldout") -> Assistant:
         """The assistant of an arm, as it meets a question set; only the weights and the index that it uses are made."""
-        (wanted,) = get_arms([arm])
-        return self._prepare(wanted, question_set, [question_set]).assistant
+        return self._prepare(*get_arms([arm]), question_set, [question_set]).assistant
 
     def _prepare(self, arm: Arm, question_set: str, effort_for: Sequence[str]) -> PreparedArm:
         """An arm that is ready for a question set; its effort is that for the sets of `effort_for`."""
         tuned = {recipe: self.train(recipe) for recipe in arm.recipes_for(effort_for)}
-        indices = [self.index(updated, arm.source) for updated in arm.indices(question_set)]
-        text = same_text(arm, self.dataset, self.model, question_set == "updates")
-        return prepare(arm, question_set, self.model, tuned, indices, self._examples(arm), text)
+        after = question_set == "updates"  # before the update, and after it
+        indices = [self.index(updated, arm.source) for updated in (False, True)[: 1 + after] if arm.shows("passages")]
+        examples = {"triage": self.dataset.examples("triage")} if arm.shows("labels") else {}
+        if arm.shows("examples"):
+            examples = solved_examples(self.dataset, self.index()[0].retriever() if indices else None)
+        text = same_text(arm, self.dataset, self.model, after)
+        return prepare(arm, question_set, self.model, tuned, indices, examples, text)
 
     def index(self, updated: bool = False, source: str = "documents") -> tuple[rag.Index, rag.IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.
@@ -210,7 +211,7 @@ class Study:
             callback: A callback of transformers' Trainer; None shows a progress bar.
             fsdp: Whether the processes that torchrun started share the weights as well.
         """
-        folder = self.training_folder(recipe)
+        folder, settings = self.training_folder(recipe), self._train_settings(recipe)
         if (folder / models.RECORD).is_file():
             return tuning.read_fine_tuned(folder)
         retrieve = self.index()[0].retriever(k=recipes.PASSAGES).retrieve_all if recipe == "passages" else None
@@ -220,7 +221,6 @@ class Study:
         before = recipes.start(recipe)
         start = self.train(before, fsdp=fsdp).folder if before else None
         score = self._check if recipe in recipes.CHECKED and self.dataset.checks() else None
-        settings = self._train_settings(recipe)
         with held(folder) if models.is_first_process() else nullcontext():  # another study may want the same weights
             return tuning.train(self.model, data, settings, folder, start, callback, fsdp, score)
 
@@ -232,12 +232,6 @@ class Study:
 
     def _train_settings(self, recipe: str) -> tuning.TrainSettings:
         return recipes.settings(recipe, self.profile, self.seed, self.changes)
-
-    def _examples(self, arm: Arm) -> dict[str, list[Example]]:
-        if arm.shows("labels"):
-            return {"triage": self.dataset.examples("triage")}
-        retriever = self.index()[0].retriever() if arm.shows("passages") else None
-        return solved_examples(self.dataset, retriever) if arm.shows("examples") else {}
 
 
 def _hash(record: Any) -> str:

@@ -50,8 +50,7 @@ def fitting_documents(
     documents is the beginning of a larger one.
     """
     documents = read_documents(dataset.documents_folder)
-    if updated:
-        documents = apply_updates(documents, dataset.folder / "updates")
+    documents = apply_updates(documents, dataset.folder / "updates") if updated else documents
     ordered = sorted(documents, key=lambda document: hashlib.sha256(document.id.encode()).digest())[:most]
     taken, left = [], fm.context_length - ROOM
     for document in ordered:
