@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,7 @@ def read_curves(folder: Path) -> dict[str, Curve]:
     return {curve.name: curve for curve in curves}
 
 
-def of_one_figure(curves: Iterable[Curve]) -> list[list[Curve]]:
+def of_one_figure(curves: Collection[Curve]) -> list[list[Curve]]:
     """Curves of several arms that share both axes, put together: they belong in one figure."""
-    figures: dict[tuple[str, str], list[Curve]] = {}
-    for curve in curves:
-        figures.setdefault((curve.x, curve.y), []).append(curve)
-    return list(figures.values())
+    axes = dict.fromkeys((curve.x, curve.y) for curve in curves)
+    return [[curve for curve in curves if (curve.x, curve.y) == titles] for titles in axes]

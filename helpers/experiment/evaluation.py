@@ -86,15 +86,14 @@ def perplexity_texts(question_set: str, dataset: Dataset) -> list[Note]:
     return dataset.notes("validation") if question_set == domain and held_back else []
 
 
-def retrieval_scores(
-    assistant: Assistant, questions: Sequence[Question], index: rag.Index | SameText | None
-) -> dict[str, Any]:
+def retrieval_scores(assistant: Assistant, questions: Sequence[Question]) -> dict[str, Any]:
     """The scores of retrieval alone, where passages are retrieved and the questions name the right documents."""
-    if isinstance(index, SameText):
-        return {"retrieval": {"gold_share": index.gold_share(questions)}}
-    if index is None or not any(question.documents for question in questions):
+    retriever = getattr(assistant, "retriever", None)  # a baseline has none
+    if isinstance(retriever, SameText):
+        return {"retrieval": {"gold_share": retriever.gold_share(questions)}}
+    if retriever is None or not any(question.documents for question in questions):
         return {}
-    found = rag.score_retrieval(assistant.retriever, assistant.worded(questions), index)
+    found = rag.score_retrieval(retriever, assistant.worded(questions), retriever.index)
     return {"retrieval": {name: each for name, each in found.items() if isinstance(each, float)}}
 
 

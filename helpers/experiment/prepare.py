@@ -25,14 +25,12 @@ class PreparedArm:
             what it takes the arm to absorb the changed documents; `measured` in it is false where weights would have to
             be trained again, and where the arm absorbs nothing and its effort is zero.
         alike: Equal for two arms whose answers to this set are the same: same weights, same context.
-        index: Where its passages come from; None where it sees none.
     """
 
     assistant: Assistant | Baseline
     effort: Effort
     measured: dict[str, Any]
     alike: tuple[Any, ...]
-    index: rag.Index | SameText | None = None
 
 
 def prepare(
@@ -73,4 +71,4 @@ def prepare(
     written = question_set not in CHOICE_SETS + TEXT_SETS  # a choice is scored without examples, and not declined
     context = (arm.sees, arm.source, arm.k, arm.order, arm.steps, written and arm.may_decline) if retriever else ()
     alike = (question_set, folder, written and bool(examples), *context)
-    return PreparedArm(assistant, effort, measured, alike, index or text)
+    return PreparedArm(assistant, effort, measured, alike)

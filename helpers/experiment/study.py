@@ -140,7 +140,7 @@ class Study:
             config, results.versions(), models.hardware(), results.now(),
             results.claims_hash() if self.dataset.is_a_world else "",
         )  # fmt: skip
-        retrieval = retrieval_scores(prepared.assistant, questions, prepared.index)
+        retrieval = retrieval_scores(prepared.assistant, questions)
         try:
             if not evaluation.complete:
                 batch, read = self.profile.batch_size, texts[: self.profile.questions_per_set]

@@ -66,14 +66,14 @@ class Retriever:
     """
 
     def __init__(self, index: Index, k: int, mode: str) -> None:
-        self.k, self.mode, self._index = k, mode, index
+        self.k, self.mode, self.index = k, mode, index
 
     @cached_property
     def llama_index(self) -> BaseRetriever:
         """LlamaIndex's retriever, for its query engine; it finds the same passages."""
-        nodes = self._index.nodes
+        nodes = self.index.nodes
         depth = min(max(self.k, FUSION_DEPTH), len(nodes)) if self.mode == "hybrid" else self.k
-        by_meaning = self._index.llama_index.as_retriever(similarity_top_k=depth)
+        by_meaning = self.index.llama_index.as_retriever(similarity_top_k=depth)
         if self.mode == "vector":
             return by_meaning
         by_words = WordRetriever(nodes=nodes, similarity_top_k=depth)
@@ -95,7 +95,7 @@ class Retriever:
                 raise DataError(f"question {number} of {len(questions)} is empty. Write one, or take it out.")
         vectors: Sequence[list[float] | None] = [None] * len(questions)
         if self.mode != "bm25":
-            vectors = embed_questions(self._index.embed_model, questions)
+            vectors = embed_questions(self.index.embed_model, questions)
         queries = [QueryBundle(question, embedding=vector) for question, vector in zip(questions, vectors, strict=True)]
         return [[_to_passage(hit) for hit in self.llama_index.retrieve(query)] for query in queries]
 
