@@ -62,7 +62,7 @@ def made():
         ({"config": run().config | {"model_hash": "changed"}}, "model_hash"),
         ({"config": run().config | {"dtype": "bfloat16"}}, "dtype 'float32' against 'bfloat16'"),
         ({"profile": "full"}, "profile 'quick' against 'full'"),
-        ({"schema": 0}, "schema 1 against 0"),
+        ({"schema": 0}, "schema 2 against 0"),
         ({}, "the prompts"),
     ],
 )

@@ -194,7 +194,7 @@ def test_documents_and_sections_with_the_same_words_are_told_apart(tmp_path: Pat
     _, first = build_index([twin, replace(twin, id="b")], store, embed_model, progress=False)
     index, report = build_index([replace(twin, id="b")], store, embed_model, progress=False)
     assert (first.chunks, report.deleted, report.unchanged, report.reembedded) == (4, 1, 1, 0)
-    assert index.document_ids == ["b"] and len(index.nodes) == 2
+    assert {node.ref_doc_id for node in index.nodes} == {"b"} and len(index.nodes) == 2
 
 
 def test_bad_lists_of_documents(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_an_interrupted_update_neither_loses_nor_deletes_others(index: Index, do
     with pytest.raises(KeyboardInterrupt):
         build_index(changed, index.store, words_embedding(stop_after=3), progress=False)
     after, _ = build_index(changed, index.store, words_embedding(), progress=False)
-    assert after.document_ids == index.document_ids
+    assert {node.ref_doc_id for node in after.nodes} == {node.ref_doc_id for node in index.nodes}
     assert len(after.nodes) == len({node.node_id for node in after.nodes}) == len(index.nodes)
     assert sum("New ending." in node.get_content() for node in after.nodes) == len(documents)
 
@@ -318,7 +318,7 @@ def test_a_server_gives_the_same_answers_as_the_embedded_store(
     _, again = build_index(documents, open_store(server), embedder, progress=False)
     assert (again.unchanged, again.reembedded) == (len(documents), 0)
     after, fewer = build_index(documents[1:], open_store(server), embedder, progress=False)
-    assert fewer.deleted == 1 and "manual-brackwell" not in after.document_ids
+    assert fewer.deleted == 1 and "manual-brackwell" not in {node.ref_doc_id for node in after.nodes}
 
 
 def test_a_server_that_is_not_there_and_a_file_for_a_folder(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_what_an_interrupted_index_took_counts(small_world: Path, tmp_path: Path
     store.remember(unfinished=json.dumps(spent | {"wall_s": 1000.0}))
     embed_model.stop_after = None
     index, report, effort = dataset_index(*wanted)
-    assert 0 < report.reembedded < count == effort.documents == len(index.document_ids)
+    assert 0 < report.reembedded < count == effort.documents == len({node.ref_doc_id for node in index.nodes})
     assert report.wall_s > 1000 and effort.wall_s > 1000 and effort.artefact_bytes > 0
     embed_model.seen.clear()
     assert dataset_index(*wanted)[1:] == (report, effort) and not embed_model.seen, "a later call returns them again"

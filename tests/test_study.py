@@ -169,8 +169,9 @@ def test_the_updates_are_asked_after_the_documents_were_updated(study, small_wor
     before = {document.id: document.text for document in read_documents(small_world / "documents")}
     later = {document.id: document.text for document in read_documents(small_world / "updates" / "documents")}
     withdrawn = (small_world / "updates" / "withdrawn.txt").read_text(encoding="utf-8").split()
-    assert withdrawn and not set(withdrawn) & set(index.document_ids), "a withdrawn document is still in the index"
-    assert set(index.document_ids) == (set(before) | set(later)) - set(withdrawn)
+    indexed = {node.ref_doc_id for node in index.nodes}
+    assert withdrawn and not set(withdrawn) & indexed, "a withdrawn document is still in the index"
+    assert indexed == (set(before) | set(later)) - set(withdrawn)
     changed = {name for name in later if name in before and later[name] != before[name]}
     assert (report.changed, report.added, report.deleted) == (len(changed), len(set(later) - set(before)), 1)
     assert report.reembedded == report.changed + report.added == effort.documents
@@ -178,14 +179,14 @@ def test_the_updates_are_asked_after_the_documents_were_updated(study, small_wor
 
     again = study().index(updated=True)
     assert again[1:] == (report, effort), "the report of the update itself is kept for later calls"
-    assert set(study().index()[0].document_ids) == set(before), "the first index is left as it was"
+    assert {node.ref_doc_id for node in study().index()[0].nodes} == set(before), "the first index is left as it was"
     for question in made.dataset.questions("updates"):  # the gold documents state the new values
         for name in question.documents:
             text = " ".join(node.get_content() for node in index.nodes if node.ref_doc_id == name)
             assert contains(text, question.answers), (question.id, name)
     (result,) = study().run(["rag"], ["updates"])
     assert result.metrics["update"]["changed"] == report.changed
-    assert {p.document_id for s in result.scores for p in s.answer.passages} <= set(index.document_ids)
+    assert {p.document_id for s in result.scores for p in s.answer.passages} <= indexed
 
 
 # ---- interruptions

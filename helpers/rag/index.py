@@ -90,10 +90,10 @@ def _check_documents(documents: Sequence[Document]) -> None:
         raise DataError("there are no documents to index. To empty an index, open its store with `fresh=True`.")
     seen: dict[str, str] = {}
     for document in documents:
-        source, first = document.source or "no file", seen.get(document.id)
+        source = document.source or "no file"
         if not document.text.strip():
             raise DataError(f"document {document.id!r} ({source}) has no text. Take it out of the list.")
-        if first:
+        if first := seen.get(document.id):
             raise DataError(f"the document id {document.id!r} is used twice: {first} and {source}. Rename one of them.")
         seen[document.id] = source
 

@@ -33,19 +33,14 @@ class Index:
         self.nodes = stored_nodes(store)
         self.llama_index = VectorStoreIndex.from_vector_store(store, embed_model=embed_model)
 
-    @property
-    def document_ids(self) -> list[str]:
-        """The ids of the indexed documents, sorted."""
-        return sorted({str(node.ref_doc_id) for node in self.nodes})
-
     def retriever(self, k: int | None = None, mode: str | None = None) -> Retriever:
         """A retriever over this index, with the settings' `k` and `mode` unless others are given.
 
         Raises:
             KitError: `k` is less than 1 or larger than the index, or `mode` is none of `vector`, `bm25` and `hybrid`.
         """
-        settings = self.settings
-        chosen = replace(settings, k=settings.k if k is None else k, mode=settings.mode if mode is None else mode)
+        asked = {name: value for name, value in (("k", k), ("mode", mode)) if value is not None}
+        chosen = replace(self.settings, **asked)
         if chosen.k > len(self.nodes):
             raise KitError(f"`k` must be at most {len(self.nodes)}, the number of chunks in the index. Got {chosen.k}")
         return Retriever(self, chosen.k, chosen.mode)

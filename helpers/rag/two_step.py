@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from llama_index.core.schema import MetadataMode
 
 from ..data import Passage
-from .retriever import Index, Retriever
+from .retriever import Index
 
 KEY = r"(?:[A-Z][\w-]*|[\w-]*\d[\w-]*)(?: (?:[A-Z][\w-]*|[\w-]*\d[\w-]*))*"  # a name or a number, as it is written
 DESCRIPTION = re.compile(  # the last "the THING ..." of a question, up to its key and the verb that belongs to it
@@ -32,14 +32,12 @@ PASSAGES = 10  # of the first search, of which the best one that holds the key o
 class TwoStep:
     """Puts what the first passages name into questions; `rewrite` of an index's questions before they are retrieved."""
 
-    def __init__(self, index: Index, mode: str | None = None) -> None:
+    def __init__(self, index: Index) -> None:
         texts = [node.get_content(metadata_mode=MetadataMode.LLM) for node in index.nodes]
         common = {word for text in texts for word in re.findall(r"\b[a-z][\w'’-]*", text)}
         titles = " ".join(str(node.metadata.get("title", "")) for node in index.nodes)
-        self.names = {
-            name for name in NAME.findall(titles) if name.lower() not in common
-        }  # capital wherever they stand
-        self.retriever: Retriever = index.retriever(min(PASSAGES, len(index.nodes)), mode)
+        self.names = {name for name in NAME.findall(titles) if name.lower() not in common}  # never in small letters
+        self.retriever = index.retriever(min(PASSAGES, len(index.nodes)))
 
     def rewrite(self, questions: Sequence[str]) -> list[str]:
         """The questions, each with the name of what it describes; as it is where it describes nothing by a key."""
