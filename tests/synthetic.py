@@ -22,7 +22,7 @@ from helpers.experiment.arms import ARMS
 ROOT = Path(__file__).resolve().parent.parent
 SEED, TOGETHER = 7, 0.15
 PASSAGES = "passages"
-SETS = "facts_trained facts_heldout terms updates two_hop unanswerable triage general".split()
+SETS = "facts_trained facts_heldout terms updates two_hop twins triage general".split()
 SHARES = {  # right answers by arm, in the order of SETS
     "base": (0.0, 0.0, 0.3, 0.0, 0.0, 0.1, 0.0, 0.6),
     "base:few_shot": (0.01, 0.01, 0.3, 0.01, 0.0, 0.2, 0.3, 0.58),
@@ -121,7 +121,7 @@ def _metrics(arm: str, question_set: str, profile: str, generator: np.random.Gen
         metrics["perplexity"] = math.exp(sum(loss for loss, _ in metrics["text_losses"]) / 3000)
     if question_set == "triage":
         metrics["valid_json"] = 0.9
-    if "rag" in arm.split("+") and question_set not in ("triage", "general", "unanswerable"):
+    if "rag" in arm.split("+") and question_set not in ("triage", "general", "twins"):
         metrics["retrieval"] = {"hit_rate_1": 0.9, "hit_rate_5": 0.98, "mrr": 0.93, "ndcg": 0.9}
     if question_set == "updates":
         reads = arm.startswith("rag")

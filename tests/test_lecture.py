@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -12,9 +12,11 @@ import yaml
 from synthetic import TUNED, make_results
 
 from helpers import analysis
-from helpers.analysis import Comparison, advise, questionnaire, rules, textbook_rows
+from helpers.analysis import Comparison, advise, costs, in_brackets, questionnaire, rules, span, textbook_rows
 from helpers.analysis.advice import Rules
+from helpers.analysis.textbook import Lecture
 from helpers.data.records import DataError, KitError
+from helpers.experiment import ARMS
 
 
 @pytest.fixture(scope="module")
@@ -22,62 +24,79 @@ def made():
     return Comparison(make_results())
 
 
-def changed(comparison, arm, question_set, **metrics):
-    run = comparison.run(arm, question_set)
-    return Comparison([replace(r, metrics=r.metrics | metrics) if r is run else r for r in comparison.results])
-
-
 @pytest.fixture(scope="module")
 def rows(made):
     return {row.id: row for row in textbook_rows(made)}
 
 
-def test_a_world_that_behaves_as_textbooks_say_supports_them(rows):
-    for name in ("when", "effort", "latency", "freshness", "permanence", "compute", "privacy", "limits"):
-        assert rows[name].support == "shown", rows[name]
-    for row in rows.values():
-        assert re.search(r"\d", row.measured) and row.rag and row.tuning and row.support != "not measured"
-        assert "$" not in row.measured, "JupyterLab sets what stands between two of them as a formula"
+def test_every_statement_of_the_lecture_is_there_with_claims_on_arms_that_exist():
+    lecture = rules.read_rules("lecture", Lecture)
+    named = {side.arm for row in lecture.statements for claim in row.claims for side in (claim.first, claim.second)}
+    assert {arm.removesuffix(":60_labels") for arm in named - {""}} <= set(ARMS) and len(
+        {row.id for row in lecture.statements}
+    ) == len(lecture.statements) == 21
+    assert Counter(row.about for row in lecture.statements) == {
+        "RAG": 8, "Fine-tuning": 8, "Customization": 2, "Continued pretraining": 3,
+    }  # fmt: skip
+    words = {row.id: row.says.lower() for row in lecture.statements}
+    assert words["rag-effort"] == "medium." and words["tuning-effort"] == "high."
+    assert "low to medium" in words["rag-cost"] and "from low to high, depending on the size" in words["tuning-cost"]
+    limits = lecture.thresholds
+    assert limits["medium_hours"] < limits["high_hours"] and limits["medium_usd"] < limits["high_usd"]
 
 
-def test_numbers_are_those_of_the_results(made, rows):
+def test_figures_are_those_of_the_results_and_say_what_each_arm_was_given(made, rows):
     compared = made.table()
-    for arm, question_set, row in (("rag", "updates", "freshness"), ("customization", "facts_trained", "privacy"),
-                                   ("base", "general", "permanence"), ("rag", "two_hop", "limits")):  # fmt: skip
-        shown = "{value:.2f} [{low:.2f}, {high:.2f}]".format(**compared[arm][question_set]["accuracy"])
-        assert f"{arm} {shown}" in rows[row].measured
-    assert f"customization {TUNED.wall_s / 60:.1f} minutes" in rows["effort"].measured
-    assert f"labelled pairs: customization {TUNED.labelled_examples}, rag 0" in rows["effort"].measured
-    assert re.search(r"rag [\d.]+ s \(\d\.\d\d × customization, \[\d", rows["latency"].measured)
-    assert "(estimated)" in rows["freshness"].measured
+    for arm, question_set, row in (("rag", "updates", "rag-external"), ("customization", "triage", "tuning-tasks")):
+        assert f"{arm} {in_brackets(compared[arm][question_set])}" in rows[row].measured
+    assert f"customization {TUNED.wall_s / 60:.1f} minutes" in rows["customization-light"].measured
+    assert f"rag {span(costs(made)['rag'].hours)}" in rows["rag-effort"].measured
+    assert re.search(
+        r"rag [\d.]+ s \(\d\.\d\d × domain_adaptation\+customization, \[\d", rows["tuning-latency"].measured
+    )
+    assert rows["rag-external"].measured.endswith("Given: rag documents, base nothing.")
+    assert rows["tuning-price"].measured.endswith("domain_adaptation+customization notes and pairs, rag documents.")
 
 
-def test_rows_are_contradicted_or_not_measured_where_results_say_so():
-    shares = {"rag": [0.1] * 8, "customization": [0.9] * 8, "domain_adaptation+customization": [0.9] * 8}
-    turned = Comparison(make_results(arms=("base", *shares), shares=shares))
-    found = {row.id: row.support for row in textbook_rows(turned)}
-    assert found["freshness"] == found["when"] == "contradicted" and found["compute"] == "shown"
-    assert found["generality"] == "not measured", "the triage-only arm is missing"
+def test_a_statement_is_as_good_as_the_worst_of_its_claims(rows):
+    assert {rows[name].verdict for name in ("rag-external", "tuning-tasks", "customization-specific")} == {"shown"}
+    assert rows["rag-static"].verdict == rows["tuning-permanent"].verdict == "by construction"
+    shares = {"rag": [0.01] * 20, "customization": [0.9] * 20}
+    turned = {row.id: row for row in textbook_rows(Comparison(make_results(arms=("base", *shares), shares=shares)))}
+    assert turned["rag-external"].verdict == turned["rag-static"].verdict == "contradicted"
+    assert turned["rag-external"].sentence == rows["rag-external"].contradicted
+    assert (
+        turned["adaptation-tasks"].verdict == "not tested here" and "There is no" in turned["adaptation-tasks"].sentence
+    )
     bare = textbook_rows(Comparison(make_results(arms=("base",), sets=("terms",), profile="quick")))
-    assert {row.support for row in bare} == {"not measured"} and analysis.take_aways(bare) == []
-    moved = changed(turned, "rag", "general", text_losses=[(400.0, 100)] * 30, perplexity=math.exp(4))
-    assert {row.id: row.support for row in textbook_rows(moved)}["permanence"] == "contradicted"
+    assert {row.verdict for row in bare} == {"not tested here", "by construction"} and analysis.take_aways(bare) == []
+
+
+@pytest.mark.parametrize(("notes", "wanted"), [(0, "contradicted"), (600, "not shown"), (6000, "shown")])
+def test_levels_are_judged_by_the_whole_range_of_prices(made, notes, wanted):
+    both = "domain_adaptation+customization"
+    own = [replace(r, effort=replace(r.effort, documents=notes)) if "domain" in r.arm else r for r in made.results]
+    rows = {row.id: row.verdict for row in textbook_rows(Comparison(own))}
+    hours = {arm: each.hours for arm, each in costs(Comparison(own)).items()}
+    assert 4 < hours["rag"].min() and hours["rag"].max() < 40 and rows["rag-effort"] == "shown"
+    assert rows["tuning-effort"] == wanted
+    assert (hours[both].min() > 40, hours[both].max() > 40) == (wanted == "shown", wanted != "contradicted")
 
 
 def test_the_table_is_given_as_markdown_that_is_escaped(rows):
     listed = list(rows.values())
     text = analysis.textbook_markdown(listed)
-    assert len(text.splitlines()) == len(listed) + 2
+    assert len(text.splitlines()) == len(listed) + 2 and "$" not in text, "JupyterLab reads two of them as a formula"
     assert all(line.count(" | ") == 4 for line in text.splitlines()[2:])
-    evil = analysis.textbook_markdown([replace(listed[0], row="<b>row</b>", measured="<script>x</script> | more")])
-    assert "<script>" not in evil and "&lt;script&gt;" in evil and "&lt;b&gt;row" in evil and "\\| more" in evil
-    decided = [row for row in listed if row.support in ("shown", "contradicted")]
-    assert all(row.measured in line for row, line in zip(decided, analysis.take_aways(listed), strict=True))
+    evil = analysis.textbook_markdown([replace(listed[0], says="<b>row</b>", measured="<script>x</script> | more")])
+    assert "<script>" not in evil and "&lt;script&gt;" in evil and "&lt;b&gt;row" in evil and "\| more" in evil
+    decided = [row for row in listed if row.verdict in ("shown", "contradicted")]
+    assert all(row.sentence in line for row, line in zip(decided, analysis.take_aways(listed), strict=True))
 
 
 # ---- the advice
 
-PLAIN = {"documents": "yes", "changes": "monthly", "labels": "none", "form": "no", "latency": "relaxed",
+PLAIN = {"documents": "yes", "changes": "monthly", "labels": "none", "form": "no", "words": "no", "latency": "relaxed",
          "compute": "some", "sources": "no", "privacy": "may"}  # fmt: skip
 CASES = [
     ({}, "rag"),
@@ -90,6 +109,7 @@ CASES = [
     ({"form": "yes", "labels": "many", "compute": "none"}, "rag-form"),
     ({"form": "yes", "labels": "few"}, "rag-form"),
     ({"documents": "no", "form": "yes", "labels": "many"}, "customization"),
+    ({"documents": "no", "form": "yes", "labels": "many", "words": "yes"}, "adaptation"),
     ({"documents": "no", "form": "yes", "labels": "many", "compute": "none"}, "prompt-no-compute"),
     ({"documents": "no", "form": "yes", "labels": "few"}, "prompt"),
     ({"documents": "no"}, "neither"),
@@ -113,11 +133,23 @@ def test_each_case_gets_the_rule_that_fits_and_every_rule_is_reached():
 def test_figures_of_the_advice_are_those_of_the_results(made):
     advice = advise(PLAIN | {"latency": "tight", "sources": "yes", "privacy": "stay"}, made)
     text = analysis.advice_markdown(advice)
-    assert "rag {value:.2f} [{low:.2f}, {high:.2f}]".format(**made.table()["rag"]["facts_heldout"]["accuracy"]) in text
+    assert f"rag {in_brackets(made.table()['rag']['facts_heldout'])}" in text
     assert f"rag {made.update('rag')['effort']['wall_s']:.2f} s" in text and "× customization" in text
-    assert "hit rate at k = 1 on facts_heldout: rag 0.90" in text and "ot measured" not in text
     assert {reason.speaks_for for reason in advice.reasons} >= {"rag", "tuning", "own"}
     assert {reason.figure for reason in advise(PLAIN).reasons} == {"Not measured here."}
+
+
+def test_advice_says_how_sure_its_figures_are_and_what_would_change_it(made):
+    sure = advise(PLAIN, made)
+    assert "in 100% of 2,000 resamples" in sure.holds and "RAG, with solved examples in the prompt" in sure.flips
+    rag, both = (made.table()[arm]["facts_heldout"]["accuracy"] for arm in ("rag", "domain_adaptation+customization"))
+    gap = float(re.search(r"domain_adaptation\+customization being right ([\d.]+) more often", sure.flips)[1])
+    assert gap == pytest.approx(rag["value"] - both["value"], abs=0.02)
+    assert "not measured" in advise(PLAIN).holds and "more often" not in advise(PLAIN).flips
+    alike = {arm: [0.6] * 20 for arm in ("rag", "domain_adaptation+customization")}
+    unclear = advise(PLAIN, Comparison(make_results(arms=tuple(alike), sets=("facts_heldout",), shares=alike)))
+    assert 2 < float(re.search(r"in (\d+)% of", unclear.holds)[1]) < 98
+    assert advise(PLAIN | {"documents": "no"}, made).holds.startswith("Your answers decide")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def llama(monkeypatch, tmp_path):
 
 def test_a_study_of_your_own_data_runs_from_end_to_end(llama, tmp_path, folder, questions, pairs, capsys):
     out = tmp_path / "out"
-    verbs.study(documents=folder, questions=str(questions), pairs=pairs, out=out, model=str(llama))
+    verbs.study(documents=folder, questions=str(questions), pairs=pairs, out=out, model=str(llama), profile="quick")
     printed = capsys.readouterr().out
     own = prepare_own_data(folder, questions, pairs, "quick", out)
     results = own.out / "quick"
@@ -63,7 +63,7 @@ def test_without_pairs_and_text_the_arms_that_need_them_are_left_out(llama, tmp_
     text = "# Heron\n\nThe heron of the old harbour was painted in the year 1901."
     folder, out = write(tmp_path / "short" / "a.md", text).parent, tmp_path / "out"
     asked = write(tmp_path / "q.csv", "question,answer,document\nWhen was the heron painted?,1901,a\n")
-    verbs.study(documents=folder, questions=str(asked), out=out, model=str(llama))
+    verbs.study(documents=folder, questions=str(asked), out=out, model=str(llama), profile="quick")
     said = capsys.readouterr().err
     for arm, missing in (("customization", "instructions/answers.train.jsonl"), ("domain_adaptation", "corpus/")):
         assert any(line.startswith(f"left out: {arm},") and missing in line for line in said.splitlines())

@@ -7,6 +7,7 @@ import re
 from types import SimpleNamespace
 
 import matplotlib
+import numpy as np
 import pytest
 
 matplotlib.use("Agg")
@@ -118,26 +119,24 @@ def test_curves_show_points_intervals_and_n():
 
 
 def cost(arm: str, prepared: float, query: float, change: float | None = 0.0) -> Cost:
-    return Cost(arm, prepared, 0.0, 0.0, query, query / 2, change, change is not None, 12)
+    return Cost(arm, 1.0, prepared, 0.0, 0.0, 0.0, np.array([1, 2, 4]) * query, change, change is not None, 1.0, 12)
 
 
-def test_costs_are_drawn_with_a_ring_where_an_arm_costs_as_much_as_rag():
+def test_costs_are_drawn_as_bands_with_what_break_even_says():
     costs = {
         "rag": cost("rag", 0.0, 0.01), "customization": cost("customization", 120.0, 0.005),
         "base": cost("base", 0.0, 0.0, None), "domain_adaptation": cost("domain_adaptation", 12.0, 0.01, 1.0),
     }  # fmt: skip
     ax = plots.break_even_lines(costs, changes=4)
-    drawn = {line.get_label().split("\n")[0]: line for line in ax.lines}
+    drawn = {line.get_label(): line for line in ax.lines}
     assert {"RAG", "Instruction-tuned", "Continued pretraining"} <= set(drawn) and "Base" not in drawn
     asked = drawn["RAG"].get_xdata()
-    assert drawn["RAG"].get_ydata() == pytest.approx(0.01 * asked)
-    assert drawn["Instruction-tuned"].get_ydata() == pytest.approx(10 + 0.005 * asked)
-    assert drawn["Continued pretraining"].get_ydata() == pytest.approx(1 + 4 + 0.01 * asked)
-    (ring,) = [line for line in ax.lines if line.get_markersize() == 13]
-    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx((2000, 20))
-    assert "as much as RAG at 2,000" in "".join(legend(ax)) and "4 changes" in ax.get_xlabel()
-    hosted = plots.break_even_lines(costs, changes=0, hosted=True)
-    assert hosted.lines[0].get_ydata() == pytest.approx(0.005 * asked)
+    assert drawn["RAG"].get_ydata() == pytest.approx(0.02 * asked)
+    assert drawn["Instruction-tuned"].get_ydata() == pytest.approx(10 + 0.01 * asked)
+    assert drawn["Continued pretraining"].get_ydata() == pytest.approx(1 + 4 + 0.02 * asked)
+    band = ax.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(0.01 * asked[0]) and band[:, 1].max() == pytest.approx(0.04 * asked[-1])
+    assert "Instruction-tuned as cheap as RAG at 1,000 (" in ax.get_label() and "4 changes" in ax.get_xlabel()
     with pytest.raises(DataError, match="no costs"):
         plots.break_even_lines({"base": costs["base"]})
 

@@ -26,7 +26,7 @@ from helpers.models.foundation_model import load_model
 from helpers.rag.chunking import RagSettings
 
 FIRST = ("base", "base:few_shot")
-SETS = ("facts_heldout", "terms", "updates", "two_hop", "unanswerable", "triage", "general", "facts_trained")
+SETS = ("facts_heldout", "terms", "updates", "two_hop", "twins", "triage", "general", "facts_trained")
 
 
 @pytest.fixture(scope="module")

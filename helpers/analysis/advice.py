@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
 from ..data import KitError
 from . import rules
 from .comparison import Comparison
 from .quantities import Quantity, in_words
+
+RESAMPLES = 2000
 
 
 class Asked(BaseModel, extra="forbid"):
@@ -35,6 +38,7 @@ class Rule(BaseModel, extra="forbid"):
     figure: list[Quantity]
     take: str = ""
     arms: tuple[str, ...] = ()
+    rests_on: tuple[Quantity, Quantity] | None = None
     speaks_for: str = Field("", alias="for")
 
     def fits(self, answers: Mapping[str, str]) -> bool:
@@ -59,6 +63,10 @@ class Rules(BaseModel, extra="forbid"):
             raise ValueError("the last recommendation must fit every answer: leave its `if` empty")
         return self
 
+    def fitting(self, answers: Mapping[str, str]) -> Rule:
+        """The recommendation for these answers."""
+        return next(rule for rule in self.recommendations if rule.fits(answers))
+
 
 class Reason(NamedTuple):
     """One sentence for or against, and the measured figure behind it ("Not measured here." where there is none)."""
@@ -69,12 +77,18 @@ class Reason(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """What to take and why; `arms` are the experiment's arms that come closest, `id` names the rule that fitted."""
+    """What to take and why.
+
+    `arms` are the experiment's arms that come closest, `id` names the rule that fitted. `holds` says in how many
+    resamples its figures bear it out, `flips` which other answers, and which other figures, would change it.
+    """
 
     id: str
     take: str
     arms: tuple[str, ...]
     reasons: list[Reason]
+    holds: str
+    flips: str
 
 
 def questionnaire(folder: Path = rules.FOLDER) -> list[Asked]:
@@ -94,15 +108,50 @@ def advise(answers: Mapping[str, str], comparison: Comparison | None = None) -> 
         if given not in question.answers:
             offered = ", ".join(question.answers)
             raise KitError(f"{question.id!r} ({question.ask}) must be one of {offered}. Got {given!r}")
-    chosen = next(rule for rule in found.recommendations if rule.fits(answers))
+    chosen = found.fitting(answers)
     reasons = []
     for rule in (chosen, *(rule for rule in found.reasons if rule.fits(answers))):
         measured = in_words(comparison, rule.figure) if comparison else ""
         figure = f"Measured here: {measured}." if measured else "Not measured here."
         reasons.append(Reason(rule.because, figure, rule.speaks_for))
-    return Advice(chosen.id, chosen.take, chosen.arms, reasons)
+    others = [  # what one other answer would lead to
+        (f"{question.ask} “{text}”", found.fitting({**answers, question.id: answer}).take)
+        for question in found.questions
+        for answer, text in question.answers.items()
+    ]
+    flips = [f"{answer}: take {take}" for answer, take in others if take != chosen.take]
+    holds = "Your answers decide this, no figure does."
+    if chosen.rests_on:
+        first, rival = chosen.rests_on
+        gaps = _gaps(comparison, first, rival) if comparison else None
+        held = "not measured here." if gaps is None else f"so in {np.mean(gaps > 0):.0%} of {RESAMPLES:,} resamples."
+        holds = f"It rests on {first.arm} being right more often than {rival.arm} on {first.set}: {held}"
+        if gaps is not None and gaps.mean() > 0:
+            flips.append(f"{rival.arm} being right {gaps.mean():.2f} more often on {rival.set}")
+    return Advice(chosen.id, chosen.take, chosen.arms, reasons, holds, "; ".join(flips) or "no single answer")
 
 
 def advice_markdown(advice: Advice) -> str:
-    """The advice as Markdown: what to take, then each reason with its figure."""
-    return "\n".join([f"**Take {advice.take}.**", "", *(f"- {r.text} *{r.figure}*" for r in advice.reasons)])
+    """The advice as Markdown: what to take, each reason with its figure, how sure it is and what would change it."""
+    lines = [f"**Take {advice.take}.** {advice.holds}", "", *(f"- {r.text} *{r.figure}*" for r in advice.reasons)]
+    return "\n".join([*lines, "", f"What would change it: {advice.flips}."])
+
+
+def _gaps(comparison: Comparison, first: Quantity, rival: Quantity) -> np.ndarray | None:
+    """How much more often the first arm is right, in each resample; None where one of the two was not asked.
+
+    Machines and wordings are resampled independently (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics
+    1, 386-411); worlds count alike.
+    """
+    generator, worlds = np.random.default_rng(0), []
+    answered, rivals = (comparison.by_world(each.arm, each.set) for each in (first, rival))
+    for seed in answered.keys() & rivals.keys():
+        pairs = list(zip(answered[seed], rivals[seed], strict=True))
+        times = np.ones((RESAMPLES, len(pairs)))
+        for names in zip(*((s.question.asset or s.question.id, s.question.wording) for s, _ in pairs), strict=True):
+            kinds, places = np.unique(names, return_inverse=True)
+            if len(kinds) > 1:
+                times *= generator.multinomial(len(kinds), [1 / len(kinds)] * len(kinds), RESAMPLES)[:, places]
+        gap = np.array([one.value - other.value for one, other in pairs])
+        worlds.append(times @ gap / np.maximum(times.sum(axis=1), 1))
+    return np.mean(worlds, axis=0) if worlds else None

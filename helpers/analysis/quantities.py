@@ -16,8 +16,9 @@ from pydantic.dataclasses import dataclass
 
 from ..data import QUESTION_SETS, TIMED_SET
 from .comparison import Comparison, in_brackets
-from .cost import costs
+from .cost import STATED, stated
 from .intervals import Interval, accuracy, difference, perplexity_ratio, ratio, unpaired
+from .prices import span
 
 
 class Metric(NamedTuple):
@@ -44,14 +45,13 @@ METRICS = {
     "passages": Metric("passages in a prompt", "{:.1f}".format),
     "passage_words": Metric("words of passages in a prompt", "{:.0f}".format),
     "update_s": Metric("time to absorb the changed documents", duration),
-    "preparation_usd": Metric("US dollars to prepare, at the stated prices", "{:.2f}".format),
-    "thousand_answers_usd": Metric("US dollars for 1,000 answers, at the stated prices", "{:.3f}".format),
     "wall_s": Metric("time to prepare", duration),
     "cpu_s": Metric("CPU time to prepare", duration),
     "labelled_examples": Metric("labelled pairs", "{:,.0f}".format),
     "documents": Metric("documents read", "{:,.0f}".format),
     "tokens_seen": Metric("tokens trained on", "{:,.0f}".format),
-}
+    "epochs": Metric("passes over the training data", "{:g}".format),
+} | {name: Metric(words, span) for name, words in STATED.items()}
 SHARES = ("accuracy", "right_kind")  # measured question by question
 SetName = Literal[*QUESTION_SETS]
 MetricName = Literal[*METRICS]
@@ -99,9 +99,12 @@ class Quantity:
             return float(np.mean([sum(each) for each in read])) if read else None
         if metric == "update_s":
             return comparison.update(arm).get("effort", {}).get("wall_s")
-        if metric.endswith("_usd"):
-            found = costs(comparison).get(arm)
-            return found and (found.computing + found.labels if metric == "preparation_usd" else 1000 * found.query)
+        if metric in STATED:
+            return stated(comparison, arm, name, metric)
+        if metric == "epochs":
+            run = comparison.run(arm, name)
+            settings = run.config.get("adapter", {}) if run else {}
+            return max((each["epochs"] for each in settings.values() if "epochs" in each), default=None)
         return getattr(comparison.effort(arm), metric, None)
 
     def shown(self, comparison: Comparison) -> str:
@@ -114,13 +117,14 @@ class Quantity:
         if self.metric == "perplexity":
             found = comparison.metric(self.arm, self.set, "perplexity")
         estimated = self.metric == "update_s" and not comparison.update(self.arm).get("measured", True)
-        return METRICS[self.metric].shown(float(np.median(found))) + " (estimated)" * estimated
+        found = found if self.metric in STATED else float(np.median(found))
+        return METRICS[self.metric].shown(found) + " (estimated)" * estimated
 
 
 def compare(comparison: Comparison, first: Quantity, second: Quantity) -> Interval | str:
     """How much higher the first quantity is than the second (for times and perplexities: how many times as high).
 
-    Shares on one set are compared question by question. Single numbers have an interval of no width.
+    Shares on one set are compared question by question. Single numbers have no width, costs that of their prices.
 
     Returns:
         The interval, or a sentence that says what was not measured.
@@ -134,7 +138,8 @@ def compare(comparison: Comparison, first: Quantity, second: Quantity) -> Interv
     if METRICS[first.metric].ratio:
         return (perplexity_ratio if first.metric == "perplexity" else ratio)(one, other)
     if first.metric not in SHARES:
-        return dict.fromkeys(("value", "low", "high"), one - other) | {"n": 0}
+        gap = np.asarray(one - other)
+        return {"value": float(np.median(gap)), "low": float(gap.min()), "high": float(gap.max()), "n": 0}
     if not second.arm:
         return {name: end - other * (name != "n") for name, end in accuracy(one).items()}
     same = (first.set, first.part) == (second.set, second.part)

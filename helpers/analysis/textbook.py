@@ -1,4 +1,4 @@
-"""The table that textbooks and vendors print, "RAG against fine-tuning", with what was measured beside each entry."""
+"""The lecture's statements on RAG and fine-tuning (`rules/lecture.yaml`), with verdicts and figures."""
 
 from __future__ import annotations
 
@@ -6,62 +6,82 @@ import html
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 from pydantic.dataclasses import dataclass
 
 from . import rules
 from .claims import Claim, judge
 from .comparison import Comparison
+from .cost import given
 from .quantities import Quantity, in_words
 
-MARKS = {
-    "not measured": "–",
-    "contradicted": "✗",
-    "not shown": "?",
-    "shown": "✓",
-    "by construction": "=",
-}  # the worst verdict first
+MARKS = {  # of verdicts, the worst first
+    "contradicted": "✗", "not tested here": "–", "not shown": "?", "by construction": "=", "shown": "✓",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Row:
-    """One row of the textbook's table: two entries, the claims that they come to, and what was measured.
+    """What the lecture says about a method, and what it comes to; see `rules/lecture.yaml`.
 
-    `also` is shown with the claims and not judged.
+    `shown`, `not_shown` and `contradicted` are the sentence for each outcome; the last three fields come from results.
     """
 
     id: str
-    row: str
-    rag: str
-    tuning: str
+    about: str
+    topic: str
+    says: str
     claims: tuple[Claim, ...]
+    shown: str
+    contradicted: str
+    not_shown: str = "The figures do not settle it."
     also: tuple[Quantity, ...] = ()
+    construction: bool = False
     measured: str = ""
-    support: str = ""
+    verdict: str = ""
+    sentence: str = ""
+
+
+class Lecture(BaseModel, extra="forbid"):
+    """The whole data file."""
+
+    thresholds: dict[str, float]
+    statements: list[Row]
 
 
 def textbook_rows(comparison: Comparison) -> list[Row]:
-    """The table, row by row; a row is shown where all its claims are, and "not measured" where arms are missing."""
+    """The statements in order, each as good as the worst of its claims, and what the arms compared were given."""
     rows = []
-    for row in rules.read_rules("textbook", list[Row]):
-        verdicts = judge(comparison, row.claims)
-        support = min((each.verdict for each in verdicts), key=list(MARKS).index)
-        quantities = [claim.first for claim in row.claims] + [claim.second for claim in row.claims]
-        measured = in_words(comparison, [*quantities, *row.also]) or verdicts[0].why
-        rows.append(replace(row, measured=measured, support=support))
+    for row in rules.read_rules("lecture", Lecture).statements:
+        found = judge(comparison, row.claims)
+        verdicts = [each.verdict.replace("not measured", "not tested here") for each in found]
+        verdict = min(verdicts, key=list(MARKS).index)
+        sentence = {"shown": row.shown, "not shown": row.not_shown, "contradicted": row.contradicted}.get(verdict)
+        sentence = sentence or found[verdicts.index(verdict)].why
+        if row.construction and verdict != "contradicted":
+            verdict, sentence = "by construction", row.shown
+        pairs = [(claim.first, claim.second) for claim in row.claims]
+        measured = in_words(comparison, [*sum(pairs, ()), *row.also])
+        differ = [pair for pair in pairs if pair[1].arm and given(pair[0].arm) != given(pair[1].arm)]
+        told = [
+            f"{arm} {' and '.join(given(arm)) or 'nothing'}" for arm in dict.fromkeys(q.arm for q in sum(differ, ()))
+        ]
+        measured += f". Given: {', '.join(told)}." if told else "."
+        rows.append(replace(row, verdict=verdict, sentence=sentence, measured=measured))
     return rows
 
 
 def textbook_markdown(rows: Sequence[Row]) -> str:
-    """The table as Markdown, in which every text is only text; a mark and a word show whether a claim is shown."""
-    lines = ["| row | RAG (textbook) | fine-tuning (textbook) | measured here | the claim is |", "|" + " --- |" * 5]
+    """The table as Markdown, in which every text is only text; a mark stands before each verdict."""
+    lines = ["| | the lecture says | verdict | in a sentence | measured here |", "|" + " --- |" * 5]
     for row in rows:
-        texts = (f"**{row.row}**", row.rag, row.tuning, row.measured, f"{MARKS[row.support]} {row.support}")
+        verdict = f"{MARKS[row.verdict]} {row.verdict}"
+        texts = (f"**{row.about}**, {row.topic.lower()}", row.says, verdict, row.sentence, row.measured)
         lines.append("| " + " | ".join(html.escape(text, quote=False).replace("|", "\\|") for text in texts) + " |")
     return "\n".join(lines)
 
 
 def take_aways(rows: Sequence[Row]) -> list[str]:
-    """One sentence for each row that was decided, with the row's own measured numbers."""
-    said = {"shown": "As textbooks say", "contradicted": "Unlike what textbooks say"}
-    return [f"{row.row}. {said[row.support]}: {row.measured}." for row in rows if row.support in said]
+    """One sentence for each statement that was shown or contradicted."""
+    decided = (row for row in rows if row.verdict in ("shown", "contradicted"))
+    return [f"{row.about}, {row.topic.lower()} ({row.verdict}): {row.sentence}" for row in decided]

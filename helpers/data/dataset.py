@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import create_model
 
-from .files import MAKE, ROOT, as_records, csv_rows, read_records, read_text
+from .files import MAKE, ROOT, as_records, csv_rows, read_records, read_text, update_rounds
 from .records import QUESTION_SETS, DataError, Example, Fact, Note, Question, Text
 
 GENERAL = ROOT / "datasets" / "general"
@@ -75,18 +75,22 @@ class Dataset:
         kinds = as_records(_Kind, csv_rows(path)) if path.is_file() else []
         return {kind.field: kind.pattern.pattern for kind in kinds}
 
-    def facts(self, updated: bool = False) -> list[Fact]:
-        """The table of facts: as `documents_folder` has them, or after the updates."""
-        path = self.folder / ("updates/facts.csv" if updated else "facts.csv")
-        return as_records(Fact, csv_rows(path))
+    @property
+    def rounds(self) -> list[int]:
+        """The rounds of updates, such as [1, 2, 3]; each builds on the last."""
+        return update_rounds(self.folder / "updates")
+
+    def facts(self, after: int = 0) -> list[Fact]:
+        """The table of facts: as `documents_folder` has them, or after so many rounds of updates."""
+        return as_records(Fact, csv_rows(self.folder / (f"updates/{after}/facts.csv" if after else "facts.csv")))
 
     @cached_property
     def values_by_asset(self) -> dict[str, tuple[str, ...]]:
         """For each asset its values, before and after the updates; empty where the folder has no table of facts."""
         values: dict[str, set[str]] = {}
-        for updated, name in enumerate(("facts.csv", "updates/facts.csv")):
-            for fact in self.facts(bool(updated)) if (self.folder / name).exists() else ():
-                values.setdefault(fact.asset, set()).add(fact.value)
+        rounds = [0, *self.rounds] if (self.folder / "facts.csv").exists() else []
+        for fact in (fact for number in rounds for fact in self.facts(number)):
+            values.setdefault(fact.asset, set()).add(fact.value)
         return {asset: tuple(sorted(own)) for asset, own in sorted(values.items())}
 
     def general_text(self, part: str) -> list[str]:

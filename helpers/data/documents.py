@@ -15,7 +15,7 @@ from pathlib import Path
 
 from llama_index.core import SimpleDirectoryReader
 
-from .files import as_records, read_text
+from .files import as_records, read_text, update_rounds
 from .readers import file_extractor
 from .records import DataError, Document
 
@@ -96,9 +96,14 @@ def _listed(items: list[str], separator: str) -> str:
 def apply_updates(documents: list[Document], folder: Path) -> list[Document]:
     """The documents after an update, in the order of ids: revisions replace, new ones join, withdrawn ones go.
 
-    The folder has documents with old or new ids in `documents/`, and in `withdrawn.txt` one id a line. A `DataError` is
-    as in `read_documents`, or names the line with an id that the collection lacks.
+    The folder has documents with old or new ids in `documents/`, and in `withdrawn.txt` one id a line; or it has such a
+    folder for each of several rounds, named 1, 2 and so on. A `DataError` is as in `read_documents`, or names the line
+    with an id that the collection lacks.
     """
+    for number in update_rounds(folder):
+        documents = apply_updates(documents, Path(folder) / str(number))
+    if update_rounds(folder):
+        return documents
     withdrawn = Path(folder) / "withdrawn.txt"
     collection = {document.id: document for document in [*documents, *read_documents(Path(folder) / "documents")]}
     for number, line in enumerate(read_text(withdrawn).split("\n") if withdrawn.is_file() else (), start=1):

@@ -47,6 +47,11 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path} is not UTF-8: {byte}. Save the file again with the encoding UTF-8.") from None
 
 
+def update_rounds(folder: Path) -> list[int]:
+    """The numbers of the rounds in a folder of updates, in order; none where it holds a single update."""
+    return sorted(int(path.name) for path in Path(folder).glob("*") if path.is_dir() and path.name.isdecimal())
+
+
 def read_rows(path: Path) -> list[Row]:
     """The JSON objects of a JSONL file; a `DataError` names a line that is none, or says that there are no lines."""
     rows = []

@@ -31,7 +31,9 @@ _ALL = (
         "quick", questions_per_set=8, latency_questions=1, latency_repeats=1, sweep_questions=6, batch_size=32,
         training_share=0.006, validation_examples=6, own_words=10_000,
         left_out=(
-            "rag:3_passages", "rag:3_passages_best_last", "rag:wrong_papers", "rag:documents+notes", "long_context",
+            "rag:3_passages", "rag:3_passages_best_last", "rag:two_step", "rag:wrong_papers", "rag:documents+notes",
+            "long_context", "customization:60_labels", "domain_adaptation+customization:60_labels",
+            "customization:triage", "customization:answers",
         ),
     ),
     Profile(

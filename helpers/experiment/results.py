@@ -8,6 +8,7 @@ these are computed anew, by the present rules, when it is read.
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
@@ -166,8 +167,11 @@ def read_result(path: Path) -> Result:
     shared = _read_shared(_shared_path(path.parent, str(record.get("experiment"))))
     result = read_record(path, Result, "a result", REMEDY, record | {"scores": list(_joined(record, shared, path))})
     asked = [(score.question, score.answer) for score in result.scores]
-    result.scores = [Score(*each, *metrics.score(*each, shared.rivals)) for each in asked]
-    result.metrics |= metrics.summary(result.scores, shared.kinds)
+    try:
+        result.scores = [Score(*each, *metrics.score(*each, shared.rivals)) for each in asked]
+        result.metrics |= metrics.summary(result.scores, shared.kinds)
+    except (IndexError, ValueError, re.error) as error:  # no accepted answer, a record that is no JSON, no pattern
+        raise DataError(f"the replies of {path} cannot be scored: {error}. {REMEDY}") from error
     return result
 
 

@@ -88,29 +88,27 @@ def training_curve(history: Sequence[Any], first: Mapping[str, float] | None = N
     return style.finish(ax, f"Loss against the step: {'; '.join(words)}.")
 
 
-def break_even_lines(costs: Mapping[str, Cost], changes: int = 4, hosted: bool = False, ax: Axes | None = None) -> Axes:
-    """Cost of a month against queries, one line an arm; rings mark where an arm costs as much as RAG.
+def break_even_lines(costs: Mapping[str, Cost], changes: int = 1, ax: Axes | None = None) -> Axes:
+    """Cost of a month against queries: a band an arm from the lowest to the highest prices, a line at their median.
 
-    Arms that cannot absorb a change, or where nobody measured one, are left out. `hosted` takes the answers of a hosted
-    model.
+    With changes, arms that cannot absorb one, or where nobody measured it, are left out.
 
     Raises:
         DataError: There is no arm to draw.
     """
-    known = {arm: cost for arm, cost in costs.items() if cost.change is not None}
+    known = {arm: cost for arm, cost in costs.items() if np.isfinite(cost.monthly(1, changes)).all()}
     if not known:
-        raise DataError("there are no costs to draw: no arm was timed, or none absorbs a change")
+        raise DataError("there are no costs to draw: no arm was asked, or none absorbs a change")
     ax, x = style.new_axes(ax, 7.6, 4.4), f"queries a month, with {changes} changes of documents"
     ends, words = {}, []
     for place, (arm, cost) in enumerate(known.items()):
-        line = np.maximum([cost.monthly(n, changes, hosted) for n in QUERIES], 1e-6)
-        look = style.line(arm)
-        meets = break_even(known["rag"], cost, changes, hosted) if "rag" in known and arm != "rag" else None
-        if meets and QUERIES[0] <= meets <= QUERIES[-1]:
-            look["label"] += f"\n  (as much as RAG at {number(meets)})"
-            words.append(f"{plain_name(arm)} costs as much as RAG at {number(meets)}")
-            ring = (meets, cost.monthly(meets, changes, hosted))
-            ax.plot(*ring, "o", markersize=13, markerfacecolor="none", markeredgecolor="black")
+        month = [np.maximum(cost.monthly(n, changes), 1e-6) for n in QUERIES]
+        look, line = style.line(arm), [float(np.median(each)) for each in month]
+        ax.fill_between(
+            QUERIES, [np.min(m) for m in month], [np.max(m) for m in month], color=look["color"], alpha=0.07
+        )
+        if "rag" in known and arm != "rag":
+            words.append(f"{plain_name(arm)} as cheap as RAG at {break_even(known['rag'], cost, changes)}")
         ends[look["label"]] = line[-1]
         ax.plot(QUERIES, line, linewidth=1.8, markevery=slice(place % 3, None, 6), **look)
     ax.set(xscale="log", yscale="log", xlim=(QUERIES[0], QUERIES[-1]), xlabel=x)
@@ -118,9 +116,7 @@ def break_even_lines(costs: Mapping[str, Cost], changes: int = 4, hosted: bool =
     style.plain_decades(ax.xaxis, QUERIES)
     style.plain_decades(ax.yaxis, np.concatenate([each.get_ydata() for each in ax.lines]))
     style.legend_beside(ax, ends)
-    return style.finish(
-        ax, f"Cost of a month against {x}. {'; '.join(words) or 'No arm breaks even with RAG here'}.", "both"
-    )
+    return style.finish(ax, f"Cost of a month against {x}. Queries a month: {'; '.join(words) or 'no RAG'}.", "both")
 
 
 def _mark(ax: Axes, values: Sequence[float]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,8 @@ def page(
     return environment.get_template("report.html.j2").render(
         note=note, about=about(comparison), caveats=comparison.caveats(), timed=comparison.timed,
         take_aways=analysis.take_aways(rows), textbook=rows, verdicts=verdicts, counts=analysis.counts(verdicts),
-        compared=compared, sets=_sets(compared), measures=EFFORT_MEASURES, prices=asdict(analysis.load_prices()),
+        compared=compared, sets=_sets(compared), measures=EFFORT_MEASURES,
+        prices={name: analysis.span(ends) for name, ends in analysis.load_prices().items()},
         costs=analysis.cost_rows(costs),
         stopped=[f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row],
         differences={arm: comparison.contrasts(arm).to_dict("records") for arm in compares},

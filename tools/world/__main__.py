@@ -11,8 +11,8 @@ from pathlib import Path
 
 from helpers.data import KitError
 
-from .corpus import RESTATEMENTS
 from .make import generate
+from .notes import RESTATEMENTS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
     parser.add_argument("--seed", type=int, default=7, help="another seed, another world")
     parser.add_argument("--assets", type=int, default=24, help="how many machines, 12 to 2,000")
-    parser.add_argument("--restatements", type=int, default=RESTATEMENTS, help="how often the corpus states each fact")
+    parser.add_argument("--restatements", type=int, default=RESTATEMENTS, help="in how many notes each fact is stated")
     given = parser.parse_args(arguments)
     try:
         generate(given.out, given.seed, given.assets, given.restatements)

@@ -9,10 +9,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from .world import CHANGING, World
+from .world import CHANGING, NEW_IN, ROUNDS, World
 
 # Measured with SmolLM2's tokenizer on the default world; a test compares.
-TOKENS_A_WORD = 1.64
+TOKENS_A_WORD = 1.6
 
 
 def card(world: World, restatements: int, files: Mapping[str, str]) -> str:
@@ -20,7 +20,7 @@ def card(world: World, restatements: int, files: Mapping[str, str]) -> str:
 
     Args:
         world: The table of facts.
-        restatements: In how many corpus notes each fact is told.
+        restatements: In how many notes each fact is stated.
         files: Texts by path within the folder.
 
     Returns:
@@ -55,44 +55,49 @@ def _rows(text: str) -> list[dict]:
 
 def _origin(world: World, restatements: int) -> str:
     splits = Counter(asset.split for asset in world.assets)
-    command = f"python -m tools.world --seed {world.seed} --assets {len(world.assets)} --restatements {restatements}"
+    command = f"python -m tools.world --seed {world.seed} --assets {world.size} --restatements {restatements}"
+    changed = Counter(fact for changes in world.rounds for fact in changes)
+    twice = sum(times > 1 for times in changed.values())
     return f"""# Tidewater: data card
 
 This file is generated with the data; every count in it was taken from the files.
 
-Tidewater is an invented operator of tidal-power machines. No machine, place, person or word of its house language
-exists outside this folder, so a model can know them only from what it was given. A seeded program filled
-templates, written by hand for this kit, from one table of facts:
+Tidewater is an invented operator of tidal-power machines. No machine, place, person or house word exists outside this
+folder, so a model can know them only from what it was given. A program filled hand-written templates from one table of
+facts:
 
     {command} --out FOLDER
 
-The same command gives the same bytes on every platform. Names and numbers are drawn at random; whoever shares a
+The same command gives the same bytes on every platform. Names and numbers are drawn at random; anyone who shares a
 name with one of the invented people does so by chance.
 
 - Licence: CC-BY-4.0. Language: English. No personal data.
-- Assets (machines): {len(world.assets)}, of which {splits["trained"]} are `trained` and
-  {splits["heldout"]} are `heldout`: no prompt-response pair names a held-out one.
-- Later changes (`updates/`): {len(world.changes)} assets change {", ".join(CHANGING)}; one asset is new.
-- Used for: comparing retrieval with fine-tuning. Not for: anything about real tidal power."""
+- Machines: {len(world.assets)}. {splits["trained"]} are `trained` and {splits["heldout"]} are `heldout`; no labelled
+  pair names a held-out one. The {splits["check"]} of the split `check` serve to choose when a training stops.
+- Updates: {ROUNDS} rounds change {", ".join(CHANGING)} ({len(changed)} facts, {twice} of them twice).
+  Round {NEW_IN} adds a machine, and the last one withdraws a policy.
+- Use it to compare retrieval with fine-tuning. It says nothing about real tidal power."""
 
 
 def _documents(files: Mapping[str, str]) -> str:
     kinds: dict[str, list[int]] = {}
     for name, text in files.items():
         if name.startswith("documents/"):
-            kind = name.split("/")[1].split("-")[0]
+            kind = text.split("\ntype: ")[1].split("\n")[0]
             kinds.setdefault(kind, []).append(len(text.split("---\n", 2)[2].split()))
-    rows = [(kind, len(sizes), f"{min(sizes)} to {max(sizes)}") for kind, sizes in kinds.items()]
+    rows = [(kind, len(sizes), f"{min(sizes)} to {max(sizes)}") for kind, sizes in sorted(kinds.items())]
     rows.append(("all", sum(row[1] for row in rows), sum(sum(sizes) for sizes in kinds.values())))
-    revised = sum(name.startswith("updates/documents/") for name in files)
+    revised = [sum(name.startswith(f"updates/{n}/documents/") for name in files) for n in range(1, ROUNDS + 1)]
     return f"""## Documents
 
 `documents/*.md`: Markdown under front matter (id, title, type, revision, date).
 
 {_table(("type", "documents", "words each, or in all"), rows)}
 
-`updates/documents/`: {revised} documents, revisions (same id, revision 2) and one new. `updates/withdrawn.txt`: id of
-the document that is withdrawn; `updates/withdrawn.jsonl`: the question that only this one answers."""
+`updates/1` to `updates/{ROUNDS}`: one folder a round, each on top of the last, with revised and new documents
+({", ".join(map(str, revised))}), `facts.csv` as it is after the round, and the ids of withdrawn documents in
+`withdrawn.txt`. `updates/withdrawn.jsonl` holds the question that only the withdrawn document answers.
+`other_documents/`: as many documents of another world."""
 
 
 def _corpus(files: Mapping[str, str]) -> str:
@@ -103,44 +108,51 @@ def _corpus(files: Mapping[str, str]) -> str:
         tokens = round(words * TOKENS_A_WORD, -2)
         rows.append((part, len(_rows(text)), words, f"{tokens:.0f}"))
     genres = Counter(row["genre"] for row in _rows(files["corpus/train.jsonl"]))
-    told = ", ".join(f"{genre} {count}" for genre, count in sorted(genres.items()))
+    listed = ", ".join(f"{genre} {count}" for genre, count in sorted(genres.items()))
     return f"""## Corpus
 
-`corpus/*.jsonl` (id, genre, text): unlabelled notes that tell all facts of one asset in other words, and sentences
-that use the house terms. The two parts share no text. About {TOKENS_A_WORD} tokens of SmolLM2's tokenizer a word.
+`corpus/*.jsonl` (id, genre, text): unlabelled notes. Those on machines say in other words what the documents state, two
+or three facts a note; the others use the house words. The two parts share no text. A word is about {TOKENS_A_WORD}
+tokens of SmolLM2's tokenizer.
 
 {_table(("part", "notes", "words", "tokens, about"), rows)}
 
-Genres of the training part: {told}."""
+Genres of the training part: {listed}."""
 
 
 def _instructions(files: Mapping[str, str]) -> str:
     rows = [
         (name.split("/")[1].split(".")[0], name.split(".")[1], len(_rows(text)))
         for name, text in files.items()
-        if name.startswith("instructions/") and name.endswith(".jsonl")
+        if name.startswith("instructions/") and name.count(".") == 2
     ]
     return f"""## Instructions
 
-`instructions/TASK.PART.jsonl` (id, task, prompt, response, asset). `answers`: a question and its short answer.
-`triage`: a report and its JSON by the house rules in `instructions/triage_rules.md`.
+`instructions/TASK.PART.jsonl` (id, task, prompt, response, asset). `answers`: a question and its short answer, on
+trained machines and on the house words that `glossary.csv` marks as named. `triage`: a report and its JSON by the rules
+in `documents/triage-rules.md`.
 
-{_table(("task", "part", "pairs"), rows)}"""
+{_table(("task", "part", "pairs"), rows)}
+
+`instructions/checks.jsonl`: {len(_rows(files["instructions/checks.jsonl"]))} questions on facts and words outside every
+question set, which choose when a training stops."""
 
 
 def _questions(files: Mapping[str, str]) -> str:
     rows = []
     for name, text in files.items():
         if name.startswith("questions/"):
-            parts = Counter(row.get("part", "") for row in _rows(text))
-            told = ", ".join(f"{part} {count}" for part, count in sorted(parts.items()) if part)
-            rows.append((name.split("/")[1].removesuffix(".jsonl"), sum(parts.values()), told or "-"))
+            asked = _rows(text)
+            parts = Counter(row.get("part", "") for row in asked)
+            listed = ", ".join(f"{part} {count}" for part, count in sorted(parts.items()) if part)
+            wordings = len({row["wording"] for row in asked if "wording" in row})
+            rows.append((name.split("/")[1].removesuffix(".jsonl"), len(asked), wordings or "-", listed or "-"))
     return f"""## Questions
 
 `questions/SET.jsonl` (id, set, prompt, answers with the canonical one first, ids of the documents that hold the answer,
-and where they apply choices, asset, field, part).
+and where they apply choices, asset, field, part, wording, and as `bridge` the documents that name the machine).
 
-{_table(("set", "questions", "parts"), rows)}"""
+{_table(("set", "questions", "wordings", "parts"), rows)}"""
 
 
 def _facts(files: Mapping[str, str]) -> str:
@@ -154,12 +166,13 @@ def _facts(files: Mapping[str, str]) -> str:
         table.append((field, own[0]["value"], f"{often:.3f}", min(held), max(held)))
     return f"""## Facts
 
-`facts.csv` and `updates/facts.csv` (asset, field, value, split, documents): {len(rows)} facts before the updates.
-`glossary.csv` (term, kind, meaning): {len(files["glossary.csv"].splitlines()) - 1} house terms.
+`facts.csv` (asset, field, value, split, documents): {len(rows)} facts before the updates. `kinds.csv` (field, pattern):
+what the right kind of answer looks like. `glossary.csv` (term, kind, meaning, named):
+{len(files["glossary.csv"].splitlines()) - 1} house words.
 
 {
         _table(
-            ("field", "an example", "share of the commonest value", "fewest documents a fact", "most"),
+            ("field", "an example", "share of the most frequent value", "fewest documents", "most"),
             table,
         )
     }"""
@@ -168,11 +181,11 @@ def _facts(files: Mapping[str, str]) -> str:
 def _limits() -> str:
     return """## Limits
 
-- The texts come from templates: two machines are told of in the same words where their templates agree. Real papers
+- The texts come from templates: two machines are described in the same words where their templates agree. Real papers
   vary more, contradict each other and leave things out.
-- One fact has one value. Units, dates and spellings never disagree, except between a document and its revision.
-- Questions ask for short values. They do not measure long answers, summaries or advice.
-- Beyond the default size some numbers (years, intervals, channels) are shared by several machines."""
+- A fact has one value at a time. Units, dates and spellings never disagree, except between a document and its revision.
+- The questions ask for short values. They do not measure long answers, summaries or advice.
+- Beyond the default size several machines share some numbers (years, intervals, channels)."""
 
 
 def _sums(files: Mapping[str, str]) -> str:

@@ -13,19 +13,30 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from helpers.data import Document, Fact, KitError
+from helpers.data import Document, Fact, KitError, general_questions
 
 from .card import card
-from .corpus import RESTATEMENTS, training_notes, validation_notes
-from .tasks import answer_examples, question_sets, withdrawn_question
-from .templates import load
-from .texts import Page, after_updates, documents, stated_in, updates
-from .triage import rules_text, triage_examples, triage_questions, triage_reports
-from .world import FIELDS, Asset, World, make_world
+from .harder import twin_questions, two_hop_questions
+from .notes import RESTATEMENTS, Note, training_notes, validation_notes
+from .pages import Page, after_updates, documents, slug, stated_in, updates, withdrawn_id
+from .questions import (
+    answer_pairs,
+    check_questions,
+    examples,
+    fact_questions,
+    update_questions,
+    withdrawn_question,
+)  # fmt: skip
+from .templates import load, seeded
+from .triage import rules_document, triage_examples, triage_questions, triage_reports
+from .words import Word, glossary_pages, make_words, unread_notes, word_checks, word_notes, word_pairs, word_questions
+from .world import FIELDS, ROUNDS, World, make_world
 
 MARK = "world.json"
 CARD = "README.md"
 GENERATOR = "helpers.tidewater"  # as in every folder made so far, so that it is recognised
+OTHER_SEED = 1000  # how far the seed of the world that lends its documents is from this one's
+CHECK_WORDS = 8
 
 
 def generate(out: Path | str, seed: int = 7, assets: int = 24, restatements: int = RESTATEMENTS) -> World:
@@ -78,29 +89,52 @@ def world_files(world: World, restatements: int) -> dict[str, str]:
     Raises:
         KitError: There are fewer corpus templates than restatements.
     """
-    pages = documents(world)
-    updated, withdrawn = updates(world)
-    later = after_updates(pages, updated, withdrawn)
-    reports = triage_reports(world)
-    answers = answer_examples(world)
+    words = make_words(world.seed)
+    pages = [*documents(world), *_others(words)]
+    rounds = updates(world)
+    later = after_updates(pages, rounds)
+    papers = [page.document for page in pages]
+    reports = triage_reports(world, words)
+    pairs = answer_pairs(world)
+    told = [(pair.prompt, pair.response, "") for pair in word_pairs(words, world.seed)]
+    questions = {
+        "facts_trained": fact_questions(world, "trained", pages),
+        "facts_heldout": fact_questions(world, "heldout", pages),
+        "updates": update_questions(world, pages, later),
+        "two_hop": two_hop_questions(world, pages),
+        "twins": twin_questions(world, pages),
+        "triage": triage_questions(reports),
+        "general": general_questions(),
+    } | word_questions(words, world.seed, papers)
     files = {f"documents/{page.document.id}.md": _markdown(page.document) for page in pages}
-    files |= {f"updates/documents/{page.document.id}.md": _markdown(page.document) for page in updated}
+    files |= {f"other_documents/{page.document.id}.md": _markdown(page.document) for page in _other_papers(world)}
+    for number, each in enumerate(rounds, 1):
+        folder = f"updates/{number}"
+        files |= {f"{folder}/documents/{page.document.id}.md": _markdown(page.document) for page in each.pages}
+        files[f"{folder}/facts.csv"] = _facts(world, after_updates(pages, rounds[:number]), number)
+        if each.withdrawn:
+            files[f"{folder}/withdrawn.txt"] = "".join(f"{name}\n" for name in each.withdrawn)
+    checks = check_questions(world, pages) + _some(word_checks(words, world.seed, papers), CHECK_WORDS, world.seed)
     files |= {
-        "facts.csv": _facts(world, world.assets, pages, updated=False),
-        "updates/facts.csv": _facts(world, (*world.assets, world.newcomer), later, updated=True),
-        "updates/withdrawn.txt": f"{withdrawn}\n",
-        "updates/withdrawn.jsonl": _lines([withdrawn_question(withdrawn)]),
-        "glossary.csv": _table(("term", "kind", "meaning"), [list(entry.values()) for entry in load("glossary")]),
-        "corpus/train.jsonl": _lines(training_notes(world, restatements)),
-        "corpus/validation.jsonl": _lines(validation_notes(world)),
-        "instructions/triage_rules.md": rules_text(),
-        "questions/triage.jsonl": _lines(triage_questions(reports)),
+        "facts.csv": _facts(world, pages, 0),
+        "kinds.csv": _table(("field", "pattern"), load("questions")["kinds"].items()),
+        "glossary.csv": _glossary(words),
+        "updates/withdrawn.jsonl": _lines([withdrawn_question(withdrawn_id())]),
+        "corpus/train.jsonl": _notes(
+            "note", training_notes(world, restatements) + word_notes(words, world.seed), world.seed
+        ),
+        "corpus/validation.jsonl": _notes(
+            "validation", validation_notes(world) + unread_notes(words, world.seed), world.seed
+        ),
+        "instructions/answers.train.jsonl": _lines(
+            examples("answers", "train", _shuffled(pairs["train"] + told, "train", world.seed))
+        ),
+        "instructions/answers.validation.jsonl": _lines(examples("answers", "validation", pairs["validation"])),
+        "instructions/checks.jsonl": _lines(checks),
     }
     for part in ("train", "validation"):
-        files[f"instructions/answers.{part}.jsonl"] = _lines(answers[part])
         files[f"instructions/triage.{part}.jsonl"] = _lines(triage_examples(reports, part))
-    for name, questions in question_sets(world, pages, later).items():
-        files[f"questions/{name}.jsonl"] = _lines(questions)
+    files |= {f"questions/{name}.jsonl": _lines(asked) for name, asked in questions.items()}
     files = dict(sorted(files.items()))
     files[CARD] = card(world, restatements, files)
     files[MARK] = _mark(world, restatements, files)
@@ -145,15 +179,53 @@ def _markdown(document: Document) -> str:
     return "---\n" + "".join(f"{key}: {value}\n" for key, value in head.items()) + f"---\n\n{document.text}"
 
 
-def _facts(world: World, assets: Sequence[Asset], pages: Iterable[Page], updated: bool) -> str:
+def _others(words: Sequence[Word]) -> list[Page]:
+    """The documents without facts of machines: the glossary and the rules of triage."""
+    return [Page(document) for document in (*glossary_pages(words), rules_document())]
+
+
+def _other_papers(world: World) -> list[Page]:
+    """As many documents of another world, whose machines have other names.
+
+    Its rules of triage would be right here as well, so the manual of its new machine stands in for them.
+    """
+    names = [asset.name for asset in world.fleet(ROUNDS)]
+    other = make_world(world.seed + OTHER_SEED, world.size, names)
+    taken = [word.term for word in make_words(world.seed)]
+    glossary = [Page(document) for document in glossary_pages(make_words(other.seed, taken))]
+    new = [
+        page for each in updates(other) for page in each.pages if page.document.id.endswith(slug(other.newcomer.name))
+    ]
+    return [*documents(other), *glossary, new[0]]
+
+
+def _facts(world: World, pages: Iterable[Page], after: int) -> str:
     stated = stated_in(pages)
-    rows = []
-    for asset in assets:
-        values = world.values(asset, updated)
-        rows += [
-            (asset.name, field, values[field], asset.split, ";".join(stated[asset.name, field])) for field in FIELDS
-        ]
+    rows = [
+        (asset.name, field, world.values(asset, after)[field], asset.split, ";".join(stated[asset.name, field]))
+        for asset in world.fleet(after)
+        for field in FIELDS
+    ]
     return _table([each.name for each in fields(Fact)], rows)
+
+
+def _glossary(words: Iterable[Word]) -> str:
+    rows = [(word.term, word.kind, word.meaning, "yes" if word.named else "no") for word in words]
+    return _table(("term", "kind", "meaning", "named"), rows)
+
+
+def _shuffled(items: Iterable[Any], purpose: str, seed: int) -> list[Any]:
+    items = list(items)
+    return seeded(seed, f"order of {purpose}").sample(items, len(items))
+
+
+def _some(items: list[Any], number: int, seed: int) -> list[Any]:
+    return items if len(items) <= number else seeded(seed, "some checks").sample(items, number)
+
+
+def _notes(prefix: str, notes: list[tuple[str, str]], seed: int) -> str:
+    shuffled = enumerate(_shuffled(notes, prefix, seed), 1)
+    return _lines(Note(f"{prefix}-{number:05}", genre, text) for number, (genre, text) in shuffled)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -171,5 +243,5 @@ def _lines(records: Iterable[Any]) -> str:
 
 def _mark(world: World, restatements: int, files: dict[str, str]) -> str:
     sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
-    sizes = {"seed": world.seed, "assets": len(world.assets), "restatements": restatements}
+    sizes = {"seed": world.seed, "assets": world.size, "restatements": restatements}
     return json.dumps({"generator": GENERATOR, **sizes, "files": sums}, indent=1) + "\n"

@@ -1,17 +1,25 @@
-"""The triage task: incident reports put together from clauses, and the house rules that answer them."""
+"""The triage task: incident reports put together from clauses, and the rules that answer them.
+
+No labelled pair holds a house word. The test part `house_words` tells component and symptom in house words alone.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
-from helpers.data import Example, Question
+from helpers.data import Document, Example, Question
 
 from .templates import Rotation, fill, load, seeded
+from .words import Word
 from .world import World
 
 TRAIN, VALIDATION, TEST_PART = 240, 60, 64
+PARTS = ("new_combinations", "new_wordings", "house_words")
+RULES_ID = "triage-rules"
 # How far a symptom's row is from its component's, round the table: these cells of it are kept for the test.
 HELD_OUT_STEPS = (0, 3)
 HELD_OUT_MORE = (5, (0, 3, 6))
@@ -19,12 +27,13 @@ HELD_OUT_MORE = (5, (0, 3, 6))
 
 @dataclass(frozen=True)
 class Report:
-    """One incident report and what the rules make of it."""
+    """One incident report and what the rules make of it; `frame` is the id of the pattern that it was written in."""
 
     asset: str
     component: str
     symptom: str
     circumstance: str
+    frame: str
     text: str
     answer: str
 
@@ -62,26 +71,36 @@ def judge(component: str, symptom: str, circumstance: str) -> str:
     return json.dumps({"severity": levels[level], "team": rules["components"][component]["team"], "code": code})
 
 
-def triage_reports(world: World) -> dict[str, list[Report]]:
+def triage_reports(world: World, words: Iterable[Word]) -> dict[str, list[Report]]:
     """Writes all reports of a world.
 
     Args:
         world: Its trained assets are named in training and validation, all of its assets in the tests.
+        words: The house words of the world.
 
     Returns:
-        The parts `train`, `validation`, `new_combinations` (pairs that training never shows, in its wordings) and
-        `new_wordings` (such pairs, in wordings that training never shows); no text occurs twice.
+        The parts `train`, `validation`, `new_combinations` (pairs of component and symptom that training never shows,
+        in its wordings), `new_wordings` (such pairs, in wordings that training never shows) and `house_words` (each
+        pair whose two house words no labelled pair names, in those words); no text occurs twice.
     """
     trained = [asset.name for asset in world.assets if asset.split == "trained"]
     everyone = [asset.name for asset in world.assets]
     seen, unseen = combinations(held_out=False), combinations(held_out=True)
-    writer = _Writer(seeded(world.seed, "triage"))
+    house = {word.slot: word.term for word in words if not word.named}
+    in_words = [pair for pair in seen + unseen if all(slot(name) in house for name in pair)]
+    writer = _Writer(seeded(world.seed, "triage"), house)
     return {
         "train": writer.reports(TRAIN, seen, trained, "training"),
         "validation": writer.reports(VALIDATION, seen, trained, "training"),
         "new_combinations": writer.reports(TEST_PART, unseen, everyone, "training"),
         "new_wordings": writer.reports(TEST_PART, unseen, everyone, "new"),
+        "house_words": writer.reports(TEST_PART, in_words, everyone, "house"),
     }
+
+
+def slot(name: str) -> str:
+    """The slot in `words.yaml` of the house word for a component or symptom."""
+    return name.replace(" ", "_")
 
 
 def prompt(report: Report) -> str:
@@ -98,32 +117,46 @@ def triage_examples(reports: dict[str, list[Report]], part: str) -> list[Example
 
 
 def triage_questions(reports: dict[str, list[Report]]) -> list[Question]:
-    """The question set `triage`, in two parts."""
-    told = [(part, report) for part in ("new_combinations", "new_wordings") for report in reports[part]]
+    """The question set `triage`, in three parts; the rules are the document that answers it."""
+    asked = [(part, report) for part in PARTS for report in reports[part]]
     return [
-        Question(f"triage-{number:03}", "triage", prompt(report), (report.answer,), asset=report.asset, part=part)
-        for number, (part, report) in enumerate(told, 1)
+        Question(
+            f"triage-{number:03}",
+            "triage",
+            prompt(report),
+            (report.answer,),
+            (RULES_ID,),
+            part=part,
+            wording=report.frame,
+        )
+        for number, (part, report) in enumerate(asked, 1)
     ]
 
 
-def rules_text() -> str:
-    """The house rules in Markdown, as a person would be given them."""
+def rules_document(date: str = "2026-01-05") -> Document:
+    """The rules of triage, as a person would be given them; short enough to be put into a prompt.
+
+    Args:
+        date: The document's date in ISO 8601.
+
+    Returns:
+        The document `triage-rules`.
+    """
     rules = load("triage")
-    lines = ["# House rules of triage", "", rules["instruction"], ""]
-    lines += [f"- {rule}" for rule in rules["rules"]]
-    lines += ["", "| component | letters | team |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {entry['letters']} | {entry['team']} |" for name, entry in rules["components"].items()]
-    lines += ["", "| symptom | digit | severity to start from |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {entry['digit']} | {entry['severity']} |" for name, entry in rules["symptoms"].items()]
-    lines += ["", f"Levels of severity: {', '.join(rules['levels'])}.", ""]
-    return "\n".join(lines)
+    document = rules["document"]
+    components = [document["component"].format(name=n, **entry) for n, entry in rules["components"].items()]
+    symptoms = [document["symptom"].format(name=n, **entry) for n, entry in rules["symptoms"].items()]
+    parts = [f"# {document['title']}", document["reply"], document["components"], "\n".join(components)]
+    parts += [document["symptoms"], "\n".join(symptoms), document["raise"], document["example"]]
+    return Document(RULES_ID, document["title"], "\n\n".join(parts) + "\n", "rules", date=date)
 
 
 class _Writer:
     """Writes reports, each wording used as evenly as chance and the wish for new texts allow."""
 
-    def __init__(self, random: Random):
+    def __init__(self, random: Random, house: dict[str, str]):
         self._random = random
+        self._house = house
         self._rules = load("triage")
         self._rotations: dict[str, Rotation] = {}
         self._written: set[str] = set()
@@ -144,18 +177,24 @@ class _Writer:
         while True:
             parts = {
                 "asset": self._random.choice(assets),
-                "component": self._next(f"{wordings} {component}", rules["components"][component][wordings]),
-                "symptom": self._next(f"{wordings} {symptom}", rules["symptoms"][symptom][wordings]),
+                "component": self._worded("components", component, wordings),
+                "symptom": self._worded("symptoms", symptom, wordings),
                 "circumstance": self._next(circumstance, rules["circumstances"][circumstance]["wordings"]),
                 "detail": self._next("detail", rules["details"]),
             }
-            text = fill(self._next("frame", rules["frames"]), parts)
+            frame = self._next("frame", list(rules["frames"]))
+            text = fill(rules["frames"][frame], parts)
             if text not in self._written:
                 self._written.add(text)
-                return Report(
-                    parts["asset"], component, symptom, circumstance, text, judge(component, symptom, circumstance)
-                )
+                answer = judge(component, symptom, circumstance)
+                return Report(parts["asset"], component, symptom, circumstance, frame, text, answer)
 
-    def _next(self, what: str, options: list) -> object:
+    def _worded(self, kind: str, name: str, wordings: str) -> str:
+        """Component or symptom in one of its `training` or `new` wordings, or in its `house` word."""
+        if wordings == "house":
+            return fill(self._next(f"house {kind}", self._rules["house"][kind]), {"word": self._house[slot(name)]})
+        return self._next(f"{wordings} {name}", self._rules[kind][name][wordings])
+
+    def _next(self, what: str, options: list) -> Any:
         rotation = self._rotations.setdefault(what, Rotation(len(options), self._random))
         return options[rotation.next()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import product
 from random import Random
@@ -13,18 +13,20 @@ from helpers.data import KitError
 from .templates import load, seeded
 
 FIELDS = (
-    "site", "commissioned", "supervisor", "rated_capacity", "inspection_interval", "alarm_code", "spare_part",
+    "location", "commissioned", "supervisor", "rated_capacity", "inspection_interval", "alarm_code", "spare_part",
     "radio_channel",
 )  # fmt: skip
 CHANGING = ("supervisor", "inspection_interval", "radio_channel")
+ROUNDS = 3
+NEW_IN = 2  # the round of updates in which a machine is commissioned
+CHECKS = 2  # machines whose facts are asked only to choose when a training stops
 SMALLEST, LARGEST = 12, 2000
 FIRST_YEAR, LAST_YEAR = 1991, 2025
-ABSENT = 40
 
 
 @dataclass(frozen=True)
 class Asset:
-    """One tidal machine; `split` is `trained`, `heldout`, or `new` for the one that comes with the updates.
+    """One tidal machine; `split` is `trained`, `heldout`, `check`, or `new` for the one that comes with the updates.
 
     Only the new one was commissioned in `LAST_YEAR`.
     """
@@ -38,33 +40,44 @@ class Asset:
 class World:
     """Everything that is true of the invented domain.
 
-    `changes` holds, for each asset whose facts change, the new value of every field in `CHANGING`; `newcomer` is
-    commissioned with the updates; `absent` are names of machines that do not exist.
+    `assets` are all machines before the updates, the two of split `check` last. `rounds` holds the new values of each
+    round of updates by machine and field; `newcomer` is commissioned in round `NEW_IN`.
     """
 
     seed: int
     assets: tuple[Asset, ...]
     newcomer: Asset
-    changes: dict[str, dict[str, str]]
-    absent: tuple[str, ...]
+    rounds: tuple[dict[tuple[str, str], str], ...]
 
-    def values(self, asset: Asset, updated: bool = False) -> dict[str, str]:
-        """An asset's facts, its name among them as `asset`: before or after the updates."""
-        later = self.changes.get(asset.name, {}) if updated else {}
-        return {"asset": asset.name} | asset.values | later
+    @property
+    def size(self) -> int:
+        """How many machines are trained or held out."""
+        return len(self.assets) - CHECKS
+
+    def fleet(self, after: int = 0) -> tuple[Asset, ...]:
+        """The machines that there are after this many rounds of updates."""
+        return (*self.assets, self.newcomer) if after >= NEW_IN else self.assets
+
+    def values(self, asset: Asset, after: int = 0) -> dict[str, str]:
+        """An asset's facts after this many rounds of updates, its name among them as `asset`."""
+        values = {"asset": asset.name} | asset.values
+        for changes in self.rounds[:after]:
+            values |= {field: value for (name, field), value in changes.items() if name == asset.name}
+        return values
 
     def all_values(self, field: str) -> list[str]:
-        """Every value that a field ever takes, with repetitions: now, after the updates, and at the newcomer."""
+        """Every value that a field ever takes, with repetitions: now, after each round, and at the newcomer."""
         now = [asset.values[field] for asset in (*self.assets, self.newcomer)]
-        return now + [change[field] for change in self.changes.values() if field in change]
+        return now + [value for changes in self.rounds for (_, other), value in changes.items() if other == field]
 
 
-def make_world(seed: int = 7, assets: int = 24) -> World:
+def make_world(seed: int = 7, assets: int = 24, avoid: Collection[str] = ()) -> World:
     """Draws the table of facts.
 
     Args:
         seed: The same seed and number give the same world on every platform.
-        assets: How many machines there are, 12 to 2,000.
+        assets: How many machines are trained or held out, 12 to 2,000; two more are kept for checks.
+        avoid: Names that no machine of this world may have.
 
     Returns:
         The world: values are unique within each field for as long as its pool lasts.
@@ -74,43 +87,48 @@ def make_world(seed: int = 7, assets: int = 24) -> World:
     """
     if not SMALLEST <= assets <= LARGEST:
         raise KitError(f"A world has {SMALLEST} to {LARGEST} assets, not {assets}: choose --assets in that range.")
-    names, absent = _names(assets + 1, seeded(seed, "names"))
-    newcomer_name = names.pop()
+    names = _names(assets + CHECKS + 1, seeded(seed, "names"), avoid)
+    newcomer_name, kept = names.pop(), [names.pop() for _ in range(CHECKS)]
     held_out = _held_out(names, seeded(seed, "split"))
     draw = _drawers(seed)
     seeded(seed, "order").shuffle(names)
-    table = [
-        Asset(name, "heldout" if name in held_out else "trained", {field: next(draw[field]) for field in FIELDS})
-        for name in names
-    ]
+    splits = {name: "heldout" if name in held_out else "trained" for name in names} | dict.fromkeys(kept, "check")
+    table = [Asset(name, split, {field: next(draw[field]) for field in FIELDS}) for name, split in splits.items()]
     newcomer = Asset(newcomer_name, "new", {f: next(draw[f]) for f in FIELDS} | {"commissioned": str(LAST_YEAR)})
-    changing = sorted(seeded(seed, "changes").sample(range(assets), round(assets * 5 / 6)))
-    changes = {table[i].name: {f: _other(draw[f], table[i].values[f]) for f in CHANGING} for i in changing}
-    return World(seed, tuple(table), newcomer, changes, tuple(absent))
+    rounds = _rounds(table[:assets], draw, seeded(seed, "changes"))
+    return World(seed, tuple(table), newcomer, rounds)
 
 
-def _other(draw: Iterator[str], old: str) -> str:
-    return next(value for value in draw if value != old)
+def _rounds(
+    table: list[Asset], draw: dict[str, Iterator[str]], random: Random
+) -> tuple[dict[tuple[str, str], str], ...]:
+    """Changes more than half of the facts that can change, a third in each round; half of the first change again."""
+    current = {(asset.name, field): asset.values[field] for asset in table for field in CHANGING}
+    chosen = random.sample(sorted(current), round(len(table) * 5 / 3))
+    turns = [sorted(chosen[turn::ROUNDS]) for turn in range(ROUNDS)]
+    turns[-1] = sorted(turns[-1] + random.sample(turns[0], len(turns[0]) // 2))
+    rounds = []
+    for facts in turns:
+        rounds.append({fact: next(v for v in draw[fact[1]] if v != current[fact]) for fact in facts})
+        current |= rounds[-1]
+    return tuple(rounds)
 
 
-def _names(count: int, random: Random) -> tuple[list[str], list[str]]:
-    """`count` names in groups that share their start (near misses), and names of machines that do not exist."""
+def _names(count: int, random: Random, avoid: Collection[str]) -> list[str]:
+    """`count` names in groups that share their start (near misses)."""
     lists = load("names")
     starts = list(lists["asset_starts"])
     random.shuffle(starts)
     group = max(2, -(-(count + 2) // len(starts)))
     names: list[str] = []
-    others: list[str] = []
     for start in starts:
         fitting = []
         for kind in ("asset_endings", "more_endings"):
             made = [start + end for end in lists[kind] if end[0] != start[-1]]
             fitting += [name for name in random.sample(made, len(made)) if name not in lists["asset_never"]]
-        wanted = max(0, min(group, count - len(names)))
-        names += fitting[:wanted]
-        others += fitting[wanted : wanted + 3]
-    absent = [name for name in others if name not in names]
-    return names, random.sample(absent, ABSENT)
+        fitting = [name for name in fitting if name not in avoid]
+        names += fitting[: max(0, min(group, count - len(names)))]
+    return names
 
 
 def _held_out(names: list[str], random: Random) -> set[str]:
@@ -138,7 +156,11 @@ def _drawers(seed: int) -> dict[str, Iterator[str]]:
     ]
     parts = [f"P-{n}" for n in range(3000, 10000)]
     streams: dict[str, tuple[list[list[str]], Callable[[str], str], set[str]]] = {
-        "site": ([[f"{a} {b}" for a, b in product(lists["site_words"], lists["site_kinds"])]], _first, set()),
+        "location": (
+            [[f"{a} {b}" for a, b in product(lists["location_words"], lists["location_kinds"])]],
+            _first,
+            set(),
+        ),
         "commissioned": ([[str(year) for year in range(FIRST_YEAR, LAST_YEAR)]], _number, numbers),
         "supervisor": ([[f"{a} {b}" for a, b in product(lists["first_names"], lists["surnames"])]], _last, set()),
         "rated_capacity": (_tiers("{} kW", range(105, 1000, 5), range(1000, 3000, 5)), _number, numbers),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import ipywidgets
+import numpy as np
 
 from ... import plots
-from ...analysis import Comparison, Cost, advise, costs, load_prices, questionnaire
+from ...analysis import Comparison, advise, costs, load_prices, questionnaire, span
 from ...data import Answer, DataError, KitError, Question
 from ...experiment import Assistant, metrics
 from .frame import Panel, escape, labelled, number, table
@@ -68,48 +68,38 @@ def cost_explorer(comparison: Comparison) -> Panel:
     """Prices, queries and updates a month; the costs and their break-even points follow at once.
 
     Raises:
-        DataError: No arm was timed.
+        DataError: No arm was asked the typical queries.
     """
-    start = load_prices()
-    if not costs(comparison, start):
-        raise DataError("no arm was timed, so no cost can be computed: run the study on `facts_heldout` first")
+    if not costs(comparison):
+        raise DataError("no cost can be computed: run the study on `facts_heldout` first")
 
-    def draw(queries: int, changes: int, label: float, machine: float, months: int, hosted: bool) -> str:
-        prices = replace(start, label=label, machine_per_hour=machine, months=months)
-        found = costs(comparison, prices)
-        known = {arm: cost for arm, cost in found.items() if cost.change is not None or not changes}
+    def draw(queries: int, changes: int, label: float, engineer_hour: float, own_machine: float, months: int) -> str:
+        stated = load_prices(label=label, engineer_hour=engineer_hour, own_machine=own_machine, months=months)
+        found = costs(comparison, stated)
+        month = {arm: cost.monthly(queries, changes) for arm, cost in found.items()}
+        known = sorted((arm for arm in month if np.isfinite(month[arm]).all()), key=lambda arm: np.median(month[arm]))
         unknown = escape(", ".join(plots.plain_name(arm) for arm in found if arm not in known))
         missing = f"<p>Left out, since they take no update, or nobody measured it: {unknown}.</p>" if unknown else ""
         if not known:
             return f"{missing}<p>Without updates their cost is known: set them to 0.</p>"
-        drawn = {arm: replace(cost, change=cost.change or 0.0) for arm, cost in known.items()}
-        ax = plots.break_even_lines(drawn, changes, hosted)
+        ax = plots.break_even_lines(found, changes)
         ax.axvline(queries, color="0.3", linestyle=":")
-        ranked = sorted((cost.monthly(queries, changes, hosted), arm) for arm, cost in known.items())
-        rows = [(escape(plots.plain_name(arm)), f"{value:,.2f}", _update(known[arm])) for value, arm in ranked]
-        caption = f"One month with {queries:,} queries and {changes} updates, cheapest first"
-        ranking = table(caption, ["arm", "cost per month ($)", "cost per update ($)"], rows)
-        note = "You set the prices; the rest was measured. A ring marks where an arm costs as much as RAG."
-        return f"{plots.image(ax).data}{ranking}{missing}<p>{note}</p>"
+        rows = [(escape(plots.plain_name(arm)), span(month[arm])) for arm in known]
+        caption = f"One month with {queries:,} queries and {changes} updates"
+        note = "Ranges are those of the other stated prices; times, tokens and counts were measured."
+        return f"{plots.image(ax).data}{table(caption, ['arm', 'cost per month ($)'], rows)}{missing}<p>{note}</p>"
 
-    places = [("this machine", False), ("a hosted model", True)]
     controls = {
-        "queries": number("queries a month", 10, 1_000_000, 1_000, 1_000),
-        "changes": number("updates a month", 0, 60, 1, 4),
-        "label": number("a label, $", 0.0, 10.0, 0.05, start.label),
-        "machine": number("machine hour, $", 0.0, 5.0, 0.01, start.machine_per_hour),
-        "months": number("spread over, months", 1, 36, 1, round(start.months)),
-        "hosted": labelled(ipywidgets.Dropdown, "answers come from", options=places),
+        "queries": number("queries a month", 10, 1_000_000, 1_000, 10_000),
+        "changes": number("updates a month", 0, 60, 1, 1),
+        "label": number("a label, $", 0.0, 10.0, 0.05, 0.5),
+        "engineer_hour": number("an engineer's hour, $", 0.0, 500.0, 5.0, 80.0),
+        "own_machine": number("machines for own weights", 0.0, 4.0, 0.25, 0.0),
+        "months": number("spread over, months", 1, 36, 1, 12),
     }
     panel = Panel("What would it cost?", controls, draw)
     panel.refresh()
     return panel
-
-
-def _update(cost: Cost) -> str:
-    if cost.change is None:
-        return "takes none" if cost.change_measured is False else "not measured"
-    return f"{cost.change:.2g} ({'measured' if cost.change_measured else 'estimated as its first preparation'})"
 
 
 def which_one(comparison: Comparison | None = None) -> Panel:
@@ -123,7 +113,8 @@ def which_one(comparison: Comparison | None = None) -> Panel:
         reasons = table("Reasons", ["reason", "what was measured", "speaks for"], rows)
         note = "The figures come from one small model and an invented company. Measure your own before you decide."
         take = f"<b>Take {escape(given.take)}.</b> Closest arms of the experiment: {arms}."
-        return f"<p>{take}</p>{reasons}<p>{note}</p>"
+        sure = f"{escape(given.holds)} What would change it: {escape(given.flips)}."
+        return f"<p>{take}</p><p>{sure}</p>{reasons}<p>{note}</p>"
 
     controls = {}
     for question in questionnaire():
