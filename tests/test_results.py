@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from helpers.data.dataset import open_dataset
 from helpers.data.records import Answer, DataError, Effort, Passage, Question, Result, Score
-from helpers.experiment import curves, results
+from helpers.experiment import results
 
 
 def make_result(arm: str = "base:few_shot", question_set: str = "facts_heldout", **fields) -> Result:
@@ -151,25 +151,15 @@ def test_every_recorded_result_of_the_kit_comes_back_as_it_was(tmp_path):
     assert len(results.read_results(tmp_path)) == len(paths) > 0
 
 
-def test_a_result_is_reused_only_when_it_is_complete_and_made_in_the_same_way(tmp_path):
-    made = make_result()
-    path = results.write_result(tmp_path, made)
-    assert results.finished(path, made.config) == made
-    assert results.finished(path, made.config | {"model": "other"}) is None
-    assert results.finished(tmp_path / "absent.json", made.config) is None
-    results.write_result(tmp_path, replace(made, status="interrupted"))
-    assert results.finished(path, made.config) is None
-
-
 def test_a_curve_comes_back_sorted_and_a_damaged_one_is_named(tmp_path):
     points = [{"x": x, "value": 0.5, "low": 0.4, "high": 0.6} for x in (4, 1)]
-    path = curves.write_curve(tmp_path, curves.Curve("labels", "pairs", "accuracy", "customization", points))
-    assert [point["x"] for point in curves.read_curves(tmp_path)["labels"].points] == [1, 4]
+    path = results.write_curve(tmp_path, results.Curve("labels", "pairs", "accuracy", "customization", points))
+    assert [point["x"] for point in results.read_curves(tmp_path)["labels"].points] == [1, 4]
     for wrong in ("{", '{"name": "labels"}', path.read_text(encoding="utf-8").replace("0.5", "NaN")):
         path.write_text(wrong, encoding="utf-8")
         with pytest.raises(DataError, match="labels"):
-            curves.read_curves(tmp_path)
-    assert curves.read_curves(tmp_path / "absent") == {}
+            results.read_curves(tmp_path)
+    assert results.read_curves(tmp_path / "absent") == {}
 
 
 def test_an_empty_and_a_missing_folder_say_how_to_fill_them(tmp_path):

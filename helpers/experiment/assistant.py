@@ -10,7 +10,6 @@ No code after this module asks which arm it holds.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -28,15 +27,11 @@ class Assistant:
     """Answers questions with one model, optional tuned weights, and an optional retriever or solved examples."""
 
     def __init__(
-        self,
-        model: FoundationModel,
-        adapter: str | Path | None = None,
-        retriever: rag.Retriever | None = None,
+        self, model: FoundationModel, adapter: str | Path | None = None, retriever: rag.Retriever | None = None,
         examples: Mapping[str, Sequence[Example]] | None = None,
         rewrite: Callable[[Sequence[str]], list[str]] | None = None,
-        order: str = prompts.BEST_FIRST,
-        may_decline: bool = False,
-    ):
+        order: str = prompts.BEST_FIRST, may_decline: bool = False,
+    ):  # fmt: skip
         """Puts an assistant together.
 
         Args:
@@ -64,13 +59,9 @@ class Assistant:
         return self.ask_all([question], batch_size=1, max_new_tokens=max_new_tokens, exactly=exactly)[0]
 
     def ask_all(
-        self,
-        questions: Sequence[str | Question],
-        batch_size: int = generation.BATCH,
-        max_new_tokens: int | None = None,
-        progress: bool = False,
-        exactly: bool = False,
-    ) -> list[Answer]:
+        self, questions: Sequence[str | Question], batch_size: int = generation.BATCH,
+        max_new_tokens: int | None = None, progress: bool = False, exactly: bool = False,
+    ) -> list[Answer]:  # fmt: skip
         """Answers questions in batches, which is the way to score many: one answer a question, in their order.
 
         Args:
@@ -88,14 +79,12 @@ class Assistant:
             else model.chat(self.prompt(question, seen), examples=self.turns(question))
             for question, seen in zip(worded, passages, strict=True)
         ]
-        limits: dict[int, list[int]] = defaultdict(list)
-        for i, question in enumerate(asked):
-            if not question.choices:
-                limits[max_new_tokens or MAX_NEW_TOKENS.get(question.set, SHORT_ANSWER)].append(i)
+        limits = [max_new_tokens or MAX_NEW_TOKENS.get(question.set, SHORT_ANSWER) for question in asked]
         answers: dict[int, Answer] = {}
-        for limit, indices in limits.items():
-            replies = generation.generate(model, [texts[i] for i in indices], limit, batch_size, progress, exactly)
-            for i, reply in zip(indices, replies, strict=True):
+        for limit in dict.fromkeys(limits):
+            places = [i for i, question in enumerate(asked) if limits[i] == limit and not question.choices]
+            replies = generation.generate(model, [texts[i] for i in places], limit, batch_size, progress, exactly)
+            for i, reply in zip(places, replies, strict=True):
                 answers[i] = Answer(
                     asked[i].id, reply.text, texts[i], tuple(passages[i]), reply.prompt_tokens, reply.new_tokens,
                     retrieval_s, retrieval_s + reply.first_token_s, retrieval_s + reply.total_s, reply.batch_size,

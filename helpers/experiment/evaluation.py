@@ -29,15 +29,10 @@ class Evaluation:
 
 
 def evaluate(
-    assistant: Assistant,
-    questions: Sequence[Question],
-    values: Mapping[str, Sequence[str]] | None = None,
-    batch_size: int = generation.BATCH,
-    latency_questions: int = 0,
-    progress: bool = False,
-    into: Evaluation | None = None,
-    texts: Sequence[Note] = (),
-) -> Evaluation:
+    assistant: Assistant, questions: Sequence[Question], values: Mapping[str, Sequence[str]] | None = None,
+    batch_size: int = generation.BATCH, latency_questions: int = 0, progress: bool = False,
+    into: Evaluation | None = None, texts: Sequence[Note] = (),
+) -> Evaluation:  # fmt: skip
     """Asks every question, scores the replies, and times some of them one at a time.
 
     Args:

@@ -34,14 +34,10 @@ class PreparedArm:
 
 
 def prepare(
-    arm: Arm,
-    question_set: str,
-    model: models.FoundationModel,
-    tuned: Mapping[str, tuning.FineTuned],
-    indices: Sequence[tuple[rag.Index, rag.IndexReport, Effort]],
-    examples: Mapping[str, Sequence[Example]],
+    arm: Arm, question_set: str, model: models.FoundationModel, tuned: Mapping[str, tuning.FineTuned],
+    indices: Sequence[tuple[rag.Index, rag.IndexReport, Effort]], examples: Mapping[str, Sequence[Example]],
     text: SameText | None,
-) -> PreparedArm:
+) -> PreparedArm:  # fmt: skip
     """Puts an arm together: from the weights of its recipes, its indices (it retrieves from the last), and examples.
 
     `text` is what it shows every question instead of passages. An arm that sees labels learns from the examples.

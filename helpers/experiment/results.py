@@ -8,9 +8,10 @@ these are computed anew, by the present rules, when it is read.
 from __future__ import annotations
 
 import json
+import math
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property, lru_cache
@@ -34,6 +35,7 @@ EXAMPLE = 4000  # characters of the prompt that is kept, its middle left out
 REMEDY = "Delete it, or move it out of the folder, and run the study again."
 PACKAGES = ("torch", "transformers", "peft", "llama-index-core", "chromadb", "sentence-transformers")
 CLAIMS = ROOT / "helpers" / "analysis" / "rules" / "claims.yaml"
+POINT = ("x", "value", "low", "high")  # of a curve
 adapter = cache(TypeAdapter)
 
 
@@ -49,7 +51,12 @@ def claims_hash() -> str:
         {name: value for name, value in claim.items() if name not in ("text", "source")}
         for claim in yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
     ]
-    return sha256(json.dumps(claims, sort_keys=True).encode()).hexdigest()
+    return fingerprint(claims)
+
+
+def fingerprint(record: Any) -> str:
+    """SHA-256 in hexadecimal over what JSON can hold."""
+    return sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def now() -> str:
@@ -84,11 +91,9 @@ def _key(record: Question | Passage) -> str:
 
 
 def write_result(
-    folder: Path,
-    result: Result,
-    values: Mapping[str, Sequence[str]] | None = None,
+    folder: Path, result: Result, values: Mapping[str, Sequence[str]] | None = None,
     kinds: Mapping[str, str] | None = None,
-) -> Path:
+) -> Path:  # fmt: skip
     """Writes a result into a folder, and what it shares with others beside it; returns the result's path.
 
     `values` and `kinds` are those of the data set: scores are computed with them when the result is read. The first
@@ -202,7 +207,40 @@ def read_results(folder: Path) -> list[Result]:
     return found
 
 
-def finished(path: Path, config: dict[str, Any]) -> Result | None:
-    """The result in a file, where it is complete and was made with this config; None otherwise."""
-    result = read_result(path) if path.exists() else None
-    return result if result and result.status == "complete" and result.config == config else None
+@dataclass(frozen=True)
+class Curve:
+    """A value against what was varied, too long to measure in every run: it lies beside results, as NAME.curve.json.
+
+    Each of `points` has `x`, `value`, `low` and `high`, and `n` for questions. `x` and `y` are the titles of the axes
+    with their units, `arm` is what was measured, and `about` holds what else a reader must know: machine, date.
+    """
+
+    name: str
+    x: str
+    y: str
+    arm: str
+    points: list[dict[str, int | float]]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        bad = [p for p in self.points if not all(math.isfinite(p.get(key, math.nan)) for key in POINT)]
+        if bad or not self.points:
+            raise DataError(f"a curve needs points with numbers for {', '.join(POINT)}. {self.name!r} has {bad[:1]}")
+
+
+def write_curve(folder: Path, curve: Curve) -> Path:
+    """Writes a curve into a folder of results, points in the order of `x`; returns its path."""
+    ordered = replace(curve, points=sorted(curve.points, key=lambda point: point["x"]))
+    return write_record(Path(folder) / f"{curve.name}.curve.json", ordered)
+
+
+def read_curves(folder: Path) -> dict[str, Curve]:
+    """The curves of a folder by name, none where nothing was recorded; a `DataError` names a damaged one."""
+    curves = [read_record(path, Curve, "a curve") for path in sorted(Path(folder).glob("*.curve.json"))]
+    return {curve.name: curve for curve in curves}
+
+
+def of_one_figure(curves: Collection[Curve]) -> list[list[Curve]]:
+    """Curves of several arms that share both axes, put together: they belong in one figure."""
+    axes = dict.fromkeys((curve.x, curve.y) for curve in curves)
+    return [[curve for curve in curves if (curve.x, curve.y) == titles] for titles in axes]

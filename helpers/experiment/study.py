@@ -9,8 +9,6 @@ From a terminal: python -m helpers study --arms base,rag --profile quick --out r
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -41,18 +39,11 @@ class Study:
     """One data set, one model, one profile and one seed: the frame in which arms can be compared."""
 
     def __init__(
-        self,
-        folder: str | Path,
-        profile: str = "workshop",
-        seed: int = 7,
-        out: str | Path | None = None,
-        model: str | models.FoundationModel | None = None,
-        settings: rag.RagSettings | None = None,
-        progress: bool = True,
-        vector_store: str | None = None,
-        changes: Mapping[str, Any] | None = None,
+        self, folder: str | Path, profile: str = "workshop", seed: int = 7, out: str | Path | None = None,
+        model: str | models.FoundationModel | None = None, settings: rag.RagSettings | None = None,
+        progress: bool = True, vector_store: str | None = None, changes: Mapping[str, Any] | None = None,
         artefacts: str | Path | None = None,
-    ):
+    ):  # fmt: skip
         """Opens the data set; models are loaded when they are needed.
 
         Args:
@@ -89,7 +80,7 @@ class Study:
     @cached_property
     def experiment(self) -> str:
         """SHA-256 in hexadecimal over what must agree between results that are compared."""
-        return _hash({
+        return results.fingerprint({
             "data": self.dataset.hash, "model": self.model.hash, "dtype": self.model.dtype,
             "profile": {name: getattr(self.profile, name) for name in ANSWERS_DEPEND_ON},
             "prompts": PROMPTS, "limits": [SHORT_ANSWER, MAX_NEW_TOKENS],
@@ -127,8 +118,9 @@ class Study:
         (wanted,) = get_arms([arm])
         config = self.provenance(wanted)
         path = self.out / results.file_name(arm, question_set, self.seed, self.experiment)
-        if finished := results.finished(path, config):
-            return finished
+        before = results.read_result(path) if path.exists() else None
+        if before and before.status == "complete" and before.config == config:
+            return before
         if self.progress:
             print(f"{arm} on {question_set}", file=sys.stderr)
         prepared = self._prepare(wanted, question_set, self.dataset.question_sets)
@@ -200,7 +192,7 @@ class Study:
         own, *starts = [asdict(self._train_settings(each)) for each in reversed(recipes.with_starts([recipe]))]
         retrieval = asdict(self.settings) | {"order": recipes.PASSAGE_ORDER} if recipe == "passages" else {}
         made_of = [self.dataset.hash, self.model.hash, own, retrieval, *starts, *PROMPTS]
-        key = _hash([*made_of, self.dataset.general_text("replay")])[:8]
+        key = results.fingerprint([*made_of, self.dataset.general_text("replay")])[:8]
         return self.artefacts / "adapters" / f"{recipe.replace(':', '~')}.{self.profile.name}.seed{self.seed}.{key}"
 
     def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> tuning.FineTuned:
@@ -232,7 +224,3 @@ class Study:
 
     def _train_settings(self, recipe: str) -> tuning.TrainSettings:
         return recipes.settings(recipe, self.profile, self.seed, self.changes)
-
-
-def _hash(record: Any) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import accumulate, takewhile
 from pathlib import Path
 from statistics import fmean
 
@@ -52,10 +53,6 @@ def fitting_documents(
     documents = read_documents(dataset.documents_folder)
     documents = apply_updates(documents, dataset.folder / "updates") if updated else documents
     ordered = sorted(documents, key=lambda document: hashlib.sha256(document.id.encode()).digest())[:most]
-    taken, left = [], fm.context_length - ROOM
-    for document in ordered:
-        left -= fm.count_tokens(f"{document.text}\n\n")
-        if left < 0:
-            break
-        taken.append(document)
-    return SameText(taken, "documents")
+    lengths = accumulate(fm.count_tokens(f"{document.text}\n\n") for document in ordered)
+    fitting = takewhile(lambda each: each[1] <= fm.context_length - ROOM, zip(ordered, lengths, strict=False))
+    return SameText([document for document, _ in fitting], "documents")
