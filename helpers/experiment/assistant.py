@@ -79,10 +79,11 @@ class Assistant:
             else model.chat(self.prompt(question, seen), examples=self.turns(question))
             for question, seen in zip(worded, passages, strict=True)
         ]
-        limits = [max_new_tokens or MAX_NEW_TOKENS.get(question.set, SHORT_ANSWER) for question in asked]
+        written = [i for i, question in enumerate(asked) if not question.choices]
+        limits = {i: max_new_tokens or MAX_NEW_TOKENS.get(asked[i].set, SHORT_ANSWER) for i in written}
         answers: dict[int, Answer] = {}
-        for limit in dict.fromkeys(limits):
-            places = [i for i, question in enumerate(asked) if limits[i] == limit and not question.choices]
+        for limit in dict.fromkeys(limits.values()):
+            places = [i for i in written if limits[i] == limit]
             replies = generation.generate(model, [texts[i] for i in places], limit, batch_size, progress, exactly)
             for i, reply in zip(places, replies, strict=True):
                 answers[i] = Answer(
