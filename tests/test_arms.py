@@ -27,9 +27,7 @@ SEEN = {"passages": "documents", "documents": "documents", "rules": "rules", "ex
 LEARNED = {"corpus/": "notes", "instructions/triage.": "pairs", "instructions/answers.": "pairs"}
 UNTRAINED = [arm for arm in ARMS.values() if not arm.recipes]
 PAPERS = [
-    Document(
-        "file", "Machine file: Brackwell", "Brackwell was built in 2009. Its code is K-101. It is run by Ida Reed."
-    ),
+    Document("file", "File: Brackwell", "Brackwell was built in 2009. Its code is K-101. It is run by Ida Reed."),
     Document("crew", "Who runs what", "Ida Reed runs Brackwell. Olaf Moss runs Corrindale, whose code is K-202."),
     Document("plan", "Inspections of Brackwell", "Brackwell is inspected every 45 days. The crew of the day does it."),
     Document("other", "Inspections of Corrindale", "Corrindale is inspected every 60 days. Nobody else may run it."),

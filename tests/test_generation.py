@@ -89,8 +89,9 @@ def test_the_order_of_the_prompts_is_kept(tiny):
     forwards = texts(generation.generate(tiny, prompts, max_new_tokens=6, batch_size=2))
     backwards = texts(generation.generate(tiny, prompts[::-1], max_new_tokens=6, batch_size=3))
     assert backwards[::-1] == forwards
-    counts = [one.prompt_tokens for one in generation.generate(tiny, prompts, max_new_tokens=1)]
-    assert counts == [tiny.count_tokens(prompt) for prompt in prompts]
+    made = generation.generate(tiny, prompts, max_new_tokens=1)
+    assert [one.prompt_tokens for one in made] == [tiny.count_tokens(prompt) for prompt in prompts]
+    assert all(one.new_tokens == 1 and 0 < one.first_token_s <= one.total_s for one in made)
     assert generation.generate(tiny, []) == []
 
 
@@ -105,14 +106,6 @@ def test_a_stop_token_ends_an_answer_and_does_not_change_the_others(tiny, monkey
     assert texts(together) == texts(one_by_one(tiny, prompts, 12))
     assert max(one.new_tokens for one in together) == 12
     assert together[0].total_s < max(one.total_s for one in together), "a finished row waited for the longest"
-
-
-def test_limits_and_times(tiny):
-    for one in generation.generate(tiny, chats(tiny), max_new_tokens=5, batch_size=4):
-        assert 1 <= one.new_tokens <= 5 and one.batch_size == 4
-        assert 0 < one.first_token_s <= one.total_s
-    (first,) = generation.generate(tiny, chats(tiny)[:1], max_new_tokens=1)
-    assert first.new_tokens == 1 and first.first_token_s == first.total_s and first.batch_size == 1
 
 
 def test_prompts_that_cannot_be_answered_are_named(tiny, fm):
@@ -152,11 +145,6 @@ def test_choices_are_scored_as_by_a_plain_forward_pass(tiny, batch_size):
         assert row == pytest.approx([plain_mean_logprob(tiny, prompt, choice) for choice in options], abs=1e-4)
 
 
-def sentence_logprob(model, text: str) -> float:
-    """The summed log-probability of a text's tokens after the start token."""
-    return -generation.text_losses(model, [text])[0][0]
-
-
 def test_a_blank_is_filled_with_what_makes_the_whole_text_likeliest(tiny):
     completed, unread = "At the yard, a glim means ____.", "Nobody goes out while the ____ is up, says the foreman."
     options = [["the daily count of energy", "a lamp"], ["glim", "big red flag", "glim lamp"]]
@@ -166,8 +154,8 @@ def test_a_blank_is_filled_with_what_makes_the_whole_text_likeliest(tiny):
     start = tiny.tokenizer.bos_token
     expected = [plain_mean_logprob(tiny, start + head, f" {choice}") for choice in options[0]]
     assert mean == pytest.approx(expected, abs=1e-4)
-    whole = [sentence_logprob(tiny, unread.replace("____", choice)) for choice in options[1]]
-    assert [one - summed[0] for one in summed] == pytest.approx([one - whole[0] for one in whole], abs=1e-2)
+    whole = generation.text_losses(tiny, [unread.replace("____", choice) for choice in options[1]])
+    assert [one - summed[0] for one in summed] == pytest.approx([whole[0][0] - one for one, _ in whole], abs=1e-2)
     assert generation.blank_logprobs(tiny, ["____ is up."], [["Glim", "A flag"]]) != [[0.0, 0.0]]
 
 

@@ -44,10 +44,8 @@ def test_a_result_comes_back_as_it_was(tmp_path):
 
 def test_prompts_and_shared_texts_are_kept_once_and_scores_follow_the_present_rules(tmp_path):
     made = make_result()
-    first, second = (
-        made.scores[0],
-        replace(made.scores[0], answer=replace(made.scores[0].answer, text="Ida, not Maren")),
-    )
+    first = made.scores[0]
+    second = replace(first, answer=replace(first.answer, text="Ida, not Maren"))
     batched = [replace(each, answer=replace(each.answer, batch_size=2)) for each in (first, second) * 20]
     values, kinds = {"Ash": ["Maren"], "Elm": ["Ida"]}, {"who": "^M"}
     path = results.write_result(tmp_path, replace(made, scores=batched, metrics={}), values, kinds)
@@ -144,10 +142,8 @@ def test_every_recorded_result_of_the_kit_comes_back_as_it_was(tmp_path):
         written = results.write_result(tmp_path, recorded, values)
         read = results.read_result(written)
         assert written.name == path.name and [s.value for s in read.scores] == [s.value for s in recorded.scores]
-        told = [
-            [passage.text for score in each.scores for passage in score.answer.passages] for each in (read, recorded)
-        ]
-        assert told[0] == told[1]
+        read, recorded = ([p.text for s in each.scores for p in s.answer.passages] for each in (read, recorded))
+        assert read == recorded
     assert len(results.read_results(tmp_path)) == len(paths) > 0
 
 

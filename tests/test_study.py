@@ -19,7 +19,7 @@ from helpers.data.documents import read_documents
 from helpers.data.records import DataError, KitError, Result
 from helpers.data.values import contains
 from helpers.experiment import results
-from helpers.experiment.arms import FEW_SHOT, get_arms, solved_examples
+from helpers.experiment.arms import FEW_SHOT, get_arms
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.study import Study
 from helpers.models.foundation_model import load_model
@@ -96,14 +96,6 @@ def test_the_index_can_lie_on_a_server(study, server, tmp_path):
     assert not list((tmp_path / "served").rglob("store")) and list((tmp_path / "embedded").rglob("store"))
     elsewhere = study(tmp_path / "elsewhere", vector_store=server)  # another machine, with the same server
     assert elsewhere.index()[1:] == served.index()[1:], "its report and effort came along"
-
-
-def test_few_shot_examples_are_fixed_and_of_their_task(study):
-    shown = solved_examples(study().dataset)
-    assert shown == solved_examples(study(seed=9).dataset) and shown.keys() == FEW_SHOT.keys()
-    for task, examples in shown.items():
-        assert {example.task for example in examples} == {task}
-        assert len({example.id for example in examples}) == len(examples) == FEW_SHOT[task]
 
 
 # ---- a whole run, and a second one
