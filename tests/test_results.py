@@ -18,7 +18,7 @@ from helpers.experiment import results
 def make_result(arm: str = "base:few_shot", question_set: str = "facts_heldout", **fields) -> Result:
     question = Question("q1", question_set, "Who? „Wer?“", ("Maren", "M."), ("manual-1",), asset="Ash", field="who")
     passage = Passage("manual-1", "node-1", "Maren runs it.\n", 0.75, "Brackwell")
-    answer = Answer("q1", "Maren", "<|user|>Who?", (passage,), 12, 3, 0.01, 0.02, 0.03, 1)
+    answer = Answer("q1", "Maren", "<|user|>Who?", (passage,), 12, 3)
     choice = Question("q2", "terms", "What?", ("a",), choices=("a", "b"))
     chosen = Answer("q2", "a", "", prompt_tokens=5, logprobs=(-0.5, -1.25))
     record = Result(
@@ -54,7 +54,6 @@ def test_prompts_and_shared_texts_are_kept_once_and_scores_follow_the_present_ru
     assert read.metrics["right_kind"] == [1, 0] * 20 and read.metrics["abstained"] == 0
     assert [score.answer.prompt for score in read.scores] == [first.answer.prompt] + [""] * 39
     assert {passage.text for score in read.scores for passage in score.answer.passages} == {"Maren runs it.\n"}
-    assert read.scores[0].answer.total_s is None, "a batch's times say little"
     other = make_result(question_set="updates")
     results.write_result(tmp_path, other)
     assert results.read_result(path) == read, "what another result brings takes nothing away"

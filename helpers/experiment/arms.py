@@ -27,10 +27,9 @@ class Arm:
     """One way of giving the model knowledge: what it sees beside the question, and with which weights it answers.
 
     Attributes:
-        name: Its key in results and commands.
+        name, what: Its key in results and commands, and what it is, in words.
         sees: "nothing", or of "examples", "passages" (retrieved), "rules", "documents" (as many as fit) and "labels"
             (no model answers) those that it sees, joined by "+".
-        what: What it is, in words.
         given: What it was given in all, training included: of "documents", "notes", "pairs" and "rules".
         triage, answers: The recipes (`helpers.tuning.recipes`) whose weights answer that task; empty: none.
         k: The number of passages where it is not the default.

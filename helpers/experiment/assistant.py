@@ -37,9 +37,8 @@ class Assistant:
         Args:
             model: The base model, or a wholly tuned checkpoint.
             adapter: A folder with tuned weights made for this model; None takes the model as it is.
-            retriever: Finds passages for each question; None asks the model directly.
-            examples: For few-shot prompts: solved examples a task ("answers", "triage"); each comes with the passages
-                that the retriever finds for it, if there is one.
+            retriever: Finds passages for each question, and each example; None asks the model directly.
+            examples: For few-shot prompts: solved examples a task ("answers", "triage").
             rewrite: Puts questions into other words before their passages are retrieved.
             order: In which order passages stand in the prompt.
             may_decline: Whether the prompt permits to say that the passages do not hold the answer.

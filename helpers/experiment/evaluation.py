@@ -33,21 +33,18 @@ def evaluate(
     batch_size: int = generation.BATCH, latency_questions: int = 0, progress: bool = False,
     into: Evaluation | None = None, texts: Sequence[Note] = (),
 ) -> Evaluation:  # fmt: skip
-    """Asks every question, scores the replies, and times some of them one at a time.
+    """Asks every question of a set, scores the replies, and times some of them one at a time.
 
     Args:
-        assistant: Any arm.
-        questions: One question set.
+        assistant, questions: Any arm, and one question set.
         values: For each asset every value that documents give it; a reply may not name another asset's.
         batch_size: How many replies are decoded together when they are scored.
         latency_questions: How many questions are asked again alone, when all are scored; none of a choice set.
         progress: Whether to show a progress bar.
-        into: Filled as the work goes on, so that an interruption leaves the caller what was finished; with what is in
-            it already, the work goes on from there.
+        into: Filled as the work goes on, and gone on from: an interruption leaves the caller what was finished.
         texts: Plain texts whose loss under the assistant's weights is taken last; retrieval plays no part in it.
     """
-    done = into if into is not None else Evaluation()
-    rivals = metrics.Rivals(values or {})
+    done, rivals = into or Evaluation(), metrics.Rivals(values or {})
     with show_progress("Asking", len(questions), "questions", progress, len(done.scores)) as bar:
         for start in range(len(done.scores), len(questions), 2 * batch_size):
             part = questions[start : start + 2 * batch_size]

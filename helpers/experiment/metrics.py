@@ -72,16 +72,16 @@ def summary(scores: Sequence[Score], kinds: Mapping[str, str] | None = None) -> 
     `abstained`, `valid_json`, SQuAD's `exact_match` and `token_f1` over the answerable; and `right_kind`, reply by
     reply: 1.0 where it holds what `kinds`, regular expressions by field, takes for an answer.
     """
-    found: dict[str, Any] = {}
     written = [(score.question, score.answer.text) for score in scores if not score.question.choices]
-    if written:
-        found["abstained"] = fmean(abstains(text) for _, text in written)
-    if written and written[0][0].set == "triage":
+    if not written:
+        return {}
+    found: dict[str, Any] = {"abstained": fmean(abstains(text) for _, text in written)}
+    if written[0][0].set == "triage":
         return found | {"valid_json": fmean(read_json(text) is not None for _, text in written)}
     if answerable := [(text, question.answers) for question, text in written if question.answers]:
         found["exact_match"] = fmean(exact_match(*each) for each in answerable)
         found["token_f1"] = fmean(token_f1(*each) for each in answerable)
-    if written and all(question.field in (kinds or {}) for question, _ in written):
+    if all(question.field in (kinds or {}) for question, _ in written):
         found["right_kind"] = [float(bool(re.search(kinds[question.field], text))) for question, text in written]
     return found
 
@@ -116,11 +116,8 @@ class Rivals:
 def score(question: Question, answer: Answer, rivals: Rivals | Sequence[str] = ()) -> tuple[float, str]:
     """The kit's accuracy of one answer, by the rule of its question set.
 
-    Args:
-        question: With its accepted answers.
-        answer: What the assistant replied.
-        rivals: The values of other assets. A reply that names one which is not accepted is wrong even when it holds
-            the right one as well: copying a passage is not an answer.
+    A reply that names a value of another asset (`rivals`) which is not accepted is wrong even when it holds the right
+    one as well: copying a passage is not an answer.
 
     Returns:
         The value between 0 and 1, and a phrase that says why.
@@ -141,7 +138,6 @@ def score(question: Question, answer: Answer, rivals: Rivals | Sequence[str] = (
     if (found is None or comparable(found) in YES_OR_NO) and abstains(text):  # "No information" is not "No"
         return 0.0, declines
     rivals = rivals if isinstance(rivals, Rivals) else Rivals({"another": rivals})
-    rival = rivals.named(text, question, found)
-    if found is None:
-        return 0.0, f"names another value instead: {rival}" if rival else "the answer is not in the reply"
-    return (0.0, f"names another value too: {rival}") if rival is not None else (1.0, "right")
+    if rival := rivals.named(text, question, found):
+        return 0.0, f"names another value {'instead' if found is None else 'too'}: {rival}"
+    return (0.0, "the answer is not in the reply") if found is None else (1.0, "right")

@@ -29,8 +29,7 @@ from . import metrics
 
 SCHEMA = 2
 DIGITS = 5  # that are kept of a number with a decimal point
-KEPT = "text prompt_tokens new_tokens batch_size logprobs".split()  # of an answer
-TIMES = "retrieval_s first_token_s total_s".split()  # of an answer that was given alone; a batch's say little
+KEPT = "text prompt_tokens new_tokens batch_size logprobs".split()  # of an answer; a batch's times say little
 EXAMPLE = 4000  # characters of the prompt that is kept, its middle left out
 REMEDY = "Delete it, or move it out of the folder, and run the study again."
 PACKAGES = ("torch", "transformers", "peft", "llama-index-core", "chromadb", "sentence-transformers")
@@ -97,7 +96,7 @@ def write_result(
     """Writes a result into a folder, and what it shares with others beside it; returns the result's path.
 
     `values` and `kinds` are those of the data set: scores are computed with them when the result is read. The first
-    prompt is kept, as an example, and the times of answers that were given alone. Several processes may write at once.
+    prompt is kept, as an example. Several processes may write at once.
     """
     folder, answers = Path(folder), [score.answer for score in result.scores]
     questions = {_key(score.question): score.question for score in result.scores}
@@ -111,8 +110,7 @@ def write_result(
             write_text(path, adapter(Shared).dump_json(shared, exclude_defaults=True).decode("utf-8") + "\n")
     columns: dict[str, list[Any]] = {"question": [_key(score.question) for score in result.scores]}
     columns["passages"] = [[[_key(each), each.score] for each in answer.passages] for answer in answers]
-    timed = all(answer.batch_size == 1 for answer in answers)
-    columns |= {name: [getattr(answer, name) for answer in answers] for name in (*KEPT, *TIMES * timed)}
+    columns |= {name: [getattr(answer, name) for answer in answers] for name in KEPT}
     prompt = answers[0].prompt if answers else ""
     if len(prompt) > EXAMPLE:
         prompt = f"{prompt[: EXAMPLE // 2]} [...] {prompt[-EXAMPLE // 2 :]}"

@@ -37,10 +37,8 @@ def score_retrieval(
     """
     scored = [question for question in questions if question.documents]
     if not scored:
-        raise DataError(
-            f"none of the {len(questions)} questions names the documents that contain its answer. "
-            "Fill `documents` in the question set, or score another set."
-        )
+        named = f"none of the {len(questions)} questions names the documents that contain its answer"
+        raise DataError(f"{named}. Fill `documents` in the question set, or score another set.")
     expected, depth = expected_nodes(scored, index), max(at)
     searching = index.retriever(min(depth, len(index.nodes)), retriever.mode)
     ranks: dict[str, dict[str, int | None]] = {}

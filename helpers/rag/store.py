@@ -85,14 +85,10 @@ def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings
     if not store.client.count():
         store.remember(**wanted)
     if differing := [key for key in wanted if store.record.get(key) != wanted[key]]:
-        made_with, requested = (
-            ", ".join(f"{key} {values.get(key)!r}" for key in differing) for values in (store.record, wanted)
-        )
-        raise KitError(
-            f"the index in collection {store.client.name!r} was made with {made_with}; this call has {requested}. "
-            "Use the same, or another collection (`open_store(where, collection=...)`), "
-            "or build the index anew (`open_store(where, fresh=True)`)."
-        )
+        listed = [", ".join(f"{key} {of.get(key)!r}" for key in differing) for of in (store.record, wanted)]
+        made = f"the index in collection {store.client.name!r} was made with {listed[0]}; this call has {listed[1]}."
+        remedy = "Use the same, or another `collection`, or build it anew: `open_store(where, collection=..., fresh=True)`."
+        raise KitError(f"{made} {remedy}")
 
 
 def stored_nodes(store: Store) -> list[BaseNode]:
