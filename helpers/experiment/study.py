@@ -90,18 +90,15 @@ class Study:
     @property
     def arms(self) -> list[str]:
         """The arms of a whole comparison of this data in this profile, in the kit's order."""
-        return [arm for arm in ARMS if arm not in left_out(ARMS, self.dataset, self.profile)]
+        absent = left_out(ARMS, self.dataset, self.profile)
+        return [arm for arm in ARMS if arm not in absent]
 
     def questions(self, question_set: str) -> list[Question]:
         """The questions of a set that this profile asks."""
         return sample(self.dataset.questions(question_set), self.profile.questions_per_set)
 
     def run(self, arms: Sequence[str], question_sets: Sequence[str] | None = None) -> list[Result]:
-        """Runs arms on those of the question sets (None: all) that they are asked, one result for each; see `run_one`.
-
-        Raises:
-            KitError: An arm is unknown, or a result cannot be written. What was finished before is kept.
-        """
+        """Runs arms on those of the question sets (None: all) that they are asked, one result for each; see `run_one`."""
         return [self.run_one(*each) for each in self.runs(arms, question_sets)]
 
     def runs(self, arms: Sequence[str], question_sets: Sequence[str] | None = None) -> list[tuple[str, str]]:
@@ -113,7 +110,7 @@ class Study:
         """Runs one arm on one question set and writes the result, or reuses the one that was made in the same way.
 
         An interruption leaves the answers that are there in a file whose status is `interrupted`; this study goes on
-        from them, another one asks the set anew.
+        from them, another one asks the set anew. A `KitError` says that the arm is unknown or the file not written.
         """
         (wanted,) = get_arms([arm])
         config = self.provenance(wanted)
@@ -198,10 +195,8 @@ class Study:
     def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> tuning.FineTuned:
         """The tuned weights of a recipe: those made before, or made now; an interrupted training is resumed.
 
-        Args:
-            recipe: A name in `helpers.tuning.recipes.SETTINGS`.
-            callback: A callback of transformers' Trainer; None shows a progress bar.
-            fsdp: Whether the processes that torchrun started share the weights as well.
+        `callback` is one of transformers' Trainer; None shows a progress bar. `fsdp` says that the processes which
+        torchrun started share the weights as well.
         """
         folder, settings = self.training_folder(recipe), self._train_settings(recipe)
         if (folder / models.RECORD).is_file():
