@@ -98,7 +98,7 @@ class Study:
         return sample(self.dataset.questions(question_set), self.profile.questions_per_set)
 
     def run(self, arms: Sequence[str], question_sets: Sequence[str] | None = None) -> list[Result]:
-        """Runs arms on those of the question sets (None: all) that they are asked, one result for each; see `run_one`."""
+        """Runs arms on those of the question sets (None: all) that they are asked; see `runs` and `run_one`."""
         return [self.run_one(*each) for each in self.runs(arms, question_sets)]
 
     def runs(self, arms: Sequence[str], question_sets: Sequence[str] | None = None) -> list[tuple[str, str]]:
