@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,11 +56,11 @@ def evaluate(
     if texts:
         losses = generation.text_losses(assistant.model, [note.text for note in texts])
         done.measured |= {"perplexity": generation.perplexity(losses), "text_losses": losses}
-        of_genre: dict[str, list[tuple[float, int]]] = defaultdict(list)
-        for note, own in zip(texts, losses, strict=True):
-            of_genre[note.genre].append(own)
-        by_genre = {genre: generation.perplexity(own) for genre, own in sorted(of_genre.items())}
-        done.measured |= {"perplexity_by_genre": by_genre} if any(by_genre) else {}
+        read, genres = list(zip(texts, losses, strict=True)), sorted({note.genre for note in texts} - {""})
+        by_genre = {
+            genre: generation.perplexity([own for note, own in read if note.genre == genre]) for genre in genres
+        }
+        done.measured |= {"perplexity_by_genre": by_genre} if genres else {}
     done.complete = True
     return done
 
