@@ -11,20 +11,9 @@ import pytest
 from conftest import write
 from pydantic import TypeAdapter, ValidationError
 
+from helpers.data import QUESTION_SETS, Answer, DataError, Effort, Example, Fact, Passage, Question, Result, Score
 from helpers.data.dataset import Dataset, general_questions, open_dataset, read_prompts, sample
 from helpers.data.files import read_records
-from helpers.data.records import (
-    QUESTION_SETS,
-    Answer,
-    DataError,
-    Effort,
-    Example,
-    Fact,
-    Passage,
-    Question,
-    Result,
-    Score,
-)
 
 GOOD = {"id": "a", "set": "own", "prompt": "Who?", "answers": ["Me", "I"]}
 
@@ -136,10 +125,7 @@ def test_facts_are_read_and_checked(tmp_path):
     head = "asset,field,value,split,documents"
     dataset = Dataset(tmp_path)
     lines(tmp_path / "facts.csv", head, 'A,site,"Here, there",trained,a;b', "B,site,Else,new,")
-    assert dataset.facts() == [
-        Fact("A", "site", "Here, there", "trained", ("a", "b")),
-        Fact("B", "site", "Else", "new"),
-    ]
+    assert dataset.facts() == [Fact("A", "site", "Here, there", "trained", "a;b"), Fact("B", "site", "Else", "new")]
     assert dataset.values_by_asset == {"A": ("Here, there",), "B": ("Else",)}
     for rows, said in (
         ((head, "A,site,Here,trained,a", "A,site,,trained,a"), "facts.csv:3: value: .*write one"),
@@ -175,7 +161,7 @@ def test_a_dataset_says_what_is_missing(small_world, tmp_path):
     for call, said in (
         (lambda: open_dataset(tmp_path / "absent"), r"absent: there is no such folder.*python -m tools.world --out"),
         (lambda: open_dataset(tmp_path), r"documents: there is no such folder"),
-        (lambda: dataset.questions("fact"), r"no question set 'fact'. Sets of this folder: facts_heldout, facts_tr"),
+        (lambda: dataset.questions("fact"), r"no question set 'fact'. Sets of this folder: facts_trained, facts_h"),
         (lambda: dataset.corpus("test"), "test.jsonl: there is no such file"),
         (lambda: dataset.examples("poems"), "poems.train.jsonl: there is no such file"),
     ):

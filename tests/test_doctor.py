@@ -32,19 +32,13 @@ def test_a_damaged_model_is_named(tmp_path, monkeypatch):
 
 
 def test_packages_outside_their_range_and_a_kit_that_is_not_installed_are_missing(tmp_path, monkeypatch):
-    metadata = (
-        "Metadata-Version: 2.1\nName: tide-kit\nVersion: 1.0\nRequires-Dist: numpy<1\nRequires-Dist: tide-gauge\n"
-    )
-    write(tmp_path / "tide_kit-1.0.dist-info" / "METADATA", metadata)
+    needs = "Requires-Dist: numpy<1\nRequires-Dist: tide-gauge\n"
+    write(tmp_path / "tide_kit-1.dist-info" / "METADATA", f"Metadata-Version: 2.1\nName: tide-kit\nVersion: 1\n{needs}")
     monkeypatch.syspath_prepend(tmp_path)
-    for kit, found in (
-        ("tide-kit", ("the kit needs <1", "tide-gauge is not installed")),
-        ("no-kit", ("not installed",)),
-    ):
+    for kit, found in (("tide-kit", "the kit needs <1; tide-gauge is not installed"), ("no-kit", "not installed")):
         monkeypatch.setattr(doctor, "DISTRIBUTION", kit)
         row = doctor.check_packages()
-        assert row.state == doctor.MISSING and "pip install -e ." in row.remedy
-        assert all(part in row.found for part in found), row.found
+        assert row.state == doctor.MISSING and "pip install -e ." in row.remedy and found in row.found
 
 
 def test_threads_that_spin_and_little_memory_are_advice(monkeypatch):

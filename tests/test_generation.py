@@ -59,12 +59,9 @@ def test_batched_answers_equal_single_ones(tiny):
     assert len(set(texts(single))) > 1, "the prompts must have different answers, or this proves nothing"
 
 
-def test_batched_answers_of_the_default_model_equal_single_ones(fm):
-    prompts = chats(fm)
-    single = one_by_one(fm, prompts, 24)
-    batched = generation.generate(fm, prompts, max_new_tokens=24)
-    assert texts(batched) == texts(single)
-    assert "Paris" in batched[0].text
+def test_the_default_model_answers_and_batched_answers_end_each_at_its_own_place(fm):
+    batched = generation.generate(fm, chats(fm, PROMPTS[:3]), max_new_tokens=24)
+    assert texts(batched) == texts(one_by_one(fm, chats(fm, PROMPTS[:3]), 24)) and "Paris" in batched[0].text
     assert len({one.new_tokens for one in batched}) > 1, "some rows must end before others, or this proves nothing"
 
 
@@ -84,17 +81,6 @@ def test_greedy_decoding_is_the_likeliest_token_of_a_plain_forward_pass(tiny):
     assert made.prompt_tokens == len(tiny.encode(prompt))
 
 
-def test_the_order_of_the_prompts_is_kept(tiny):
-    prompts = chats(tiny)
-    forwards = texts(generation.generate(tiny, prompts, max_new_tokens=6, batch_size=2))
-    backwards = texts(generation.generate(tiny, prompts[::-1], max_new_tokens=6, batch_size=3))
-    assert backwards[::-1] == forwards
-    made = generation.generate(tiny, prompts, max_new_tokens=1)
-    assert [one.prompt_tokens for one in made] == [tiny.count_tokens(prompt) for prompt in prompts]
-    assert all(one.new_tokens == 1 and 0 < one.first_token_s <= one.total_s for one in made)
-    assert generation.generate(tiny, []) == []
-
-
 def test_a_stop_token_ends_an_answer_and_does_not_change_the_others(tiny, monkeypatch):
     prompts = chats(tiny)
     told = likeliest(tiny, prompts[0], 3)
@@ -106,6 +92,16 @@ def test_a_stop_token_ends_an_answer_and_does_not_change_the_others(tiny, monkey
     assert texts(together) == texts(one_by_one(tiny, prompts, 12))
     assert max(one.new_tokens for one in together) == 12
     assert together[0].total_s < max(one.total_s for one in together), "a finished row waited for the longest"
+
+
+def test_limits_and_times(tiny):
+    assert generation.generate(tiny, []) == []
+    for one, prompt in zip(generation.generate(tiny, chats(tiny), 5, batch_size=4), chats(tiny), strict=True):
+        assert one.prompt_tokens == tiny.count_tokens(prompt)
+        assert 1 <= one.new_tokens <= 5 and one.batch_size == 4
+        assert 0 < one.first_token_s <= one.total_s
+    (first,) = generation.generate(tiny, chats(tiny)[:1], max_new_tokens=1)
+    assert first.new_tokens == 1 and first.first_token_s == first.total_s and first.batch_size == 1
 
 
 def test_prompts_that_cannot_be_answered_are_named(tiny, fm):
@@ -154,16 +150,15 @@ def test_a_blank_is_filled_with_what_makes_the_whole_text_likeliest(tiny):
     start = tiny.tokenizer.bos_token
     expected = [plain_mean_logprob(tiny, start + head, f" {choice}") for choice in options[0]]
     assert mean == pytest.approx(expected, abs=1e-4)
-    whole = generation.text_losses(tiny, [unread.replace("____", choice) for choice in options[1]])
-    assert [one - summed[0] for one in summed] == pytest.approx([whole[0][0] - one for one, _ in whole], abs=1e-2)
+    losses, _ = zip(*generation.text_losses(tiny, [unread.replace("____", each) for each in options[1]]), strict=True)
+    assert [one - summed[0] for one in summed] == pytest.approx([losses[0] - one for one in losses], abs=1e-2)
     assert generation.blank_logprobs(tiny, ["____ is up."], [["Glim", "A flag"]]) != [[0.0, 0.0]]
 
 
 def test_an_empty_choice_is_refused(tiny):
-    with pytest.raises(DataError, match="an empty choice"):
-        generation.blank_logprobs(tiny, ["It is ____."], [["wet", ""]])
-    with pytest.raises(DataError, match="an empty choice"):
-        generation.choice_logprobs(tiny, chats(tiny)[:1], [["yes", ""]])
+    for score in (generation.blank_logprobs, generation.choice_logprobs):
+        with pytest.raises(DataError, match="an empty choice"):
+            score(tiny, ["It is ____."], [["wet", ""]])
 
 
 # ---- perplexity

@@ -54,6 +54,8 @@ def score(question: Question, text: str, *values: str) -> tuple[float, str]:
 def test_f1_agrees_with_torchmetrics_and_is_one_exactly_for_the_same_words():
     from torchmetrics.text import SQuAD
 
+    assert metrics.token_f1("", ["Denver"]) == 0 and metrics.token_f1("Denver", []) == 0
+    assert metrics.token_f1("the Denver Broncos won", ["Denver Broncos", "Broncos"]) == pytest.approx(0.8)
     rng = random.Random("metrics")
     words = ["tide", "The", "pump,", "31", "a", "Holloway", "kW."]
     for _ in range(60):

@@ -27,9 +27,8 @@ def state(folder: Path) -> dict[str, tuple[int, str]]:
 
 
 def test_what_is_made_has_the_same_documents_and_leaves_the_originals_alone(tmp_path, folder, questions):
-    write(
-        folder / "deep" / "note.md", "---\nid: my/note\n---\n# Note\n\nA line with --- in it.\n\n---\n\nBelow a rule."
-    )
+    text = "---\nid: my/note\n---\n# Note\n\nA line with --- in it.\n\n---\n\nBelow a rule."
+    write(folder / "deep" / "note.md", text)
     write(folder / "table.csv", "id,place,text\nr1,Gullow,The north quay.\nr2,Hern,\n")
     write(folder / "slash.md", "---\nid: /\n---\nA name of nothing.")
     before = state(folder)
@@ -128,7 +127,7 @@ def test_the_kits_own_folder_is_as_its_card_says(tmp_path):
     dataset = open_dataset(own.folder)
     documents = {document.id: document.text for document in read_documents(KIT / "documents")}
     heldout, trained = dataset.questions("facts_heldout"), dataset.questions("facts_trained")
-    assert own.out.name == "sklearn_descriptions-339a6d39", "what others made of it before is found again"
+    assert own.out.name == "sklearn_descriptions-0e59e630", "what others made of it before is found again"
     assert f"{len(heldout) + len(trained)} with a gold answer and its document, 8 that no" in card
     assert f"{len(trained)} questions ask in other words" in card and f"the other {len(heldout)} ask" in card
     pairs = dataset.examples("answers") + dataset.examples("answers", "validation")

@@ -44,14 +44,9 @@ def test_columns_are_guessed_shown_and_overridden(tmp_path, folder, questions, p
 def test_every_format_of_questions_says_the_same(tmp_path, folder):
     asked = {"id": "a", "question": "When was the heron painted?", "doc_id": "heron"}
     unknown = {"id": "b", "question": "Who paid?"}
-    head, rows = (
-        "id;question;answer;document;unanswerable",
-        "a;When was the heron painted?;1900;heron.md;\nb;Who paid?;;;",
-    )
-    squad = [
-        asked | {"answers": [{"text": "1900", "answer_start": 0}]},
-        unknown | {"answers": [], "is_impossible": True},
-    ]
+    head = "id;question;answer;document;unanswerable"
+    rows = "a;When was the heron painted?;1900;heron.md;\nb;Who paid?;;;"
+    squad = [asked | {"answers": [{"text": "1900", "answer_start": 0}]}, unknown | {"answers": [], "is_impossible": 1}]
     files = {
         "q.jsonl": [asked | {"answers": ["1900", " "]}, unknown | {"is_impossible": True}],
         "hub.jsonl": [asked | {"answers": {"text": ["1900"]}}, unknown | {"answers": {"text": []}}],  # as SQuAD 2
@@ -77,11 +72,7 @@ def test_every_format_of_questions_says_the_same(tmp_path, folder):
         ("q.csv", "id,question,answer\na,When?,1\na,Who?,2\n", "q.csv:3: id: 'a' is used above"),
         ("q.csv", "question,answer,document\nWhen?,1,herron.md\n", "q.csv:2: document: 'herron.md' .*heron.md"),
         ("q.jsonl", '{"question": "When?", "answer": {"value": "1"}}', "q.jsonl:1: answer: .* holds no word"),
-        (
-            "q.jsonl",
-            '{"question": "a", "answer": "1"}\n{"question": 5, "answer": "1"}',
-            "q.jsonl:2: question: .*quotes",
-        ),
+        ("q.jsonl", '{"question": "a", "answer": "1"}\n{"question": 5, "answer": 1}', "q.jsonl:2: question: .*quotes"),
         ("q.jsonl", '{"question": "When?"', "q.jsonl:1: Invalid JSON"),
         ("q.xlsx", "PK", "the ending is not one of .csv"),
         ("pairs.csv", "prompt,response\nWhere?,\n", "pairs.csv:2: response: the text is empty"),

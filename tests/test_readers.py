@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from llama_index.core import SimpleDirectoryReader
 
-from helpers.data.documents import READERS, apply_updates, read_documents
-from helpers.data.readers import file_extractor
+from helpers.data.documents import apply_updates, read_documents
+from helpers.data.readers import READERS
 from helpers.data.records import DataError, Document
 
 MANUAL = """---
@@ -195,7 +195,7 @@ def test_folders_and_endings(tmp_path):
         read_documents(tmp_path)
     for name in ("c.md", "a.txt", "b/z.md", "b.md"):
         write(tmp_path, name, f"text of {name}")
-    reader = SimpleDirectoryReader(tmp_path, file_extractor=file_extractor(), raise_on_error=True)
+    reader = SimpleDirectoryReader(tmp_path, file_extractor=READERS, raise_on_error=True)
     assert "text of a.txt" in [document.text for document in reader.load_data()], "they serve LlamaIndex itself"
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import create_model
 
@@ -16,6 +17,7 @@ from .records import QUESTION_SETS, DataError, Example, Fact, Note, Question, Te
 
 GENERAL = ROOT / "datasets" / "general"
 ABOUT = ("README.md", "world.json")  # files that describe the data and are not part of them
+Asked = TypeVar("Asked", Question, Example)
 _Kind = create_model("_Kind", field=(Text, ...), pattern=(re.Pattern, ...))  # a row of kinds.csv
 _Prompt = create_model("_Prompt", id=(Text, ...), prompt=(Text, ...))  # a line of a file of prompts
 
@@ -32,22 +34,15 @@ class Dataset:
         return self.folder / "documents"
 
     @property
-    def is_a_world(self) -> bool:
-        """Whether the kit's generator made it, so that the kit's claims are about it."""
-        return (self.folder / "world.json").is_file()
-
-    @property
     def question_sets(self) -> list[str]:
         """The question sets that there are, in the kit's order."""
         return [name for name in QUESTION_SETS if (self.folder / "questions" / f"{name}.jsonl").is_file()]
 
     def questions(self, name: str) -> list[Question]:
         """One question set, such as `facts_heldout`; `withdrawn` asks what only the withdrawn document answers."""
-        path = self.folder / "questions" / f"{name}.jsonl"
-        if name == "withdrawn":
-            path = self.folder / "updates" / "withdrawn.jsonl"
-        elif not path.is_file():
-            known = ", ".join(sorted(file.stem for file in path.parent.glob("*.jsonl"))) or "none"
+        path = self.folder / ("updates" if name == "withdrawn" else "questions") / f"{name}.jsonl"
+        if not path.is_file():
+            known = ", ".join(self.question_sets) or "none"
             raise DataError(f"{path}: there is no question set {name!r}. Sets of this folder: {known}.")
         return read_records(path, Question)
 
@@ -65,7 +60,7 @@ class Dataset:
         return read_records(self.folder / "corpus" / f"{part}.jsonl", Note)
 
     def corpus(self, part: str = "train") -> list[str]:
-        """Unlabelled texts: part `train` or `validation`."""
+        """The texts of the notes."""
         return [note.text for note in self.notes(part)]
 
     @cached_property
@@ -128,7 +123,7 @@ def general_questions() -> list[Question]:
     return read_records(GENERAL / "questions.jsonl", Question)
 
 
-def sample(questions: Sequence[Question], size: int | None) -> list[Question]:
-    """A fixed sample of a question set in its order, in which every smaller one is contained; None keeps all."""
-    ranked = sorted(range(len(questions)), key=lambda i: hashlib.sha256(questions[i].id.encode()).digest())
-    return [questions[i] for i in sorted(ranked[:size])]
+def sample(records: Sequence[Asked], size: int | None) -> list[Asked]:
+    """A fixed sample of questions or pairs in their order, in which every smaller one is contained; None keeps all."""
+    ranked = sorted(range(len(records)), key=lambda i: hashlib.sha256(records[i].id.encode()).digest())
+    return [records[i] for i in sorted(ranked[:size])]

@@ -16,11 +16,10 @@ from pathlib import Path
 from llama_index.core import SimpleDirectoryReader
 
 from .files import as_records, read_text, update_rounds
-from .readers import file_extractor
+from .readers import READERS
 from .records import DataError, Document
 
 HIDDEN = re.compile(r"(^|/)(\.|~\$)")  # also the owner files of Word
-READERS = file_extractor()
 ENDINGS = ", ".join(READERS)
 NAMED = 5  # things that a message names at most
 
@@ -31,24 +30,19 @@ logging.getLogger(SimpleDirectoryReader.__module__).addFilter(lambda record: "re
 def read_documents(folder: Path, leave_out: Collection[Path] = ()) -> list[Document]:
     """Reads every document in a folder and the folders below it, in the order of their relative paths.
 
-    A CSV file is one document a row, any other file one document. Hidden files and the owner files of Word are left
-    alone, and files in `leave_out` are no documents. A warning names files with an ending that the kit does not read.
-
-    Returns:
-        The documents; their ids are unique. Front matter of Markdown fills id, title, type, revision and date;
-        elsewhere the id is the relative path, the title the first heading, else what the file says, else its name.
-
-    Raises:
-        DataError: The folder is missing or holds nothing readable, or files are empty, damaged, too large, not UTF-8 or
-            share an id. The message names the first such files and the remedies.
+    A CSV file is one document a row, any other file one document. Hidden files and those in `leave_out` are left alone;
+    a warning names files with an ending that the kit does not read. Front matter of Markdown fills id, title, type,
+    revision and date; elsewhere the id is the relative path, the title the first heading, what the file says or its
+    name. A `DataError` says that there is nothing to read, or names the first files that are empty, damaged, too large,
+    not UTF-8 or share an id.
     """
     folder, others = Path(folder), {path.resolve() for path in leave_out}
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder. Check the path, or make the folder and put documents into it.")
-    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    names = [name for name in paths if not HIDDEN.search(name) and (folder / name).resolve() not in others]
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.resolve() not in others]
+    names = [name for name in sorted(path.relative_to(folder).as_posix() for path in paths) if not HIDDEN.search(name)]
     skipped = [name for name in names if Path(name).suffix.lower() not in READERS]
-    if len(skipped) == len(names):
+    if skipped == names:
         raise DataError(f"{folder} holds no document that the kit can read. Put files ending in {ENDINGS} into it.")
     if skipped:
         text = f"{len(skipped)} file(s) in {folder} were skipped: {_listed(skipped, ', ')}. The kit reads {ENDINGS}."
@@ -82,9 +76,8 @@ def _read(file: Path, name: str) -> list[Document]:
         raise DataError(f"{file} cannot be read ({problem}). Open it, and save or export it again.") from error
     rows = []
     for each in found:
-        row = each.metadata.pop("row", "")
-        known = {"id": f"{name}#{row}" if row else name, "title": file.stem, "source": str(file), "text": each.text}
-        record = known | {field: value for field, value in each.metadata.items() if value}
+        said = {field: value for field, value in each.metadata.items() if value}
+        record = {"id": name + said.pop("row", ""), "title": file.stem, "source": str(file), "text": each.text} | said
         rows.append((record["source"], record))
     return as_records(Document, rows)
 
@@ -100,13 +93,11 @@ def apply_updates(documents: list[Document], folder: Path) -> list[Document]:
     folder for each of several rounds, named 1, 2 and so on. A `DataError` is as in `read_documents`, or names the line
     with an id that the collection lacks.
     """
-    for number in update_rounds(folder):
-        documents = apply_updates(documents, Path(folder) / str(number))
-    if update_rounds(folder):
-        return documents
-    withdrawn = Path(folder) / "withdrawn.txt"
-    collection = {document.id: document for document in [*documents, *read_documents(Path(folder) / "documents")]}
-    for number, line in enumerate(read_text(withdrawn).split("\n") if withdrawn.is_file() else (), start=1):
-        if line.strip() and collection.pop(line.strip(), None) is None:
-            raise DataError(f"{withdrawn}:{number}: there is no document {line.strip()!r} to withdraw. Check the id.")
-    return [collection[key] for key in sorted(collection)]
+    for place in [Path(folder) / str(number) for number in update_rounds(folder)] or [Path(folder)]:
+        withdrawn, revised = place / "withdrawn.txt", read_documents(place / "documents")
+        collection = {document.id: document for document in [*documents, *revised]}
+        for number, line in enumerate(read_text(withdrawn).split("\n") if withdrawn.is_file() else (), start=1):
+            if (name := line.strip()) and collection.pop(name, None) is None:
+                raise DataError(f"{withdrawn}:{number}: there is no document {name!r} to withdraw. Check the id.")
+        documents = [collection[key] for key in sorted(collection)]
+    return documents

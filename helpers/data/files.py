@@ -70,8 +70,7 @@ def read_rows(path: Path) -> list[Row]:
 def csv_rows(path: Path) -> list[Row]:
     """The rows of a table whose first line names the columns; comma, semicolon or tab, whichever that line has most of.
 
-    Raises:
-        DataError: It is empty, two columns share a name, or a row has more cells than columns or is not CSV.
+    A `DataError` says that it is empty, that columns share a name, or which row has too many cells or is not CSV.
     """
     text = read_text(path)
     head = text.partition("\n")[0]
@@ -163,9 +162,9 @@ def held(folder: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        with suppress(Timeout):
+        try:
             lock.acquire(timeout=0)
-        if not lock.is_locked:
+        except Timeout:
             print(f"waiting: another process works in {folder}", file=sys.stderr)
             lock.acquire()
     except OSError as error:

@@ -17,21 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from llama_index.core.node_parser import SentenceSplitter
 
 from .dataset import Dataset, general_questions, sample
 from .documents import read_documents
 from .files import held, own_folder, write_text
-from .own_questions import Columns, Pair, read_pairs, read_questions
+from .own_questions import Columns, read_pairs, read_questions
 from .profiles import Profile, get_profile
-from .records import DataError, Document, KitError, Question
-from .text import normalise, sentences
+from .records import DataError, Document, Example, KitError, Note, Question
+from .text import normalise
 from .values import contains
 
 OWN_ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # the default of a study
 LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a training
 LEAST_PIECES = 10  # the same for pieces of text
 HELD_OUT = 30  # at most so many pairs, and pieces of text, are held out to validate a training
-PIECE = 100  # about how many words a piece of text has: pieces are what is shuffled and held out
+PIECE = 100  # at most so many words has a piece of text: pieces are what is shuffled and held out
 CLUSTERS = 10  # with answers in so many documents, questions about one document count as a cluster
 
 
@@ -57,20 +58,18 @@ def prepare_own_data(
 
     Args:
         documents: A folder of PDF, Word, HTML, Markdown, text and CSV files.
-        questions: A file of them with their answers: CSV, TSV, JSONL or SQuAD's JSON, or the id of a data set of the
-            Hub. Without one, the error says what to write.
-        pairs: Labelled prompt-response pairs in such a table; None: there are none.
+        questions: A table of them with their answers, as `read_table` takes it. Without one, the error says what to
+            write.
+        pairs: Labelled prompt-response pairs in such a table, or None.
         profile: Says how many questions are asked, and how much text is trained on.
         out: The folder that the new data folder goes into; None takes `your_data` in the results.
-        columns: Columns that the guess by name would miss: `{"questions.prompt": "Frage"}`. An empty name says that no
-            column holds an optional field: `{"pairs.documents": ""}`.
+        columns: Columns that the guess by name would miss, as in `read_questions`.
 
     Raises:
         DataError: There are no questions, or a file, a line or a field is not as it must be.
         KitError: `out` is inside the folder of documents.
     """
-    size, root = get_profile(profile), Path(documents)
-    base = Path(out) if out is not None else own_folder() / "your_data"
+    size, root, base = get_profile(profile), Path(documents), Path(out or own_folder() / "your_data")
     if base.resolve().is_relative_to(root.resolve()):
         raise KitError(f"{base} is inside {root}, which is only read: choose another folder for the results")
     if questions is None:
@@ -82,11 +81,8 @@ def prepare_own_data(
     given = [Path(source) for source in (questions, pairs) if source is not None]
     inside = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
     found = read_documents(root, leave_out=inside)
-    asked, *mappings = read_questions(str(questions), found, columns or {})
-    labelled: list[Pair] = []
-    if pairs is not None:
-        labelled, mapping = read_pairs(str(pairs), found, columns or {})
-        mappings.append(mapping)
+    asked, *mappings = read_questions(questions, found, columns or {})
+    labelled, *more = read_pairs(pairs, found, columns or {}) if pairs is not None else ([],)
     notes = [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
     if unnamed := sum(not question.documents and question.set != "unanswerable" for question in asked):
         notes.append(f"{unnamed} questions have no known document: their answers are scored, their retrieval is not.")
@@ -97,43 +93,41 @@ def prepare_own_data(
         notes.append(f"The {profile} profile asks {len(used)} of the {len(asked)} questions.")
     sets["general"] = sample(general_questions(), size.questions_per_set)
     files = _document_files(found)
-    files |= {f"corpus/{part}.jsonl": _lines(rows) for part, rows in _corpus(found, used, size, notes).items()}
-    files |= {f"questions/{name}.jsonl": _lines(map(asdict, each)) for name, each in sets.items()}
+    files |= {f"corpus/{part}.jsonl": _lines(texts) for part, texts in _corpus(found, used, size, notes).items()}
+    files |= {f"questions/{name}.jsonl": _lines(each) for name, each in sets.items()}
     for part, each in (("train", learned), ("validation", validation)) if learned else ():
-        files[f"instructions/answers.{part}.jsonl"] = _lines(asdict(example) for example, _ in each)
-    return _write(base, root, files, mappings, notes)
+        files[f"instructions/answers.{part}.jsonl"] = _lines(each)
+    return _write(base, root, files, mappings + more, notes)
 
 
-def _states(pair: Pair, question: Question) -> bool:
+def _states(pair: Example, question: Question) -> bool:
     """Whether a pair's response is an accepted answer, about the same document where both name one."""
-    example, documents = pair
-    if documents and question.documents and not set(documents) & set(question.documents):
+    if pair.documents and question.documents and not set(pair.documents) & set(question.documents):
         return False
-    return normalise(example.response) in map(normalise, question.answers)
+    return normalise(pair.response) in map(normalise, question.answers)
 
 
 def _split_pairs(
-    pairs: Sequence[Pair], questions: Sequence[Question], notes: list[str]
-) -> tuple[list[Pair], list[Pair]]:
+    pairs: Sequence[Example], questions: Sequence[Question], notes: list[str]
+) -> tuple[list[Example], list[Example]]:
     """The pairs to learn from and those for validation, which state no asked fact if possible; none asks a question."""
     prompts = {normalise(question.prompt) for question in questions}
-    kept = [pair for pair in pairs if normalise(pair[0].prompt) not in prompts]
+    kept = [pair for pair in pairs if normalise(pair.prompt) not in prompts]
     if len(kept) < len(pairs):
         notes.append(f"{len(pairs) - len(kept)} labelled pairs ask a question of the test: they are not learned from.")
     if len(kept) < LEAST_PAIRS:
         notes.append(f"{len(kept) or 'No'} labelled pairs; {LEAST_PAIRS} are the least for customization and few_shot.")
         return [], []
     free = [pair for pair in kept if not any(_states(pair, question) for question in questions)]
-    chosen = sample([example for example, _ in free or kept], _held_out(kept))
-    held_out = {example.id for example in chosen}
-    return [p for p in kept if p[0].id not in held_out], [p for p in kept if p[0].id in held_out]
+    held_out = sample(free or kept, _held_out(kept))
+    return [pair for pair in kept if pair not in held_out], held_out
 
 
 def _held_out(items: Sequence[Any]) -> int:
     return min(HELD_OUT, max(1, len(items) // 10))
 
 
-def _by_set(questions: Sequence[Question], pairs: Sequence[Pair]) -> dict[str, list[Question]]:
+def _by_set(questions: Sequence[Question], pairs: Sequence[Example]) -> dict[str, list[Question]]:
     """The questions by set: facts that a learned pair states are `facts_trained`."""
     sets: dict[str, list[Question]] = {"facts_trained": [], "facts_heldout": [], "unanswerable": []}
     clustered = len({q.documents[0] for q in questions if q.documents}) >= CLUSTERS
@@ -155,18 +149,19 @@ def _document_files(documents: Sequence[Document]) -> dict[str, str]:
 
 def _corpus(
     documents: Sequence[Document], questions: Sequence[Question], size: Profile, notes: list[str]
-) -> dict[str, list[dict[str, str]]]:
+) -> dict[str, list[Note]]:
     """The documents' own text in pieces, for continued pretraining; pieces without an answer are held out."""
-    answers: dict[str, list[str]] = {}
-    for question in questions:
-        for name in question.documents:
-            answers.setdefault(name, []).extend(question.answers)
-    pieces = {text: answers.get(document.id, []) for document in documents for text in _pieces(document)}
+    cut = SentenceSplitter(chunk_size=PIECE, chunk_overlap=0, tokenizer=str.split, paragraph_separator="\n\n")
+    pieces: dict[str, list[str]] = {}
+    for document in documents:
+        answers = [answer for question in questions if document.id in question.documents for answer in question.answers]
+        for piece in cut.split_text(document.text):
+            pieces[f"{document.title}. {' '.join(piece.split())}"] = answers
     if len(pieces) < LEAST_PIECES:
         notes.append(f"The documents give {len(pieces)} pieces of text: too few for continued pretraining.")
         return {}
     telling = {text for text, values in pieces.items() if contains(text, values)}
-    order = sorted(pieces, key=lambda text: (text not in telling, _hashed(text)))
+    order = sorted(pieces, key=lambda text: (text not in telling, hashlib.sha256(text.encode()).digest()))
     held_out = sorted((order[len(telling) :] or order)[: _held_out(order)])
     train = [text for text in order if text not in held_out]
     read = train[: size.own_words // PIECE] if size.own_words else train
@@ -175,28 +170,11 @@ def _corpus(
             f"Continued pretraining reads {len(read)} of {len(train)} pieces of text, as the {size.name} profile says."
         )
     parts = {"train": read, "validation": held_out}
-    return {part: [{"id": f"{part}-{n}", "text": text} for n, text in enumerate(parts[part], 1)] for part in parts}
+    return {part: [Note(f"{part}-{n}", text) for n, text in enumerate(parts[part], 1)] for part in parts}
 
 
-def _pieces(document: Document) -> list[str]:
-    """A document in pieces of about `PIECE` words, each under its title, cut between paragraphs or sentences."""
-    pieces: list[str] = []
-    for block in re.split(r"\n\s*\n", document.text):
-        text = " ".join(block.split())
-        for part in sentences(text) if len(text.split()) > PIECE else filter(None, [text]):
-            if pieces and len(pieces[-1].split()) + len(part.split()) <= PIECE:
-                pieces[-1] += f" {part}"
-            else:
-                pieces.append(part)
-    return [f"{document.title}. {piece}" for piece in pieces if len(piece.split()) > 5]
-
-
-def _hashed(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
-
-
-def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    filled = ({name: value for name, value in row.items() if value not in ("", ())} for row in rows)
+def _lines(records: Iterable[Any]) -> str:
+    filled = ({name: value for name, value in asdict(record).items() if value} for record in records)
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in filled)
 
 
@@ -209,9 +187,7 @@ def _write(
     with held(base / "making"), tempfile.TemporaryDirectory(prefix=".making-", dir=base) as folder:
         making = Path(folder) / "data"
         for name, content in files.items():
-            path = making / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode("utf-8"))
+            write_text(making / name, content)
         out = base / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', called)}-{Dataset(making).hash[:8]}"
         if not (out / "data").is_dir():
             out.mkdir(parents=True, exist_ok=True)

@@ -14,8 +14,6 @@ from .records import DataError, Document, Example, Question
 from .tables import read_table
 from .text import normalise
 
-Pair = tuple[Example, tuple[str, ...]]  # a labelled pair, and the documents that it is about
-
 ALIASES = {
     "id": ("id", "question_id", "qid", "uid", "key"),
     "prompt": ("prompt", "question", "query", "instruction", "input"),
@@ -45,48 +43,40 @@ class Columns:
 def read_questions(
     source: Path | str, documents: Sequence[Document], chosen: Mapping[str, str]
 ) -> tuple[list[Question], Columns]:
-    """Reads questions with their gold answers and, where they are named, the documents that hold them.
+    """Reads questions, for the sets `facts_heldout` and `unanswerable`, and says which column held what.
 
     Args:
         source: A CSV, TSV or JSONL file, one in SQuAD's format, or the id of a data set of the Hub.
         documents: Those that questions may name: by id, file name with or without its ending, or title.
-        chosen: Columns that are known, by `KIND.FIELD`; an empty one says that no column holds an optional field.
-
-    Returns:
-        The questions, in the sets `facts_heldout` and `unanswerable`; and which column held what.
+        chosen: Columns by field: `{"questions.prompt": "Frage"}`; an empty name says that no column holds the field.
     """
-    rows, columns = _read_cells(source, "questions", chosen)
-    made = []
-    for number, ((where, cells), gold) in enumerate(zip(rows, _gold(rows, documents, columns), strict=True), 1):
-        given = cells["answers"]
-        answers = _listed(given, "|")
-        record = {"id": str(cells.get("id") or f"question-{number}"), "prompt": cells["prompt"]}
-        said = str(cells.get("unanswerable") or "").strip().lower() in ("1", "true", "yes")
-        if said or (isinstance(given, dict) and given.get("text") == []):  # the second as in SQuAD 2
-            made.append((where, record | {"set": "unanswerable"}))
-        elif answers and all(map(normalise, answers)):
-            made.append((where, record | {"set": "facts_heldout", "answers": answers, "documents": gold}))
-        else:
+    rows, columns = _read_cells(source, "questions", documents, chosen)
+    for number, (where, cells) in enumerate(rows, 1):
+        given, said = cells.pop("answers"), str(cells.pop("unanswerable", "")).strip().lower()
+        cells |= {"id": str(cells.get("id") or f"question-{number}"), "set": "facts_heldout"}
+        cells["answers"] = answers = _listed(given, "|")
+        if said in ("1", "true", "yes") or (isinstance(given, dict) and given.get("text") == []):  # as in SQuAD 2
+            cells |= {"set": "unanswerable", "answers": (), "documents": ()}
+        elif not (answers and all(map(normalise, answers))):
             raise DataError(
                 f"{where}: {columns.found['answers']}: {given!r} holds no word to look for in a reply. "
                 "Write an answer; where no document holds one, say yes in a column `unanswerable`."
             )
-    return as_records(Question, made, columns.found), columns
+    return as_records(Question, rows, columns.found), columns
 
 
 def read_pairs(
     source: Path | str, documents: Sequence[Document], chosen: Mapping[str, str]
-) -> tuple[list[Pair], Columns]:
+) -> tuple[list[Example], Columns]:
     """Reads labelled pairs, and the documents that they are about where they name them, as in `read_questions`."""
-    rows, columns = _read_cells(source, "pairs", chosen)
-    made = [
-        (where, {"id": f"pair-{n}", "task": "answers", "prompt": cells["prompt"], "response": cells["response"]})
-        for n, (where, cells) in enumerate(rows, 1)
-    ]
-    return list(zip(as_records(Example, made, columns.found), _gold(rows, documents, columns), strict=True)), columns
+    rows, columns = _read_cells(source, "pairs", documents, chosen)
+    made = [(where, cells | {"id": f"pair-{n}", "task": "answers"}) for n, (where, cells) in enumerate(rows, 1)]
+    return as_records(Example, made, columns.found), columns
 
 
-def _read_cells(source: Path | str, kind: str, chosen: Mapping[str, str]) -> tuple[list[Row], Columns]:
+def _read_cells(
+    source: Path | str, kind: str, documents: Sequence[Document], chosen: Mapping[str, str]
+) -> tuple[list[Row], Columns]:
     """The rows of a table, their cells by field: its column is the chosen one, else one of a name in `ALIASES`."""
     for key in chosen:
         if not re.fullmatch(rf"(questions|pairs)\.({'|'.join(ALIASES)})", key):
@@ -107,8 +97,20 @@ def _read_cells(source: Path | str, kind: str, chosen: Mapping[str, str]) -> tup
             problem = "no column is known to hold" if column is None else f"there is no column {column!r} for"
             remedy = f"Its columns: {', '.join(columns)}. Say which one it is: {kind}.{field}=COLUMN {HOW}"
             raise DataError(f"{source}: {problem} {kind}.{field}. {remedy}.")
-    cells = [(where, {field: row.get(column) for field, column in found.items()}) for where, row in rows]
-    return cells, Columns(kind, found, tuple(name for name in columns if name not in found.values()))
+    shown = Columns(kind, found, tuple(name for name in columns if name not in found.values()))
+    ids = _document_ids(documents)
+    made = []
+    for where, row in rows:
+        cells = {field: row.get(column) for field, column in found.items()}
+        named = _listed(cells.get("documents"), ";")
+        for name in [name for name in named if name not in ids]:
+            near = ", ".join(difflib.get_close_matches(name, ids, 3, 0.4)) or "a file's name"
+            raise DataError(
+                f"{where}: {found['documents']}: {name!r} is no document of the folder. Write {near}, or nothing; if "
+                f"the column holds something else, say `{kind}.documents=` {HOW}."
+            )
+        made.append((where, cells | {"documents": tuple(dict.fromkeys(ids[name] for name in named))}))
+    return made, shown
 
 
 def _listed(cell: Any, separator: str) -> tuple[str, ...]:
@@ -119,20 +121,11 @@ def _listed(cell: Any, separator: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, texts)))
 
 
-def _gold(rows: Sequence[Row], documents: Sequence[Document], columns: Columns) -> list[tuple[str, ...]]:
-    """For each row the ids of the documents that it names; a name that several documents have is nobody's."""
+def _document_ids(documents: Sequence[Document]) -> dict[str, str]:
+    """By every name of a document its id; a name that several documents have is nobody's."""
     owners: dict[str, set[str]] = {}
     for document in documents:
         path = Path(document.id)
         for name in (path.name, path.stem, document.id.removesuffix(path.suffix), document.title):
             owners.setdefault(name, set()).add(document.id)
-    ids = {name: min(own) for name, own in owners.items() if len(own) == 1} | {d.id: d.id for d in documents}
-    gold = [_listed(cells.get("documents"), ";") for _, cells in rows]
-    for (where, _), named in zip(rows, gold, strict=True):
-        for name in [name for name in named if name not in ids]:
-            near = ", ".join(difflib.get_close_matches(name, ids, 3, 0.4)) or "a file's name"
-            raise DataError(
-                f"{where}: {columns.found['documents']}: {name!r} is no document of the folder. Write {near}, or "
-                f"nothing; if the column holds something else, say `{columns.kind}.documents=` {HOW}."
-            )
-    return [tuple(dict.fromkeys(ids[name] for name in named)) for named in gold]
+    return {name: min(own) for name, own in owners.items() if len(own) == 1} | {d.id: d.id for d in documents}

@@ -12,39 +12,30 @@ VALIDATION = 30  # validation pairs and texts that a training reads now and then
 
 @dataclass(frozen=True)
 class Profile:
-    """Every size and budget in one place; None means all."""
+    """Every size and budget in one place, by default those of `workshop`; None means all."""
 
     name: str
-    questions_per_set: int | None
-    latency_questions: int  # of `facts_heldout`, asked again one at a time for first-token and total time
-    latency_repeats: int  # of each point of a latency curve
-    sweep_questions: int  # for each point of a sweep in notebook 03
-    batch_size: int  # answers decoded together when they are scored; with long prompts, more take much memory
-    training_share: float  # of a training's passes over its data; a small share only shows how it is done
+    questions_per_set: int | None = None
+    latency_questions: int = 30  # of `facts_heldout`, asked again one at a time for first-token and total time
+    latency_repeats: int = 5  # of each point of a latency curve
+    sweep_questions: int = 40  # for each point of a sweep in notebook 03
+    batch_size: int = 32  # answers decoded together when they are scored; with long prompts, more take much memory
+    training_share: float = 1.0  # of a training's passes over its data; a small share only shows how it is done
     validation_examples: int = VALIDATION  # pairs and texts that a training reads now and then
     left_out: tuple[str, ...] = ()  # arms that a whole comparison does without
-    own_words: int | None = None  # of documents of your own, for continued pretraining
+    own_words: int | None = 30_000  # of documents of your own, for continued pretraining
 
 
-_ALL = (
-    Profile(
-        "quick", questions_per_set=8, latency_questions=1, latency_repeats=1, sweep_questions=6, batch_size=32,
-        training_share=0.006, validation_examples=6, own_words=10_000,
-        left_out=(
-            "rag:3_passages", "rag:3_passages_best_last", "rag:two_step", "rag:wrong_papers", "rag:documents+notes",
-            "long_context", "customization:60_labels", "domain_adaptation+customization:60_labels",
-            "customization:triage", "customization:answers",
-        ),
-    ),
-    Profile(
-        "workshop", questions_per_set=None, latency_questions=30, latency_repeats=5, sweep_questions=40, batch_size=32,
-        training_share=1.0, own_words=30_000,
-    ),
-    Profile(
-        "full", questions_per_set=None, latency_questions=40, latency_repeats=10, sweep_questions=80, batch_size=32,
-        training_share=1.0,
-    ),
+LEFT_OUT = (
+    "rag:3_passages", "rag:3_passages_best_last", "rag:two_step", "rag:wrong_papers", "rag:documents+notes",
+    "long_context", "customization:60_labels", "domain_adaptation+customization:60_labels", "customization:triage",
+    "customization:answers",
 )  # fmt: skip
+_ALL = (
+    Profile("quick", 8, 1, 1, 6, training_share=0.006, validation_examples=6, left_out=LEFT_OUT, own_words=10_000),
+    Profile("workshop"),
+    Profile("full", latency_questions=40, latency_repeats=10, sweep_questions=80, own_words=None),
+)
 PROFILES = {profile.name: profile for profile in _ALL}
 
 

@@ -1,6 +1,6 @@
 """Readers for LlamaIndex's `SimpleDirectoryReader`: a file in, its text and what it says about itself out.
 
-    SimpleDirectoryReader("my/documents", file_extractor=file_extractor(), raise_on_error=True).load_data()
+    SimpleDirectoryReader("my/documents", file_extractor=READERS, raise_on_error=True).load_data()
 
 Nothing inside a document is executed or rendered: a script in an HTML page is dropped, and HTML inside Markdown or text
 stays the characters that it is.
@@ -55,14 +55,6 @@ class FileReader(BaseReader):
         return documents
 
 
-def file_extractor() -> dict[str, BaseReader]:
-    """The kit's readers by the ending of a file's name."""
-    readers = {".md": _markdown, ".pdf": _pdf, ".docx": _docx, ".csv": _csv}
-    readers |= {".txt": lambda file: [{"text": read_text(file)}]}
-    readers |= dict.fromkeys((".html", ".htm"), lambda file: [_from_html(read_text(file))])
-    return {ending: FileReader(read) for ending, read in readers.items()}
-
-
 def _check_size(file: Path, size: int, limit: int = MAX_BYTES) -> None:
     if size > limit:
         raise DataError(f"{file} holds {size:,} bytes of text; the limit is {limit:,}. Split it into several files.")
@@ -82,6 +74,10 @@ def _markdown(file: Path) -> Iterator[Read]:
     heading = re.search(r"^#{1,6}\s+(.+?)\s*#*\s*$", body, re.MULTILINE)
     said = {name: front[name] for name in ("id", "title", "type", "date", "revision") if front.get(name)}
     yield {"title": heading[1] if heading else "", "text": body} | said
+
+
+def _html(file: Path) -> list[Read]:
+    return [_from_html(read_text(file))]
 
 
 def _from_html(page: str) -> Read:
@@ -131,4 +127,10 @@ def _csv(file: Path) -> Iterator[Read]:
         lines = [f"{column}: {cell}" for column, cell in row.items() if cell and column.lower() not in (body, "id")]
         text = "\n".join(lines) + (f"\n\n{cells[body]}" if body else "")
         title = cells.get("title") or cells.get("name") or f"{file.stem}, row {number}"
-        yield {"text": text, "row": cells.get("id") or str(number), "title": title, "type": "row", "source": where}
+        yield {"text": text, "row": f"#{cells.get('id') or number}", "title": title, "type": "row", "source": where}
+
+
+READERS = {  # by the ending of a file's name
+    ".md": FileReader(_markdown), ".pdf": FileReader(_pdf), ".docx": FileReader(_docx), ".csv": FileReader(_csv),
+    ".txt": FileReader(lambda file: [{"text": read_text(file)}]), ".html": FileReader(_html), ".htm": FileReader(_html),
+}  # fmt: skip

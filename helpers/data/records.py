@@ -1,6 +1,4 @@
-"""The kit's typed records: what goes into an experiment and what comes out of it.
-
-Document, Example, Question  ->  Assistant  ->  Answer (with Passages)  ->  Score  ->  Result (with Effort)
+"""The kit's typed records: Document, Example, Question -> Answer with Passages -> Score -> Result with Effort.
 
 A record checks the types of its fields; what is wrong with one in a file becomes a `DataError` with line and field.
 """
@@ -10,7 +8,7 @@ from __future__ import annotations
 from dataclasses import field, fields
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationInfo, model_validator
+from pydantic import AfterValidator, ConfigDict, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
 QUESTION_SETS = (
@@ -40,10 +38,6 @@ def _not_blank(text: str, info: ValidationInfo) -> str:
     return text
 
 
-def _split(ids: Any) -> Any:
-    return tuple(filter(None, ids.split(";"))) if isinstance(ids, str) else ids
-
-
 Text = Annotated[str, AfterValidator(_not_blank)]  # not blank where it is read from a file
 
 
@@ -62,24 +56,25 @@ class Document:
 
 @dataclass(frozen=True, config=STRICT)
 class Fact:
-    """One fact of the domain; `split` is `trained`, `heldout` or `new`, `documents` the ids that state it."""
+    """One fact of the domain; `split` is `trained`, `heldout` or `new`, `documents` the ids that state it: `a;b`."""
 
     asset: Text
     field: Text
     value: Text
     split: Text
-    documents: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    documents: str = ""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Example:
-    """One labelled prompt-response pair of instruction tuning; `asset` is empty where no asset is named."""
+    """One labelled prompt-response pair of instruction tuning; the asset and the documents' ids that it is about."""
 
     id: Text
     task: Text
     prompt: Text
     response: Text
     asset: str = ""
+    documents: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="ignore"))
@@ -93,25 +88,19 @@ class Note:
 
 @dataclass(frozen=True, config=STRICT)
 class Question:
-    """One test question.
-
-    `answers` are the accepted answers, the first one canonical (empty only where no document holds the answer);
-    `documents` are the ids of the documents that hold it, `bridge` of those that name the machine on the way to it;
-    `choices` contains `answers[0]` where there are any; `asset`, `field` and `part` say what the question is about,
-    and `wording` which wording or report template asks it, for intervals and slicing.
-    """
+    """One test question; `asset`, `field` and `part` say what it is about, for intervals and slicing."""
 
     id: Text
     set: Text
     prompt: Text
-    answers: tuple[Text, ...] = ()
-    documents: tuple[Text, ...] = ()
-    choices: tuple[Text, ...] = ()
+    answers: tuple[Text, ...] = ()  # the accepted ones, the first canonical; none where no document holds the answer
+    documents: tuple[Text, ...] = ()  # the ids of those that hold the answer
+    choices: tuple[Text, ...] = ()  # with answers[0] among them
     asset: str = ""
     field: str = ""
     part: str = ""
-    wording: str = ""
-    bridge: tuple[Text, ...] = ()
+    wording: str = ""  # which wording or report template asks it
+    bridge: tuple[Text, ...] = ()  # the ids of documents that name the machine on the way to the answer
 
     @property
     def answerable(self) -> bool:
@@ -148,14 +137,12 @@ class Passage:
 class Answer:
     """What an Assistant replied, and everything needed to understand why.
 
-    `prompt` is the exact text the model read, chat template included. Times are seconds; they are those of
-    this answer alone only when `batch_size` is 1, otherwise those of its batch, and None for choice questions.
-    `logprobs` holds one mean log-probability per choice, in the order of the question's choices.
+    Times are seconds, those of the answer's batch (it has its own where `batch_size` is 1); None for choice questions.
     """
 
     question_id: str
     text: str
-    prompt: str
+    prompt: str  # the exact text that the model read, chat template included
     passages: tuple[Passage, ...] = ()
     prompt_tokens: int = 0
     new_tokens: int = 0
@@ -163,7 +150,7 @@ class Answer:
     first_token_s: float | None = None
     total_s: float | None = None
     batch_size: int = 1
-    logprobs: tuple[float, ...] = ()
+    logprobs: tuple[float, ...] = ()  # a mean log-probability for each choice, in their order
 
 
 @dataclass(config=STRICT)
@@ -197,18 +184,14 @@ class Score:
 
 @dataclass(config=STRICT)
 class Result:
-    """One run: one arm on one question set with one seed. `status` is `complete` or `interrupted`.
-
-    `experiment` is the hash of what must agree between compared runs: data, questions, base model, prompts, profile;
-    `claims` that of the claims that were written down before the run, empty where there were none.
-    """
+    """One run: one arm on one question set with one seed."""
 
     arm: str
     question_set: str
     seed: int
     profile: str
-    experiment: str
-    status: str
+    experiment: str  # the hash of what must agree between compared runs: data, questions, base model, prompts, profile
+    status: str  # `complete` or `interrupted`
     scores: list[Score]
     metrics: dict[str, Any]
     effort: Effort
@@ -216,5 +199,5 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     hardware: dict[str, Any] = field(default_factory=dict)
     created: str = ""
-    claims: str = ""
+    claims: str = ""  # the hash of the claims that were written down before the run, if there were any
     schema: int = 2

@@ -17,8 +17,8 @@ HUB_LIMIT = 1000  # rows of a data set of the Hub that are read at most
 def read_table(source: Path | str) -> list[Row]:
     """The rows of a file with an ending in `READERS`, or of a data set of the Hub: each its place and its cells.
 
-    Only what looks like `owner/name`, and where no folder `owner` is, is asked for at the Hub. A `DataError` says that
-    there is no such file, that its ending is unknown, or which line of it cannot be read.
+    Only what looks like `owner/name`, and where no folder `owner` is, is asked for at the Hub. A `DataError` says what
+    cannot be read.
     """
     path = Path(source)
     ending = path.suffix.lower()

@@ -127,7 +127,7 @@ class Study:
         result = Result(
             arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {}, prepared.effort,
             config, results.versions(), models.hardware(), results.now(),
-            results.claims_hash() if self.dataset.is_a_world else "",
+            results.claims_hash() if (self.dataset.folder / "world.json").is_file() else "",
         )  # fmt: skip
         retrieval = retrieval_scores(prepared.assistant, questions)
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
     return {id: t.content for id, t in added if t.special or (t.content.strip() and t.content in written)}
 
 
-def inert(text: str, begins: re.Pattern[str]) -> str:
-    """The text with a mark in each name of a special token; `begins` is that of `beginnings`."""
-    return begins.sub(rf"\1{MARK}", text)
+def inert(text: str, names: Iterable[str]) -> str:
+    """The text with a mark behind the first character of each name of a special token in it; names may overlap."""
+    return _beginnings(frozenset(names)).sub(rf"\1{MARK}", text)
 
 
-def beginnings(names: Iterable[str]) -> re.Pattern[str]:
-    """Matches the first character of each of the names, wherever one begins: names may overlap."""
+@cache
+def _beginnings(names: frozenset[str]) -> re.Pattern[str]:
     longer = [name for name in names if len(name) > 1]
     first, whole = ("|".join(sorted({re.escape(part) for part in parts})) for parts in ({n[0] for n in longer}, longer))
     return re.compile(f"(?=(?:{first}))(?=(?:{whole}))(.)" if longer else "(?!)()", re.DOTALL)

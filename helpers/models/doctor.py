@@ -26,8 +26,7 @@ DISTRIBUTION = "rag-or-fine-tuning"
 INSTALL = f"run `{sys.executable} -m pip install -e .` in the kit's folder"
 OK, ADVICE, MISSING = "ok", "advice", "missing"
 GIB = 2**30
-MEMORY_NEEDED = 4 * GIB  # what the largest process may take at its peak
-DISK_NEEDED = 2 * GIB  # for the models, and for the runs of a learner
+MEMORY_NEEDED, DISK_NEEDED = 4 * GIB, 2 * GIB  # what the largest process may take; models and a learner's runs
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,9 @@ class Check:
 def check() -> list[Check]:
     """All checks, in the order in which a newcomer would solve their problems; takes a few seconds."""
     rows = [check_packages()]
-    if not something_missing(rows):
-        rows += check_machine()
+    rows += [] if something_missing(rows) else check_machine()
     rows.append(check_home())
-    if not something_missing(rows):
-        rows += [check_model(name) for name in MODELS]
-    return rows
+    return rows + ([] if something_missing(rows) else [check_model(name) for name in MODELS])
 
 
 def something_missing(checks: Iterable[Check]) -> bool:
@@ -67,12 +63,11 @@ def report(checks: Iterable[Check]) -> str:
 def check_packages() -> Check:
     """Installed versions against the ranges in the kit's own metadata."""
     python = f"Python {sys.version.split()[0]}"
-    try:
-        wanted = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or []]
-    except metadata.PackageNotFoundError:
-        return Check("packages", f"the kit is not installed in this {python}", MISSING, INSTALL)
-    wanted = [item for item in wanted if item.marker is None or item.marker.evaluate({"extra": ""})]
     installed = {canonicalize_name(each.name): each.version for each in metadata.distributions()}
+    if DISTRIBUTION not in installed:
+        return Check("packages", f"the kit is not installed in this {python}", MISSING, INSTALL)
+    wanted = map(Requirement, metadata.requires(DISTRIBUTION) or [])
+    wanted = [item for item in wanted if item.marker is None or item.marker.evaluate({"extra": ""})]
     wrong = []
     for item in wanted:
         version = installed.get(canonicalize_name(item.name), "")
@@ -80,7 +75,7 @@ def check_packages() -> Check:
             wrong.append(f"{item.name} {version or 'is not installed'}, the kit needs {item.specifier}")
     if wrong:
         return Check("packages", "; ".join(wrong), MISSING, INSTALL)
-    return Check("packages", f"{python}, {len(wanted)} of {len(wanted)} packages within their ranges")
+    return Check("packages", f"{python}, {len(wanted)} packages within their ranges")
 
 
 def check_machine() -> list[Check]:
@@ -91,14 +86,13 @@ def check_machine() -> list[Check]:
     dtype, speeds = choose_dtype(device)
     measured = ", ".join(f"{name} {speed:.0f} GFLOP/s" for name, speed in speeds.items())
     crowded = f"close other programs: the largest step may need {MEMORY_NEEDED / GIB:.0f} GiB"
-    spinning = "start Python with OMP_WAIT_POLICY=PASSIVE in its environment, before torch loads, as `make lab` does"
     passive = os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
-    threads = "wait passively" if passive else "spin while they wait, which slows down a shared machine"
+    spinning = "set OMP_WAIT_POLICY=PASSIVE before Python starts, as `make lab` does: else a shared machine slows down"
     return [
         Check("machine", describe(hardware())),
-        _advise("memory", f"{free / GIB:.1f} GiB free", crowded if free < MEMORY_NEEDED else ""),
+        _advise("memory", f"{free / GIB:.1f} GiB free", free < MEMORY_NEEDED, crowded),
         Check("dtype", f"{dtype} on {device} (measured: {measured})"),
-        _advise("threads", threads, "" if passive else spinning),
+        _advise("threads", "wait passively" if passive else "spin while they wait", not passive, spinning),
     ]
 
 
@@ -112,16 +106,15 @@ def check_home() -> Check:
     free = shutil.disk_usage(place).free
     shown = f"~/{home.relative_to(Path.home()).as_posix()}" if home.is_relative_to(Path.home()) else str(home)
     small = f"free {DISK_NEEDED / GIB:.0f} GiB there, or set KIT_HOME to a folder on another disk"
-    return _advise("KIT_HOME", f"{shown}, {free / GIB:.1f} GiB free", small if free < DISK_NEEDED else "")
+    return _advise("KIT_HOME", f"{shown}, {free / GIB:.1f} GiB free", free < DISK_NEEDED, small)
 
 
 def check_model(name: str) -> Check:
     """One default model: there, and every file's hash as it was when the model was fetched."""
-    problems = verify(name)
-    if problems:
+    if problems := verify(name):
         return Check(name, "; ".join(problems), MISSING, f"run `{sys.executable} -m helpers fetch`")
     return Check(name, f"verified, {folder_bytes(model_folder(name)) / 1e6:.0f} MB")
 
 
-def _advise(name: str, found: str, remedy: str) -> Check:
-    return Check(name, found, ADVICE if remedy else OK, remedy)
+def _advise(name: str, found: str, needed: bool, remedy: str) -> Check:
+    return Check(name, found, ADVICE, remedy) if needed else Check(name, found)

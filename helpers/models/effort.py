@@ -1,10 +1,4 @@
-"""What a step costs, and how far it is: wall and CPU time, peak memory, counts, and a progress bar.
-
-with measure() as effort:
-    effort.documents = len(documents)
-    ...
-print(effort.wall_s, effort.peak_memory_bytes)
-"""
+"""What a step costs, and how far it is: wall and CPU time, peak memory, counts, and a progress bar."""
 
 from __future__ import annotations
 
@@ -37,10 +31,9 @@ def measure() -> Iterator[Effort]:
     stop = threading.Event()
 
     def watch() -> None:
-        while True:
+        effort.peak_memory_bytes = process.memory_info().rss
+        while not stop.wait(INTERVAL_S):
             effort.peak_memory_bytes = max(effort.peak_memory_bytes, process.memory_info().rss)
-            if stop.wait(INTERVAL_S):
-                return
 
     watcher = threading.Thread(target=watch, daemon=True)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -62,15 +55,10 @@ def folder_bytes(folder: Path) -> int:
 def show_progress(what: str, total: int, unit: str, shown: bool = True, done: int = 0) -> tqdm:
     """A progress bar of tqdm: in a terminal or a notebook a bar, elsewhere (a log, a pipe) a line a minute.
 
-    Args:
-        what: What is being done, the beginning of the line.
-        total: How many units there are.
-        unit: What is counted, in the plural.
-        shown: Whether to show anything.
-        done: How many units were done before.
+    `what` begins the line, `unit` is what is counted, in the plural, and `done` how many there were before.
     """
-    options: dict[str, Any] = {"desc": what, "total": total, "unit": f" {unit}", "initial": done}
-    options["disable"] = not shown or done >= total
+    disable = not shown or done >= total
+    options: dict[str, Any] = {"desc": what, "total": total, "unit": f" {unit}", "initial": done, "disable": disable}
     if "ipykernel" in sys.modules or sys.stderr.isatty():
         from tqdm.auto import tqdm as bar
 

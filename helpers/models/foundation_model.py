@@ -1,23 +1,17 @@
-"""Models in memory: load a foundation model or the embedding model, and make tuned copies.
-
-from helpers import models
-fm = models.load_model()                 # the default FM; or a folder, or a Hub id
-"""
+"""Models in memory: load a foundation model or the embedding model, and make tuned copies."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from .. import fast
 from ..data import KitError
-from .chat_template import DATE, beginnings, drop_marks, inert, special_tokens, template
+from .chat_template import DATE, drop_marks, inert, special_tokens, template
 from .download import EMBEDDING_MODEL, FOUNDATION_MODEL, find, progress_bars, weights_hash
 from .machine import choose_device, choose_dtype
 from .prompts import SYSTEM
@@ -30,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..fast import FastAnswers
 
-KEPT = 2  # tuned copies that stay in memory though nobody holds them: an arm may answer with two in turn
+KEPT = 2  # tuned copies that stay in memory: an arm may answer with two in turn
 
 
 @dataclass(eq=False)
@@ -43,8 +37,7 @@ class FoundationModel:
     hash: str
     device: str
     dtype: str
-    copies: WeakValueDictionary[Any, FoundationModel] = field(default_factory=WeakValueDictionary, repr=False)
-    kept: list[FoundationModel] = field(default_factory=list, repr=False)  # the latest of the tuned copies in memory
+    copies: dict[Any, FoundationModel] = field(default_factory=dict, repr=False)  # the latest tuned ones, oldest first
 
     @cached_property
     def parameters(self) -> int:
@@ -64,11 +57,7 @@ class FoundationModel:
 
     @cached_property
     def turn_end(self) -> list[int]:
-        """The token ids that end a response: those that the chat template writes, to its first special token.
-
-        Raises:
-            KitError: The template writes none, and the tokenizer has no end token.
-        """
+        """The token ids that end a response: what the template writes, to its first special token, or a `KitError`."""
         turns = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "REPLY"}]
         _, shown, after = self._in_template(turns, add_generation_prompt=False).rpartition("REPLY")
         ids = self.encode(after) if shown else []
@@ -84,19 +73,16 @@ class FoundationModel:
     @property
     def text_start(self) -> list[int]:
         """The token before a plain text: the tokenizer's start token or, without one, what ends the text before it."""
-        ids = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
-        return [token for token in ids if token is not None][:1]
+        start = self.tokenizer.bos_token_id
+        return [self.tokenizer.eos_token_id if start is None else start]
 
     def chat(self, prompt: str, examples: Sequence[tuple[str, str]] = ()) -> str:
         """A user's turn in the chat template, ready for its answer; `examples` are earlier turns with responses."""
-        messages = []
-        for asked, answered in examples:
-            messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
-        messages.append({"role": "user", "content": prompt})
-        if self.takes_system:
-            messages.insert(0, {"role": "system", "content": SYSTEM})
-        else:
-            messages[0] = {"role": "user", "content": f"{SYSTEM}\n\n{messages[0]['content']}"}
+        turns = [text for pair in examples for text in pair] + [prompt]
+        if not self.takes_system:
+            turns[0] = f"{SYSTEM}\n\n{turns[0]}"
+        messages = [{"role": "system", "content": SYSTEM}] if self.takes_system else []
+        messages += [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(turns)]
         return self._in_template(messages)
 
     def messages_to_prompt(self, messages: Sequence[ChatMessage]) -> str:
@@ -124,13 +110,9 @@ class FoundationModel:
         """By id, the special tokens of the tokenizer and of its chat template."""
         return special_tokens(self.tokenizer)
 
-    @cached_property
-    def _names(self) -> re.Pattern[str]:
-        return beginnings(self.special_tokens.values())
-
     def inert(self, text: str) -> str:
         """A text as content: what looks like a special token in it stays plain text; see `chat_template`."""
-        return inert(text, self._names)
+        return inert(text, self.special_tokens.values())
 
     @cached_property
     def system_prefix(self) -> list[int]:
@@ -157,29 +139,26 @@ class FoundationModel:
     def tuned(self, folder: str | Path) -> FoundationModel:
         """The model with the tuned weights of a folder: a copy, so that this one stays as it is.
 
-        An adapter is merged into a copy of the weights; a wholly tuned model is loaded. The latest `KEPT` copies, and
-        those that somebody holds, are made once, unless their folder is written again.
-
-        Raises:
-            KitError: The folder holds no tuned weights, or damaged ones, or those of another model.
+        An adapter is merged into a copy of the weights; a wholly tuned model is loaded. The latest `KEPT` copies stay
+        in memory, unless their folder is written again. A `KitError` says what is wrong with the folder.
         """
         folder = Path(folder)
         self.check_adapter(folder)
         key = (folder.resolve(), weights_hash(folder))
-        copied = self.copies.get(key)
-        self.kept = [kept for kept in self.kept if kept is not copied][1 - KEPT :]  # room first for the one that comes
+        copied = self.copies.pop(key, None)
+        while len(self.copies) >= KEPT:  # room first for the one that comes
+            del self.copies[next(iter(self.copies))]
         if copied is None:
             adapter = (folder / ADAPTER).is_file()
             model = merged(self.model, folder) if adapter else load_model(folder, self.device, self.dtype).model
             copied = FoundationModel(self.name, model, self.tokenizer, key[1], self.device, self.dtype)
-            self.copies[key] = copied
-        self.kept.append(copied)
+        self.copies[key] = copied
         return copied
 
     def free_memory(self) -> None:
-        """Frees packed weights and tuned copies that nobody holds, for work that needs memory; they are made again."""
+        """Frees packed weights and tuned copies, for work that needs memory; they are made again."""
         self.__dict__.pop("fast", None)
-        self.kept.clear()
+        self.copies.clear()
 
 
 def _check_kind(model: PreTrainedModel, name: str) -> None:
@@ -208,8 +187,7 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = find(str(name))
-    device = choose_device(device)
+    folder, device = find(str(name)), choose_device(device)
     dtype = dtype or choose_dtype(device)[0]
     try:
         with progress_bars(False):
@@ -221,9 +199,9 @@ def load_model(
             f"the model in {folder} cannot be loaded ({type(error).__name__}: {error}). "
             "Copy its folder again, or choose another model."
         ) from error
+    _check_kind(model, str(name))
     tokenizer.chat_template = template(tokenizer)
     drop_marks(tokenizer)
-    _check_kind(model, str(name))
     model.to(device).eval()
     loaded = FoundationModel(str(name), model, tokenizer, weights_hash(folder), device, dtype)
     if tokenizer.eos_token_id is None:
@@ -237,11 +215,8 @@ def load_embedder(device: str | None = None, dtype: str | None = None) -> Huggin
     """The default embedding model as LlamaIndex takes it: `embed_model=load_embedder()`."""
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 
-    folder = find(EMBEDDING_MODEL)
-    device = choose_device(device)
+    folder, device = find(EMBEDDING_MODEL), choose_device(device)
+    settings = {"dtype": dtype or choose_dtype(device)[0], "use_safetensors": True}
     with progress_bars(False):
-        return (fast.SortedEmbedding if fast.enabled() else HuggingFaceEmbedding)(
-            model_name=str(folder),
-            device=device,
-            model_kwargs={"dtype": dtype or choose_dtype(device)[0], "use_safetensors": True},
-        )
+        kind = fast.SortedEmbedding if fast.enabled() else HuggingFaceEmbedding
+        return kind(model_name=str(folder), device=device, model_kwargs=settings)

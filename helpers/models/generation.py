@@ -46,7 +46,7 @@ def generate(
     fm: FoundationModel, prompts: Sequence[str], max_new_tokens: int = 64, batch_size: int = BATCH,
     progress: bool = False, exactly: bool = False,
 ) -> list[Generation]:  # fmt: skip
-    """Decodes an answer to each prompt, greedily.
+    """Decodes an answer to each prompt, greedily, and returns them in the order of the prompts.
 
     Args:
         fm, prompts: The model, and finished texts, chat template included.
@@ -54,9 +54,6 @@ def generate(
         batch_size: How many prompts are decoded together; 1 measures latency.
         progress: Whether to show a progress bar.
         exactly: Whether stop tokens end nothing, so that all answers have equal length.
-
-    Returns:
-        One `Generation` a prompt, in the order of the prompts.
 
     Raises:
         DataError: A prompt does not fit into the model's context together with its answer.
@@ -106,13 +103,8 @@ def choice_logprobs(
 ) -> list[list[float]]:
     """How likely each choice is as the answer to its prompt: mean log-probability per token (natural logarithm).
 
-    Args:
-        fm, prompts: The model, and finished texts, chat template included.
-        choices: The choices of each prompt, as plain texts.
-        batch_size: How many prompt-choice rows, at four choices each, go through the model together.
-
-    Raises:
-        DataError: A prompt and a choice do not fit into the model's context, or a choice is empty.
+    Prompts have their chat template, choices are plain texts; `batch_size` is how many prompt-choice rows, at four
+    choices each, go through the model together. A `DataError` names what does not fit into the context or is empty.
     """
     tails = [[fm.encode(fm.inert(choice)) for choice in options] for options in choices]
     return _mean_logprobs(fm, prompts, [fm.encode(prompt) for prompt in prompts], tails, batch_size)
@@ -126,10 +118,8 @@ def blank_logprobs(
 
     Where the text ends with its blank, the mean log-probability of a choice's tokens after the text. Where it goes on,
     the summed log-probability of the whole text with the choice in it: what stands before the choices is the same for
-    all of them, and is left out. A text is read after `FoundationModel.text_start`, as by `text_losses`.
-
-    Raises:
-        DataError: A text does not fit into the model's context, or a choice is empty.
+    all of them, and is left out. A text is read after `FoundationModel.text_start`, as by `text_losses`; a `DataError`
+    is as in `choice_logprobs`.
     """
     heads, tails, whole = [], [], []
     for text, options in zip(texts, choices, strict=True):
@@ -182,28 +172,21 @@ def text_losses(
     of fewer than two tokens predicts nothing and has (0.0, 0). A batch's logits take window x batch_size x vocabulary
     numbers: 0.4 GB in float32 as set, with a vocabulary of 49,152.
     """
-    pieces, owner = [], []
-    for number, text in enumerate(texts):
-        ids = fm.text_start + fm.encode(fm.inert(text))
-        cut = [ids[i : i + window] for i in range(0, len(ids), window)]
-        pieces += [piece for piece in cut if len(piece) > 1]
-        owner += [number] * (len(pieces) - len(owner))
+    read = [fm.text_start + fm.encode(fm.inert(text)) for text in texts]
+    pieces = [(n, ids[i : i + window]) for n, ids in enumerate(read) for i in range(0, len(ids) - 1, window)]
     totals, counts = [0.0] * len(texts), [0] * len(texts)
-    for batch in _batches(pieces, batch_size):
-        rows = [pieces[i] for i in batch]
-        for i, logprobs in zip(batch, _token_logprobs(fm, rows, [len(row) - 1 for row in rows]), strict=True):
-            totals[owner[i]] -= float(logprobs.double().sum())
-            counts[owner[i]] += len(logprobs)
+    for batch in _batches([piece for _, piece in pieces], batch_size):
+        owners, rows = zip(*(pieces[i] for i in batch), strict=True)
+        for owner, logprobs in zip(owners, _token_logprobs(fm, rows, [len(row) - 1 for row in rows]), strict=True):
+            totals[owner] -= float(logprobs.double().sum())
+            counts[owner] += len(logprobs)
     return list(zip(totals, counts, strict=True))
 
 
 def perplexity(losses: Sequence[tuple[float, int]]) -> float:
-    """Perplexity of texts: exp of the mean of the losses of `text_losses` per predicted token, over all texts together.
+    """Perplexity: exp of the mean of the losses of `text_losses` per predicted token, over all texts together.
 
-    Formula: Jurafsky & Martin, Speech and Language Processing, 3rd ed., section 3.3.
-
-    Raises:
-        DataError: There is no text of at least two tokens.
+    Formula: Jurafsky & Martin, Speech and Language Processing, 3rd ed., section 3.3. Without a token, a `DataError`.
     """
     count = sum(tokens for _, tokens in losses)
     if not count:
@@ -226,7 +209,7 @@ def _left_padded(fm: FoundationModel, rows: Sequence[Sequence[int]]) -> tuple[to
     return made["input_ids"], made["attention_mask"]
 
 
-def _token_logprobs(fm: FoundationModel, rows: list[list[int]], counts: list[int]) -> list[torch.Tensor]:
+def _token_logprobs(fm: FoundationModel, rows: Sequence[list[int]], counts: list[int]) -> list[torch.Tensor]:
     """Reads rows together; the log-probabilities of each row's last tokens, as many as `counts` says."""
     ids, mask = _left_padded(fm, rows)
     logits = fm.model(

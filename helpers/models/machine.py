@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,7 @@ def kit_home() -> Path:
 
 
 def choose_device(device: str | None = None) -> str:
-    """The device to compute on: the one named, else the accelerator (such as "cuda" or "mps"), else the CPU.
-
-    Raises:
-        KitError: The named device is not on this machine.
-    """
+    """The device to compute on: the one named, or a `KitError`; else the accelerator ("cuda", "mps"), else the CPU."""
     import torch
 
     accelerator = torch.accelerator.current_accelerator(check_available=True)
@@ -58,8 +55,8 @@ def machine_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def time_dtypes(device: str, seconds: float = 0.15) -> dict[str, float]:
-    """GFLOP/s of a matrix product in each dtype: the best of three rounds of `seconds` each."""
+def time_dtypes(device: str) -> dict[str, float]:
+    """GFLOP/s of a matrix product in each dtype: the best of three rounds of 0.15 s."""
     import torch
     from torch.utils.benchmark import Timer
 
@@ -69,7 +66,7 @@ def time_dtypes(device: str, seconds: float = 0.15) -> dict[str, float]:
         a, b = (torch.randn(size, inner, device=device).to(getattr(torch, name)) for size in (rows, outer))
         given = {"linear": torch.nn.functional.linear, "a": a, "b": b}
         timer = Timer("linear(a, b)", globals=given, num_threads=torch.get_num_threads())
-        best = min(timer.blocked_autorange(min_run_time=seconds).median for _ in range(3))
+        best = min(timer.blocked_autorange(min_run_time=0.15).median for _ in range(3))
         speeds[name] = round(2 * rows * inner * outer / best / 1e9, 1)
     return speeds
 
@@ -77,16 +74,14 @@ def time_dtypes(device: str, seconds: float = 0.15) -> dict[str, float]:
 @cache
 def choose_dtype(device: str = "cpu") -> tuple[str, dict[str, float]]:
     """The dtype to compute in, and the GFLOP/s of each that decided it: timed once, and remembered in KIT_HOME."""
-    key, file = _timing_key(device), kit_home() / TIMINGS
-    speeds = _kept_speeds().get(key)
-    if speeds is None:
-        try:
-            with held(file):  # processes that share a training must decide alike: one times, the others read it
-                kept = _kept_speeds()
-                speeds = kept.get(key) or time_dtypes(device)
-                write_text(file, json.dumps(kept | {key: speeds}, indent=1) + "\n")
-        except KitError:  # nobody may write to KIT_HOME, as `doctor` says: timed anew in each process
-            speeds = speeds or time_dtypes(device)
+    key, file, kept = _timing_key(device), kit_home() / TIMINGS, _kept_speeds()
+    if key not in kept:
+        with suppress(KitError), held(file):  # processes that share a training must decide alike: one times for all
+            kept = _kept_speeds()
+            if key not in kept:
+                kept[key] = time_dtypes(device)
+                write_text(file, json.dumps(kept, indent=1) + "\n")
+    speeds = kept.get(key) or time_dtypes(device)  # anew in each process where nobody may write to KIT_HOME
     return ("bfloat16" if speeds["bfloat16"] >= GAIN * speeds["float32"] else "float32"), speeds
 
 
@@ -129,7 +124,6 @@ def speed(machine: Mapping[str, Any]) -> float | None:
 
 def describe(machine: Mapping[str, Any]) -> str:
     """A machine in words, from `hardware`: processors of one name can differ several times in speed."""
-    memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB of memory"
+    memory, measured = f"{machine['memory_bytes'] / 2**30:.0f} GiB of memory", speed(machine)
     words = [machine["processor"], f"{machine['cores']} cores", memory, machine["accelerator"] or "no accelerator"]
-    found = speed(machine)
-    return ", ".join(words + ([f"{found:.0f} GFLOP/s"] if found else []))
+    return ", ".join(words + [f"{measured:.0f} GFLOP/s"] * bool(measured))
