@@ -24,8 +24,7 @@ from ..tuning import recipes
 from . import results
 from .arms import ARMS, Arm, get_arms, left_out, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
-from .evaluation import Evaluation, evaluate, perplexity_texts, retrieval_scores
-from .prepare import PreparedArm, prepare
+from .evaluation import Evaluation, PreparedArm, evaluate, perplexity_texts, prepare, retrieval_scores
 from .whole_documents import same_text
 
 if TYPE_CHECKING:
