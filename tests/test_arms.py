@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from helpers.data import Document, Question, get_profile, open_dataset, read_documents, sentences
-from helpers.experiment import baselines, whole_documents
+from helpers.experiment import arms, baselines
 from helpers.experiment.arms import ARMS, FEW_SHOT, left_out
 from helpers.experiment.study import Study
 from helpers.fast import answering
@@ -132,9 +132,9 @@ def test_a_second_search_finds_what_the_first_passage_names(embedder, tmp_path):
 
 def test_a_long_context_holds_as_many_documents_as_fit_and_reads_them_once(study, monkeypatch):
     model, every = study.model, {document.id for document in read_documents(study.dataset.documents_folder)}
-    full = whole_documents.fitting_documents(study.dataset, model)
-    two = whole_documents.fitting_documents(study.dataset, model, 2)
-    room = model.context_length - whole_documents.ROOM
+    full = arms.fitting_documents(study.dataset, model)
+    two = arms.fitting_documents(study.dataset, model, 2)
+    room = model.context_length - arms.ROOM
     assert two.document_ids == full.document_ids[:2] and 2 < len(full.document_ids) < len(every)
     assert room - 2_000 < model.count_tokens(full.passages[0].text) <= room
     inside, outside = full.document_ids[0], min(every - set(full.document_ids))

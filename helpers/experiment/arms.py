@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from itertools import accumulate, takewhile
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from .. import rag
-from ..data import TASKS, Dataset, Example, KitError, Profile, contains, read_text
-from ..models import prompts
+from .. import data, rag
+from ..data import TASKS, Dataset, Document, Example, KitError, Passage, Profile, Question, contains, read_text
+from ..models import FoundationModel, prompts
 from ..tuning import recipes
 
 FEW_SHOT = {"answers": 4, "triage": 3}  # how many solved examples of each task the few-shot prompt shows
 RULES = "documents/triage-rules.md"  # of a data set: what `rules_in_prompt` shows
 NEEDS = {"other_documents": "other_documents", "documents+notes": "corpus/train.jsonl", "rules": RULES}  # of a data set
+ROOM = 512  # tokens of the model's context that are left for the chat template, the question and the answer
 SHOWN = ("passages", "rules", "documents")  # what of `Arm.sees` an answer keeps as its passages
 
 
@@ -115,6 +119,49 @@ def solved_examples(dataset: Dataset, retriever: rag.Retriever | None = None) ->
             following = (pair for pair in pairs[place:] + pairs[:place] if pair not in own and readable(pair))
             own.append(next(following, pairs[place]))
     return shown
+
+
+class SameText:
+    """Takes a retriever's place, and gives every question the same text of these documents."""
+
+    def __init__(self, documents: Sequence[Document], kind: str) -> None:
+        self.document_ids = [document.id for document in documents]
+        text = "\n\n".join(document.text for document in documents)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.passages = [Passage(kind, f"{kind}-{digest}", text, 1.0, f"{len(documents)} documents")]
+
+    def retrieve_all(self, questions: Sequence[str]) -> list[list[Passage]]:
+        """The text, for each question."""
+        return [self.passages for _ in questions]
+
+    def gold_share(self, questions: Sequence[Question]) -> float:
+        """The share of the questions that name their documents of which one is in the text, in 0..1."""
+        named = [question.documents for question in questions if question.documents]
+        return fmean(not set(self.document_ids).isdisjoint(each) for each in named) if named else 0.0
+
+
+def same_text(arm: Arm, dataset: Dataset, fm: FoundationModel, updated: bool = False) -> SameText | None:
+    """What an arm shows every question: the rules, or the documents that fit; None where it shows neither."""
+    if arm.shows("rules"):
+        documents = data.read_documents(dataset.documents_folder)
+        return SameText([each for each in documents if Path(each.source).name == Path(RULES).name], "rules")
+    return fitting_documents(dataset, fm, updated=updated) if arm.shows("documents") else None
+
+
+def fitting_documents(
+    dataset: Dataset, fm: FoundationModel, most: int | None = None, updated: bool = False
+) -> SameText:
+    """The text of the documents that the model's context has room for, at most `most`, in one fixed order.
+
+    The order is that of the hashes of their ids, so that each kind of document has its share; a smaller number of
+    documents is the beginning of a larger one.
+    """
+    documents = data.read_documents(dataset.documents_folder)
+    documents = data.apply_updates(documents, dataset.folder / "updates") if updated else documents
+    ordered = sorted(documents, key=lambda document: hashlib.sha256(document.id.encode()).digest())[:most]
+    lengths = accumulate(fm.count_tokens(f"{document.text}\n\n") for document in ordered)
+    fitting = takewhile(lambda each: each[1] <= fm.context_length - ROOM, zip(ordered, lengths, strict=False))
+    return SameText([document for document, _ in fitting], "documents")
 
 
 def left_out(names: Iterable[str], dataset: Dataset, profile: Profile | None = None) -> dict[str, str]:

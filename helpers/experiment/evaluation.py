@@ -10,10 +10,9 @@ from .. import models, rag, tuning
 from ..data import CHOICE_SETS, TEXT_SETS, Dataset, Effort, Example, Note, Question, Score, sample
 from ..models import generation, show_progress
 from . import metrics
-from .arms import Arm
+from .arms import Arm, SameText
 from .assistant import Assistant
 from .baselines import Baseline
-from .whole_documents import SameText
 
 
 @dataclass(frozen=True)

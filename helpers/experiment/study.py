@@ -22,10 +22,9 @@ from .. import models, rag, tuning
 from ..data import TIMED_SET, Effort, Question, Result, get_profile, held, open_dataset, own_folder, sample
 from ..tuning import recipes
 from . import results
-from .arms import ARMS, Arm, get_arms, left_out, solved_examples
+from .arms import ARMS, Arm, get_arms, left_out, same_text, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
 from .evaluation import Evaluation, PreparedArm, evaluate, perplexity_texts, prepare, retrieval_scores
-from .whole_documents import same_text
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
