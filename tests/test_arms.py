@@ -36,16 +36,11 @@ PAPERS = [
 
 @pytest.fixture(scope="module")
 def study(small_world, embedder, tmp_path_factory):
-    """A study with a tiny model, of a world with rules among its documents and with papers of another enterprise."""
+    """A study with a tiny model, whose context has room for some of the documents."""
     folder = tmp_path_factory.mktemp("arms")
-    shutil.copytree(small_world, folder / "world")
-    (folder / "world" / "documents" / "triage-rules.md").write_text("# Triage rules\n\nA hot bearing goes to hull.\n")
-    other = folder / "world" / "other_documents" / "memo.md"
-    other.parent.mkdir(exist_ok=True)
-    other.write_text("# Zebra memo\n\nThe zebra at Farside is fed at noon by nobody whom this enterprise knows.\n")
-    tiny = make_tiny("Llama", folder / "model", max_position_embeddings=8192)
+    tiny = make_tiny("Llama", folder / "model", max_position_embeddings=4096)
     model = load_model(tiny, device="cpu", dtype="float32")
-    made = Study(folder / "world", "quick", out=folder / "out", model=model, progress=False)
+    made = Study(small_world, "quick", out=folder / "out", model=model, progress=False)
     made.embedder = embedder
     return made
 
@@ -100,8 +95,9 @@ def test_a_record_names_what_answers_depend_on_and_no_prose():
     assert len(set(records)) == len(records), "two arms must differ in more than their names"
 
 
-def test_what_is_left_out_is_said(study, small_world):
-    lacking = left_out(ARMS, open_dataset(small_world))
+def test_what_is_left_out_is_said(study, small_world, tmp_path):
+    shutil.copytree(small_world, tmp_path / "less", ignore=shutil.ignore_patterns("triage-rules.md", "other_documents"))
+    lacking = left_out(ARMS, open_dataset(tmp_path / "less"))
     assert "triage-rules.md" in lacking["rules_in_prompt"] and "other_documents" in lacking["rag:wrong_papers"]
     assert set(left_out(ARMS, study.dataset, study.profile)) == set(get_profile("quick").left_out)
     assert [name for _, name in study.runs(["constant", "base"], ["triage", "terms"])] == ["triage", "triage", "terms"]
