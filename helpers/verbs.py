@@ -7,14 +7,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from . import analysis, experiment, models, plots, rag, tuning
-from .data import KitError, Result, get_profile, open_dataset, own_folder, read_prompts
+from .data import OWN_ARMS, KitError, get_profile, open_dataset, own_folder, prepare_own_data, read_prompts
 
 app = typer.Typer()
 
@@ -105,8 +104,6 @@ def study(
     several data folders the first is studied with the first seed and so on, and all results lie side by side. With
     --documents the study is of your own documents; questions and labelled pairs are read from files of yours.
     """
-    from .data import OWN_ARMS, prepare_own_data
-
     choices = read_settings(settings or ())
     try:
         seeds = list(dict.fromkeys(map(int, seed.split(","))))
@@ -129,14 +126,25 @@ def study(
         print(*own.columns, *own.notes, sep="\n")
         worlds, out = [own.folder], own.out / profile
     folder = out or own_folder()
-    kept = get_profile(profile) if arms == "all" else None  # an arm that is named is asked in every profile
-    missing: dict[str, str] = {}
-    for world in worlds:
-        missing |= experiment.left_out(names, open_dataset(world), kept)
+    missing = {}
+    for world in worlds:  # an arm that is named is asked in every profile
+        missing |= experiment.left_out(names, open_dataset(world), get_profile(profile) if arms == "all" else None)
     for name, why in missing.items():
         print(f"left out: {name}, since {why}", file=sys.stderr)
-    make = partial(experiment.Study, profile=profile, model=model, vector_store=vector_store, artefacts=folder)
-    results = _run(make, [name for name in names if name not in missing], worlds, seeds, choices, folder)
+    first, results = None, {}  # by the folder below OUT: none for a single study, else such as "k=3,seed=8"
+    paired = zip(worlds * len(seeds) if len(worlds) == 1 else worlds, seeds, strict=True)
+    for chosen, (world, own_seed) in itertools.product(choices, paired):
+        named = chosen | ({"seed": own_seed} if len(seeds) > len(worlds) else {})
+        place, changes = ",".join(f"{name}={value}" for name, value in named.items()), _of_training(chosen)
+        retrieval = rag.RagSettings(**{name: value for name, value in chosen.items() if name not in changes})
+        frame = experiment.Study(
+            world, profile, own_seed, folder / place, model, retrieval, vector_store=vector_store, changes=changes,
+            artefacts=folder,
+        )  # fmt: skip
+        if first is not None:
+            frame.model, frame.embedder = first.model, first.embedder
+        first = first or frame
+        results.setdefault(place, []).extend(frame.run([name for name in names if name not in missing]))
     for place, made in results.items():
         comparison = analysis.Comparison(made)
         print(*filter(None, [place]), comparison.text(), sep="\n")
@@ -145,35 +153,6 @@ def study(
             page, claims = folder / place / "comparison.html", analysis.read_claims("own_data")
             print(f"report: {plots.write_report(folder / place, page, claims, comparison)}")
     print(f"\n{sum(map(len, results.values()))} result files in {folder}")
-
-
-def _run(
-    make: partial,
-    arms: Sequence[str],
-    worlds: Sequence[Path],
-    seeds: Sequence[int],
-    choices: Sequence[dict[str, Any]],
-    out: Path,
-) -> dict[str, list[Result]]:
-    """The results by the folder below `out` that they lie in: empty for a single study, else such as "k=3,seed=8".
-
-    Each choice of settings, and each seed with its world or with the only one, has a study of its own; they share
-    models, indices and weights.
-    """
-    first = None
-    results: dict[str, list[Result]] = {}
-    paired = zip(worlds * len(seeds) if len(worlds) == 1 else worlds, seeds, strict=True)
-    for chosen, (world, seed) in itertools.product(choices, paired):
-        named = chosen | ({"seed": seed} if len(seeds) > len(worlds) else {})
-        place = ",".join(f"{name}={value}" for name, value in named.items())
-        changes = _of_training(chosen)
-        settings = rag.RagSettings(**{name: value for name, value in chosen.items() if name not in changes})
-        study = make(world, seed=seed, out=out / place, settings=settings, changes=changes)
-        if first is not None:
-            study.model, study.embedder = first.model, first.embedder
-        first = first or study
-        results[place] = [*results.get(place, ()), *study.run(arms)]
-    return results
 
 
 def read_settings(texts: Sequence[str]) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def _result(arm, question_set, profile, data_hash, questions, share, generator) 
     effort = EFFORTS.get(arm, TUNED)
     return Result(
         arm, question_set, SEED, profile, "e" * 64, "complete", scores, _metrics(arm, question_set, profile, generator),
-        effort, config, {"torch": "0"}, {"processor": "none", "cores": 2, "memory_bytes": 8 * 2**30}, "", "2026-01-02",
+        effort, config, {"torch": "0"}, {"processor": "none", "cores": 2, "memory_bytes": 8 * 2**30}, "2026-01-02",
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from helpers.data import Document, Question, get_profile, open_dataset, read_documents, sentences
-from helpers.experiment import baselines, whole_documents
+from helpers.experiment import arms, baselines
 from helpers.experiment.arms import ARMS, FEW_SHOT, left_out
 from helpers.experiment.study import Study
 from helpers.fast import answering
@@ -27,9 +27,7 @@ SEEN = {"passages": "documents", "documents": "documents", "rules": "rules", "ex
 LEARNED = {"corpus/": "notes", "instructions/triage.": "pairs", "instructions/answers.": "pairs"}
 UNTRAINED = [arm for arm in ARMS.values() if not arm.recipes]
 PAPERS = [
-    Document(
-        "file", "Machine file: Brackwell", "Brackwell was built in 2009. Its code is K-101. It is run by Ida Reed."
-    ),
+    Document("file", "File: Brackwell", "Brackwell was built in 2009. Its code is K-101. It is run by Ida Reed."),
     Document("crew", "Who runs what", "Ida Reed runs Brackwell. Olaf Moss runs Corrindale, whose code is K-202."),
     Document("plan", "Inspections of Brackwell", "Brackwell is inspected every 45 days. The crew of the day does it."),
     Document("other", "Inspections of Corrindale", "Corrindale is inspected every 60 days. Nobody else may run it."),
@@ -38,16 +36,11 @@ PAPERS = [
 
 @pytest.fixture(scope="module")
 def study(small_world, embedder, tmp_path_factory):
-    """A study with a tiny model, of a world with rules among its documents and with papers of another enterprise."""
+    """A study with a tiny model, whose context has room for some of the documents."""
     folder = tmp_path_factory.mktemp("arms")
-    shutil.copytree(small_world, folder / "world")
-    (folder / "world" / "documents" / "triage-rules.md").write_text("# Triage rules\n\nA hot bearing goes to hull.\n")
-    other = folder / "world" / "other_documents" / "memo.md"
-    other.parent.mkdir(exist_ok=True)
-    other.write_text("# Zebra memo\n\nThe zebra at Farside is fed at noon by nobody whom this enterprise knows.\n")
-    tiny = make_tiny("Llama", folder / "model", max_position_embeddings=8192)
+    tiny = make_tiny("Llama", folder / "model", max_position_embeddings=4096)
     model = load_model(tiny, device="cpu", dtype="float32")
-    made = Study(folder / "world", "quick", out=folder / "out", model=model, progress=False)
+    made = Study(small_world, "quick", out=folder / "out", model=model, progress=False)
     made.embedder = embedder
     return made
 
@@ -102,8 +95,9 @@ def test_a_record_names_what_answers_depend_on_and_no_prose():
     assert len(set(records)) == len(records), "two arms must differ in more than their names"
 
 
-def test_what_is_left_out_is_said(study, small_world):
-    lacking = left_out(ARMS, open_dataset(small_world))
+def test_what_is_left_out_is_said(study, small_world, tmp_path):
+    shutil.copytree(small_world, tmp_path / "less", ignore=shutil.ignore_patterns("triage-rules.md", "other_documents"))
+    lacking = left_out(ARMS, open_dataset(tmp_path / "less"))
     assert "triage-rules.md" in lacking["rules_in_prompt"] and "other_documents" in lacking["rag:wrong_papers"]
     assert set(left_out(ARMS, study.dataset, study.profile)) == set(get_profile("quick").left_out)
     assert [name for _, name in study.runs(["constant", "base"], ["triage", "terms"])] == ["triage", "triage", "terms"]
@@ -134,9 +128,9 @@ def test_a_second_search_finds_what_the_first_passage_names(embedder, tmp_path):
 
 def test_a_long_context_holds_as_many_documents_as_fit_and_reads_them_once(study, monkeypatch):
     model, every = study.model, {document.id for document in read_documents(study.dataset.documents_folder)}
-    full = whole_documents.fitting_documents(study.dataset, model)
-    two = whole_documents.fitting_documents(study.dataset, model, 2)
-    room = model.context_length - whole_documents.ROOM
+    full = arms.fitting_documents(study.dataset, model)
+    two = arms.fitting_documents(study.dataset, model, 2)
+    room = model.context_length - arms.ROOM
     assert two.document_ids == full.document_ids[:2] and 2 < len(full.document_ids) < len(every)
     assert room - 2_000 < model.count_tokens(full.passages[0].text) <= room
     inside, outside = full.document_ids[0], min(every - set(full.document_ids))
@@ -180,5 +174,5 @@ def test_the_baselines_are_scikit_learns(study):
     assert [record["team"] for record in answered] == expected and records[0].keys() == answered[0].keys()
     assert result.effort.labelled_examples == len(examples) and result.effort.wall_s > 0
     seen = {record["code"] for record in records}
-    made = baselines.fit("bag_of_words", examples)[0].ask_all(study.dataset.questions("triage"))
+    made = baselines.Baseline("bag_of_words", examples).ask_all(study.dataset.questions("triage"))
     assert {json.loads(answer.text)["code"] for answer in made} - seen, "codes that no example has, put together"

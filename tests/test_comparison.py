@@ -62,7 +62,7 @@ def made():
         ({"config": run().config | {"model_hash": "changed"}}, "model_hash"),
         ({"config": run().config | {"dtype": "bfloat16"}}, "dtype 'float32' against 'bfloat16'"),
         ({"profile": "full"}, "profile 'quick' against 'full'"),
-        ({"schema": 0}, "schema 1 against 0"),
+        ({"schema": 0}, "schema 2 against 0"),
         ({}, "the prompts"),
     ],
 )
@@ -255,13 +255,13 @@ def test_caveats_name_machines_small_samples_and_differences_that_are_not_clear(
 
 def test_a_ratio_is_that_of_the_medians_and_rounds_of_one_question_count_once():
     taken = [
-        Timing(arm, f"q{question}", turn, 0.0, base / 2, None, base + question + turn, 10, 1)
+        Timing(arm, f"q{question}", 0.0, base / 2, None, base + question + turn, 10, 1)
         for arm, base in (("slow", 3.0), ("fast", 1.0)) for question in range(3) for turn in range(3)
     ]  # fmt: skip
     assert by_question(taken, "fast") == [2.0, 3.0, 4.0] and by_question(taken, "fast", "per_token_s") == []
     found = latency_ratio(taken, "slow", "fast")
     assert found["low"] <= found["value"] <= found["high"] and (found["value"], found["n"]) == (pytest.approx(5 / 3), 3)
-    uneven = [*taken, replace(taken[-1], round=3, total_s=90.0), replace(taken[-1], round=4, total_s=91.0)]
+    uneven = [*taken, replace(taken[-1], total_s=90.0), replace(taken[-1], total_s=91.0)]
     assert max(by_question(uneven, "fast")) < 90
     with pytest.raises(DataError, match="both arms"):
         latency_ratio(taken, "slow", "absent")
@@ -270,7 +270,7 @@ def test_a_ratio_is_that_of_the_medians_and_rounds_of_one_question_count_once():
 def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_path):
     runs = make_results(arms=("base", "rag"), sets=("facts_heldout", "terms"), profile="quick")
     asked = [score.question.id for score in runs[0].scores][:2]
-    timings = [Timing("rag", name, turn, 0.0, 0.5, None, 1.5 + turn, 9, 2) for name in asked for turn in (0, 2)]
+    timings = [Timing("rag", name, 0.0, 0.5, None, 1.5 + turn, 9, 2) for name in asked for turn in (0, 2)]
     write_timings(tmp_path / LATENCY_FILE, timings, timing_conditions(runs))
     comparison = Comparison(runs).with_timings(tmp_path)
     assert comparison.timed == "The arms were timed in turns. Timed in their own runs: base."

@@ -33,7 +33,7 @@ def test_scores_stand_in_the_order_of_the_questions(tiny, dataset):
     for score in done.scores:
         assert score.answer.question_id == score.question.id
         assert (score.value, score.why) == metrics.score(score.question, score.answer)
-    assert done.first_token_s == [] and done.total_s == []
+    assert done.measured == {}
 
 
 def test_values_of_other_assets_are_passed_on(tiny):
@@ -56,17 +56,15 @@ def test_latency_is_taken_one_question_at_a_time(tiny, dataset):
 
     asked = dataset.questions("facts_heldout")[:8]
     done = evaluate(Watched(tiny), asked, batch_size=4, latency_questions=3)
-    assert len(done.first_token_s) == len(done.total_s) == 3 and len(done.scores) == 8
+    first_token_s, total_s = done.measured["first_token_s"], done.measured["total_s"]
+    assert len(first_token_s) == len(total_s) == 3 and len(done.scores) == 8
     assert [name for name, _ in asked_alone] == [question.id for question in sample(asked, 3)], "it was warm already"
     assert all(answer.batch_size == 1 for _, answer in asked_alone)
-    assert done.total_s == [answer.total_s for _, answer in asked_alone]
-    assert all(0 < first <= total for first, total in zip(done.first_token_s, done.total_s, strict=True))
+    assert total_s == [answer.total_s for _, answer in asked_alone]
+    assert all(0 < first <= total for first, total in zip(first_token_s, total_s, strict=True))
     assert {score.answer.batch_size for score in done.scores} == {4}
-
-
-def test_a_choice_set_has_no_latency(tiny, dataset):
-    done = evaluate(Assistant(tiny), dataset.questions("terms")[:3], latency_questions=3)
-    assert done.complete and len(done.scores) == 3 and done.first_token_s == done.total_s == []
+    choices = evaluate(Assistant(tiny), dataset.questions("terms")[:3], latency_questions=3)
+    assert choices.complete and len(choices.scores) == 3 and choices.measured == {}, "a choice has no latency"
 
 
 def test_an_interruption_leaves_what_was_finished(tiny):
@@ -87,10 +85,10 @@ def test_perplexity_is_that_of_the_weights_and_goes_with_its_question_set(tiny, 
     notes = [Note(genre, text, genre) for genre, text in zip(("log", "rule"), texts, strict=True)]
     losses = generation.text_losses(tiny, texts)
     assert text_perplexity(Assistant(tiny), texts) == pytest.approx(perplexity(losses))
-    found = evaluate(Assistant(tiny), dataset.questions("terms")[:2], texts=notes).summary()
+    found = evaluate(Assistant(tiny), dataset.questions("terms")[:2], texts=notes).measured
     by_genre = {note.genre: pytest.approx(perplexity([own])) for note, own in zip(notes, losses, strict=True)}
     assert found.pop("perplexity_by_genre") == by_genre
-    assert found == {"perplexity": pytest.approx(perplexity(losses)), "text_losses": [list(each) for each in losses]}
+    assert found == {"perplexity": pytest.approx(perplexity(losses)), "text_losses": losses}
     texts = {name: perplexity_texts(name, dataset) for name in dataset.question_sets}
     assert {name for name, found in texts.items() if found} == {"general", "terms"}
     assert texts["terms"] == dataset.notes("validation") and all(note.genre for note in texts["terms"])
@@ -102,11 +100,11 @@ def test_perplexity_is_that_of_the_weights_and_goes_with_its_question_set(tiny, 
 
 def summary(question_set: str, *pairs: tuple[str, str], choices: tuple[str, ...] = ()) -> dict[str, float]:
     """The secondary metrics of replies to questions of a set: pairs of the right answer and the reply."""
-    done = Evaluation()
+    scores = []
     for i, (gold, told) in enumerate(pairs):
         question = Question(f"q{i}", question_set, "?", (gold,) if gold else (), choices=choices, field="channel")
-        done.scores.append(Score(question, Answer(question.id, told, "?"), 0.0, "not looked at"))
-    return done.summary({"channel": r"\b\d\d\b"} if question_set == "updates" else {})
+        scores.append(Score(question, Answer(question.id, told, "?"), 0.0, "not looked at"))
+    return metrics.summary(scores, {"channel": r"\b\d\d\b"} if question_set == "updates" else {})
 
 
 def test_summaries_hold_what_applies_to_the_set():

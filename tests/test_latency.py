@@ -11,7 +11,7 @@ from helpers.experiment import latency
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.latency import read_timings, time_arms
 
-QUESTIONS = [Question(f"q{i}", "facts_heldout", f"What is the site number {i}?", ("a",)) for i in range(4)]
+QUESTIONS = [Question(f"q{i}", "facts_heldout", f"What is the site number {i}?", ("a",)) for i in range(6)]
 
 
 class OnePassage:
@@ -23,14 +23,17 @@ class OnePassage:
 
 @pytest.fixture(scope="module")
 def timings(tiny):
-    return time_arms({"base": Assistant(tiny), "rag": Assistant(tiny, retriever=OnePassage())}, QUESTIONS, repeats=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "A_TURN", 2)
+        return time_arms({"base": Assistant(tiny), "rag": Assistant(tiny, retriever=OnePassage())}, QUESTIONS)
 
 
-def test_every_arm_is_asked_every_question_in_every_round_and_arms_take_turns(timings):
-    asked = {(t.arm, t.question_id, t.round, t.equal_length) for t in timings}
-    assert len(asked) == len(timings) == 2 * 4 * 3 * 2
-    turns = [arm for arm, _ in itertools.groupby(timings, key=lambda t: (t.arm, t.round))]
-    assert len(turns) == 2 * 3 and {arm for arm, _ in turns[::2]} == {"base", "rag"}, "neither always comes first"
+def test_every_arm_is_asked_every_question_and_arms_take_turns(timings):
+    asked = {(t.arm, t.question_id, t.equal_length) for t in timings}
+    assert len(asked) == len(timings) == 2 * 6 * 2
+    turns = [timing.arm for timing in timings[::4]]
+    assert [t.arm for t in timings] == [arm for arm in turns for _ in range(4)], "a turn is one arm's"
+    assert set(turns[::2]) == {"base", "rag"}, "neither always comes first"
     assert {t.new_tokens for t in timings if t.equal_length} == {latency.EQUAL_TOKENS}
     for t in timings:  # the phases are parts of the whole
         assert 0 <= t.retrieval_s <= t.first_token_s <= t.total_s
@@ -44,7 +47,7 @@ def test_every_arm_is_asked_every_question_in_every_round_and_arms_take_turns(ti
 def test_nothing_to_time_is_refused(tiny):
     choice = Question("c", "terms", "Which?", ("a",), choices=("a", "b"))
     base = {"base": Assistant(tiny)}
-    for asked in (({}, QUESTIONS), (base, []), (base, QUESTIONS, 0), (base, [choice])):
+    for asked in (({}, QUESTIONS), (base, []), (base, [choice])):
         with pytest.raises(DataError, match="at least one|choices"):
             time_arms(*asked)
 

@@ -67,6 +67,8 @@ def test_f1_agrees_with_torchmetrics_and_is_one_exactly_for_the_same_words():
         f1, exact = metrics.token_f1(told, [gold]), metrics.exact_match(told, [gold])
         assert [f1 * 100, exact * 100] == pytest.approx([theirs["f1"].item(), theirs["exact_match"].item()], abs=1e-3)
         assert (f1 == 1) == (sorted(normalise(told).split()) == sorted(normalise(gold).split())) and f1 >= exact
+    assert metrics.token_f1("the Denver Broncos won", ["Denver Broncos", "Broncos"]) == pytest.approx(0.8)
+    assert metrics.token_f1("", ["Denver"]) == metrics.token_f1("Denver", []) == metrics.token_f1("a", ["the"]) == 0
 
 
 # ---- contains, and rivals
@@ -213,11 +215,7 @@ def test_field_accuracy(text, share):
 
 
 def test_read_json_takes_back_what_json_writes_and_never_raises():
-    rng = random.Random("json")
-    for _ in range(200):
-        record = {rng.choice("abc"): rng.choice([1, "x } {", None, [1, {"y": 2}], {"z": '"'}]) for _ in range(3)}
-        written = json.dumps(record)
-        assert metrics.read_json(f"so: {written} and so on") == record
-        cut = written[: rng.randrange(len(written))]
-        assert metrics.read_json(cut) is None
-    assert metrics.read_json('{"a":' * 50_000) is None
+    record = {"a": 1, "b": "x } {", "c": [None, {"y": '"'}]}
+    written = json.dumps(record)
+    assert metrics.read_json(f"so: {written} and so on") == record
+    assert not any(metrics.read_json(text) for text in ('{"a":' * 50_000, *(written[:n] for n in range(len(written)))))

@@ -12,11 +12,9 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, run_python
-from llama_index.core import PromptTemplate, get_response_synthesizer
+from llama_index.core import PromptTemplate
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RetrieverQueryEngine
-from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.llms.huggingface import HuggingFaceLLM
 
 from helpers.data.dataset import open_dataset
@@ -28,7 +26,7 @@ from helpers.rag.chunking import HEADING_TOKENS, RagSettings, token_counter, tra
 from helpers.rag.chunking import to_llama_index as llama_document
 from helpers.rag.index import build_index, dataset_index
 from helpers.rag.retriever import Index
-from helpers.rag.store import open_store, stored_nodes
+from helpers.rag.store import open_store
 
 NAMES = ("Brackwell", "Brackholm", "Corrindale", "Dunmere", "Eastness", "Fallowgate", "Garrick", "Holmsey", "Inverlow")
 
@@ -92,8 +90,6 @@ def index(documents: list[Document], tmp_path: Path) -> Index:
     [
         ({"chunk_size": 49}, "`chunk_size` must be at least 50"),
         ({"chunk_size": 64, "chunk_overlap": 33}, "`chunk_overlap` must be between 0 and 32"),
-        ({"k": 0}, "`k` must be at least 1"),
-        ({"mode": "magic"}, "`mode` must be one of vector, bm25, hybrid"),
     ],
 )
 def test_settings_name_argument_rule_and_value(fields: dict[str, Any], rule: str) -> None:
@@ -110,9 +106,8 @@ def test_no_chunk_is_longer_than_the_embedder_reads_and_no_text_is_lost(embedder
     settings = RagSettings(chunk_size=64, chunk_overlap=16)
     sentences = " ".join(f"Rotor {n} of the northern row was greased before the spring tide." for n in range(60))
     blob = "QUJD" * 5_000
-    document = Document(
-        "d", "A title " * 40, f"# Log\n{sentences}\n## Blob\n{blob} and the end.\n### Empty\n## Last\nFin."
-    )
+    text = f"# Log\n{sentences}\n## Blob\n{blob} and the end.\n### Empty\n## Last\nFin."
+    document = Document("d", "A title " * 40, text)
     nodes = [llama_document(document)]
     for step in transformations(settings, embedder)[:-1]:
         nodes = step(nodes)
@@ -148,10 +143,15 @@ def test_headings_without_text_join_the_next_section_and_no_heading_is_lost(tmp_
     assert {f"Pumps > Care > Seals\n{long}", "Pumps > Words > sallow\nthe battery"} <= shown
 
 
-def test_node_ids_do_not_depend_on_revision_run_or_neighbours(index: Index, documents, tmp_path: Path) -> None:
+def test_node_ids_do_not_depend_on_revision_run_or_neighbours(
+    index: Index, documents, tmp_path: Path, monkeypatch
+) -> None:
     later = [replace(document, revision=9, date="2030-01-01") for document in reversed(documents)]
     other, _ = build_index(later, open_store(tmp_path / "other"), words_embedding(), progress=False)
     assert [node.node_id for node in other.nodes] == [node.node_id for node in index.nodes]
+    monkeypatch.setattr("helpers.rag.store.CHUNKS_A_CALL", 7)  # an index may hold more than SQLite reads at once
+    parts, _ = build_index(later, open_store(tmp_path / "parts"), words_embedding(), progress=False)
+    assert [node.get_content() for node in parts.nodes] == [node.get_content() for node in index.nodes]
 
 
 # ---- updates
@@ -194,7 +194,7 @@ def test_documents_and_sections_with_the_same_words_are_told_apart(tmp_path: Pat
     _, first = build_index([twin, replace(twin, id="b")], store, embed_model, progress=False)
     index, report = build_index([replace(twin, id="b")], store, embed_model, progress=False)
     assert (first.chunks, report.deleted, report.unchanged, report.reembedded) == (4, 1, 1, 0)
-    assert index.document_ids == ["b"] and len(index.nodes) == 2
+    assert {node.ref_doc_id for node in index.nodes} == {"b"} and len(index.nodes) == 2
 
 
 def test_bad_lists_of_documents(tmp_path: Path) -> None:
@@ -224,27 +224,12 @@ def test_another_embedder_or_other_chunks_are_refused_by_name(index: Index, docu
     assert report.added == len(documents) and fresh.store.record["embedder"] == "other"
 
 
-def test_an_index_may_hold_more_chunks_than_sqlite_reads_at_once(tmp_path: Path) -> None:
-    store, count = open_store(tmp_path / "index"), 33_000
-    for start in range(0, count, 3_000):
-        nodes = [TextNode(id_=f"n{i:05}", text=f"Chunk {i}.") for i in range(start, start + 3_000)]
-        for i, node in enumerate(nodes, start):
-            node.embedding = [1.0, i / count]
-            node.relationships = {NodeRelationship.SOURCE: RelatedNodeInfo(node_id=f"d{i % 7}", hash="h")}
-            node.metadata = {"document_id": f"d{i % 7}", "chunks": 1}
-        store.add(nodes)
-    with pytest.raises(Exception, match="too many SQL variables"):
-        store.client.get()
-    found = stored_nodes(store)
-    assert {node.get_content() for node in found} == {f"Chunk {i}." for i in range(count)} and len(found) == count
-
-
 def test_an_interrupted_update_neither_loses_nor_deletes_others(index: Index, documents: list[Document]) -> None:
     changed = [replace(document, text=document.text + "\nNew ending.") for document in documents]
     with pytest.raises(KeyboardInterrupt):
         build_index(changed, index.store, words_embedding(stop_after=3), progress=False)
     after, _ = build_index(changed, index.store, words_embedding(), progress=False)
-    assert after.document_ids == index.document_ids
+    assert {node.ref_doc_id for node in after.nodes} == {node.ref_doc_id for node in index.nodes}
     assert len(after.nodes) == len({node.node_id for node in after.nodes}) == len(index.nodes)
     assert sum("New ending." in node.get_content() for node in after.nodes) == len(documents)
 
@@ -271,14 +256,6 @@ def test_batched_retrieval_equals_single_and_llama_index(index: Index, mode: str
         assert [hit.node.node_id for hit in hits] == [passage.node_id for passage in passages]
         scores = [passage.score for passage in passages]
         assert scores == sorted(scores, reverse=True) and len(passages) <= 4
-    engine = RetrieverQueryEngine(
-        retriever=retriever.llama_index,
-        response_synthesizer=get_response_synthesizer(
-            llm=MockLLM(), text_qa_template=PromptTemplate("{context_str}\n{query_str}")
-        ),
-    )
-    shown = str(engine.query(questions[0]))
-    assert all(passage.text in shown for passage in together[0])
 
 
 def test_bm25_drops_hits_that_share_no_word(index: Index) -> None:
@@ -318,7 +295,7 @@ def test_a_server_gives_the_same_answers_as_the_embedded_store(
     _, again = build_index(documents, open_store(server), embedder, progress=False)
     assert (again.unchanged, again.reembedded) == (len(documents), 0)
     after, fewer = build_index(documents[1:], open_store(server), embedder, progress=False)
-    assert fewer.deleted == 1 and "manual-brackwell" not in after.document_ids
+    assert fewer.deleted == 1 and "manual-brackwell" not in {node.ref_doc_id for node in after.nodes}
 
 
 def test_a_server_that_is_not_there_and_a_file_for_a_folder(tmp_path: Path) -> None:
@@ -351,7 +328,7 @@ def test_what_an_interrupted_index_took_counts(small_world: Path, tmp_path: Path
     store.remember(unfinished=json.dumps(spent | {"wall_s": 1000.0}))
     embed_model.stop_after = None
     index, report, effort = dataset_index(*wanted)
-    assert 0 < report.reembedded < count == effort.documents == len(index.document_ids)
+    assert 0 < report.reembedded < count == effort.documents == len({node.ref_doc_id for node in index.nodes})
     assert report.wall_s > 1000 and effort.wall_s > 1000 and effort.artefact_bytes > 0
     embed_model.seen.clear()
     assert dataset_index(*wanted)[1:] == (report, effort) and not embed_model.seen, "a later call returns them again"

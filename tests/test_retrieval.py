@@ -23,9 +23,7 @@ from tools.world import generate
 def index(tmp_path: Path) -> Index:
     documents = [
         Document(
-            "a",
-            "Alpha",
-            "## One\nkelp kelp kelp kelp kelp kelp on channel 31.\n## Two\nBay 31 is calm today, and no weed grows.",
+            "a", "Alpha", f"## One\n{'kelp ' * 6}on channel 31.\n## Two\nBay 31 is calm today, and no weed grows."
         ),
         Document("b", "Beta", "Some kelp grows where the eel and the crab live."),
         Document("c", "Gamma", "The eel sleeps. It was raised in 2009 by Maren Holloway."),

@@ -1,6 +1,5 @@
 """The ways in: the Makefile's stamps, environment.yml, and one list of packages that all of them agree on."""
 
-import ast
 import os
 import re
 import shutil
@@ -17,6 +16,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from rattler import MatchSpec
+
+from tools import house
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -62,19 +63,11 @@ def test_whatever_is_imported_is_listed(folder, extra):
     names = {canonicalize_name(item.name) for item in listed() + listed(extra)}
     owners = packages_distributions()
     for path in sorted((ROOT / folder).rglob("*.py")):
-        for module in imported(path) - sys.stdlib_module_names - {"helpers", "tools"}:
+        for module in house.top_level_imports(path) - sys.stdlib_module_names - {"helpers", "tools"}:
             if not (path.parent / f"{module}.py").exists():
                 assert names & {canonicalize_name(owner) for owner in owners.get(module, [module])}, (
                     f"{path.name} imports {module}"
                 )
-
-
-def imported(path: Path) -> set[str]:
-    """The top-level names of all absolute imports in a file, wherever they stand in it."""
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    named = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0}
-    return {name.partition(".")[0] for name in plain | named}
 
 
 # The conda way in.
@@ -142,21 +135,15 @@ def test_a_finished_set_up_is_not_repeated_and_a_half_finished_one_is_taken_up_a
     assert "venv --clear .venv" in make(copy, "-n", "setup")
 
 
-def executable(path: Path, command: str) -> Path:
-    """Makes a program of one command of the shell."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
-    path.chmod(0o755)
-    return path
-
-
 @needs_make
 def test_an_old_or_missing_python_is_refused_in_plain_words(copy):
     shutil.rmtree(copy / ".venv")
     said = make(copy, "setup", "PYTHON=no-such-python", ok=False)
     assert "No program called no-such-python" in said and "PYTHON=" in said
     fake = "import sys; sys.version_info = (3, 9, 2); exec(sys.argv[1])"
-    old = executable(copy / "old-python", f"exec '{sys.executable}' -c '{fake}' \"$2\"")
+    old = copy / "old-python"
+    old.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{fake}' \"$2\"\n", encoding="utf-8")
+    old.chmod(0o755)
     assert "is Python 3.9, but the kit needs 3.11" in make(copy, "setup", f"PYTHON={old}", ok=False)
     assert not (copy / ".venv").exists()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from synthetic import make_results
 
 from helpers import data
 from helpers.analysis import Comparison, costs, load_prices, span
-from helpers.data.records import DataError, Document, Example, KitError, Question
+from helpers.data.records import Document, Example, KitError, Question
 from helpers.experiment.assistant import Assistant
 from helpers.lessons import widgets
 from helpers.lessons.widgets import frame, retrieval, tokens
@@ -57,10 +58,6 @@ def made():
 def own_results(tmp_path, monkeypatch):
     monkeypatch.setenv("KIT_RESULTS", str(tmp_path / "own"))
     return tmp_path / "own"
-
-
-def words(html):
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
 def check_is_text(html):
@@ -119,7 +116,7 @@ def test_the_explorer_shows_passages_and_the_prompts_tokens(tiny, index, questio
     assert "role='alert'" not in panel.status.value
     settings = RagSettings()
     expanded = Assistant(tiny, retriever=index.retriever(settings.k, settings.mode)).ask(question, 1).prompt
-    assert f"The prompt has {tiny.count_tokens(expanded)} tokens" in panel.result.value
+    assert f"The expanded prompt has {tiny.count_tokens(expanded)} tokens" in panel.result.value
     panel.controls["k"].value, panel.controls["mode"].value = 3, "vector"
     panel.button.click()
     for passage in index.retriever(3, "vector").retrieve(question.prompt):
@@ -158,19 +155,16 @@ def test_the_map_names_the_nearest_chunks(index, question):
 # The view of tokens.
 
 
-def test_the_mask_is_that_of_the_training(tiny, dataset):
+def test_the_mask_is_that_of_the_training_and_strange_texts_are_text(tiny, dataset):
     pair, text = dataset.examples("answers")[0], dataset.corpus("train")[0]
-    masked = tokens.pair_mask(tiny, pair)
-    assert tiny.tokenizer.decode([t for t, counts in masked if counts]) == pair.response + tiny.tokenizer.eos_token
-    assert pair.prompt in tiny.tokenizer.decode([t for t, counts in masked if not counts])
-    plain = tokens.text_mask(tiny, text)
-    assert [counts for _, counts in plain] == [False] + [True] * (len(plain) - 1)
-    shown = words(widgets.token_view(tiny, pair, text).static())
-    assert f"Instruction tuning reads {len(masked)} tokens" in shown
-    assert f"Continued pretraining reads {len(plain)} tokens" in shown and f"counts {len(plain) - 1}" in shown
-
-
-def test_tokens_of_strange_texts_are_text_and_an_empty_field_is_refused(tiny):
+    _, tuning, pretraining = widgets.token_view(tiny, pair, text).result.value.split("<p>")
+    counted, masked = (
+        unescape("".join(re.findall(rf"<span style='{look}'>([^<]*)</span>&#8203;", tuning))).replace("␣", " ")
+        for look in (tokens.COUNTED, tokens.MASKED)
+    )
+    assert counted == pair.response + tiny.tokenizer.eos_token and pair.prompt in masked
+    read = len(tiny.encode(text)) + 1
+    assert f"Continued pretraining reads {read} tokens" in pretraining and f"counts {read - 1} of" in pretraining
     panel = widgets.token_view(tiny, Example("e", "answers", "Which & why?", "<b>bold</b>"), "<i>x</i> & y")
     assert "<b>bold" not in panel.result.value and "&lt;" in panel.result.value and "&amp;" in panel.result.value
     for name, text in (("response", "empty response"), ("text", "Write a text")):
@@ -192,10 +186,10 @@ def test_every_arm_answers_with_its_sources_and_verdict(tiny, index, question, d
         assert frame.escape(assistant.ask(question).text) in shown
     assert index.retriever().retrieve(question.prompt)[0].document_id in shown and "none" in shown
     assert shown.count("✗") == 2  # random weights know nothing
-    panel.controls["chosen"].value = panel.controls["chosen"].options[-1]
+    panel.controls["asked"].value = " "
     panel.button.click()
-    assert "Type a question of your own" in panel.status.value
-    panel.controls["own"].value = f"What now? {EVIL}"
+    assert "Type a question first." in panel.status.value
+    panel.controls["asked"].value = f"What now? {EVIL}"
     panel.button.click()
     assert "not scored" in panel.result.value and "your own question" in panel.result.value
     check_is_text(panel.result.value)
@@ -226,8 +220,8 @@ def test_an_arm_whose_update_nobody_measured_is_named_and_left_out(made):
     assert "nobody measured" not in panel.result.value and "<td" in panel.result.value
     nothing = widgets.cost_explorer(Comparison([r for r in made.results if r.question_set == "facts_heldout"]))
     assert "nobody measured" in nothing.static() and "<img" not in nothing.result.value
-    with pytest.raises(DataError, match="no cost"):
-        widgets.cost_explorer(Comparison([r for r in made.results if r.question_set == "updates"]))
+    untimed = widgets.cost_explorer(Comparison([r for r in made.results if r.question_set == "updates"]))
+    assert "no cost can be computed" in untimed.status.value
 
 
 # The questionnaire.
@@ -236,10 +230,10 @@ def test_an_arm_whose_update_nobody_measured_is_named_and_left_out(made):
 def test_the_advice_follows_the_answers(made):
     panel = widgets.which_one(made)
     first = panel.result.value
-    assert "Take " in words(first) and "Reasons" in first and "Measured here" in first
+    assert "Take " in first and "Reasons" in first and "Measured here" in first
     panel.controls["documents"].value, panel.controls["form"].value = "no", "no"
     panel.button.click()
-    assert panel.result.value != first and "neither" in words(panel.result.value)
+    assert panel.result.value != first and "neither" in panel.result.value
     assert all(frame.escape(control.description) in panel.static() for control in panel.controls.values())
 
 
@@ -251,7 +245,7 @@ PAIRS = [Example(f"p{i}", "answers", f"What is the colour of machine {i}?", ["re
 
 @pytest.fixture
 def trainer(tiny):
-    panel = widgets.training_panel(tiny, PAIRS, [Question("c", "own", PAIRS[0].prompt, ("red",))], 128)
+    panel = widgets.training_panel(tiny, PAIRS, [Question("c", "own", PAIRS[0].prompt, ("red",))])
     panel.controls["epochs"].value, panel.controls["rank"].value = 2, 4
     yield panel
     panel.stop()
@@ -288,7 +282,7 @@ def test_a_training_shows_its_curve_and_the_answers_before_and_after(trainer, ti
     assert len(trainings(own_results)) == 2, "other pairs of the same names are another training"
 
 
-def test_a_stopped_training_resumes_and_ends_as_an_unbroken_one(trainer, tiny, tmp_path, monkeypatch):
+def test_a_stopped_training_resumes_where_it_was(trainer):
     def stop_soon(args, state, control, **rest):
         on_log(args, state, control, **rest)
         trainer.stop()
@@ -300,14 +294,8 @@ def test_a_stopped_training_resumes_and_ends_as_an_unbroken_one(trainer, tiny, t
     begun, trainer.on_log = trainer.history, on_log
     run(trainer)
     assert "Done" in trainer.status.value, trainer.status.value
-    assert 0 < len(begun) < len(trainer.history)
-    monkeypatch.setenv("KIT_RESULTS", str(tmp_path / "unbroken"))
-    other = widgets.training_panel(tiny, PAIRS, trainer.questions, 128)
-    for name, value in trainer.values.items():
-        other.controls[name].value = value
-    run(other)
-    assert [entry.loss for entry in other.history] == pytest.approx([entry.loss for entry in trainer.history])
-    assert other.answers == trainer.answers
+    losses = [entry.loss for entry in trainer.history]
+    assert losses[: len(begun)] == [entry.loss for entry in begun] and 0 < len(begun) < len(losses)
 
 
 def test_a_panel_that_is_made_anew_stops_the_training_before_and_an_error_of_its_thread_is_a_sentence(trainer, tiny):
@@ -316,7 +304,7 @@ def test_a_panel_that_is_made_anew_stops_the_training_before_and_an_error_of_its
     trainer.ask = lambda *where: (begun.set(), ask(*where))
     trainer.button.click()
     begun.wait(60)
-    few = widgets.training_panel(tiny, PAIRS[:1], [], 128)
+    few = widgets.training_panel(tiny, PAIRS[:1], [])
     trainer.thread.join()
     assert "Stopped" in trainer.status.value
     run(few)

@@ -4,8 +4,7 @@
     python -m tools.pages --check    # only looks; exit status 1 when something is out of date
 
 Such a part stands between `<!-- begin NAME -->` and `<!-- end NAME -->`, in Markdown files and in the first and last
-cell of each notebook; the time that a notebook printed follows. Reading is counted from words, running comes from
-results/reference/times.json.
+cell of each notebook. Reading is counted from words, running comes from results/reference/times.json.
 """
 
 from __future__ import annotations
@@ -18,13 +17,16 @@ from typing import Any
 
 from helpers.analysis import Comparison, has_results, read_comparison
 from helpers.data import PROFILES, ROOT, DataError, write_text
-from helpers.lessons import read_times
-from helpers.plots import MAIN_ARMS, accuracy_in_words, overview, plain_name, report
+from helpers.plots import accuracy_in_words, overview, plain_name, report
 
 from .lessons import Lesson, in_minutes, lessons, running_minutes
-from .times import measured_on, with_recorded_times
+from .times import measured_on, read_times
 
 REFERENCE, FIGURE = "results/reference", "docs/comparison.png"
+MAIN_ARMS = (
+    "base", "base:few_shot", "rag", "customization", "domain_adaptation", "domain_adaptation+customization",
+    "rag+customization",
+)  # fmt: skip
 SETS = ("facts_heldout", "updates", "triage", "terms", "unanswerable", "general")  # those of README's picture
 PART = "<!-- begin {0} -->\n\n{1}\n\n<!-- end {0} -->"
 TIMED = [name for name in PROFILES if name != "full"]  # `full` is for other machines than the one of the record
@@ -135,8 +137,6 @@ def _with_parts(lesson: Lesson, links: str, times: dict[str, Any]) -> str:
         if f"<!-- begin {name} -->" not in text:
             text = f"{text.rstrip()}\n\n{PART.format(name, '')}"
         cell["source"] = put(text, name, body, lesson.path).splitlines(keepends=True)
-    for output in (output for cell in notebook["cells"] for output in cell.get("outputs", []) if "text" in output):
-        output["text"] = with_recorded_times("".join(output["text"]), lesson.path.stem, times).splitlines(keepends=True)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 

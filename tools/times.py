@@ -1,29 +1,36 @@
-"""Keeps how long notebooks took, and brings up to date what pages and printed outputs say of it."""
+"""Keeps how long notebooks took, and says on which machines they were timed."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.data import write_text
+from helpers.data import ROOT, KitError, write_text
 from helpers.experiment import now
-from helpers.lessons import TIMES, read_times, recorded_time
 from helpers.models import describe, hardware, speed
 
 if TYPE_CHECKING:
     from .notebooks import NotebookRun
 
-PRINTED = re.compile(  # a line of `expected_seconds` in what a cell has printed
-    r"^(?:About \d+ (?:s|minutes)|Not measured yet) with the (\w+) profile (?:\(measured on |on this machine).*$",
-    re.MULTILINE,
-)
+TIMES = ROOT / "results" / "reference" / "times.json"
+
+
+def read_times(path: Path = TIMES) -> dict[str, Any]:
+    """The record of runs: profile, then notebook, then its `seconds`, `hardware` and day; empty where there is none.
+
+    Raises:
+        KitError: It is there and cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise KitError(f"{path} cannot be read as JSON ({error}); restore it with git, or delete it") from error
 
 
 def record_times(profile: str, runs: Sequence[NotebookRun], path: Path = TIMES) -> Path:
-    """Keeps the seconds of a run for `expected_seconds`; notebooks that failed or did not run keep their old ones.
+    """Keeps the seconds of a run; notebooks that failed or did not run keep their old ones.
 
     Args:
         profile: The profile that they ran with.
@@ -34,20 +41,6 @@ def record_times(profile: str, runs: Sequence[NotebookRun], path: Path = TIMES) 
     seconds = {run.notebook.stem: round(run.seconds, 1) for run in runs if not run.error}
     times.setdefault(profile, {}).update({name: {"seconds": taken} | about for name, taken in seconds.items()})
     return write_text(path, json.dumps(times, indent=1, sort_keys=True) + "\n")
-
-
-def with_recorded_times(text: str, notebook: str, times: dict[str, Any]) -> str:
-    """A notebook's printed text, its line of `expected_seconds` brought up to date with the record.
-
-    A line that states the recorded time already is left, with what it says of the machine that printed it.
-    """
-
-    def line(printed: re.Match[str]) -> str:
-        record = times.get(printed[1], {}).get(notebook)
-        recorded = recorded_time(record, printed[1]) if record else printed[0]
-        return printed[0] if printed[0].startswith(recorded) else recorded
-
-    return PRINTED.sub(line, text)
 
 
 def measured_on(times: dict[str, Any], profiles: Sequence[str]) -> list[str]:

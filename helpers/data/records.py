@@ -198,7 +198,6 @@ class Result:
     config: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
     hardware: dict[str, Any] = field(default_factory=dict)
-    git_revision: str = ""
     created: str = ""
     claims: str = ""  # the hash of the claims that were written down before the run, if there were any
     schema: int = 2

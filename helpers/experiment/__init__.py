@@ -6,14 +6,12 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["arms", "assistant", "metrics", "results", "study"],
     submod_attrs={
-        "arms": ["ARMS", "SHOWN", "get_arms", "left_out"],
+        "arms": ["ARMS", "SHOWN", "SameText", "fitting_documents", "get_arms", "left_out"],
         "assistant": ["Assistant", "SHORT_ANSWER"],
         "evaluation": ["evaluate", "text_perplexity"],
         "latency": ["LATENCY_FILE", "PHASES", "Timing", "read_timings", "time_arms", "write_timings"],
-        "prepare": ["prepare"],
-        "curves": ["Curve", "of_one_figure", "read_curves", "write_curve"],
-        "results": ["claims_hash", "file_name", "now", "read_results", "versions", "write_result"],
+        "results": ["Curve", "claims_hash", "file_name", "now", "of_one_figure", "read_curves", "read_results",
+                    "versions", "write_curve", "write_result"],
         "study": ["Study"],
-        "whole_documents": ["SameText", "fitting_documents"],
     },
 )  # fmt: skip

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from itertools import accumulate, takewhile
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from .. import rag
-from ..data import TASKS, Dataset, Example, KitError, Profile, contains, read_text
-from ..models import prompts
+from .. import data, rag
+from ..data import TASKS, Dataset, Document, Example, KitError, Passage, Profile, Question, contains, read_text
+from ..models import FoundationModel, prompts
 from ..tuning import recipes
 
 FEW_SHOT = {"answers": 4, "triage": 3}  # how many solved examples of each task the few-shot prompt shows
 RULES = "documents/triage-rules.md"  # of a data set: what `rules_in_prompt` shows
+NEEDS = {"other_documents": "other_documents", "documents+notes": "corpus/train.jsonl", "rules": RULES}  # of a data set
+ROOM = 512  # tokens of the model's context that are left for the chat template, the question and the answer
 SHOWN = ("passages", "rules", "documents")  # what of `Arm.sees` an answer keeps as its passages
 
 
@@ -26,10 +31,9 @@ class Arm:
     """One way of giving the model knowledge: what it sees beside the question, and with which weights it answers.
 
     Attributes:
-        name: Its key in results and commands.
+        name, what: Its key in results and commands, and what it is, in words.
         sees: "nothing", or of "examples", "passages" (retrieved), "rules", "documents" (as many as fit) and "labels"
             (no model answers) those that it sees, joined by "+".
-        what: What it is, in words.
         given: What it was given in all, training included: of "documents", "notes", "pairs" and "rules".
         triage, answers: The recipes (`helpers.tuning.recipes`) whose weights answer that task; empty: none.
         k: The number of passages where it is not the default.
@@ -83,10 +87,6 @@ class Arm:
         """The recipe whose weights answer a question set; empty: none."""
         return self.triage if question_set == "triage" else self.answers
 
-    def indices(self, question_set: str) -> list[bool]:
-        """The indices that it needs for a question set: over its source (False), over the updated one (True)."""
-        return [False, *[True] * (question_set == "updates")] if self.shows("passages") else []
-
 
 _ALL = TypeAdapter(list[Arm]).validate_python(yaml.safe_load(read_text(Path(__file__).with_name("arms.yaml"))))
 ARMS = {arm.name: arm for arm in _ALL}
@@ -106,25 +106,70 @@ def solved_examples(dataset: Dataset, retriever: rag.Retriever | None = None) ->
     Where they are shown with passages, the next pair is taken whose passage holds its answer: an example whose answer
     cannot be read teaches to invent one.
     """
+
+    def readable(pair: Example) -> bool:
+        found = retriever.retrieve(pair.prompt) if retriever and pair.task == "answers" else None
+        return found is None or contains(found[0].text, [pair.response]) is not None
+
     shown: dict[str, list[Example]] = {}
     for task, count in FEW_SHOT.items():
         pairs = [] if recipes.missing_files(task, dataset) else dataset.examples(task, "train")
-        for place in [(2 * i + 1) * len(pairs) // (2 * count) for i in range(count)] if pairs else ():
-            following = (pair for pair in pairs[place:] + pairs[:place] if pair not in shown.get(task, ()))
-            if retriever and task == "answers":
-                following = (
-                    pair for pair in following if contains(retriever.retrieve(pair.prompt)[0].text, [pair.response])
-                )
-            shown.setdefault(task, []).append(next(following, pairs[place]))
+        for place in [(2 * i + 1) * len(pairs) // (2 * count) for i in range(count if pairs else 0)]:
+            own = shown.setdefault(task, [])
+            following = (pair for pair in pairs[place:] + pairs[:place] if pair not in own and readable(pair))
+            own.append(next(following, pairs[place]))
     return shown
+
+
+class SameText:
+    """Takes a retriever's place, and gives every question the same text of these documents."""
+
+    def __init__(self, documents: Sequence[Document], kind: str) -> None:
+        self.document_ids = [document.id for document in documents]
+        text = "\n\n".join(document.text for document in documents)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.passages = [Passage(kind, f"{kind}-{digest}", text, 1.0, f"{len(documents)} documents")]
+
+    def retrieve_all(self, questions: Sequence[str]) -> list[list[Passage]]:
+        """The text, for each question."""
+        return [self.passages for _ in questions]
+
+    def gold_share(self, questions: Sequence[Question]) -> float:
+        """The share of the questions that name their documents of which one is in the text, in 0..1."""
+        named = [question.documents for question in questions if question.documents]
+        return fmean(not set(self.document_ids).isdisjoint(each) for each in named) if named else 0.0
+
+
+def same_text(arm: Arm, dataset: Dataset, fm: FoundationModel, updated: bool = False) -> SameText | None:
+    """What an arm shows every question: the rules, or the documents that fit; None where it shows neither."""
+    if arm.shows("rules"):
+        documents = data.read_documents(dataset.documents_folder)
+        return SameText([each for each in documents if Path(each.source).name == Path(RULES).name], "rules")
+    return fitting_documents(dataset, fm, updated=updated) if arm.shows("documents") else None
+
+
+def fitting_documents(
+    dataset: Dataset, fm: FoundationModel, most: int | None = None, updated: bool = False
+) -> SameText:
+    """The text of the documents that the model's context has room for, at most `most`, in one fixed order.
+
+    The order is that of the hashes of their ids, so that each kind of document has its share; a smaller number of
+    documents is the beginning of a larger one.
+    """
+    documents = data.read_documents(dataset.documents_folder)
+    documents = data.apply_updates(documents, dataset.folder / "updates") if updated else documents
+    ordered = sorted(documents, key=lambda document: hashlib.sha256(document.id.encode()).digest())[:most]
+    lengths = accumulate(fm.count_tokens(f"{document.text}\n\n") for document in ordered)
+    fitting = takewhile(lambda each: each[1] <= fm.context_length - ROOM, zip(ordered, lengths, strict=False))
+    return SameText([document for document, _ in fitting], "documents")
 
 
 def left_out(names: Iterable[str], dataset: Dataset, profile: Profile | None = None) -> dict[str, str]:
     """The arms among these that are not asked, and why: the data lacks something, or the profile leaves them out."""
     reasons = {}
     for arm in get_arms(names):
-        if lacking := _missing(arm, dataset):
-            reasons[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(lacking))}"
+        if missing := _missing(arm, dataset):
+            reasons[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(missing))}"
         elif not arm.asked(dataset.question_sets):
             reasons[arm.name] = f"the data has none of its question sets: {', '.join(arm.sets)}"
         elif profile and arm.name in profile.left_out:
@@ -132,13 +177,11 @@ def left_out(names: Iterable[str], dataset: Dataset, profile: Profile | None = N
     return reasons
 
 
-def _missing(arm: Arm, dataset: Dataset) -> Sequence[str]:
+def _missing(arm: Arm, dataset: Dataset) -> list[str]:
     """The files that an arm needs and a data set lacks."""
-    lacking = [file for name in arm.recipes_for(dataset.question_sets) for file in recipes.missing_files(name, dataset)]
+    learned = arm.recipes_for(dataset.question_sets) + ["triage"] * arm.shows("labels")
     if arm.shows("examples") and all(recipes.missing_files(task, dataset) for task in TASKS):
-        lacking += recipes.missing_files("answers", dataset)
-    if arm.shows("labels"):
-        lacking += recipes.missing_files("triage", dataset)
-    needed = {"other_documents": "other_documents", "documents+notes": "corpus/train.jsonl"}.get(arm.source)
-    needed = RULES if arm.shows("rules") else needed
-    return lacking + [needed] * (needed is not None and not (dataset.folder / needed).exists())
+        learned.append("answers")
+    shown = [NEEDS[each] for each in (arm.source, *arm.sees.split("+")) if each in NEEDS]
+    missing = [file for name in learned for file in recipes.missing_files(name, dataset)]
+    return missing + [file for file in shown if not (dataset.folder / file).exists()]

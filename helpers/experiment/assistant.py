@@ -10,8 +10,7 @@ No code after this module asks which arm it holds.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -28,23 +27,18 @@ class Assistant:
     """Answers questions with one model, optional tuned weights, and an optional retriever or solved examples."""
 
     def __init__(
-        self,
-        model: FoundationModel,
-        adapter: str | Path | None = None,
-        retriever: rag.Retriever | None = None,
+        self, model: FoundationModel, adapter: str | Path | None = None, retriever: rag.Retriever | None = None,
         examples: Mapping[str, Sequence[Example]] | None = None,
         rewrite: Callable[[Sequence[str]], list[str]] | None = None,
-        order: str = prompts.BEST_FIRST,
-        may_decline: bool = False,
-    ):
+        order: str = prompts.BEST_FIRST, may_decline: bool = False,
+    ):  # fmt: skip
         """Puts an assistant together.
 
         Args:
             model: The base model, or a wholly tuned checkpoint.
             adapter: A folder with tuned weights made for this model; None takes the model as it is.
-            retriever: Finds passages for each question; None asks the model directly.
-            examples: For few-shot prompts: solved examples a task ("answers", "triage"); each comes with the passages
-                that the retriever finds for it, if there is one.
+            retriever: Finds passages for each question, and each example; None asks the model directly.
+            examples: For few-shot prompts: solved examples a task ("answers", "triage").
             rewrite: Puts questions into other words before their passages are retrieved.
             order: In which order passages stand in the prompt.
             may_decline: Whether the prompt permits to say that the passages do not hold the answer.
@@ -64,13 +58,9 @@ class Assistant:
         return self.ask_all([question], batch_size=1, max_new_tokens=max_new_tokens, exactly=exactly)[0]
 
     def ask_all(
-        self,
-        questions: Sequence[str | Question],
-        batch_size: int = generation.BATCH,
-        max_new_tokens: int | None = None,
-        progress: bool = False,
-        exactly: bool = False,
-    ) -> list[Answer]:
+        self, questions: Sequence[str | Question], batch_size: int = generation.BATCH,
+        max_new_tokens: int | None = None, progress: bool = False, exactly: bool = False,
+    ) -> list[Answer]:  # fmt: skip
         """Answers questions in batches, which is the way to score many: one answer a question, in their order.
 
         Args:
@@ -88,36 +78,27 @@ class Assistant:
             else model.chat(self.prompt(question, seen), examples=self.turns(question))
             for question, seen in zip(worded, passages, strict=True)
         ]
-        limits: dict[int, list[int]] = defaultdict(list)
-        for i, question in enumerate(asked):
-            if not question.choices:
-                limits[max_new_tokens or MAX_NEW_TOKENS.get(question.set, SHORT_ANSWER)].append(i)
+        written = [i for i, question in enumerate(asked) if not question.choices]
+        limits = {i: max_new_tokens or MAX_NEW_TOKENS.get(asked[i].set, SHORT_ANSWER) for i in written}
         answers: dict[int, Answer] = {}
-        for limit, indices in limits.items():
-            replies = generation.generate(model, [texts[i] for i in indices], limit, batch_size, progress, exactly)
-            for i, reply in zip(indices, replies, strict=True):
+        for limit in dict.fromkeys(limits.values()):
+            places = [i for i in written if limits[i] == limit]
+            replies = generation.generate(model, [texts[i] for i in places], limit, batch_size, progress, exactly)
+            for i, reply in zip(places, replies, strict=True):
                 answers[i] = Answer(
                     asked[i].id, reply.text, texts[i], tuple(passages[i]), reply.prompt_tokens, reply.new_tokens,
                     retrieval_s, retrieval_s + reply.first_token_s, retrieval_s + reply.total_s, reply.batch_size,
                 )  # fmt: skip
-        for i, logprobs in self._choice_logprobs(asked, texts, batch_size):
-            chosen = asked[i].choices[max(range(len(logprobs)), key=logprobs.__getitem__)]
-            answers[i] = Answer(
-                asked[i].id, chosen, texts[i], tuple(passages[i]), model.count_tokens(texts[i]),
-                retrieval_s=retrieval_s, batch_size=batch_size, logprobs=tuple(logprobs),
-            )  # fmt: skip
-        return [answers[i] for i in range(len(asked))]
-
-    def _choice_logprobs(
-        self, asked: Sequence[Question], texts: Sequence[str], batch_size: int
-    ) -> Iterator[tuple[int, list[float]]]:
-        """The places of the questions with choices, and how likely each of their choices is."""
         for score, plain in ((generation.choice_logprobs, False), (generation.blank_logprobs, True)):
-            places = [
-                i for i, question in enumerate(asked) if question.choices and (question.set in TEXT_SETS) == plain
-            ]
-            rows = score(self.model, [texts[i] for i in places], [asked[i].choices for i in places], batch_size)
-            yield from zip(places, rows, strict=True)
+            places = [i for i, each in enumerate(asked) if each.choices and (each.set in TEXT_SETS) == plain]
+            rows = score(model, [texts[i] for i in places], [asked[i].choices for i in places], batch_size)
+            for i, logprobs in zip(places, rows, strict=True):
+                chosen = asked[i].choices[max(range(len(logprobs)), key=logprobs.__getitem__)]
+                answers[i] = Answer(
+                    asked[i].id, chosen, texts[i], tuple(passages[i]), model.count_tokens(texts[i]),
+                    retrieval_s=retrieval_s, batch_size=batch_size, logprobs=tuple(logprobs),
+                )  # fmt: skip
+        return [answers[i] for i in range(len(asked))]
 
     def prompt(self, question: Question, passages: Sequence[Passage] = ()) -> str:
         """What the user's turn holds, or the plain text of a text set: the bare question, or the expanded prompt."""
@@ -137,7 +118,7 @@ class Assistant:
         shown = {}
         for task, examples in self.examples.items():
             worded, passages, _ = self._retrieve([Question(e.id, e.task, e.prompt) for e in examples])
-            asked = [self.prompt(question, seen) for question, seen in zip(worded, passages, strict=True)]
+            asked = map(self.prompt, worded, passages)
             shown[task] = list(zip(asked, [example.response for example in examples], strict=True))
         return shown
 

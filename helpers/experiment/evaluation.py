@@ -1,79 +1,106 @@
-"""An Assistant and a question set in, scored answers and their times out: the same way for every arm."""
+"""An arm and a question set in, scored answers and their times out: the same way for every arm."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .. import rag
-from ..data import Dataset, Note, Question, Score, sample
+from .. import models, rag, tuning
+from ..data import CHOICE_SETS, TEXT_SETS, Dataset, Effort, Example, Note, Question, Score, sample
 from ..models import generation, show_progress
 from . import metrics
+from .arms import Arm, SameText
 from .assistant import Assistant
-from .whole_documents import SameText
+from .baselines import Baseline
 
-RETRIEVAL = (  # what a result keeps of the scores of retrieval
-    "hit_rate_1", "hit_rate_5", "mrr", "ndcg", "document_hit_rate_1", "document_hit_rate_5", "document_mrr",
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class PreparedArm:
+    """An arm that is ready for one question set.
+
+    Attributes:
+        assistant: What is asked.
+        effort: What preparing the arm took, for all question sets, its recipes' starting points included.
+        measured: What a result says beside its scores: `weights` (their hash) and, with the set `updates`, `update`:
+            what it takes the arm to absorb the changed documents; `measured` in it is false where weights would have to
+            be trained again, and where the arm absorbs nothing and its effort is zero.
+        alike: Equal for two arms whose answers to this set are the same: same weights, same context.
+    """
+
+    assistant: Assistant | Baseline
+    effort: Effort
+    measured: dict[str, Any]
+    alike: tuple[Any, ...]
+
+
+def prepare(
+    arm: Arm, question_set: str, model: models.FoundationModel, tuned: Mapping[str, tuning.FineTuned],
+    indices: Sequence[tuple[rag.Index, rag.IndexReport, Effort]], examples: Mapping[str, Sequence[Example]],
+    text: SameText | None,
+) -> PreparedArm:  # fmt: skip
+    """Puts an arm together: from the weights of its recipes, its indices (it retrieves from the last), and examples.
+
+    `text` is what it shows every question instead of passages. An arm that sees labels learns from the examples.
+
+    The set `updates` is asked after the documents were updated, and takes two indices: before and after.
+    """
+    if arm.shows("labels"):
+        with models.measure() as effort:
+            baseline = Baseline(arm.name, examples["triage"])
+        effort.labelled_examples = len(examples["triage"])
+        return PreparedArm(baseline, effort, {}, (question_set, arm.name))
+    training = sum((each.effort for each in tuned.values()), Effort())
+    shown = Effort(labelled_examples=sum(map(len, examples.values())))
+    shown.documents = len(text.document_ids) if text else 0
+    index, report, updating = indices[-1] if indices else (None, None, training)
+    effort = sum((made for _, _, made in indices[:1]), training + shown)
+    measured: dict[str, Any] = {}
+    if question_set == "updates":
+        about = asdict(report) if report else {}
+        measured["update"] = about | {"effort": asdict(updating), "measured": report is not None}
+    if weights := tuned.get(arm.recipe(question_set)):
+        measured["weights"] = weights.hash
+    retriever = index.retriever(arm.k) if index else text
+    rewrite = rag.TwoStep(index).rewrite if index and arm.steps > 1 else None
+    folder = weights and weights.folder
+    assistant = Assistant(model, folder, retriever, examples, rewrite, arm.order, arm.may_decline)
+    written = question_set not in CHOICE_SETS + TEXT_SETS  # a choice is scored without examples, and not declined
+    context = (arm.sees, arm.source, arm.k, arm.order, arm.steps, written and arm.may_decline) if retriever else ()
+    alike = (question_set, folder, written and bool(examples), *context)
+    return PreparedArm(assistant, effort, measured, alike)
 
 
 @dataclass
 class Evaluation:
     """Scored answers of one question set, in the order of the questions.
 
-    `first_token_s` and `total_s` were taken one question at a time. `text_losses` holds, for each plain text that was
-    read, its summed loss and its predicted tokens, and `genres` its genre, empty where it has none.
+    `measured` has, each where it applies: `first_token_s` and `total_s`, taken one question at a time; `text_losses`,
+    for each plain text that was read its summed loss and its predicted tokens, and their `perplexity`, by genre too.
     """
 
     scores: list[Score] = field(default_factory=list)
-    first_token_s: list[float] = field(default_factory=list)
-    total_s: list[float] = field(default_factory=list)
-    text_losses: list[tuple[float, int]] = field(default_factory=list)
-    genres: list[str] = field(default_factory=list)
+    measured: dict[str, Any] = field(default_factory=dict)
     complete: bool = False
-
-    def summary(self, kinds: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """What `metrics.summary` says of the scores, times, and perplexity, by genre too: each where it applies."""
-        found = metrics.summary(self.scores, kinds)
-        if self.first_token_s:
-            found |= {"first_token_s": self.first_token_s, "total_s": self.total_s}
-        if self.text_losses:
-            losses = [list(each) for each in self.text_losses]
-            found |= {"perplexity": generation.perplexity(self.text_losses), "text_losses": losses}
-            if any(self.genres):
-                of: dict[str, list[tuple[float, int]]] = {}
-                for genre, own in zip(self.genres, self.text_losses, strict=True):
-                    of.setdefault(genre, []).append(own)
-                found["perplexity_by_genre"] = {genre: generation.perplexity(own) for genre, own in sorted(of.items())}
-        return found
 
 
 def evaluate(
-    assistant: Assistant,
-    questions: Sequence[Question],
-    values: Mapping[str, Sequence[str]] | None = None,
-    batch_size: int = generation.BATCH,
-    latency_questions: int = 0,
-    progress: bool = False,
-    into: Evaluation | None = None,
-    texts: Sequence[Note] = (),
-) -> Evaluation:
-    """Asks every question, scores the replies, and times some of them one at a time.
+    assistant: Assistant, questions: Sequence[Question], values: Mapping[str, Sequence[str]] | None = None,
+    batch_size: int = generation.BATCH, latency_questions: int = 0, progress: bool = False,
+    into: Evaluation | None = None, texts: Sequence[Note] = (),
+) -> Evaluation:  # fmt: skip
+    """Asks every question of a set, scores the replies, and times some of them one at a time.
 
     Args:
-        assistant: Any arm.
-        questions: One question set.
+        assistant, questions: Any arm, and one question set.
         values: For each asset every value that documents give it; a reply may not name another asset's.
         batch_size: How many replies are decoded together when they are scored.
         latency_questions: How many questions are asked again alone, when all are scored; none of a choice set.
         progress: Whether to show a progress bar.
-        into: Filled as the work goes on, so that an interruption leaves the caller what was finished; with what is in
-            it already, the work goes on from there.
+        into: Filled as the work goes on, and gone on from: an interruption leaves the caller what was finished.
         texts: Plain texts whose loss under the assistant's weights is taken last; retrieval plays no part in it.
     """
-    done = into if into is not None else Evaluation()
-    rivals = metrics.Rivals(values or {})
+    done, rivals = into or Evaluation(), metrics.Rivals(values or {})
     with show_progress("Asking", len(questions), "questions", progress, len(done.scores)) as bar:
         for start in range(len(done.scores), len(questions), 2 * batch_size):
             part = questions[start : start + 2 * batch_size]
@@ -81,9 +108,16 @@ def evaluate(
                 done.scores.append(Score(question, answer, *metrics.score(question, answer, rivals)))
             bar.update(len(part))
     alone = [assistant.ask(question) for question in sample(questions, latency_questions) if not question.choices]
-    done.first_token_s, done.total_s = [each.first_token_s for each in alone], [each.total_s for each in alone]
-    done.genres = [note.genre for note in texts]
-    done.text_losses = generation.text_losses(assistant.model, [note.text for note in texts]) if texts else []
+    if alone:
+        done.measured = {phase: [getattr(each, phase) for each in alone] for phase in ("first_token_s", "total_s")}
+    if texts:
+        losses = generation.text_losses(assistant.model, [note.text for note in texts])
+        done.measured |= {"perplexity": generation.perplexity(losses), "text_losses": losses}
+        read, genres = list(zip(texts, losses, strict=True)), sorted({note.genre for note in texts} - {""})
+        by_genre = {
+            genre: generation.perplexity([own for note, own in read if note.genre == genre]) for genre in genres
+        }
+        done.measured |= {"perplexity_by_genre": by_genre} if genres else {}
     done.complete = True
     return done
 
@@ -100,16 +134,15 @@ def perplexity_texts(question_set: str, dataset: Dataset) -> list[Note]:
     return dataset.notes("validation") if question_set == domain and held_back else []
 
 
-def retrieval_scores(
-    assistant: Assistant, questions: Sequence[Question], index: rag.Index | SameText | None
-) -> dict[str, Any]:
+def retrieval_scores(assistant: Assistant, questions: Sequence[Question]) -> dict[str, Any]:
     """The scores of retrieval alone, where passages are retrieved and the questions name the right documents."""
-    if isinstance(index, SameText):
-        return {"retrieval": {"gold_share": index.gold_share(questions)}}
-    if index is None or not any(question.documents for question in questions):
+    retriever = getattr(assistant, "retriever", None)  # a baseline has none
+    if isinstance(retriever, SameText):
+        return {"retrieval": {"gold_share": retriever.gold_share(questions)}}
+    if retriever is None or not any(question.documents for question in questions):
         return {}
-    found = rag.score_retrieval(assistant.retriever, assistant.worded(questions), index)
-    return {"retrieval": {name: found[name] for name in RETRIEVAL if name in found}}
+    found = rag.score_retrieval(retriever, assistant.worded(questions), retriever.index)
+    return {"retrieval": {name: each for name, each in found.items() if isinstance(each, float)}}
 
 
 def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:

@@ -2,8 +2,7 @@
 
     timings = time_arms({"base": Assistant(fm), "rag": Assistant(fm, retriever=retriever)}, questions)
 
-A name may be any that tells the assistants apart: the same weights with and without a retriever, say. What follows from
-timings (medians, ratios, intervals) is in `helpers.analysis`. Nothing here asks which arm it holds.
+A name may be any that tells the assistants apart: the same weights with and without a retriever, say.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ class Timing:
 
     arm: str
     question_id: str
-    round: int
     retrieval_s: float
     first_token_s: float
     per_token_s: float | None
@@ -54,40 +52,32 @@ class Timings:
     timings: list[Timing]
 
 
-def time_arms(
-    assistants: Mapping[str, Assistant], questions: Sequence[Question], repeats: int = 1, seed: int = 7
-) -> list[Timing]:
+def time_arms(assistants: Mapping[str, Assistant], questions: Sequence[Question]) -> list[Timing]:
     """Asks every arm every question, one at a time: as the reply comes, and again with replies of equal length.
 
-    The arms take turns of `A_TURN` questions, in an order drawn by `seed`; each turn begins with a warm-up, and of the
-    tuned copies of the model the latest two stay in memory. All of it is done `repeats` times. The timings are in the
-    order in which they were taken.
+    The arms take turns of `A_TURN` questions, in a random order; each turn begins with a warm-up, and of the tuned
+    copies of the model the latest two stay in memory. The timings are in the order in which they were taken.
 
     Raises:
         DataError: There is nothing to ask, or a question has choices, which are scored and not answered.
     """
-    if not assistants or not questions or repeats < 1:
-        got = f"{len(assistants)} arms, {len(questions)} questions, {repeats} repeats"
+    if not assistants or not questions:
+        got = f"{len(assistants)} arms, {len(questions)} questions"
         raise DataError(f"timing needs at least one of each. Got {got}: name arms, and a set that has questions")
     if any(question.choices for question in questions):
         raise DataError("questions with choices are scored, not answered, and cannot be timed: take another set")
-    order, timings = random.Random(seed), []
-    for turn, start in itertools.product(range(repeats), range(0, len(questions), A_TURN)):
+    order, timings = random.Random(7), []
+    for start in range(0, len(questions), A_TURN):
         for arm in order.sample(list(assistants), len(assistants)):
             assistants[arm].ask(questions[0], max_new_tokens=WARM_UP)
             for question, equal in itertools.product(questions[start : start + A_TURN], (False, True)):
-                timings.append(_time(arm, assistants[arm], question, turn, equal))
+                answer = assistants[arm].ask(question, EQUAL_TOKENS if equal else None, exactly=equal)
+                after_first, more = answer.total_s - answer.first_token_s, answer.new_tokens - 1
+                timings.append(Timing(
+                    arm, question.id, answer.retrieval_s, answer.first_token_s, after_first / more if more else None,
+                    answer.total_s, answer.prompt_tokens, answer.new_tokens, question.set, equal,
+                ))  # fmt: skip
     return timings
-
-
-def _time(arm: str, assistant: Assistant, question: Question, turn: int, equal: bool) -> Timing:
-    answer = assistant.ask(question, EQUAL_TOKENS if equal else None, exactly=equal)
-    after_first = answer.new_tokens - 1
-    per_token = (answer.total_s - answer.first_token_s) / after_first if after_first > 0 else None
-    return Timing(
-        arm, question.id, turn, answer.retrieval_s, answer.first_token_s, per_token, answer.total_s,
-        answer.prompt_tokens, answer.new_tokens, question.set, equal,
-    )  # fmt: skip
 
 
 def write_timings(path: Path, timings: Sequence[Timing], about: Mapping[str, Any] | None = None) -> Path:
@@ -100,14 +90,9 @@ def read_timings(
 ) -> list[Timing]:
     """The timings of a file on a question set, of replies as they came or of equal length.
 
-    There are none where the file is not there, or is not `about` this (None: whatever it is about).
-
-    Raises:
-        DataError: The file cannot be read.
+    There are none where the file is not there, or is not `about` this (None: whatever it is about). A `DataError` says
+    why a file cannot be read.
     """
-    if not Path(path).is_file():
-        return []
-    kept = read_record(path, Timings, "timings")
-    if about is not None and kept.about != dict(about):
-        return []
-    return [t for t in kept.timings if (t.question_set, t.equal_length) == (question_set, equal_length)]
+    kept = read_record(path, Timings, "timings") if Path(path).is_file() else Timings({}, [])
+    fits = about is None or kept.about == dict(about)
+    return [t for t in kept.timings if fits and (t.question_set, t.equal_length) == (question_set, equal_length)]

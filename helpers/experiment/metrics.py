@@ -35,12 +35,8 @@ def exact_match(text: str, answers: Sequence[str]) -> float:
 
 def token_f1(text: str, answers: Sequence[str]) -> float:
     """The best F1 of shared words between the text and an accepted answer, in normal form."""
-    return max((_f1(normalise(text).split(), normalise(answer).split()) for answer in answers), default=0.0)
-
-
-def _f1(told: list[str], gold: list[str]) -> float:
-    shared = (Counter(told) & Counter(gold)).total()
-    return 2 * shared / (len(told) + len(gold)) if shared else 0.0
+    told, accepted = Counter(normalise(text).split()), [Counter(normalise(answer).split()) for answer in answers]
+    return max((2 * (told & gold).total() / max(1, told.total() + gold.total()) for gold in accepted), default=0.0)
 
 
 def abstains(text: str) -> bool:
@@ -58,21 +54,15 @@ def abstains(text: str) -> bool:
 
 def read_json(text: str) -> dict[str, Any] | None:
     """The first JSON object in a text (a code fence around it is allowed), or None."""
-    start = text.find("{")
-    if start < 0:
-        return None
     try:
-        value, _ = json.JSONDecoder().raw_decode(text[start:])
+        return json.JSONDecoder().raw_decode(text[text.index("{") :])[0]
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
 
 
 def field_accuracy(text: str, gold: str) -> float:
     """The share of the gold object's fields that the text's JSON object has right; 0 where it is not valid."""
-    told, wanted = read_json(text), json.loads(gold)
-    if told is None:
-        return 0.0
+    told, wanted = read_json(text) or {}, json.loads(gold)
     return sum(str(told.get(key, "")).strip().lower() == str(wanted[key]).lower() for key in wanted) / len(wanted)
 
 
@@ -82,16 +72,16 @@ def summary(scores: Sequence[Score], kinds: Mapping[str, str] | None = None) -> 
     `abstained`, `valid_json`, SQuAD's `exact_match` and `token_f1` over the answerable; and `right_kind`, reply by
     reply: 1.0 where it holds what `kinds`, regular expressions by field, takes for an answer.
     """
-    found: dict[str, Any] = {}
     written = [(score.question, score.answer.text) for score in scores if not score.question.choices]
-    if written:
-        found["abstained"] = fmean(abstains(text) for _, text in written)
-    if written and written[0][0].set == "triage":
+    if not written:
+        return {}
+    found: dict[str, Any] = {"abstained": fmean(abstains(text) for _, text in written)}
+    if written[0][0].set == "triage":
         return found | {"valid_json": fmean(read_json(text) is not None for _, text in written)}
     if answerable := [(text, question.answers) for question, text in written if question.answers]:
         found["exact_match"] = fmean(exact_match(*each) for each in answerable)
         found["token_f1"] = fmean(token_f1(*each) for each in answerable)
-    if written and all(question.field in (kinds or {}) for question, _ in written):
+    if all(question.field in (kinds or {}) for question, _ in written):
         found["right_kind"] = [float(bool(re.search(kinds[question.field], text))) for question, text in written]
     return found
 
@@ -101,7 +91,6 @@ class Rivals:
 
     def __init__(self, values: Mapping[str, Sequence[str]]):
         """Takes for each asset every value that documents give it."""
-        self.values = values
         self.owners: dict[str, dict[str, set[str]]] = {}
         for asset, own in values.items():
             for value in own:
@@ -127,11 +116,8 @@ class Rivals:
 def score(question: Question, answer: Answer, rivals: Rivals | Sequence[str] = ()) -> tuple[float, str]:
     """The kit's accuracy of one answer, by the rule of its question set.
 
-    Args:
-        question: With its accepted answers.
-        answer: What the assistant replied.
-        rivals: The values of other assets. A reply that names one which is not accepted is wrong even when it holds
-            the right one as well: copying a passage is not an answer.
+    A reply that names a value of another asset (`rivals`) which is not accepted is wrong even when it holds the right
+    one as well: copying a passage is not an answer.
 
     Returns:
         The value between 0 and 1, and a phrase that says why.
@@ -143,18 +129,15 @@ def score(question: Question, answer: Answer, rivals: Rivals | Sequence[str] = (
     if question.choices or question.set in CHOICE_SETS:
         return (1.0, "right choice") if text == answers[0] else (0.0, "wrong choice")
     if question.set == "triage":
-        value = field_accuracy(text, answers[0])
-        if read_json(text) is None:
-            return 0.0, "no valid JSON"
-        return value, "all fields right" if value == 1 else f"{value:.0%} of the fields right"
+        value, valid = field_accuracy(text, answers[0]), read_json(text) is not None
+        return value, f"{value:.0%} of the fields right" if valid else "no valid JSON"
     if question.set == "terms_free":
         value = token_f1(text, answers)
-        return value, f"{value:.0%} of the words shared" if value else "no word shared"
+        return value, f"{value:.0%} of the words shared"
     found = contains(text, answers)
     if (found is None or comparable(found) in YES_OR_NO) and abstains(text):  # "No information" is not "No"
         return 0.0, declines
     rivals = rivals if isinstance(rivals, Rivals) else Rivals({"another": rivals})
-    rival = rivals.named(text, question, found)
-    if found is None:
-        return 0.0, f"names another value instead: {rival}" if rival else "the answer is not in the reply"
-    return (0.0, f"names another value too: {rival}") if rival is not None else (1.0, "right")
+    if rival := rivals.named(text, question, found):
+        return 0.0, f"names another value {'instead' if found is None else 'too'}: {rival}"
+    return (0.0, "the answer is not in the reply") if found is None else (1.0, "right")

@@ -8,10 +8,10 @@ these are computed anew, by the present rules, when it is read.
 from __future__ import annotations
 
 import json
+import math
 import re
-import subprocess
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property, lru_cache
@@ -29,27 +29,18 @@ from . import metrics
 
 SCHEMA = 2
 DIGITS = 5  # that are kept of a number with a decimal point
-KEPT = "text prompt_tokens new_tokens batch_size logprobs".split()  # of an answer
-TIMES = "retrieval_s first_token_s total_s".split()  # of an answer that was given alone; a batch's say little
+KEPT = "text prompt_tokens new_tokens batch_size logprobs".split()  # of an answer; a batch's times say little
 EXAMPLE = 4000  # characters of the prompt that is kept, its middle left out
 REMEDY = "Delete it, or move it out of the folder, and run the study again."
 PACKAGES = ("torch", "transformers", "peft", "llama-index-core", "chromadb", "sentence-transformers")
 CLAIMS = ROOT / "helpers" / "analysis" / "rules" / "claims.yaml"
+POINT = ("x", "value", "low", "high")  # of a curve
 adapter = cache(TypeAdapter)
 
 
 def versions() -> dict[str, str]:
     """The versions of the packages that numbers depend on."""
     return {name: metadata.version(name) for name in PACKAGES}
-
-
-def git_revision() -> str:
-    """The kit's commit, with `+` when its files differ from it; empty outside a checkout and without git."""
-    try:
-        run = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True)
-    except OSError:
-        return ""
-    return run.stdout.strip()
 
 
 @cache
@@ -59,7 +50,12 @@ def claims_hash() -> str:
         {name: value for name, value in claim.items() if name not in ("text", "source")}
         for claim in yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
     ]
-    return sha256(json.dumps(claims, sort_keys=True).encode()).hexdigest()
+    return fingerprint(claims)
+
+
+def fingerprint(record: Any) -> str:
+    """SHA-256 in hexadecimal over what JSON can hold."""
+    return sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def now() -> str:
@@ -89,58 +85,42 @@ class Shared:
 
 @lru_cache(maxsize=65536)
 def _key(record: Question | Passage) -> str:
-    return b64encode(sha256(adapter(type(record)).dump_json(record)).digest()[:6], b"-_").decode()
-
-
-def _bare(passage: Passage) -> Passage:
-    return replace(passage, score=0.0)
+    text = adapter(type(record)).dump_json(record, exclude={"score"})  # that of a passage is its question's
+    return b64encode(sha256(text).digest()[:6], b"-_").decode()
 
 
 def write_result(
-    folder: Path,
-    result: Result,
-    values: Mapping[str, Sequence[str]] | None = None,
+    folder: Path, result: Result, values: Mapping[str, Sequence[str]] | None = None,
     kinds: Mapping[str, str] | None = None,
-) -> Path:
+) -> Path:  # fmt: skip
     """Writes a result into a folder, and what it shares with others beside it; returns the result's path.
 
     `values` and `kinds` are those of the data set: scores are computed with them when the result is read. The first
-    prompt is kept, as an example, and the times of answers that were given alone. Several processes may write at once.
+    prompt is kept, as an example. Several processes may write at once.
     """
     folder, answers = Path(folder), [score.answer for score in result.scores]
     questions = {_key(score.question): score.question for score in result.scores}
-    passages = {_key(bare): bare for answer in answers for bare in map(_bare, answer.passages)}
+    passages = {_key(each): replace(each, score=0.0) for answer in answers for each in answer.passages}
     path = _shared_path(folder, result.experiment)
     with held(path):
         before = _read_shared(path) if path.exists() else Shared()
-        owned = before.values | {asset: tuple(own) for asset, own in (values or {}).items()}
-        shared = Shared(
-            before.questions | questions, before.passages | passages, owned, before.kinds | dict(kinds or {})
-        )  # fmt: skip
+        values, kinds = {**before.values, **(values or {})}, {**before.kinds, **(kinds or {})}
+        shared = Shared(before.questions | questions, before.passages | passages, values, kinds)
         if shared != before or not path.exists():
             write_text(path, adapter(Shared).dump_json(shared, exclude_defaults=True).decode("utf-8") + "\n")
     columns: dict[str, list[Any]] = {"question": [_key(score.question) for score in result.scores]}
-    columns["passages"] = [[[_key(_bare(each)), each.score] for each in answer.passages] for answer in answers]
+    columns["passages"] = [[[_key(each), each.score] for each in answer.passages] for answer in answers]
     columns |= {name: [getattr(answer, name) for answer in answers] for name in KEPT}
-    if all(answer.batch_size == 1 for answer in answers):
-        columns |= {name: [getattr(answer, name) for answer in answers] for name in TIMES}
     prompt = answers[0].prompt if answers else ""
     if len(prompt) > EXAMPLE:
         prompt = f"{prompt[: EXAMPLE // 2]} [...] {prompt[-EXAMPLE // 2 :]}"
     record = adapter(Result).dump_python(replace(result, scores=[], schema=SCHEMA), mode="json")
-    record["metrics"] = _rounded(record["metrics"])
-    record |= {"prompt": prompt, "scores": {name: _rounded(each) for name, each in columns.items() if any(each)}}
+    columns = {name: column for name, column in columns.items() if any(column)}
+    numbers = json.dumps({"metrics": record["metrics"], "prompt": prompt, "scores": columns})
+    record |= json.loads(numbers, parse_float=lambda number: round(float(number), DIGITS))
     lines = (f" {json.dumps(name)}: {json.dumps(part, ensure_ascii=False)}" for name, part in record.items())
     name = file_name(result.arm, result.question_set, result.seed, result.experiment)
     return write_text(folder / name, "{\n" + ",\n".join(lines) + "\n}\n")
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _rounded(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_rounded(each) for each in value]
-    return round(value, DIGITS) if isinstance(value, float) else value
 
 
 def _shared_path(folder: Path, experiment: str) -> Path:
@@ -165,10 +145,10 @@ def write_record(path: Path, record: Any) -> Path:
     return write_text(path, adapter(type(record)).dump_json(record, indent=1).decode("utf-8") + "\n")
 
 
-def read_record(path: Path, kind: Any, what: str, remedy: str = "Delete it and measure again.") -> Any:
-    """Reads a dataclass that `write_record` wrote; a `DataError` says why a file cannot be read as one."""
+def read_record(path: Path, kind: Any, what: str, remedy: str = "Delete it and measure again.", had: Any = None) -> Any:
+    """Reads a dataclass that `write_record` wrote, or makes one of what the file `had`; a `DataError` says why not."""
     try:
-        return adapter(kind).validate_json(Path(path).read_bytes())
+        return adapter(kind).validate_python(had) if had else adapter(kind).validate_json(Path(path).read_bytes())
     except (OSError, ValidationError) as error:
         why = explain(error) if isinstance(error, ValidationError) else f"{error}."
         raise DataError(f"{path} cannot be read as {what}: {why} {remedy}") from error
@@ -181,28 +161,20 @@ def read_result(path: Path) -> Result:
     a file that is no result, is damaged, lacks what lies beside it, or is of another schema.
     """
     path = Path(path)
-    try:
-        record = adapter(dict[str, Any]).validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        why = explain(error) if isinstance(error, ValidationError) else f"{error}."
-        raise DataError(f"{path} cannot be read as a result: {why} {REMEDY}") from error
+    record = read_record(path, dict[str, Any], "a result", REMEDY)
     if record.get("schema") not in (1, SCHEMA):
         raise DataError(f"{path} has schema {record.get('schema')}; this kit reads 1 and {SCHEMA}. {REMEDY}")
-    shared = Shared()
-    if record["schema"] == SCHEMA:
-        shared = _read_shared(_shared_path(path.parent, str(record.get("experiment"))))
-        record["scores"] = list(_joined(record, shared, path))
+    record.pop("git_revision", None)  # of the first edition
+    if record["schema"] == 1:
+        return read_record(path, Result, "a result", REMEDY, record)
+    shared = _read_shared(_shared_path(path.parent, str(record.get("experiment"))))
+    result = read_record(path, Result, "a result", REMEDY, record | {"scores": list(_joined(record, shared, path))})
+    asked = [(score.question, score.answer) for score in result.scores]
     try:
-        result = adapter(Result).validate_python(record)
-    except ValidationError as error:
-        raise DataError(f"{path} cannot be read as a result: {explain(error)} {REMEDY}") from error
-    if result.schema == SCHEMA:
-        marks = ((s.question, s.answer, metrics.score(s.question, s.answer, shared.rivals)) for s in result.scores)
-        try:
-            result.scores = [Score(question, answer, *mark) for question, answer, mark in marks]
-            result.metrics |= metrics.summary(result.scores, shared.kinds)
-        except (IndexError, ValueError, re.error) as error:  # no accepted answer, a record that is no JSON, no pattern
-            raise DataError(f"the replies of {path} cannot be scored: {error}. {REMEDY}") from error
+        result.scores = [Score(*each, *metrics.score(*each, shared.rivals)) for each in asked]
+        result.metrics |= metrics.summary(result.scores, shared.kinds)
+    except (IndexError, ValueError, re.error) as error:  # no accepted answer, a record that is no JSON, no pattern
+        raise DataError(f"the replies of {path} cannot be scored: {error}. {REMEDY}") from error
     return result
 
 
@@ -210,8 +182,8 @@ def _joined(record: dict[str, Any], shared: Shared, path: Path) -> Iterator[dict
     """The scores of a stored result, as records whose value is still to be computed."""
     columns, prompt = record.get("scores"), record.pop("prompt", "")
     try:
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        for row in rows:
+        for values in zip(*columns.values(), strict=True):
+            row = dict(zip(columns, values, strict=True))
             question = shared.questions[row.pop("question")]
             passages = [replace(shared.passages[key], score=score) for key, score in row.pop("passages", ())]
             answer = {"question_id": question.id, "prompt": prompt, "text": "", "passages": passages} | row
@@ -233,7 +205,40 @@ def read_results(folder: Path) -> list[Result]:
     return found
 
 
-def finished(path: Path, config: dict[str, Any]) -> Result | None:
-    """The result in a file, where it is complete and was made with this config; None otherwise."""
-    result = read_result(path) if path.exists() else None
-    return result if result and result.status == "complete" and result.config == config else None
+@dataclass(frozen=True)
+class Curve:
+    """A value against what was varied, too long to measure in every run: it lies beside results, as NAME.curve.json.
+
+    Each of `points` has `x`, `value`, `low` and `high`, and `n` for questions. `x` and `y` are the titles of the axes
+    with their units, `arm` is what was measured, and `about` holds what else a reader must know: machine, date.
+    """
+
+    name: str
+    x: str
+    y: str
+    arm: str
+    points: list[dict[str, int | float]]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        bad = [p for p in self.points if not all(math.isfinite(p.get(key, math.nan)) for key in POINT)]
+        if bad or not self.points:
+            raise DataError(f"a curve needs points with numbers for {', '.join(POINT)}. {self.name!r} has {bad[:1]}")
+
+
+def write_curve(folder: Path, curve: Curve) -> Path:
+    """Writes a curve into a folder of results, points in the order of `x`; returns its path."""
+    ordered = replace(curve, points=sorted(curve.points, key=lambda point: point["x"]))
+    return write_record(Path(folder) / f"{curve.name}.curve.json", ordered)
+
+
+def read_curves(folder: Path) -> dict[str, Curve]:
+    """The curves of a folder by name, none where nothing was recorded; a `DataError` names a damaged one."""
+    curves = [read_record(path, Curve, "a curve") for path in sorted(Path(folder).glob("*.curve.json"))]
+    return {curve.name: curve for curve in curves}
+
+
+def of_one_figure(curves: Collection[Curve]) -> list[list[Curve]]:
+    """Curves of several arms that share both axes, put together: they belong in one figure."""
+    axes = dict.fromkeys((curve.x, curve.y) for curve in curves)
+    return [[curve for curve in curves if (curve.x, curve.y) == titles] for titles in axes]

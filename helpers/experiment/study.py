@@ -9,8 +9,6 @@ From a terminal: python -m helpers study --arms base,rag --profile quick --out r
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -21,14 +19,12 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from .. import models, rag, tuning
-from ..data import TIMED_SET, Effort, Example, Question, Result, get_profile, held, open_dataset, own_folder, sample
+from ..data import TIMED_SET, Effort, Question, Result, get_profile, held, open_dataset, own_folder, sample
 from ..tuning import recipes
 from . import results
-from .arms import ARMS, Arm, get_arms, left_out, solved_examples
+from .arms import ARMS, Arm, get_arms, left_out, same_text, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
-from .evaluation import Evaluation, evaluate, perplexity_texts, retrieval_scores
-from .prepare import PreparedArm, prepare
-from .whole_documents import same_text
+from .evaluation import Evaluation, PreparedArm, evaluate, perplexity_texts, prepare, retrieval_scores
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -41,18 +37,11 @@ class Study:
     """One data set, one model, one profile and one seed: the frame in which arms can be compared."""
 
     def __init__(
-        self,
-        folder: str | Path,
-        profile: str = "workshop",
-        seed: int = 7,
-        out: str | Path | None = None,
-        model: str | models.FoundationModel | None = None,
-        settings: rag.RagSettings | None = None,
-        progress: bool = True,
-        vector_store: str | None = None,
-        changes: Mapping[str, Any] | None = None,
+        self, folder: str | Path, profile: str = "workshop", seed: int = 7, out: str | Path | None = None,
+        model: str | models.FoundationModel | None = None, settings: rag.RagSettings | None = None,
+        progress: bool = True, vector_store: str | None = None, changes: Mapping[str, Any] | None = None,
         artefacts: str | Path | None = None,
-    ):
+    ):  # fmt: skip
         """Opens the data set; models are loaded when they are needed.
 
         Args:
@@ -89,7 +78,7 @@ class Study:
     @cached_property
     def experiment(self) -> str:
         """SHA-256 in hexadecimal over what must agree between results that are compared."""
-        return _hash({
+        return results.fingerprint({
             "data": self.dataset.hash, "model": self.model.hash, "dtype": self.model.dtype,
             "profile": {name: getattr(self.profile, name) for name in ANSWERS_DEPEND_ON},
             "prompts": PROMPTS, "limits": [SHORT_ANSWER, MAX_NEW_TOKENS],
@@ -99,18 +88,15 @@ class Study:
     @property
     def arms(self) -> list[str]:
         """The arms of a whole comparison of this data in this profile, in the kit's order."""
-        return [arm for arm in ARMS if arm not in left_out(ARMS, self.dataset, self.profile)]
+        absent = left_out(ARMS, self.dataset, self.profile)
+        return [arm for arm in ARMS if arm not in absent]
 
     def questions(self, question_set: str) -> list[Question]:
         """The questions of a set that this profile asks."""
         return sample(self.dataset.questions(question_set), self.profile.questions_per_set)
 
     def run(self, arms: Sequence[str], question_sets: Sequence[str] | None = None) -> list[Result]:
-        """Runs arms on those of the question sets (None: all) that they are asked, one result for each; see `run_one`.
-
-        Raises:
-            KitError: An arm is unknown, or a result cannot be written. What was finished before is kept.
-        """
+        """Runs arms on those of the question sets (None: all) that they are asked; see `runs` and `run_one`."""
         return [self.run_one(*each) for each in self.runs(arms, question_sets)]
 
     def runs(self, arms: Sequence[str], question_sets: Sequence[str] | None = None) -> list[tuple[str, str]]:
@@ -122,38 +108,37 @@ class Study:
         """Runs one arm on one question set and writes the result, or reuses the one that was made in the same way.
 
         An interruption leaves the answers that are there in a file whose status is `interrupted`; this study goes on
-        from them, another one asks the set anew.
+        from them, another one asks the set anew. A `KitError` says that the arm is unknown or the file not written.
         """
         (wanted,) = get_arms([arm])
         config = self.provenance(wanted)
-        name = results.file_name(arm, question_set, self.seed, self.experiment)
-        if finished := results.finished(self.out / name, config):
-            return finished
+        path = self.out / results.file_name(arm, question_set, self.seed, self.experiment)
+        before = results.read_result(path) if path.exists() else None
+        if before and before.status == "complete" and before.config == config:
+            return before
         if self.progress:
             print(f"{arm} on {question_set}", file=sys.stderr)
         prepared = self._prepare(wanted, question_set, self.dataset.question_sets)
         evaluation = self._evaluations.setdefault(prepared.alike, Evaluation())
         questions, texts = self.questions(question_set), perplexity_texts(question_set, self.dataset)
-        timed = self.profile.latency_questions if question_set == TIMED_SET else 0
+        timed, values = self.profile.latency_questions * (question_set == TIMED_SET), self.dataset.values_by_asset
         result = Result(
-            arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {},
-            prepared.effort, config, results.versions(), models.hardware(), results.git_revision(), results.now(),
-            claims=results.claims_hash() if (self.dataset.folder / "world.json").is_file() else "",
+            arm, question_set, self.seed, self.profile.name, self.experiment, "interrupted", [], {}, prepared.effort,
+            config, results.versions(), models.hardware(), results.now(),
+            results.claims_hash() if (self.dataset.folder / "world.json").is_file() else "",
         )  # fmt: skip
-        retrieval = retrieval_scores(prepared.assistant, questions, prepared.index)
+        retrieval = retrieval_scores(prepared.assistant, questions)
         try:
             if not evaluation.complete:
-                evaluate(
-                    prepared.assistant, questions, self.dataset.values_by_asset, self.profile.batch_size, timed,
-                    self.progress, evaluation, texts[: self.profile.questions_per_set],
-                )  # fmt: skip
-            result.metrics = evaluation.summary(self.dataset.kinds) | retrieval | prepared.measured
+                batch, read = self.profile.batch_size, texts[: self.profile.questions_per_set]
+                evaluate(prepared.assistant, questions, values, batch, timed, self.progress, evaluation, read)
+            result.metrics = evaluation.measured | retrieval | prepared.measured
             result.status = "complete"
         finally:
             result.scores = evaluation.scores
             if result.scores:
-                results.write_result(self.out, result, self.dataset.values_by_asset, self.dataset.kinds)
-        return results.read_result(self.out / name)
+                results.write_result(self.out, result, values, self.dataset.kinds)
+        return results.read_result(path)
 
     def provenance(self, arm: Arm) -> dict[str, Any]:
         """What an arm's answers depend on: model, data and settings; a result keeps it as its `config`."""
@@ -171,15 +156,18 @@ class Study:
 
     def assistant(self, arm: str, question_set: str = "facts_heldout") -> Assistant:
         """The assistant of an arm, as it meets a question set; only the weights and the index that it uses are made."""
-        (wanted,) = get_arms([arm])
-        return self._prepare(wanted, question_set, [question_set]).assistant
+        return self._prepare(*get_arms([arm]), question_set, [question_set]).assistant
 
     def _prepare(self, arm: Arm, question_set: str, effort_for: Sequence[str]) -> PreparedArm:
         """An arm that is ready for a question set; its effort is that for the sets of `effort_for`."""
         tuned = {recipe: self.train(recipe) for recipe in arm.recipes_for(effort_for)}
-        indices = [self.index(updated, arm.source) for updated in arm.indices(question_set)]
-        text = same_text(arm, self.dataset, self.model, question_set == "updates")
-        return prepare(arm, question_set, self.model, tuned, indices, self._examples(arm), text)
+        after = question_set == "updates"  # before the update, and after it
+        indices = [self.index(updated, arm.source) for updated in (False, True)[: 1 + after] if arm.shows("passages")]
+        examples = {"triage": self.dataset.examples("triage")} if arm.shows("labels") else {}
+        if arm.shows("examples"):
+            examples = solved_examples(self.dataset, self.index()[0].retriever() if indices else None)
+        text = same_text(arm, self.dataset, self.model, after)
+        return prepare(arm, question_set, self.model, tuned, indices, examples, text)
 
     def index(self, updated: bool = False, source: str = "documents") -> tuple[rag.Index, rag.IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.
@@ -199,18 +187,16 @@ class Study:
         own, *starts = [asdict(self._train_settings(each)) for each in reversed(recipes.with_starts([recipe]))]
         retrieval = asdict(self.settings) | {"order": recipes.PASSAGE_ORDER} if recipe == "passages" else {}
         made_of = [self.dataset.hash, self.model.hash, own, retrieval, *starts, *PROMPTS]
-        key = _hash([*made_of, self.dataset.general_text("replay")])[:8]
+        key = results.fingerprint([*made_of, self.dataset.general_text("replay")])[:8]
         return self.artefacts / "adapters" / f"{recipe.replace(':', '~')}.{self.profile.name}.seed{self.seed}.{key}"
 
     def train(self, recipe: str, callback: TrainerCallback | None = None, fsdp: bool = False) -> tuning.FineTuned:
         """The tuned weights of a recipe: those made before, or made now; an interrupted training is resumed.
 
-        Args:
-            recipe: A name in `helpers.tuning.recipes.SETTINGS`.
-            callback: A callback of transformers' Trainer; None shows a progress bar.
-            fsdp: Whether the processes that torchrun started share the weights as well.
+        `callback` is one of transformers' Trainer; None shows a progress bar. `fsdp` says that the processes which
+        torchrun started share the weights as well.
         """
-        folder = self.training_folder(recipe)
+        folder, settings = self.training_folder(recipe), self._train_settings(recipe)
         if (folder / models.RECORD).is_file():
             return tuning.read_fine_tuned(folder)
         retrieve = self.index()[0].retriever(k=recipes.PASSAGES).retrieve_all if recipe == "passages" else None
@@ -220,7 +206,6 @@ class Study:
         before = recipes.start(recipe)
         start = self.train(before, fsdp=fsdp).folder if before else None
         score = self._check if recipe in recipes.CHECKED and self.dataset.checks() else None
-        settings = self._train_settings(recipe)
         with held(folder) if models.is_first_process() else nullcontext():  # another study may want the same weights
             return tuning.train(self.model, data, settings, folder, start, callback, fsdp, score)
 
@@ -232,13 +217,3 @@ class Study:
 
     def _train_settings(self, recipe: str) -> tuning.TrainSettings:
         return recipes.settings(recipe, self.profile, self.seed, self.changes)
-
-    def _examples(self, arm: Arm) -> dict[str, list[Example]]:
-        if arm.shows("labels"):
-            return {"triage": self.dataset.examples("triage")}
-        retriever = self.index()[0].retriever() if arm.shows("passages") else None
-        return solved_examples(self.dataset, retriever) if arm.shows("examples") else {}
-
-
-def _hash(record: Any) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

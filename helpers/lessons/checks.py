@@ -29,9 +29,6 @@ class Outcome:
     state: str
     message: str = ""
 
-    def __repr__(self) -> str:
-        return f"{MARKS[self.state][0]} {self.message}".strip()
-
     def _repr_html_(self) -> str:
         mark, colour = MARKS[self.state]
         look = f"border-left: 4px solid {colour}; padding: 2px 10px"
@@ -45,10 +42,7 @@ class Rule(BaseModel):
 
 
 class Case(Rule):
-    """One call of the learner's function: its arguments (`given`), and what to say where the result is not right.
-
-    Right is a result that equals `gives`, or a text in which the regular expression `matches` is found.
-    """
+    """One call of the learner's function: its arguments (`given`), and what to say where the result is not right."""
 
     given: list[Any]
     says: str
@@ -56,7 +50,7 @@ class Case(Rule):
     matches: str = ""
 
     def fits(self, result: Any) -> bool:
-        """Whether a result is right."""
+        """Whether a result is right: it equals `gives`, or is a text in which the expression `matches` is found."""
         if self.matches:
             return isinstance(result, str) and bool(re.search(self.matches, result, re.DOTALL))
         return same(result, self.gives)
@@ -85,9 +79,9 @@ class FunctionRule(Rule):
 
 
 class PredictionRule(Rule):
-    """A prediction is one of `choices`, or a number in `range` that may be off by `near`, or lie in an interval.
+    """A prediction is one of `choices` (`otherwise` is said of a wrong one), or a number in `range`.
 
-    `low`, `high` and `otherwise` are said of a number that was too low, one that was too high, and another choice.
+    It may be off by `near`, or lie in the interval of what was measured; else `low` or `high` is said of it.
     """
 
     choices: list[str] = []
@@ -106,20 +100,17 @@ class PredictionRule(Rule):
         return "" if number else f"A prediction is a number from {low:g} to {high:g} here."
 
     def compare(self, predicted: Any, measured: Any) -> Outcome:
-        """A prediction beside what was measured.
-
-        `measured` is a number, a mapping with `value` and its interval (`low`, `high`), or a list of the right choices.
-        """
+        """A prediction beside what was measured: a number, a mapping with its interval, or a list of right choices."""
         told = " and ".join(measured) if self.choices else in_words(measured)
-        beside = f"You predicted {in_words(predicted)}; measured: {told}."
         if self.choices:
             right, reason = predicted in measured, self.otherwise
         else:
-            interval = isinstance(measured, Mapping)
-            low = measured["low"] if interval else measured - self.near
-            high = measured["high"] if interval else measured + self.near
+            number = isinstance(measured, Real)
+            low = measured - self.near if number else measured["low"]
+            high = measured + self.near if number else measured["high"]
             right = low - TOLERANCE <= predicted <= high + TOLERANCE
             reason = self.low if predicted < low else self.high
+        beside = f"You predicted {in_words(predicted)}; measured: {told}."
         return Outcome("right", beside) if right else Outcome("wrong", f"{beside} {reason}")
 
 

@@ -30,7 +30,7 @@ class Exercise(Rule):
     """One exercise: what it asks (`text`), the code that it starts from (`given`), and the rule that checks answers.
 
     `id` is its name in the notebook ("e3"), `key` that in the learner's progress ("05/e3"). It asks for a function
-    called `name`, or without one for a prediction. `wrong` are wrong answers as code, which the tests try.
+    called `name`, or without one for a prediction.
     """
 
     id: str
@@ -43,14 +43,12 @@ class Exercise(Rule):
     why: str
     name: str = ""
     given: str = ""
-    wrong: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()  # as code, which the tests try
 
     def check(self, answer: Any = ...) -> Outcome:
-        """Checks an answer and says what is right or wrong with it, never what the right answer is.
+        """Checks a function, or the prediction against what was measured, and never says what the right answer is.
 
-        Args:
-            answer: The function that the exercise asks for; for a prediction what was measured, see
-                `PredictionRule.compare`. Three dots mean that nothing was tried, and are not counted.
+        Three dots mean that nothing was tried, and are not counted.
         """
         if self.name:
             if self._untouched(answer):
@@ -157,15 +155,15 @@ class Quiz(Rule):
 class Exercises:
     """The exercises of one notebook as attributes `e1`, `e2`, ..., and its `quiz`."""
 
-    def __init__(self, number: str, exercises: list[Exercise], quiz: Quiz):
-        self.number, self.exercises, self.quiz = number, exercises, quiz
+    def __init__(self, exercises: list[Exercise], quiz: Quiz):
+        self.exercises, self.quiz = exercises, quiz
         self.__dict__ |= {exercise.id: exercise for exercise in exercises}
 
     def done(self) -> tuple[int, int]:
         """How many exercises, and how many quiz questions, were answered rightly so far."""
         right = [item for item, known in progress().items() if known.get("state") == "right"]
-        quiz = [f"{self.number}/quiz{n}" for n in range(1, len(self.quiz.questions) + 1)]
-        return sum(exercise.key in right for exercise in self.exercises), sum(name in right for name in quiz)
+        quiz = f"{self.quiz.lesson}/quiz"
+        return sum(each.key in right for each in self.exercises), sum(item.startswith(quiz) for item in right)
 
 
 def load(number: str) -> Exercises:
@@ -175,16 +173,17 @@ def load(number: str) -> Exercises:
         KitError: There is no notebook of this number ("01"), or it has none.
         DataError: Its data file is damaged.
     """
-    path, exercises = FOLDER / f"{number}.yaml", []
+    path = FOLDER / f"{number}.yaml"
     if not path.is_file():
         there = ", ".join(sorted(each.stem for each in FOLDER.glob("*.yaml")))
         raise KitError(f"there are no exercises for notebook {number!r}: choose one of {there}")
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for n, row in enumerate(record["exercises"], 1):
-            row["title"] = f"Exercise {n}: {row['title']}"
-            exercises.append(Exercise(id=f"e{n}", key=f"{number}/e{n}", **row))
-        return Exercises(number, exercises, Quiz(lesson=number, questions=record["quiz"]))
+        exercises = [
+            Exercise(id=f"e{n}", key=f"{number}/e{n}", **row | {"title": f"Exercise {n}: {row['title']}"})
+            for n, row in enumerate(record["exercises"], 1)
+        ]
+        return Exercises(exercises, Quiz(lesson=number, questions=record["quiz"]))
     except (yaml.YAMLError, ValidationError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}); restore it with git") from error
 
@@ -202,24 +201,17 @@ def solved() -> HTML:
 
 
 def progress() -> dict[str, dict[str, Any]]:
-    """What is known of each item ("05/e3", "05/quiz1"): `state` and `predicted`; empty where nothing can be read.
-
-    It is one file beside the learner's results, which they may delete to start afresh.
-    """
+    """What is known of each item ("05/e3", "05/quiz1"): `state` and `predicted`; empty where nothing can be read."""
     try:
-        kept = json.loads(_progress_file().read_text(encoding="utf-8"))
+        kept = json.loads((own_folder() / "progress.json").read_text(encoding="utf-8"))
         return {item: known for item, known in kept.items() if isinstance(known, dict)}
     except (OSError, ValueError, AttributeError):
         return {}
 
 
 def keep(item: str, state: str = "", **known: Any) -> str:
-    """Adds to what is known of an item; what was right once stays right.
-
-    Returns:
-        An empty string, or a sentence that says why it could not be kept: exercises go on without it.
-    """
-    path = _progress_file()
+    """Adds to what is known of an item (what was right once stays right); returns why it could not, empty if it did."""
+    path = own_folder() / "progress.json"
     try:
         with held(path):  # another notebook may be open
             kept = progress()
@@ -230,7 +222,3 @@ def keep(item: str, state: str = "", **known: Any) -> str:
     except (KitError, OSError) as error:
         return f"Your progress could not be kept: {error}"
     return ""
-
-
-def _progress_file() -> Path:
-    return own_folder() / "progress.json"

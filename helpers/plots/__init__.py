@@ -13,6 +13,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "accuracy": ["accuracy_dots", "accuracy_in_words", "latency_bars", "overview"],
         "lines": ["break_even_lines", "learning_curves", "training_curve"],
         "report": ["markdown", "write_report"],
-        "style": ["LOOKS", "MAIN_ARMS", "OKABE_ITO", "image", "new_axes", "number", "plain_name", "plt", "show"],
+        "style": ["LOOKS", "OKABE_ITO", "image", "new_axes", "number", "plain_name", "plt", "show"],
     },
 )  # fmt: skip

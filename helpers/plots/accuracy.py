@@ -15,8 +15,7 @@ from .style import Compared, beside, finish, look, new_axes, number, plain_name,
 def accuracy_dots(compared: Compared, question_set: str, ax: Axes | None = None) -> Axes:
     """Every arm's accuracy (a share in 0..1) on one question set: a row an arm, a dot with its 95 % interval.
 
-    Raises:
-        DataError: No arm has accuracy on this set.
+    DataError where no arm has any.
     """
     sets_with(compared, [question_set], "accuracy")
     cells = {arm: row.get(question_set, {}).get("accuracy") for arm, row in compared.items()}
@@ -36,10 +35,7 @@ def accuracy_dots(compared: Compared, question_set: str, ax: Axes | None = None)
 def overview(compared: Compared, sets: Sequence[str] | None = None, columns: int = 4, title: str = "") -> Figure:
     """The kit's main figure: a panel of `accuracy_dots` for each of `sets`, or for all there are, `columns` in a row.
 
-    `title` says in a sentence what the figure shows.
-
-    Raises:
-        DataError: No arm has accuracy on any of the sets.
+    `title` says in a sentence what the figure shows. DataError where no arm has accuracy on any of the sets.
     """
     sets = sets_with(compared, sets, "accuracy")
     columns = min(columns, len(sets))
@@ -70,10 +66,7 @@ def accuracy_in_words(compared: Compared, sets: Sequence[str] | None = None) -> 
 def latency_bars(compared: Compared, question_set: str = TIMED_SET, ax: Axes | None = None) -> Axes:
     """Seconds to the first token (full colour) and to the whole answer (pale), one question at a time: medians.
 
-    A line runs from the median of the whole answer to its 95th percentile.
-
-    Raises:
-        DataError: No arm was timed on this set (choice sets are not).
+    A line runs from the median of the whole answer to its 95th percentile. DataError where no arm was timed on the set.
     """
     sets_with(compared, [question_set], "total_s")
     timed = {arm: row[question_set] for arm, row in compared.items() if row.get(question_set, {}).get("total_s")}

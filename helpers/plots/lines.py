@@ -17,25 +17,21 @@ from .style import OKABE_ITO, beside, in_words, number, plain_name, with_n
 QUERIES = [10 ** (exponent / 4) for exponent in range(4, 29)]  # a month, from ten to ten million
 Points = Sequence[Mapping[str, Any]]
 LOSSES = {
-    "loss": ("training", {"color": OKABE_ITO[5]}),
+    "loss": ("training", {"color": OKABE_ITO[5], "marker": "."}),
     "validation_loss": ("validation", {"color": OKABE_ITO[6], "linestyle": "--", "marker": "o"}),
     "general_loss": ("general text", {"color": OKABE_ITO[3], "linestyle": ":", "marker": "s"}),
 }
 
 
-def learning_curves(curves: Mapping[str, Points], x: str, y: str, title: str = "", ax: Axes | None = None) -> Axes:
-    """A measured value against what was varied, one line an arm, each point with its interval.
+def learning_curves(curves: Mapping[str, Points], x: str, y: str, ax: Axes | None = None) -> Axes:
+    """A measured value against what was varied, one line an arm, each point with its interval; DataError without one.
 
-    Each point has `x` (a number, or a name such as "hybrid"), `value`, `low`, `high`, and perhaps `n`. Numbers are
-    joined by a line, names are not; the axis is logarithmic where they span a wide range. `x` and `y` are the axes'
-    titles with their units; where `y` begins with "accuracy", the axis runs from 0 to 1.
-
-    Raises:
-        DataError: There are no curves, or one has no points.
+    Each point has `x` (a number, or a name such as "hybrid"), `value`, `low`, `high`, and perhaps `n`. `x` and `y` are
+    the axes' titles with their units; where `y` begins with "accuracy", the axis runs from 0 to 1.
     """
     if not curves or not all(curves.values()):
         raise DataError(f"there is no curve to draw against {x}: measure at least one point")
-    points = [point for curve in curves.values() for point in curve]
+    x, y, points = in_words(x), in_words(y), [point for curve in curves.values() for point in curve]
     named = any(isinstance(point["x"], str) for point in points)
     ax = style.new_axes(ax, 6.4 if len(curves) == 1 else 7.6)
     words = []
@@ -43,31 +39,31 @@ def learning_curves(curves: Mapping[str, Points], x: str, y: str, title: str = "
         reach = [[p["value"] - p["low"] for p in curve], [p["high"] - p["value"] for p in curve]]
         look = style.line(arm) | {"linestyle": "none" if named else "-"}
         ax.errorbar([p["x"] for p in curve], [p["value"] for p in curve], reach, capsize=3, elinewidth=1, **look)
-        words.append(f"{plain_name(arm)} " + ", ".join(f"{number(p['value'])} at {_text(p['x'])}" for p in curve))
+        words.append(f"{plain_name(arm)} " + ", ".join(f"{number(p['value'])} at {p['x']}" for p in curve))
     top = 1.0 if y.startswith("accuracy") else max(point["high"] for point in points)
     ax.set_ylim(-0.03 * top, 1.12 * top)  # from zero: a flat line must look flat
     ax.margins(x=0.2)
     if not named:
-        _mark(ax, [point["x"] for point in points])
+        marks = sorted({point["x"] for point in points})
+        if 0 < 10 * marks[0] <= marks[-1]:
+            ax.set_xscale("log")
+            ax.minorticks_off()
+        ax.set_xticks(marks, [f"{mark:,g}" for mark in marks])
     if len(curves) > 1:
-        style.legend_beside(ax, {plain_name(arm): curve[-1]["value"] for arm, curve in curves.items()})
+        style.legend_beside(ax)
     else:
-        following = [*points[1:], points[-1]]
-        for point, after in zip(points, following, strict=True):  # numbers stand on the side that the line leaves free
-            below = after["value"] > point["value"] > 0.06 * top and not named
+        for point, after in zip(points, [*points[1:], points[-1]], strict=True):
+            below = after["value"] > point["value"] > 0.06 * top and not named  # where the line leaves room
             beside(ax, (point["x"], point["value"]), number(point["value"]), (6, -11 if below else 5))
-    ax.set(xlabel=with_n(in_words(x), points, "{}   (n = {} a point)"), ylabel=in_words(y), title=title)
-    return style.finish(ax, f"Values of {in_words(y)} against {in_words(x)}: {'; '.join(words)}.")
+    ax.set(xlabel=with_n(x, points, "{}   (n = {} a point)"), ylabel=y)
+    return style.finish(ax, f"Values of {y} against {x}: {'; '.join(words)}.")
 
 
 def training_curve(history: Sequence[Any], first: Mapping[str, float] | None = None, ax: Axes | None = None) -> Axes:
     """The loss of a training against the step, with its validation loss and that of general text where they are taken.
 
-    `history` is what the training reported: entries with `step` of `steps`, `loss`, `validation_loss` and
+    `history` is what the training reported, at least one entry with `step` of `steps`, `loss`, `validation_loss` and
     `general_loss` (nats a token); `first` has the losses before the first step, `eval_loss` and `general_loss`.
-
-    Raises:
-        DataError: Nothing has been reported yet.
     """
     if not history:
         raise DataError("the training has not reported a step yet: there is no curve to draw")
@@ -78,8 +74,7 @@ def training_curve(history: Sequence[Any], first: Mapping[str, float] | None = N
         taken = [(0, before)] if before is not None else []
         taken += [(entry.step, getattr(entry, name)) for entry in history if getattr(entry, name) is not None]
         if taken:
-            dot = {"marker": "."} if len(taken) < 3 and name == "loss" else {}  # a line of one point is not seen
-            ax.plot(*zip(*taken, strict=True), label=label, clip_on=False, **look | dot)
+            ax.plot(*zip(*taken, strict=True), label=label, clip_on=False, **look)
             words.append(f"{label} from {number(taken[0][1])} to {number(taken[-1][1])}")
     style.legend_beside(ax)
     ax.set(xlabel="step", ylabel="loss (nats a token)", xlim=(0, 1.03 * history[-1].steps))
@@ -91,45 +86,23 @@ def training_curve(history: Sequence[Any], first: Mapping[str, float] | None = N
 def break_even_lines(costs: Mapping[str, Cost], changes: int = 1, ax: Axes | None = None) -> Axes:
     """Cost of a month against queries: a band an arm from the lowest to the highest prices, a line at their median.
 
-    With changes, arms that cannot absorb one, or where nobody measured it, are left out.
-
-    Raises:
-        DataError: There is no arm to draw.
+    With changes, arms that cannot absorb one, or where nobody measured it, are left out; DataError if these are all.
     """
     known = {arm: cost for arm, cost in costs.items() if np.isfinite(cost.monthly(1, changes)).all()}
     if not known:
         raise DataError("there are no costs to draw: no arm was asked, or none absorbs a change")
     ax, x = style.new_axes(ax, 7.6, 4.4), f"queries a month, with {changes} changes of documents"
-    ends, words = {}, []
+    words = []
     for place, (arm, cost) in enumerate(known.items()):
         month = [np.maximum(cost.monthly(n, changes), 1e-6) for n in QUERIES]
         look, line = style.line(arm), [float(np.median(each)) for each in month]
-        ax.fill_between(
-            QUERIES, [np.min(m) for m in month], [np.max(m) for m in month], color=look["color"], alpha=0.07
-        )
+        ax.fill_between(QUERIES, list(map(np.min, month)), list(map(np.max, month)), color=look["color"], alpha=0.07)
         if "rag" in known and arm != "rag":
             words.append(f"{plain_name(arm)} as cheap as RAG at {break_even(known['rag'], cost, changes)}")
-        ends[look["label"]] = line[-1]
         ax.plot(QUERIES, line, linewidth=1.8, markevery=slice(place % 3, None, 6), **look)
     ax.set(xscale="log", yscale="log", xlim=(QUERIES[0], QUERIES[-1]), xlabel=x)
     ax.set_ylabel("cost of a month ($, stated prices)")
     style.plain_decades(ax.xaxis, QUERIES)
     style.plain_decades(ax.yaxis, np.concatenate([each.get_ydata() for each in ax.lines]))
-    style.legend_beside(ax, ends)
+    style.legend_beside(ax)
     return style.finish(ax, f"Cost of a month against {x}. Queries a month: {'; '.join(words) or 'no RAG'}.", "both")
-
-
-def _mark(ax: Axes, values: Sequence[float]) -> None:
-    """Marks where something was measured, on a logarithmic axis where the values span a wide range."""
-    first, last = min(values), max(values)
-    if first > 0 and last >= 10 * first:
-        ax.set_xscale("log")
-        ax.set_xlim(first / 1.3, last * 1.5)
-        ax.minorticks_off()
-    elif last > first:
-        ax.set_xlim(first - 0.06 * (last - first), last + 0.1 * (last - first))
-    ax.set_xticks(sorted(set(values)), [_text(value) for value in sorted(set(values))])
-
-
-def _text(x: float | str) -> str:
-    return x if isinstance(x, str) else f"{x:,g}"

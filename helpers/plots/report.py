@@ -1,7 +1,5 @@
 """The whole comparison as one HTML file that opens without a network and prints well, and as Markdown for a README.
 
-    python -m helpers compare results/own/workshop --report comparison.html
-
 `report.html.j2` has the page; this module has what is filled in.
 """
 
@@ -38,9 +36,7 @@ EFFORT_MEASURES = {
 def write_report(
     folder: Path, out: Path, claims: Sequence[Claim] | None = None, comparison: Comparison | None = None
 ) -> Path:
-    """Compares the results of a folder and writes the report; returns its path.
-
-    With `comparison`, only these of the folder's results are shown; for `claims` see `page`.
+    """Compares the results of a folder, or only these of `comparison`, and writes the report; returns its path.
 
     Raises:
         DataError: The results cannot be compared.
@@ -56,20 +52,14 @@ def page(
 ) -> str:  # fmt: skip
     """The report: tables and figures in one HTML page, with no script and nothing to fetch.
 
-    `curves` are recorded curves by name, claims are those of the data file unless given, and `note` is a sentence on
-    top, such as whose results these are.
+    Claims are those of the data file unless given; `note` is a sentence on top, such as whose results these are.
     """
     compared, rows, costs = comparison.table(), analysis.textbook_rows(comparison), analysis.costs(comparison)
     verdicts = analysis.judge(comparison, claims)
     compares = [arm for arm in ("base", "rag") if arm in comparison.arms and len(comparison.arms) > 1]
-    environment = Environment(
-        loader=PackageLoader(__package__, "."), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    environment.filters |= {
-        "plain": plain_name,
-        "code": _code,
-        "accuracy": lambda name, row: in_brackets(row.get(name)),
-    }
+    here = PackageLoader(__package__, ".")
+    environment = Environment(loader=here, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.filters |= {"plain": plain_name, "code": _code, "accuracy": lambda key, row: in_brackets(row.get(key))}
     return environment.get_template("report.html.j2").render(
         note=note, about=about(comparison), caveats=comparison.caveats(), timed=comparison.timed,
         take_aways=analysis.take_aways(rows), textbook=rows, verdicts=verdicts, counts=analysis.counts(verdicts),

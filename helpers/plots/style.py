@@ -57,10 +57,6 @@ LOOKS = {
     "customization:60_labels": Look("Tuned on 60 labels", "#f7c873", "4"),
     "domain_adaptation+customization:60_labels": Look("Both tunings, 60 labels", "#e07a5f", "+"),
 }
-MAIN_ARMS = (
-    "base", "base:few_shot", "rag", "customization", "domain_adaptation", "domain_adaptation+customization",
-    "rag+customization",
-)  # fmt: skip
 SET_NAMES = {
     "facts_trained": "Trained facts", "facts_heldout": "Held-out facts", "updates": "Changed facts",
     "two_hop": "Two-hop facts", "twins": "Answer or decline", "unanswerable": "Unanswerable", "terms": "House terms",
@@ -112,11 +108,9 @@ def finish(ax: Axes, alt: str, grid: str = "y") -> Axes:
     return ax
 
 
-def legend_beside(ax: Axes, order: Mapping[str, float] | None = None) -> None:
-    """A legend to the right of the Axes, where it covers no line; with `order`, from the highest name to the lowest."""
-    pairs = sorted(zip(*ax.get_legend_handles_labels(), strict=True), key=lambda pair: -(order or {}).get(pair[1], 0.0))
-    handles, names = zip(*pairs, strict=True)
-    ax.legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=SMALL + 1)
+def legend_beside(ax: Axes) -> None:
+    """A legend to the right of the Axes, where it covers no line."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=SMALL + 1)
 
 
 def beside(ax: Axes, at: tuple[float, float], text: str, shift: tuple[float, float] = (4, 0), **how: Any) -> None:
@@ -125,7 +119,7 @@ def beside(ax: Axes, at: tuple[float, float], text: str, shift: tuple[float, flo
 
 
 def number(value: float) -> str:
-    """Two or three digits, and a word for what is large: 0.013, 0.85, 12.4, 135,000, 2.1 million."""
+    """Two or three digits: 0.013, 0.85, 12.4, 135,000, 2.1 million."""
     if abs(value) >= 1e6:
         return f"{value / 1e6:,.3g} million"
     if value == 0 or value >= 100:
@@ -134,11 +128,7 @@ def number(value: float) -> str:
 
 
 def sets_with(compared: Compared, sets: Sequence[str] | None, what: str) -> list[str]:
-    """The question sets to draw: those wanted, or all, of which an arm has `what`.
-
-    Raises:
-        DataError: No arm has it on any of them.
-    """
+    """The question sets to draw: those wanted, or all, of which an arm has `what`; DataError where there are none."""
     wanted = [s for s in sets or QUESTION_SETS if any(row.get(s, {}).get(what) for row in compared.values())]
     if not wanted:
         raise DataError(f"no arm has {what} on {', '.join(sets or QUESTION_SETS)}: run the study on them first")
@@ -147,9 +137,9 @@ def sets_with(compared: Compared, sets: Sequence[str] | None, what: str) -> list
 
 def with_n(title: str, points: Iterable[Mapping[str, Any] | None], form: str = "{}   (n = {})") -> str:
     """A title with the number of answers behind the points, where all of them know it: "accuracy   (n = 80)"."""
-    counts = sorted({each.get("n") or 0 for each in points if each})
-    known = counts and counts[0]
-    return form.format(title, " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))) if known else title
+    counts = {each.get("n") or 0 for each in points if each}
+    low, high = min(counts), max(counts)
+    return form.format(title, low if low == high else f"{low} to {high}") if low else title
 
 
 def plain_decades(axis: Any, values: Sequence[float]) -> None:
@@ -160,14 +150,10 @@ def plain_decades(axis: Any, values: Sequence[float]) -> None:
 
 
 def image(figure: Axes | Figure, alt: str = "") -> HTML:
-    """A figure as HTML with a text for those who do not see it; the figure is closed.
+    """A figure as HTML; the figure is closed.
 
-    Args:
-        figure: A figure, or any of its Axes.
-        alt: What the figure shows, in a sentence; the kit's own figures know it themselves.
-
-    Raises:
-        KitError: There is no description.
+    `alt` says in a sentence what it shows, for those who do not see it; the kit's own figures know it themselves. Any
+    other figure without it is a KitError.
     """
     alt = html.escape(" ".join((alt.strip() or figure.get_label()).split()), quote=True)
     if not alt:

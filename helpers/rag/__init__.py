@@ -8,8 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "chunking": ["MODES", "RagSettings", "to_llama_index", "token_counter", "transformations"],
         "index": ["IndexReport", "build_index", "dataset_index"],
         "retrieval_metrics": ["expected_nodes", "score_retrieval"],
-        "retriever": ["Index", "Retriever", "embed_questions"],
+        "retriever": ["Index", "Retriever", "TwoStep", "embed_questions"],
         "store": ["open_store"],
-        "two_step": ["TwoStep"],
     },
 )

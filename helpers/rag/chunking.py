@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby, zip_longest
+from itertools import zip_longest
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -113,18 +113,16 @@ class SectionHeadings(TransformComponent):
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
         """Sections in, sections with text out, in the same order."""
-        documents = groupby(nodes, key=lambda node: node.ref_doc_id)
-        return [section for _, sections in documents for section in self._of_document(list(sections))]
-
-    def _of_document(self, sections: list[BaseNode]) -> list[BaseNode]:
         kept, waiting = [], ""
-        for section, following in zip_longest(sections, sections[1:]):
+        for section, following in zip_longest(nodes, nodes[1:]):
+            if following and following.ref_doc_id != section.ref_doc_id:
+                following = None  # of another document
             text = section.get_content().strip()
             found = re.match(r"#+[ \t]+(.*)", text)
             own, body = (found[1].strip(), text[found.end() :].strip()) if found else ("", text)
-            path = [section.metadata["title"], *_upper_headings(section), own]
+            path = [section.metadata["title"], *section.metadata["header_path"].split(SEPARATOR), own]
             section.metadata["heading"] = SEPARATOR.join(dict.fromkeys(filter(None, path)))
-            if following and own and not body and own in _upper_headings(following):
+            if following and own and not body and own in following.metadata["header_path"].split(SEPARATOR):
                 continue
             waiting = f"{waiting}\n\n{body or own}".strip()
             if following and (not body or (not own and len(waiting.split()) < FEW_WORDS)):
@@ -133,10 +131,6 @@ class SectionHeadings(TransformComponent):
             kept.append(section)
             waiting = ""
         return kept
-
-
-def _upper_headings(section: BaseNode) -> list[str]:
-    return [part for part in section.metadata["header_path"].split(SEPARATOR) if part]
 
 
 class NameChunks(TransformComponent):
@@ -153,7 +147,10 @@ class NameChunks(TransformComponent):
         total = Counter(node.ref_doc_id for node in nodes)
         position: Counter[str | None] = Counter()
         for node in nodes:
-            heading = self._shorten(node.metadata.pop("heading"))
+            words = node.metadata.pop("heading").split()
+            while len(words) > 1 and len(self.count(" ".join(words))) > HEADING_TOKENS:
+                words.pop()
+            heading = " ".join(words)
             node.metadata.pop("header_path", None)
             node.metadata |= {"chunks": total[node.ref_doc_id]} | ({"heading": heading} if heading else {})
             node.excluded_embed_metadata_keys = node.excluded_llm_metadata_keys = HIDDEN
@@ -161,9 +158,3 @@ class NameChunks(TransformComponent):
             node.id_ = hashlib.sha256(content.encode("utf-8")).hexdigest()[:32]
             position[node.ref_doc_id] += 1
         return list(nodes)
-
-    def _shorten(self, heading: str) -> str:
-        words = heading.split()
-        while len(words) > 1 and len(self.count(" ".join(words))) > HEADING_TOKENS:
-            words.pop()
-        return " ".join(words)

@@ -85,15 +85,14 @@ def build_index(
 
 
 def _check_documents(documents: Sequence[Document]) -> None:
-    """Refuses lists that would empty the index, or put two documents under one id."""
     if not documents:
         raise DataError("there are no documents to index. To empty an index, open its store with `fresh=True`.")
     seen: dict[str, str] = {}
     for document in documents:
-        source, first = document.source or "no file", seen.get(document.id)
+        source = document.source or "no file"
         if not document.text.strip():
             raise DataError(f"document {document.id!r} ({source}) has no text. Take it out of the list.")
-        if first:
+        if first := seen.get(document.id):
             raise DataError(f"the document id {document.id!r} is used twice: {first} and {source}. Rename one of them.")
         seen[document.id] = source
 
@@ -107,8 +106,7 @@ def dataset_index(
     One process builds it while others that want it wait. The updated index is built over the old documents and then
     brought up to date; its report and effort are those of the update alone. The store remembers them for later calls.
     In `folder` each data set and way of cutting it gets a folder, or on the Chroma server with the URL `vector_store` a
-    collection, whose size on disk is not known here. `source` is "documents", "documents+notes" (with the texts for
-    continued pretraining) or "other_documents" (of another enterprise).
+    collection, whose size on disk is not known here. `source` is "documents", "documents+notes" or "other_documents".
     """
     cut = "x".join(str(getattr(settings, name)) for name in CHUNKS_DEPEND_ON)
     place = folder / f"{dataset.hash[:8]}-{cut}-{source.replace('+', '-')}{'-updated' * updated}"
@@ -126,13 +124,13 @@ def dataset_index(
             with measure() as effort:
                 index, report = build_index(documents, store, embedder, settings, progress)
         except BaseException:  # Ctrl-C too: the next call continues, and what this one took counts
-            if not updated:  # an update is made again as a whole
-                with suppress(Exception):
+            with suppress(Exception):
+                if not updated:  # an update is made again as a whole
                     store.remember(**{UNFINISHED: json.dumps(asdict(earlier + effort))})
             raise
-        if made := store.record.get(MADE):
-            recorded = json.loads(made)
-            return index, IndexReport(**recorded["report"]), Effort(**recorded["effort"])
+        if MADE in store.record:
+            made = json.loads(store.record[MADE])
+            return index, IndexReport(**made["report"]), Effort(**made["effort"])
         effort = earlier + effort
         effort.documents = report.reembedded if updated else len(documents)
         effort.artefact_bytes = folder_bytes(place)

@@ -37,30 +37,25 @@ def score_retrieval(
     """
     scored = [question for question in questions if question.documents]
     if not scored:
-        raise DataError(
-            f"none of the {len(questions)} questions names the documents that contain its answer. "
-            "Fill `documents` in the question set, or score another set."
-        )
-    expected, spans, depth = expected_nodes(scored, index), with_spans(scored, index), max(at)
+        named = f"none of the {len(questions)} questions names the documents that contain its answer"
+        raise DataError(f"{named}. Fill `documents` in the question set, or score another set.")
+    expected, depth = expected_nodes(scored, index), max(at)
     searching = index.retriever(min(depth, len(index.nodes)), retriever.mode)
     ranks: dict[str, dict[str, int | None]] = {}
-    gains = []
+    gains: dict[str, float] = {}  # of the questions whose answer can be read in their documents
     for question, passages in zip(scored, searching.retrieve_all([each.prompt for each in scored]), strict=True):
         right, found = expected[question.id], [passage.node_id for passage in passages]
         named = [passage.document_id in question.documents for passage in passages]
-        ranks[question.id] = {
-            "rank": _rank(node_id in right for node_id in found), "document_rank": _rank(named)
-        }  # fmt: skip
-        if question.id in spans:
-            gains.append(0.0)
-            if right and found:  # LlamaIndex's class refuses empty lists
-                # The best ranking has no more right chunks than places: those that were found count first
-                reachable = sorted(right, key=lambda node_id: node_id not in found)[:depth]
-                gains[-1] = NDCG().compute(expected_ids=reachable, retrieved_ids=found).score
+        ranks[question.id] = {"rank": _rank(each in right for each in found), "document_rank": _rank(named)}
+        if _readable(question, index):
+            # The best ranking has no more right chunks than places: those that were found count first
+            reachable = sorted(right, key=lambda node_id: node_id not in found)[:depth]
+            both = reachable and found  # LlamaIndex's class refuses empty lists
+            gains[question.id] = NDCG().compute(expected_ids=reachable, retrieved_ids=found).score if both else 0.0
     means = _means("document_", [each["document_rank"] for each in ranks.values()], at)
-    if spans:
-        means |= _means("", [ranks[name]["rank"] for name in spans], at) | {"ndcg": fmean(gains)}
-    return means | {"n": len(scored), "spans": len(spans), "per_question": ranks}
+    if gains:
+        means |= _means("", [ranks[name]["rank"] for name in gains], at) | {"ndcg": fmean(gains.values())}
+    return means | {"n": len(scored), "spans": len(gains), "per_question": ranks}
 
 
 def _rank(right: Iterable[bool]) -> int | None:
@@ -72,16 +67,12 @@ def _means(of: str, ranks: Sequence[int | None], at: Sequence[int]) -> dict[str,
     return rates | {f"{of}mrr": fmean(1 / rank if rank else 0.0 for rank in ranks)}
 
 
-def with_spans(questions: Sequence[Question], index: Index) -> list[str]:
-    """The ids of the questions whose answer can be read in their documents, be it across the ends of chunks."""
-    texts: dict[str, str] = {}
-    for node in sorted(index.nodes, key=lambda node: getattr(node, "start_char_idx", None) or 0):
-        texts[node.ref_doc_id] = f"{texts.get(node.ref_doc_id, '')} {node.get_content()}"
-    return [
-        question.id
-        for question in questions
-        if any(contains(texts.get(document, ""), question.answers) for document in question.documents)
-    ]
+def _readable(question: Question, index: Index) -> bool:
+    """Whether the answer can be read in one of the question's documents, across the ends of chunks."""
+    nodes = [node for node in index.nodes if node.ref_doc_id in question.documents]
+    nodes.sort(key=lambda node: getattr(node, "start_char_idx", None) or 0)
+    texts = (" ".join(node.get_content() for node in nodes if node.ref_doc_id == name) for name in question.documents)
+    return any(contains(text, question.answers) for text in texts)
 
 
 def expected_nodes(questions: Sequence[Question], index: Index) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,6 +21,18 @@ from .store import Store, stored_nodes
 FUSION_DEPTH = 200  # how many hits of each search are fused
 FUSION_WEIGHTS = [0.25, 0.75]  # of vectors and of BM25, which finds invented names better
 
+KEY = r"(?:[A-Z][\w-]*|[\w-]*\d[\w-]*)(?: (?:[A-Z][\w-]*|[\w-]*\d[\w-]*))*"  # a name or a number, as it is written
+DESCRIPTION = re.compile(  # the last "the THING ..." of a question, up to its key and the verb that belongs to it
+    rf"(?P<before>.*?)\b{KEY}['’]s [a-z]+"  # Ida Reed's machine
+    r"|(?P<start>.*)\b[Tt]he (?:[a-z-]+ ){1,2}(?:"
+    rf"(?:that|which|who|whom) {KEY} [a-z]+"  # the machine that Ida Reed supervises
+    rf"|(?:[a-z]+ )?(?:which|whom|whose) (?:[a-z]+ )*{KEY} (?:is|was|are|were) [a-z]+"  # for which part P-1 is kept
+    rf"|(?:that|which|who|whose|under|at|in|by|with|from|on|near|of|[a-z]+ed|[a-z]+ing)\b[^?.,]* {KEY}"
+    rf"|(?:under|at|in|by|with|from|on|near|of) {KEY})"
+)
+NAME = re.compile(r"\b[A-Z][\w-]+")
+PASSAGES = 10  # of the first search, of which the best one that holds the key of the question is read
+
 
 class Index:
     """An open index: store, embedder and settings that belong together; `build_index` makes one.
@@ -33,19 +46,14 @@ class Index:
         self.nodes = stored_nodes(store)
         self.llama_index = VectorStoreIndex.from_vector_store(store, embed_model=embed_model)
 
-    @property
-    def document_ids(self) -> list[str]:
-        """The ids of the indexed documents, sorted."""
-        return sorted({str(node.ref_doc_id) for node in self.nodes})
-
     def retriever(self, k: int | None = None, mode: str | None = None) -> Retriever:
         """A retriever over this index, with the settings' `k` and `mode` unless others are given.
 
         Raises:
             KitError: `k` is less than 1 or larger than the index, or `mode` is none of `vector`, `bm25` and `hybrid`.
         """
-        settings = self.settings
-        chosen = replace(settings, k=settings.k if k is None else k, mode=settings.mode if mode is None else mode)
+        asked = {name: value for name, value in (("k", k), ("mode", mode)) if value is not None}
+        chosen = replace(self.settings, **asked)
         if chosen.k > len(self.nodes):
             raise KitError(f"`k` must be at most {len(self.nodes)}, the number of chunks in the index. Got {chosen.k}")
         return Retriever(self, chosen.k, chosen.mode)
@@ -66,14 +74,14 @@ class Retriever:
     """
 
     def __init__(self, index: Index, k: int, mode: str) -> None:
-        self.k, self.mode, self._index = k, mode, index
+        self.k, self.mode, self.index = k, mode, index
 
     @cached_property
     def llama_index(self) -> BaseRetriever:
         """LlamaIndex's retriever, for its query engine; it finds the same passages."""
-        nodes = self._index.nodes
+        nodes = self.index.nodes
         depth = min(max(self.k, FUSION_DEPTH), len(nodes)) if self.mode == "hybrid" else self.k
-        by_meaning = self._index.llama_index.as_retriever(similarity_top_k=depth)
+        by_meaning = self.index.llama_index.as_retriever(similarity_top_k=depth)
         if self.mode == "vector":
             return by_meaning
         by_words = WordRetriever(nodes=nodes, similarity_top_k=depth)
@@ -95,7 +103,7 @@ class Retriever:
                 raise DataError(f"question {number} of {len(questions)} is empty. Write one, or take it out.")
         vectors: Sequence[list[float] | None] = [None] * len(questions)
         if self.mode != "bm25":
-            vectors = embed_questions(self._index.embed_model, questions)
+            vectors = embed_questions(self.index.embed_model, questions)
         queries = [QueryBundle(question, embedding=vector) for question, vector in zip(questions, vectors, strict=True)]
         return [[_to_passage(hit) for hit in self.llama_index.retrieve(query)] for query in queries]
 
@@ -111,3 +119,42 @@ def _to_passage(hit: NodeWithScore) -> Passage:
     """A hit as the kit's record; the text is what LlamaIndex's query engine shows to the model, heading included."""
     text, title = hit.node.get_content(metadata_mode=MetadataMode.LLM), str(hit.node.metadata.get("title", ""))
     return Passage(str(hit.node.ref_doc_id), hit.node.node_id, text, float(hit.score or 0.0), title)
+
+
+class TwoStep:
+    """Puts what the first passages name into questions, which are retrieved and asked in these words.
+
+    "How often is the machine under Ida Reed inspected?" shares no name with the page that says so. A page that speaks
+    of Ida Reed names her machine, Brackwell, and "How often is Brackwell inspected?" finds the other one. Only the
+    question, passages and titles of the index are read; such multi-hop retrieval is that of Trivedi et al. 2023,
+    arXiv:2212.10509, without a model that reasons in between.
+    """
+
+    def __init__(self, index: Index) -> None:
+        texts = [node.get_content(metadata_mode=MetadataMode.LLM) for node in index.nodes]
+        common = {word for text in texts for word in re.findall(r"\b[a-z][\w'’-]*", text)}
+        titles = " ".join(str(node.metadata.get("title", "")) for node in index.nodes)
+        self.names = {name for name in NAME.findall(titles) if name.lower() not in common}  # never in small letters
+        self.retriever = index.retriever(min(PASSAGES, len(index.nodes)))
+
+    def rewrite(self, questions: Sequence[str]) -> list[str]:
+        """The questions, each with the name of what it describes; as it is where it describes nothing by a key."""
+        found = self.retriever.retrieve_all(questions)
+        return [self._rewritten(*each) for each in zip(questions, found, strict=True)]
+
+    def _rewritten(self, question: str, passages: Sequence[Passage]) -> str:
+        described = DESCRIPTION.match(question)
+        keys = [key for key in re.findall(KEY, question) if not question.startswith(key)]
+        if not described or not keys or self.names & set(NAME.findall(question)):
+            return question
+        name = next(filter(None, (self._nearest(passage.text, keys[-1]) for passage in passages)), None)
+        before = described["before"] or described["start"] or ""
+        return question if name is None else f"{before}{name}{question[described.end() :]}"
+
+    def _nearest(self, text: str, key: str) -> str | None:
+        """The name that is nearest to the key: in its sentence or line, else in the text; None where the key is not."""
+        lines = [line for line in re.split(r"(?<=[.!?])\s+|\n+", text) if key in line]
+        for part in [*lines, *[text] * bool(lines)]:
+            if named := [match for match in NAME.finditer(part) if match[0] in self.names]:
+                return min(named, key=lambda match: abs(match.start() - part.index(key)))[0]
+        return None

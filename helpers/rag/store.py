@@ -16,7 +16,6 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import BaseNode
 from llama_index.core.schema import Document as LlamaDocument
 from llama_index.core.storage.docstore import SimpleDocumentStore
-from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from llama_index.vector_stores.chroma import ChromaVectorStore
 
 from ..data import KitError
@@ -44,8 +43,7 @@ class Store(ChromaVectorStore):
 
     def add(self, nodes: list[BaseNode], **add_kwargs: Any) -> list[str]:
         """Adds embedded chunks and returns their ids."""
-        parts = [nodes[start : start + CHUNKS_A_CALL] for start in range(0, len(nodes), CHUNKS_A_CALL)]
-        return [node_id for part in parts for node_id in super(Store, self).add(part, **add_kwargs)]
+        return [node_id for part in _parts(nodes) for node_id in super(Store, self).add(part, **add_kwargs)]
 
 
 def open_store(where: str | Path, collection: str = "documents", fresh: bool = False) -> Store:
@@ -86,25 +84,23 @@ def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings
     wanted |= {key: getattr(settings, key) for key in CHUNKS_DEPEND_ON}
     if not store.client.count():
         store.remember(**wanted)
-    record = store.record
-    if differing := [key for key in wanted if record.get(key) != wanted[key]]:
-        made_with = ", ".join(f"{key} {record.get(key)!r}" for key in differing)
-        requested = ", ".join(f"{key} {wanted[key]!r}" for key in differing)
-        raise KitError(
-            f"the index in collection {store.client.name!r} was made with {made_with}; this call has {requested}. "
-            "Use the same, or another collection (`open_store(where, collection=...)`), "
-            "or build the index anew (`open_store(where, fresh=True)`)."
+    if differing := [key for key in wanted if store.record.get(key) != wanted[key]]:
+        listed = [", ".join(f"{key} {of.get(key)!r}" for key in differing) for of in (store.record, wanted)]
+        made = f"the index in collection {store.client.name!r} was made with {listed[0]}; this call has {listed[1]}."
+        remedy = (
+            "Use the same, or another `collection`, or build it anew: `open_store(where, collection=..., fresh=True)`."
         )
+        raise KitError(f"{made} {remedy}")
 
 
 def stored_nodes(store: Store) -> list[BaseNode]:
     """The chunks in the store, without their vectors, sorted by document id and node id."""
-    ids, nodes = store.client.get(include=[])["ids"], []
-    for start in range(0, len(ids), CHUNKS_A_CALL):
-        found = store.client.get(ids=ids[start : start + CHUNKS_A_CALL], include=["metadatas", "documents"])
-        pairs = zip(found["metadatas"], found["documents"], strict=True)
-        nodes += [metadata_dict_to_node(dict(metadata), text=text) for metadata, text in pairs]
+    nodes = [node for part in _parts(store.client.get(include=[])["ids"]) for node in store.get_nodes(part)]
     return sorted(nodes, key=lambda node: (str(node.ref_doc_id), node.node_id))
+
+
+def _parts(rows: list[Any]) -> list[list[Any]]:
+    return [rows[start : start + CHUNKS_A_CALL] for start in range(0, len(rows), CHUNKS_A_CALL)]
 
 
 def known_documents(store: Store) -> SimpleDocumentStore:

@@ -103,7 +103,7 @@ def glossary_pages(words: Iterable[Word], date: str = "2026-01-05") -> list[Docu
     """
     pages = []
     for kind, page in load("words")["glossary"].items():
-        sections = [f"# {page['title']}", page["intro"].strip()]
+        sections = [f"# {page['title']}"]
         for word in sorted((word for word in words if word.kind == kind), key=lambda word: word.term):
             entry = f"{page['entry']} {load('words')['words'][word.slot]['glossary']}"
             sections += [f"## {word.term}", fill(entry, _values(word))]

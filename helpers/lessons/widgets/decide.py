@@ -13,27 +13,22 @@ from ...data import Answer, DataError, KitError, Question
 from ...experiment import Assistant, metrics
 from .frame import Panel, escape, labelled, number, table
 
-OWN = "a question of your own (below)"
-
 
 def answer_comparer(
     assistants: Mapping[str, Assistant], questions: Sequence[Question], values: Mapping[str, Sequence[str]]
 ) -> Panel:
-    """One question to all arms, side by side, with sources, times, and the accepted answer.
+    """A typed question to all arms, side by side, with sources and times; each arm is asked alone, as it was timed.
 
-    Args:
-        assistants: The arms by name; each is asked alone, so that its times are those of one answer.
-        questions: What can be chosen, at least one; a question of one's own can be typed as well.
-        values: For each asset every value that documents give it, as `Dataset.values_by_asset`; see `metrics.score`.
+    `questions`, at least one, are offered while typing, and their answers scored, by `values` of each asset as
+    `Dataset.values_by_asset` has them.
     """
-    known = {f"{n}. {question.set}: {question.prompt}"[:140]: question for n, question in enumerate(questions, 1)}
+    known = {" ".join(question.prompt.split()): question for question in questions}
 
-    def ask(chosen: str, own: str) -> str:
-        question = known.get(chosen) or Question("own", "own", own)
-        if not question.prompt.strip():
-            raise KitError("Type a question of your own, or choose one from the list.")
+    def ask(asked: str) -> str:
+        if not asked.strip():
+            raise KitError("Type a question first.")
+        question, rows = known.get(asked, Question("own", "own", asked)), []
         others = [v for asset, owned in values.items() if asset != question.asset for v in owned]
-        rows = []
         for arm, assistant in assistants.items():
             name = plots.plain_name(arm)
             panel.say(f"Asking {name} ({len(rows) + 1} of {len(assistants)}) ...")
@@ -44,13 +39,9 @@ def answer_comparer(
         text = f"<p><b>{escape(question.prompt)}</b><br>Accepted: {escape(accepted)}</p>"
         return text + table("Replies, each asked alone", head, rows)
 
-    controls = {
-        "chosen": labelled(ipywidgets.Dropdown, "question", "760px", options=[*known, OWN]),
-        "own": labelled(ipywidgets.Text, "your own", "760px", placeholder="then choose it above"),
-    }
-    panel = Panel("One question, every arm", controls, ask, "Ask all arms")
-    panel.refresh()
-    return panel
+    offered = labelled(ipywidgets.Combobox, "question", "760px", options=list(known), value=next(iter(known), ""))
+    panel = Panel("One question, every arm", {"asked": offered}, ask, "Ask all arms")
+    return panel.refresh()
 
 
 def _reply(question: Question, answer: Answer, others: Sequence[str]) -> list[str]:
@@ -65,17 +56,12 @@ def _reply(question: Question, answer: Answer, others: Sequence[str]) -> list[st
 
 
 def cost_explorer(comparison: Comparison) -> Panel:
-    """Prices, queries and updates a month; the costs and their break-even points follow at once.
-
-    Raises:
-        DataError: No arm was asked the typical queries.
-    """
-    if not costs(comparison):
-        raise DataError("no cost can be computed: run the study on `facts_heldout` first")
+    """Prices, queries and updates a month; the costs and their break-even points follow at once."""
 
     def draw(queries: int, changes: int, label: float, engineer_hour: float, own_machine: float, months: int) -> str:
         stated = load_prices(label=label, engineer_hour=engineer_hour, own_machine=own_machine, months=months)
-        found = costs(comparison, stated)
+        if not (found := costs(comparison, stated)):
+            raise DataError("no cost can be computed: run the study on `facts_heldout` first")
         month = {arm: cost.monthly(queries, changes) for arm, cost in found.items()}
         known = sorted((arm for arm in month if np.isfinite(month[arm]).all()), key=lambda arm: np.median(month[arm]))
         unknown = escape(", ".join(plots.plain_name(arm) for arm in found if arm not in known))
@@ -97,9 +83,7 @@ def cost_explorer(comparison: Comparison) -> Panel:
         "own_machine": number("machines for own weights", 0.0, 4.0, 0.25, 0.0),
         "months": number("spread over, months", 1, 36, 1, 12),
     }
-    panel = Panel("What would it cost?", controls, draw)
-    panel.refresh()
-    return panel
+    return Panel("What would it cost?", controls, draw).refresh()
 
 
 def which_one(comparison: Comparison | None = None) -> Panel:
@@ -108,8 +92,8 @@ def which_one(comparison: Comparison | None = None) -> Panel:
     def advice(**answers: str) -> str:
         given = advise(answers, comparison)
         arms = escape(", ".join(map(plots.plain_name, given.arms)) or "none")
-        sides = [plots.plain_name(reason.speaks_for) if reason.speaks_for else "the advice" for reason in given.reasons]
-        rows = [map(escape, (r.text, r.figure, side)) for r, side in zip(given.reasons, sides, strict=True)]
+        told = [(r.text, r.figure, plots.plain_name(r.speaks_for) or "the advice") for r in given.reasons]
+        rows = [map(escape, row) for row in told]
         reasons = table("Reasons", ["reason", "what was measured", "speaks for"], rows)
         note = "The figures come from one small model and an invented company. Measure your own before you decide."
         take = f"<b>Take {escape(given.take)}.</b> Closest arms of the experiment: {arms}."
@@ -121,6 +105,4 @@ def which_one(comparison: Comparison | None = None) -> Panel:
         options = [(text, answer) for answer, text in question.answers.items()]
         controls[question.id] = labelled(ipywidgets.Dropdown, question.ask, "960px", options=options)
         controls[question.id].style.description_width = "610px"
-    panel = Panel("Which one should I use?", controls, advice, "Advise me")
-    panel.refresh()
-    return panel
+    return Panel("Which one should I use?", controls, advice, "Advise me").refresh()

@@ -44,10 +44,7 @@ def labelled(kind: type[ipywidgets.Widget], label: str, width: str = "480px", **
 
 
 def number(label: str, low: float, high: float, step: float, value: float) -> ipywidgets.Widget:
-    """A field for a number, whole where all of these are; its `row` is the field beside a slider that follows it.
-
-    A `value` beyond an end moves that end.
-    """
+    """A field for a number, whole where all of these are; its `row` is the field beside a slider that follows it."""
     limits = {"min": min(low, value), "max": max(high, value), "step": step, "value": value}
     whole = all(isinstance(limit, int) for limit in limits.values())
     field = labelled(ipywidgets.BoundedIntText if whole else ipywidgets.BoundedFloatText, label, "250px", **limits)
@@ -67,13 +64,10 @@ def show_with_static(static: str, live: ipywidgets.Widget) -> None:
 
 
 class Panel:
-    """A title, `controls` by name, a button, a status line, and the `result` of the settings in `shown`.
+    """A title, `controls`, a button, a status line, and the `result` of the settings in `shown`.
 
-    Args:
-        title: Stands above it.
-        controls: Widgets with a `value`, by the name under which `work` gets it.
-        work: Makes the result from the controls' values, as HTML; it escapes what it shows.
-        action: What the button says; empty for work that is quick and follows every change.
+    `work` makes the result as HTML, in which it escapes what is not its own, from the controls' values by their names.
+    `action` is what the button says; empty for work that is quick and follows every change.
     """
 
     def __init__(self, title: str, controls: dict[str, ipywidgets.Widget], work: Callable[..., str], action: str = ""):
@@ -85,19 +79,18 @@ class Panel:
         self.bar = ipywidgets.HBox([] if self.at_once else [self.button])
         for control in controls.values():
             control.observe(lambda _: self.changed(), "value")
-        rows = [getattr(control, "row", control) for control in controls.values()]
-        heading = ipywidgets.HTML(f"<b>{escape(title)}</b>")
-        self.box = ipywidgets.VBox([heading, *rows, self.bar, self.status, self.result])
+        rows = [ipywidgets.HTML(f"<b>{escape(title)}</b>"), *(getattr(each, "row", each) for each in controls.values())]
+        self.box = ipywidgets.VBox([*rows, self.bar, self.status, self.result])
 
     @property
     def values(self) -> dict[str, Any]:
         """What the controls are set to now."""
         return {name: control.value for name, control in self.controls.items()}
 
-    def refresh(self) -> None:
-        """Does the work for the present settings, unless their result is shown already."""
+    def refresh(self) -> Panel:
+        """Does the work for the present settings, unless their result is shown already; returns the panel."""
         if self.values == self.shown:
-            return
+            return self
         self.button.disabled, self.shown = True, self.values
         self.say("" if self.at_once else "Working ...")
         try:
@@ -106,6 +99,7 @@ class Panel:
         except (Exception, KeyboardInterrupt) as error:
             self.fail(error)
         self.button.disabled = False
+        return self
 
     def changed(self) -> None:
         """Follows a control: at once, or with a note that the result belongs to other settings."""
@@ -127,9 +121,8 @@ class Panel:
 
     def static(self) -> str:
         """What a page without a kernel shows in place of the panel: its settings and its result."""
-        controls = self.controls.values()
-        rows = [(escape(c.description), escape(getattr(c, "label", None) or c.value)) for c in controls]
-        settings = table("Settings", ["setting", "value"], rows)
+        told = [(each.description, getattr(each, "label", None) or each.value) for each in self.controls.values()]
+        settings = table("Settings", ["setting", "value"], [map(escape, row) for row in told])
         return f"<b>{escape(self.title)}</b>{settings}{self.result.value}{self.status.value}"
 
     def _ipython_display_(self) -> None:

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING
 
 import ipywidgets
 import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import normalize
 
 from ... import plots
-from ...data import KitError, Passage, Question, contains
-from ...models import prompts
+from ...data import KitError, Question, contains
+from ...models import FoundationModel, prompts
 from ...rag import MODES, Index, embed_questions
 from .frame import Panel, escape, labelled, number, table
 
-if TYPE_CHECKING:
-    from ...models import FoundationModel
-
-COMMON = set("a an and at by does for how in is it of on or that the to was what when where which who".split())
-
 
 def retrieval_explorer(index: Index, fm: FoundationModel, question: Question) -> Panel:
-    """Type a question and see which passages are found, with their scores, and what the prompt's tokens are spent on.
+    """Type a question and see which passages are found in the index, with their scores, and the model's whole prompt.
 
-    Args:
-        index: What is searched.
-        fm: The model whose tokens are counted.
-        question: What to begin with; the passages that hold its answer are pointed out.
+    It begins with `question`, and points out the passages that hold its answer.
     """
     chunks = len(index.nodes)
 
@@ -43,57 +35,45 @@ def retrieval_explorer(index: Index, fm: FoundationModel, question: Question) ->
             rows.append((f"{passage.score:.3f}", escape(passage.document_id), right, text))
         caption = f"Passages found, best first, of {chunks} chunks; words shared with the question are marked"
         found = table(caption, ["score", "document", "holds the answer", "passage"], rows)
-        return found + prompt_parts(fm, question_text, passages)
+        prompt = fm.chat(prompts.expand(Question("explorer", "own", question_text), passages))
+        told = f"The expanded prompt has {fm.count_tokens(prompt)} tokens"
+        return f"{found}<details><summary>{told}</summary><code>{escape(prompt)}</code></details>"
 
     controls = {
         "question_text": labelled(ipywidgets.Text, "question", "760px", value=question.prompt),
         "k": number("passages (k)", 1, 8, 1, index.settings.k),
         "mode": labelled(ipywidgets.Dropdown, "kind of search", options=MODES, value=index.settings.mode),
     }
-    panel = Panel("Retrieval explorer", controls, search, "Search")
-    panel.refresh()
-    return panel
+    return Panel("Retrieval explorer", controls, search, "Search").refresh()
 
 
 def highlight(text: str, question: str) -> str:
-    """A text as HTML in which the question's words are marked, common ones left out."""
-    words = set(re.findall(r"\w+", question.lower())) - COMMON
+    """A text as HTML in which the question's numbers and words of four letters or more are marked."""
+    words = set(re.findall(r"\w{4,}|\d+", question.lower()))
     pieces = re.split(r"(\w+)", text)
     return "".join(f"<mark>{escape(piece)}</mark>" if piece.lower() in words else escape(piece) for piece in pieces)
-
-
-def prompt_parts(fm: FoundationModel, question: str, passages: Sequence[Passage]) -> str:
-    """What the expanded prompt's tokens are spent on, and the prompt itself."""
-    prompt = fm.chat(prompts.expand(Question("explorer", "own", question), passages))
-    passages_text, total = prompts.passages_text(passages), fm.count_tokens(prompt)
-    parts = {"passages": fm.count_tokens(passages_text), "question": fm.count_tokens(question)}
-    parts["instructions"] = max(total - sum(parts.values()), 0)
-    words = ", ".join(f"{name} {tokens} ({tokens / total:.0%})" for name, tokens in parts.items())
-    shown = f"<details><summary>The expanded prompt</summary><code>{escape(prompt)}</code></details>"
-    return f"<p>The prompt has {total} tokens: {words}.</p>{shown}"
 
 
 def embedding_map(index: Index, question: Question) -> Panel:
     """Chunks of an index and a question as points in two dimensions, with the question's nearest chunks ringed."""
     stored = index.store.client.get(include=["embeddings"])
     by_id = dict(zip(stored["ids"], stored["embeddings"], strict=True))
-    vectors = _unit([by_id[node.node_id] for node in index.nodes])
-    centre = vectors.mean(0)
-    _, sizes, axes = np.linalg.svd(vectors - centre, full_matrices=False)  # principal components: Jolliffe 2002, 3.5
-    points, share = (vectors - centre) @ axes[:2].T, (sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-12)
+    vectors = normalize([by_id[node.node_id] for node in index.nodes])
+    components = PCA(2).fit(vectors)
+    points, share = components.transform(vectors), components.explained_variance_ratio_.sum()
     kinds = [str(node.metadata.get("type", "document")) for node in index.nodes]
 
     def draw(question_text: str, nearest: int) -> str:
         if not question_text.strip():
             raise KitError("Type a question first.")
-        (asked,) = _unit(embed_questions(index.embed_model, [question_text]))
-        cosines = vectors @ asked
+        asked = normalize(embed_questions(index.embed_model, [question_text]))
+        cosines = vectors @ asked[0]
         best = np.argsort(-cosines)[:nearest]
         ax = plots.new_axes(None, 7.8, 4.6)
         for kind, marker, colour in zip(sorted(set(kinds)), cycle("osD^"), cycle(plots.OKABE_ITO), strict=False):
             ax.scatter(*points[np.array(kinds) == kind].T, s=20, marker=marker, color=colour, label=kind)
         ax.scatter(*points[best].T, s=120, facecolors="none", edgecolors="black", label="nearest")
-        ax.scatter(*(axes[:2] @ (asked - centre)), s=180, marker="*", color="black", label="question")
+        ax.scatter(*components.transform(asked).T, s=180, marker="*", color="black", label="question")
         ax.set(xticks=[], yticks=[])
         ax.legend(frameon=False, ncols=6, loc="upper center", bbox_to_anchor=(0.5, 0))
         about = f"Map of {len(points)} chunks and the question, with its {nearest} nearest ringed"
@@ -108,11 +88,4 @@ def embedding_map(index: Index, question: Question) -> Panel:
         "question_text": labelled(ipywidgets.Text, "question", "760px", value=question.prompt),
         "nearest": number("nearest chunks", 1, min(10, len(vectors)), 1, min(5, len(vectors))),
     }
-    panel = Panel("Map of the embeddings", controls, draw, "Show")
-    panel.refresh()
-    return panel
-
-
-def _unit(vectors: Sequence[Sequence[float]]) -> np.ndarray:
-    rows = np.array(vectors, dtype=np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return Panel("Map of the embeddings", controls, draw, "Show").refresh()

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import ipywidgets
 
 from ...data import DataError, Example, Question
-from ...models import prompts
+from ...models import FoundationModel, prompts
 from ...tuning import encode_pair
 from .frame import Panel, escape, labelled
-
-if TYPE_CHECKING:
-    from ...models import FoundationModel
 
 COUNTED = "background: #bfe3c6; color: #111; border-bottom: 3px solid #1a7f37"
 MASKED = "background: #eeeeee; color: #555; border-bottom: 3px solid transparent"
@@ -26,38 +22,25 @@ def token_view(fm: FoundationModel, example: Example, text: str) -> Panel:
     """
 
     def draw(prompt: str, response: str, text: str) -> str:
-        pair = pair_mask(fm, Example(example.id, example.task, prompt, response))
-        return _drawn(fm, "Instruction tuning", pair) + _drawn(fm, "Continued pretraining", text_mask(fm, text))
+        pair = encode_pair(fm, example.id, prompts.ask(Question(example.id, example.task, prompt)), response)
+        if not text.strip():
+            raise DataError("Write a text: there is nothing to learn from an empty one.")
+        read = [*fm.encode(fm.inert(text)), fm.tokenizer.eos_token_id]  # nothing stands before the first to predict it
+        tuning = _drawn(fm, "Instruction tuning", [*pair.prompt, *pair.response], len(pair.prompt))
+        return tuning + _drawn(fm, "Continued pretraining", read, 1)
 
     controls = {
         "prompt": labelled(ipywidgets.Textarea, "prompt", "760px", value=example.prompt, rows=3),
         "response": labelled(ipywidgets.Text, "response", "760px", value=example.response),
         "text": labelled(ipywidgets.Textarea, "plain text", "760px", value=text, rows=3),
     }
-    panel = Panel("Tokens and the loss mask", controls, draw)
-    panel.refresh()
-    return panel
+    return Panel("Tokens and the loss mask", controls, draw).refresh()
 
 
-def pair_mask(fm: FoundationModel, example: Example) -> list[tuple[int, bool]]:
-    """A pair's token ids after the chat template; only those of the response count, the end token included."""
-    asked = prompts.ask(Question(example.id, example.task, example.prompt))
-    pair = encode_pair(fm, example.id, asked, example.response)
-    return [(token, False) for token in pair.prompt] + [(token, True) for token in pair.response]
-
-
-def text_mask(fm: FoundationModel, text: str) -> list[tuple[int, bool]]:
-    """A text's token ids; all count but the first, before which there is nothing to predict it from."""
-    if not text.strip():
-        raise DataError("Write a text: there is nothing to learn from an empty one.")
-    ids = [*fm.encode(fm.inert(text)), fm.tokenizer.eos_token_id]
-    return [(token, place > 0) for place, token in enumerate(ids)]
-
-
-def _drawn(fm: FoundationModel, tuning: str, tokens: Sequence[tuple[int, bool]]) -> str:
-    counted, spans = sum(counts for _, counts in tokens), ""
-    for token, counts in tokens:
-        piece, look = fm.tokenizer.decode([token]), COUNTED if counts else MASKED
+def _drawn(fm: FoundationModel, tuning: str, tokens: Sequence[int], masked: int) -> str:
+    counted, spans = len(tokens) - masked, ""
+    for place, token in enumerate(tokens):
+        piece, look = fm.tokenizer.decode([token]), COUNTED if place >= masked else MASKED
         shown = escape(piece.replace(" ", "␣").replace("\n", "⏎"))
         spans += f"<span style='{look}'>{shown}</span>&#8203;{'<br>' * piece.endswith(chr(10))}"
     share = f"{counted} of them ({counted / len(tokens):.0%})"

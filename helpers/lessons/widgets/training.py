@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import ipywidgets
 from transformers import TrainerCallback, TrainerState
@@ -14,35 +14,24 @@ from transformers import TrainerCallback, TrainerState
 from ... import plots
 from ...data import Example, KitError, Question, held, own_folder
 from ...experiment import Assistant
-from ...models import SYSTEM
+from ...models import SYSTEM, FoundationModel
 from ...tuning import LogEntry, Lora, TrainingData, TrainingStopped, TrainSettings, read_log, train
 from .frame import Panel, escape, labelled, number, table
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ...models import FoundationModel
-
 RATES = [(f"{rate:g}", rate) for rate in (1e-4, 3e-4, 1e-3, 3e-3)]
-_panels: weakref.WeakSet[TrainingPanel] = weakref.WeakSet()
 
 
 class TrainingPanel(Panel, TrainerCallback):
     """Train an adapter with settings of your own: start, stop and resume, with the live loss and sample answers.
 
-    One training at a time, in a thread of its own, so that the notebook stays free; the panel is its own callback.
-
-    Args:
-        fm: The model to tune; it stays as it is, since a copy is trained.
-        pairs: Labelled pairs, of which a slider says how many are used.
-        questions: Up to four that are asked before and after the training.
-        max_length: Tokens of a training row.
+    One training at a time, in a thread of its own, so that the notebook stays free; the panel is its own callback. The
+    model stays as it is, since a copy is trained. The questions are asked before and after the training.
     """
 
-    def __init__(
-        self, fm: FoundationModel, pairs: Sequence[Example], questions: Sequence[Question] = (), max_length: int = 256
-    ):
-        self.fm, self.pairs, self.questions, self.length = fm, list(pairs), list(questions)[:4], max_length
+    last_halt = threading.Event()  # of the panel that was made last
+
+    def __init__(self, fm: FoundationModel, pairs: Sequence[Example], questions: Sequence[Question] = ()):
+        self.fm, self.pairs, self.questions = fm, list(pairs), list(questions)
         self.history: list[LogEntry] = []
         self.answers: dict[str, list[str]] = {}
         self.halt, self.thread = threading.Event(), threading.Thread()
@@ -57,17 +46,17 @@ class TrainingPanel(Panel, TrainerCallback):
         super().__init__("Train it yourself", controls, self.train, "Start")
         self.bar.children = (self.button, self.stop_button)
         self.say("Nothing has been trained yet. Press “Start”.")
-        for other in _panels:
-            other.halt.set()  # its cell was run again, say
-        _panels.add(self)
+        TrainingPanel.last_halt.set()  # its cell was run again, say
+        TrainingPanel.last_halt = self.halt
 
-    def refresh(self) -> None:
+    def refresh(self) -> Panel:
         """Starts a training with the present settings, or resumes it where it was stopped."""
         if not self.thread.is_alive():
             self.halt.clear()
             self.stop_button.disabled = False
             self.thread = threading.Thread(target=super().refresh, daemon=True)
             self.thread.start()
+        return self
 
     def stop(self) -> None:
         """Asks the training to stop after its present step."""
@@ -88,7 +77,7 @@ class TrainingPanel(Panel, TrainerCallback):
             if len(self.pairs) < 2:
                 raise KitError("There are no labelled pairs to learn from: pass at least two.")
             data = TrainingData(pairs=[self.pairs[i * len(self.pairs) // labels] for i in range(labels)])
-            settings = TrainSettings(Lora(rank, rank), rate, epochs=epochs, max_length=self.length)
+            settings = TrainSettings(Lora(rank, rank), rate, epochs=epochs)
             name = hashlib.sha256(repr([self.fm.hash, SYSTEM, data, settings]).encode()).hexdigest()[:12]
             folder = own_folder() / "adapters" / "panel" / name
             self.history, self.answers = [], {}
