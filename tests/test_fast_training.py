@@ -10,7 +10,7 @@ import transformers
 from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy
 
-from helpers.fast import lora, training
+from helpers.fast import training
 from helpers.fast.sliced_loss import SlicedCrossEntropy
 from helpers.tuning.packing import Collator, pair_rows, text_rows
 from helpers.tuning.packing import Pair as PackedPair
@@ -86,28 +86,6 @@ def test_it_can_be_turned_off(monkeypatch):
     before = model.get_base_model().forward, model.config._attn_implementation
     assert not training.enable_training(model)
     assert (model.get_base_model().forward, model.config._attn_implementation) == before
-
-
-def test_evaluation_disabled_and_merged_adapters_are_what_peft_makes_of_them():
-    plain, fast = adapted(), adapted()
-    lora.enable(fast)
-    for model in (plain, fast):
-        model.eval()
-    inputs = {name: tensor for name, tensor in batch().items() if "labels" not in name}
-    wanted = plain(**inputs).logits
-    torch.testing.assert_close(fast(**inputs).logits, wanted)
-    with plain.disable_adapter(), fast.disable_adapter():
-        torch.testing.assert_close(fast(**inputs).logits, plain(**inputs).logits)
-    fast.merge_adapter()
-    torch.testing.assert_close(fast(**inputs).logits, wanted, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize("options", [{"use_dora": True}, {"lora_dropout": 0.3}, {"lora_bias": True}])
-def test_only_plain_adapters_are_computed_otherwise(options):
-    model = torch.nn.Sequential(torch.nn.Linear(6, 5))
-    adapters = get_peft_model(model, LoraConfig(target_modules=["0"], **options))
-    lora.enable(adapters)
-    assert not any("forward" in vars(module) for module in adapters.modules())
 
 
 # ---- loss

@@ -1,8 +1,7 @@
 """What makes a training step on a CPU fast, switched on by one call that checks itself.
 
-Logits only where there is a label, and in slices; adapters in fewer passes over memory; and in 16 bits attention as
-plain matrix products, since the backward pass of the fused kernel is slow there. tools/benchmarks/ablation.py measures
-what each of them earns.
+Logits only where there is a label, and in slices; and in 16 bits attention as plain matrix products, since the backward
+pass of the fused kernel is slow there. tools/benchmarks/ablation.py measures what each of them earns.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from . import lora, sliced_loss
+from . import sliced_loss
 from .switch import enabled
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def eager_attention(model: PreTrainedModel) -> Callable[[], None]:
     return lambda: model.set_attn_implementation(before)
 
 
-PARTS = {"loss": sliced_loss.enable, "attention": eager_attention, "lora": lora.enable}
+PARTS = {"loss": sliced_loss.enable, "attention": eager_attention}
 
 
 def enable_training(model: nn.Module, autocast: str | None = None, parts: Sequence[str] = tuple(PARTS)) -> bool:
@@ -51,8 +50,7 @@ def enable_training(model: nn.Module, autocast: str | None = None, parts: Sequen
     if not enabled() or causal.device.type != "cpu":
         return False
     wanted = _step(model, causal, autocast)
-    parts = [name for name in parts if autocast or name != "attention"]
-    undo = [PARTS[name](model if name == "lora" else causal) for name in parts]
+    undo = [PARTS[name](causal) for name in parts if autocast or name != "attention"]
     found = _step(model, causal, autocast)
     if any(
         abs(one - other) > NEAR[autocast or "float32"] * abs(other) for one, other in zip(found, wanted, strict=True)
