@@ -46,18 +46,7 @@ def attention(
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
     """Attention as transformers calls it: text by text where `texts` is given, transformers' own sdpa otherwise.
 
-    Args:
-        module: The attention layer.
-        query: (1, heads, tokens, width); keys and values may have fewer heads.
-        key: Of the same tokens.
-        value: Of the same tokens.
-        attention_mask: Not used where `texts` is given.
-        texts: How the tokens are divided.
-        scaling: Factor of the products of queries and keys.
-        options: What else transformers passes on.
-
-    Returns:
-        (1, tokens, heads, width).
+    Queries are (1, heads, tokens, width), keys and values may have fewer heads; the result is (1, tokens, heads, width).
     """
     if texts is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
@@ -86,10 +75,7 @@ def accept(model: PreTrainedModel) -> bool:
 def causal_mask(begun: int, length: int, branches: Sequence[int] = ()) -> torch.Tensor:
     """Each token sees the `begun` tokens before the text, and the text up to itself: (length, begun + length).
 
-    Args:
-        begun: Tokens of the shared prefix.
-        length: Tokens of the text.
-        branches: Lengths of the alternative endings that the text ends with; no ending sees another.
+    `branches` are the lengths of the alternative endings that the text ends with; no ending sees another.
     """
     mask = torch.ones(length, begun + length, dtype=torch.bool).tril(begun)
     start = length - sum(branches)
@@ -102,13 +88,7 @@ def causal_mask(begun: int, length: int, branches: Sequence[int] = ()) -> torch.
 def read(
     decoder: PreTrainedModel, rows: Sequence[Sequence[int]], before: States, branches: Sequence[Sequence[int]] = ()
 ) -> tuple[torch.Tensor, States]:
-    """Reads rows of tokens, each after the same prefix.
-
-    Args:
-        decoder: The layers of a causal language model without its head, which has accepted this attention.
-        rows: Token ids of each text, without the prefix.
-        before: The states of the prefix; empty where there is none.
-        branches: For each row the lengths of the alternative endings that it ends with.
+    """Reads rows of tokens, each after the prefix whose states are `before`, by layers that accepted this attention.
 
     Returns:
         The last hidden state of every token (tokens of all rows, width), and the states of these tokens.

@@ -29,10 +29,7 @@ PATIENCE = 4  # a training stops after so many evaluations without a better scor
 
 
 class RowTrainer(Trainer):
-    """transformers' Trainer, which reads rows without asking for the library `datasets`.
-
-    The kit's folder of data sets has the same name: where Python starts beside it, Trainer takes it for the library.
-    """
+    """transformers' Trainer, which would take the kit's folder `datasets` for the library where it starts beside it."""
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches of rows in their order."""
@@ -75,9 +72,8 @@ class Progress(TrainerCallback):
 class Checkpoints(TrainerCallback):
     """Marks complete checkpoints, and lets no training go on with numbers that are none.
 
-    transformers writes the files of a checkpoint one after the other. The marker is written when all of them are there,
-    and says which training they belong to (its `fingerprint`) and what it took until then: `before` it was resumed, and
-    since. The peak of memory is read from `measured`, of the `models.measure` that is running.
+    The marker is written when all files are there, and says which training they belong to (its `fingerprint`) and what
+    it took until then: `before` it was resumed, and since. `measured` is what a running `models.measure` fills.
     """
 
     def __init__(self, fingerprint: str, measured: Effort, before: Effort):

@@ -63,11 +63,7 @@ class FineTuned:
 
 
 def read_fine_tuned(folder: str | Path) -> FineTuned:
-    """A finished training, read from its folder.
-
-    Raises:
-        DataError: There is none, or its record is damaged.
-    """
+    """A finished training, read from its folder; a `DataError` says that there is none, or its record is damaged."""
     path = Path(folder) / RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -103,10 +99,8 @@ def read_log(state: TrainerState, rows: Sequence[Row] = ()) -> tuple[list[LogEnt
 def write(made: FineTuned, trainer: Trainer, fm: FoundationModel) -> None:
     """Writes the weights beside their place and moves them; the record, which says that they are complete, comes last.
 
-    Of several processes the first one writes, and the others wait.
-
-    Raises:
-        KitError: They cannot be written, because the disk is full say; the last checkpoint stays.
+    Of several processes the first one writes, and the others wait. A `KitError` says why they cannot be written; the
+    last checkpoint stays.
     """
     beside = made.folder / ".weights"
     try:

@@ -65,11 +65,7 @@ class Pair:
 
 
 def encode_pair(fm: FoundationModel, id: str, prompt: str, response: str) -> Pair:
-    """A pair in the model's chat template.
-
-    Raises:
-        DataError: The response is empty, so there would be nothing to learn.
-    """
+    """A pair in the model's chat template; a `DataError` names one whose response is empty."""
     if not response.strip():
         raise DataError(f"the pair {id!r} has an empty response: every token of it would be masked. Write a response.")
     return Pair(id, fm.encode(fm.chat(prompt)), [*fm.encode(fm.inert(response)), *fm.turn_end])

@@ -54,11 +54,7 @@ SAME_ASSET, OTHER_ASSET = 3, 1  # questions added to each set of passages: on it
 
 
 def settings(name: str, profile: Profile, seed: int, changes: Mapping[str, Any] | None = None) -> TrainSettings:
-    """The settings of a training in a profile, `changes` by name in them: a quick one passes over less of the data.
-
-    Raises:
-        KitError: There is no such training.
-    """
+    """The settings of a training in a profile, `changes` by name in them: a quick one passes over less of the data."""
     chosen = replace(SETTINGS[_parts(name)[0]], **changes or {})
     part = profile.training_share
     pairs = None if chosen.pair_epochs is None else chosen.pair_epochs * part
@@ -92,13 +88,10 @@ def missing_files(name: str, dataset: Dataset) -> list[str]:
 def training_data(
     name: str, dataset: Dataset, retrieve: Retrieve | None = None, seed: int = 7, validation: int = VALIDATION
 ) -> TrainingData:
-    """What a training learns from; nothing of the questions is read.
+    """What a training learns from; nothing of the questions is read, and a `DataError` names a file that is missing.
 
     `retrieve` finds the passages of the training `passages`, and `seed` chooses which questions share them.
     `validation` is how many validation pairs and texts are read now and then.
-
-    Raises:
-        DataError: The data set lacks a file that is needed.
     """
     name, labels = _parts(name)
     task = name.split(",")[-1]

@@ -1,9 +1,5 @@
 """Both kinds of fine-tuning, by one call: labelled pairs (customization) or unlabelled text (continued pretraining).
 
-    from helpers.tuning import Lora, TrainingData, TrainSettings, train
-    tuned = train(fm, TrainingData(pairs=dataset.examples("triage")), TrainSettings(epochs=3), out="adapters/triage")
-    Assistant(fm, adapter=tuned.folder)
-
 What differs between the two kinds is the data: a pair goes through the chat template with the loss on its response
 alone, a text is packed into full windows with the loss on every token.
 """
@@ -52,21 +48,17 @@ def train(
     not repeated. Started by `torchrun`, the processes share each batch.
 
     Args:
-        fm: The foundation model; its weights are loaded anew from where they came.
-        training_data: What to learn from.
-        settings: How.
+        fm, training_data, settings: What is trained (its weights are loaded anew), on what, and how.
         out: A folder for this training alone.
         start: The folder of an earlier training, whose adapter or whole model is trained further.
         callback: A callback of transformers; it may stop the training by `control.should_training_stop`.
         fsdp: Whether the processes share the weights as well, by transformers' own `fsdp`, on several GPUs.
-        score: How well the model in training answers, 0 to 1: it is asked at each evaluation, the weights of the best
-            one are kept, and the training stops where they get no better.
+        score: How well the model in training answers, 0 to 1: the weights of the best evaluation are kept, and the
+            training stops where they get no better.
 
     Raises:
-        DataError: There is nothing to learn from.
-        KitError: The training diverged or could not go on, the disk is full say, or `out` holds another training. The
-            last complete checkpoint is kept.
-        TrainingStopped: The callback stopped it.
+        KitError: There is nothing to learn from (`DataError`), the training diverged or could not go on, `out` holds
+            another training, or the callback stopped it (`TrainingStopped`). The last complete checkpoint is kept.
     """
     out = Path(out)
     if fsdp and int(os.environ.get("WORLD_SIZE", "1")) < 2:

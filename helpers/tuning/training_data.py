@@ -70,10 +70,9 @@ class TrainSettings:
 class TrainingData:
     """What is learned from: `texts` without labels, labelled `pairs`, or both, mixed from the start.
 
-    `groups` are pairs that share a beginning longer than the system message, such as retrieved passages: prompt and
-    response as they are, `(id, prompt, response)`. `replay` is general text, of which `TrainSettings.replay` says how
-    much is mixed in. The validation parts are never learned from, nor are `general_texts`, whose loss is watched to see
-    what is forgotten.
+    `groups` are pairs that share a beginning longer than the system message, such as passages: `(id, prompt, response)`
+    as they are. `replay` is general text, of which `TrainSettings.replay` says how much is mixed in. The validation parts
+    are never learned from, nor are `general_texts`, whose loss shows what is forgotten.
     """
 
     texts: Sequence[str] = ()
@@ -96,15 +95,12 @@ def training_rows(
     """All rows of a training in the order in which they are read, the rows of evaluation, and what became of the data.
 
     Each pass over the data is shuffled and packed anew; the kinds of data are spread evenly over the whole training.
-    The last batch is filled with rows that hold nothing to learn from.
+    The last batch is filled with rows that hold nothing to learn from. A `DataError` says that nothing is left.
 
     Returns:
         Rows to learn from; rows of the evaluation's parts, `validation` and `general`, where there are any; and a
         report: how many `examples`, `tokens`, `labelled_tokens` and `rows` are learned from, and the ids of pairs, of
         validation too, that were left out as `too_long`.
-
-    Raises:
-        DataError: There is nothing to learn from.
     """
     rng = random.Random(settings.seed)
     end, length = fm.tokenizer.eos_token_id, settings.max_length
