@@ -53,11 +53,8 @@ class FastAnswers:
 
         A single row shares the system prefix alone, so that a question that is asked alone costs what is its own;
         rows that share little more than that share it alone too. A long prefix, such as documents that come before
-        every question, is kept, and serves a single row as well.
-
-        Args:
-            rows: Token ids; each row keeps at least one token of its own.
-            system: The token ids that every chat begins with; their states are kept for later calls.
+        every question, is kept, and serves a single row as well; so are the states of `system`, which every chat begins
+        with. Each row keeps at least one token of its own.
         """
         long = len(self.long.tokens)
         if long and all(len(row) > long and list(row[:long]) == self.long.tokens for row in rows):
@@ -81,14 +78,7 @@ class FastAnswers:
     def decode(
         self, rows: Sequence[Sequence[int]], limit: int, stop_ids: set[int], prefix: SharedPrefix
     ) -> list[Decoded]:
-        """Decodes a batch greedily; a row that is finished leaves it.
-
-        Args:
-            rows: Token ids of whole prompts, the prefix included.
-            limit: The most tokens of a reply.
-            stop_ids: Tokens that end a reply.
-            prefix: From `shared_prefix`.
-        """
+        """Decodes a batch of whole prompts greedily, each up to a stop token or `limit` tokens."""
         logits, cache = self._begin(rows, limit, prefix)
         live, first = list(range(len(rows))), 0.0
         tokens: list[list[int]] = [[] for _ in rows]

@@ -88,11 +88,7 @@ class PackedDecoder:
         return self.exact_head(hidden.float()).to(self.dtype).float()
 
     def step(self, ids: torch.Tensor, cache: Cache) -> torch.Tensor:
-        """Reads one more token of each row, (rows,), and adds it to the cache.
-
-        Returns:
-            The logits of the tokens after these, (rows, vocabulary).
-        """
+        """Reads one more token of each row, (rows,), into the cache; logits of the next ones, (rows, vocabulary)."""
         x = self.embed(ids).float()
         angles = self.rotary(x[:, None], cache.positions[:, None])
         cache.used += 1

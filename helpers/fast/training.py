@@ -37,14 +37,8 @@ def enable_training(model: nn.Module, autocast: str | None = None, parts: Sequen
     """Lets a model on a CPU, PEFT adapters or not, train faster: the same losses and gradients within rounding.
 
     One step is made through the plain and the fast path. Where they differ the plain one is kept, and a line says so.
-
-    Args:
-        model: A causal model of transformers, or PEFT's around one.
-        autocast: The dtype of mixed precision, such as "bfloat16"; None where there is none.
-        parts: Names in `PARTS`: what is switched on.
-
-    Returns:
-        Whether the fast path is on.
+    The model is one of transformers or PEFT's around it, `autocast` the dtype of mixed precision, where there is one,
+    `parts` are names in `PARTS`. Returns whether the fast path is on.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     if not enabled() or causal.device.type != "cpu":

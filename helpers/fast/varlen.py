@@ -46,7 +46,7 @@ def attention(
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
     """Attention as transformers calls it: text by text where `texts` is given, transformers' own sdpa otherwise.
 
-    Queries are (1, heads, tokens, width), keys and values may have fewer heads; the result is (1, tokens, heads, width).
+    Queries are (1, heads, tokens, width), keys and values may have fewer heads; the result (1, tokens, heads, width).
     """
     if texts is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)

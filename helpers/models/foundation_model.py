@@ -188,8 +188,7 @@ def load_model(
         device: "cpu", "cuda" or "mps"; None takes the fastest present.
         dtype: "float32", "bfloat16" or "float16"; None decides by a short timing.
 
-    Raises:
-        KitError: Nothing lies there, or it is damaged, or it has no safetensors weights.
+    A `KitError` says that nothing lies there, that it is damaged, or that it has no safetensors weights.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -49,10 +49,8 @@ class Store(ChromaVectorStore):
 def open_store(where: str | Path, collection: str = "documents", fresh: bool = False) -> Store:
     """Opens a Chroma collection, in a folder that is made if it is missing, or on a server with a URL; no telemetry.
 
-    Its name has 3 to 512 letters, digits, dots, dashes and underscores. With `fresh` it is emptied first.
-
-    Raises:
-        KitError: The server does not answer, the folder cannot be used, or the name is not allowed.
+    Its name has 3 to 512 letters, digits, dots, dashes and underscores. With `fresh` it is emptied first. A `KitError`
+    says that the server does not answer, that the folder cannot be used, or that the name is not allowed.
     """
     url = urlsplit(str(where))
     remedy = "Give a folder that the vector store made, or a new one, where you may write."

@@ -71,8 +71,8 @@ class TrainingData:
     """What is learned from: `texts` without labels, labelled `pairs`, or both, mixed from the start.
 
     `groups` are pairs that share a beginning longer than the system message, such as passages: `(id, prompt, response)`
-    as they are. `replay` is general text, of which `TrainSettings.replay` says how much is mixed in. The validation parts
-    are never learned from, nor are `general_texts`, whose loss shows what is forgotten.
+    as they are. `replay` is general text, of which `TrainSettings.replay` says how much is mixed in. The validation
+    parts are never learned from, nor are `general_texts`, whose loss shows what is forgotten.
     """
 
     texts: Sequence[str] = ()
