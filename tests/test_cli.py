@@ -174,7 +174,7 @@ def test_several_seeds_and_settings_are_run_each_in_its_own_folder(tmp_path, sma
         assert {(r.arm, r.question_set, r.seed) for r in found.results} == {
             (arm, name, seed) for arm in ("rag", "customization") for name in ("facts_heldout", "triage")
         }
-        rag = found.run("rag", "facts_heldout")
+        rag = found.runs("rag", "facts_heldout")[seed]
         assert rag.config["rag"]["k"] == len(rag.scores[0].answer.passages) == k
     folders = [path.parent for path in (out / "adapters").rglob("*.safetensors")]
     assert len(folders) == len(set(folders)) == 4, "two trainings with each of two seeds, whatever k is"

@@ -11,7 +11,7 @@ import pytest
 from synthetic import make_results
 
 from helpers.analysis import Comparison, read_comparison
-from helpers.analysis.validate import by_question, interleaved, latency_ratio, timing_conditions
+from helpers.analysis.validate import by_question, latency_ratio, timing_conditions
 from helpers.data.records import QUESTION_SETS, Answer, DataError, Effort, Question, Result, Score
 from helpers.experiment import results
 from helpers.experiment.latency import LATENCY_FILE, Timing, read_timings, write_timings
@@ -23,13 +23,10 @@ ARMS = (
 
 def scores(values, assets=None, question_set: str = "facts_heldout") -> list[Score]:
     """Scored answers with these values; questions of one asset go together where assets are named."""
-    made = []
-    for i, value in enumerate(values):
-        question = Question(f"q{i}", question_set, "?", ("a",), asset=assets[i] if assets else "")
-        made.append(
-            Score(question, Answer(question.id, "a" if value else "b", "?"), value, "right" if value else "wrong")
-        )
-    return made
+    asked = [
+        Question(f"q{i}", question_set, "?", ("a",), asset=assets[i] if assets else "") for i in range(len(values))
+    ]
+    return [Score(q, Answer(q.id, "a", "?"), value, "") for q, value in zip(asked, values, strict=True)]
 
 
 def run(arm: str = "base", question_set: str = "facts_heldout", values=(1, 0, 1), **fields) -> Result:
@@ -39,11 +36,6 @@ def run(arm: str = "base", question_set: str = "facts_heldout", values=(1, 0, 1)
         {"model": "tiny", "model_hash": "m", "data_hash": "d", "dtype": "float32"},
     )  # fmt: skip
     return replace(record, **fields)
-
-
-def first_score(result: Result, **changed) -> Result:
-    """The result with another first score."""
-    return replace(result, scores=[replace(result.scores[0], **changed), *result.scores[1:]])
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +83,7 @@ def test_worlds_are_pooled_with_equal_weight_and_each_is_beside_it():
     ])  # fmt: skip
     base = made.table()["base"]["facts_heldout"]
     assert base["worlds"] == {"7": 1.0, "11": 0.25, "12": 0.0} and base["accuracy"]["value"] == pytest.approx(1.25 / 3)
-    assert (
-        list(made.worlds) == [7, 11, 12]
-        and made.worlds[11].table()["base"]["facts_heldout"]["accuracy"]["value"] == 0.25
-    )
+    assert list(made.worlds) == [7, 11, 12] and made.worlds[11].text().count("0.25") == 1
     assert base["total_s"]["n"] == 9 and json.loads(json.dumps(made.table(), allow_nan=False)) == made.table()
     assert "1.00 0.25 0.00" in made.text() and "7, 11, 12" in made.text()
     assert made.contrasts().value.tolist() == [pytest.approx(1 - 1.25 / 3)]
@@ -119,10 +108,13 @@ def test_worlds_differ_in_their_data_and_in_the_seed_and_in_nothing_else(change,
 def test_an_arm_that_was_asked_other_questions_is_refused(made):
     with pytest.raises(DataError, match="facts_heldout and .*facts_heldout were not asked the same questions"):
         Comparison([run(), run("rag", values=(1, 0))])
+    with pytest.raises(DataError, match="questions of other sets"):
+        Comparison([replace(made[0], question_set="terms")])
     for changed in ({"prompt": "Another question?"}, {"answers": ("another answer",)}):
-        other = first_score(made[0], question=replace(made[0].scores[0].question, **changed))
+        first, *others = made[0].scores
+        changed = replace(first, question=replace(first.question, **changed))
         with pytest.raises(DataError, match="not asked the same questions"):
-            Comparison([other, *made[1:]])
+            Comparison([replace(made[0], scores=[changed, *others]), *made[1:]])
 
 
 @pytest.mark.parametrize(("first", "second"), list(permutations(ARMS, 2)))
@@ -134,22 +126,10 @@ def test_swapped_labels_are_noticed_even_where_the_record_was_swapped_too(made, 
             Comparison(each)
 
 
-def test_answers_beside_another_question_and_scores_that_are_no_share_are_refused(made):
-    with pytest.raises(DataError, match="base/facts_heldout: .* belongs to another one"):
-        Comparison([first_score(made[0], answer=made[0].scores[1].answer), *made[1:]])
-    for value in (math.nan, 1.5):
-        with pytest.raises(DataError, match=f"base/facts_heldout: the score of .* is {value}"):
-            Comparison([first_score(made[0], value=value), *made[1:]])
-
-
 @pytest.mark.parametrize(
     ("arm", "change", "key"),
     [
-        (
-            "customization",
-            {"adapter": {"triage": {"seed": 7, "epochs": 9}, "answers": {"seed": 7}}},
-            "adapter.triage.epochs",
-        ),
+        ("customization", {"adapter": {"triage": {"epochs": 9}, "answers": {}}}, "adapter.triage.epochs"),
         ("rag", {"rag": {"k": 1, "chunk_size": 64}}, "rag.mode 'hybrid' against None"),
     ],
 )
@@ -196,19 +176,13 @@ def test_the_table_has_the_form_that_is_documented():
     assert table["rag"]["triage"]["valid_json"] == 0.9 and table["rag"]["triage"]["accuracy"]["value"] == 0.5
     assert table["rag"]["facts_heldout"]["retrieval"]["hit_rate_5"] == 1.0
     assert json.loads(json.dumps(table, allow_nan=False)) == table
-    with pytest.raises(DataError, match="a time is not a number"):
-        Comparison([run(metrics={"total_s": [1.0, math.nan]})]).table()
 
 
-def test_interrupted_runs_are_listed_and_left_out():
+def test_interrupted_runs_and_perplexities_that_are_no_number_are_left_out(made):
     runs = [run(), run(question_set="terms", status="interrupted", values=(1,)), run("rag", "terms")]
     table = Comparison(runs).table()
-    assert table["base"]["interrupted"] == ["terms"]
-    assert "terms" not in table["base"] and "terms" in table["rag"] and "interrupted" not in table["rag"]
-    assert "base: terms" in Comparison(runs).text()
-
-
-def test_a_perplexity_that_is_not_a_number_is_left_out(made):
+    assert table["base"]["interrupted"] == ["terms"] and "interrupted" not in table["rag"]
+    assert "terms" not in table["base"] and "terms" in table["rag"] and "base: terms" in Comparison(runs).text()
     comparison = Comparison([replace(r, metrics=r.metrics | {"perplexity": math.nan}) for r in made])
     assert all("perplexity" not in figures for row in comparison.table().values() for figures in row.values())
     assert comparison.losses("base", "terms") == {}
@@ -217,10 +191,10 @@ def test_a_perplexity_that_is_not_a_number_is_left_out(made):
 
 def test_the_text_shows_the_numbers_of_the_table():
     comparison = Comparison([run(), run("rag", values=(1, 1, 1)), run("rag", "terms")])
-    accuracy = comparison.table()["rag"]["facts_heldout"]["accuracy"]
-    rag = [line for line in comparison.text().splitlines() if line.startswith("rag")]
-    assert f"1.00 [{accuracy['low']:.2f}, 1.00]" in rag[0]
-    assert "0.40" in rag[1] and "2.0" in rag[1] and "triage" not in comparison.text()
+    low = comparison.table()["rag"]["facts_heldout"]["accuracy"]["low"]
+    quality, effort = (line for line in comparison.text().splitlines() if line.startswith("rag"))
+    assert f"1.00 [{low:.2f}, 1.00]" in quality and "0.40" in effort and "2.0" in effort
+    assert "triage" not in comparison.text()
 
 
 # ---- what follows from it
@@ -247,7 +221,7 @@ def test_caveats_name_machines_small_samples_and_differences_that_are_not_clear(
     moved = [replace(made[0], hardware=made[0].hardware | {"processor": "another"}), *made[1:]]
     assert any("different machines" in caveat for caveat in Comparison(moved).caveats())
     few = Comparison([run()]).caveats()
-    assert any("`facts_heldout` has 3 questions" in caveat and "93 questions" in caveat for caveat in few)
+    assert any("`facts_heldout` has 3 questions" in caveat and "93 would" in caveat for caveat in few)
 
 
 # ---- times
@@ -278,7 +252,7 @@ def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_p
     changed = [after for before, after in zip(runs, comparison.results, strict=True) if before != after]
     assert [(r.arm, r.question_set) for r in changed] == [("rag", "facts_heldout")], "the others took no turn"
     others = [replace(r, experiment="f" * 64) for r in runs]
-    unchanged, how = interleaved(others, tmp_path)
-    assert unchanged == others and "is about other results" in how, "timings of another experiment are left alone"
-    assert interleaved(others, tmp_path / "absent")[1].endswith("the times are those of their own runs.")
+    unchanged = Comparison(others).with_timings(tmp_path)
+    assert unchanged.results == others and "is about other results" in unchanged.timed
+    assert Comparison(others).with_timings(tmp_path / "absent").timed.endswith("the times are those of their own runs.")
     assert read_timings(tmp_path / LATENCY_FILE) == timings and read_timings(tmp_path / LATENCY_FILE, {}) == []

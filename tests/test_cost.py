@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from synthetic import EFFORTS, TUNED, make_results
 
-from helpers.analysis import Comparison, Cost, break_even, cost_rows, costs, load_prices, size_rows, span
-from helpers.analysis.prices import GPU_FLOPS, GPU_SHARE, SIZES, Size
+from helpers.analysis import Comparison, Cost, break_even, cost_rows, costs, load_prices, rules, size_rows, span
+from helpers.analysis.cost import GPU_FLOPS, SIZES, Size
 from helpers.data.records import DataError
 
 LOW = {name: ends[0] for name, ends in load_prices().items()}
@@ -85,7 +86,7 @@ def test_estimates_agree_with_published_sizes():
         "million parameters, as peft counts for Llama 3 8B at rank 16"
     )
     assert 33 < Size(65e9, 8192, 80, 8).training_gb("4-bit LoRA") < 48, "QLoRA tunes a 65B model on one GPU of 48 GB"
-    gpt3 = Size(175e9, 12288, 96, 20).gpu_hours(300e9) * 3600 * GPU_FLOPS * GPU_SHARE
+    gpt3 = Size(175e9, 12288, 96, 20).gpu_hours(300e9) * 3600 * GPU_FLOPS
     assert gpt3 == pytest.approx(3.15e23, rel=0.01), "Brown et al. 2020, appendix D"
     rows = size_rows(1e6)
     assert (
@@ -93,18 +94,12 @@ def test_estimates_agree_with_published_sizes():
     )
 
 
-def test_prices_are_read_from_their_file_and_checked(tmp_path):
+def test_prices_are_read_from_their_file_and_checked(monkeypatch, tmp_path):
     assert load_prices(label=3.0)["label"] == (3.0, 3.0) and load_prices(label=[1, 2])["label"] == (1.0, 2.0)
-    for other in (
-        {"label": -1},
-        {"label": float("nan")},
-        {"label": "dear"},
-        {"months": 0},
-        {"label": [2, 1]},
-        {"tips": 1},
-    ):
+    for other in ({"label": -1}, {"label": math.nan}, {"label": "dear"}, {"months": 0}, {"label": [2, 1]}, {"tips": 1}):
         with pytest.raises(DataError, match=next(iter(other))):
             load_prices(**other)
     (tmp_path / "prices.yaml").write_text("label: 1\n", encoding="utf-8")
+    monkeypatch.setattr(rules, "FOLDER", tmp_path)
     with pytest.raises(DataError, match=r"prices.yaml.*engineer_hour"):
-        load_prices(tmp_path)
+        load_prices()

@@ -13,8 +13,7 @@ from synthetic import TUNED, make_results
 
 from helpers import analysis
 from helpers.analysis import Comparison, advise, costs, in_brackets, questionnaire, rules, span, textbook_rows
-from helpers.analysis.advice import Rules
-from helpers.analysis.textbook import Lecture
+from helpers.analysis.conclusions import Lecture, Rules
 from helpers.data.records import DataError, KitError
 from helpers.experiment import ARMS
 
@@ -32,9 +31,8 @@ def rows(made):
 def test_every_statement_of_the_lecture_is_there_with_claims_on_arms_that_exist():
     lecture = rules.read_rules("lecture", Lecture)
     named = {side.arm for row in lecture.statements for claim in row.claims for side in (claim.first, claim.second)}
-    assert {arm.removesuffix(":60_labels") for arm in named - {""}} <= set(ARMS) and len(
-        {row.id for row in lecture.statements}
-    ) == len(lecture.statements) == 21
+    assert {arm.removesuffix(":60_labels") for arm in named - {""}} <= set(ARMS)
+    assert len({row.id for row in lecture.statements}) == len(lecture.statements) == 21
     assert Counter(row.about for row in lecture.statements) == {
         "RAG": 8, "Fine-tuning": 8, "Customization": 2, "Continued pretraining": 3,
     }  # fmt: skip
@@ -89,7 +87,7 @@ def test_the_table_is_given_as_markdown_that_is_escaped(rows):
     assert len(text.splitlines()) == len(listed) + 2 and "$" not in text, "JupyterLab reads two of them as a formula"
     assert all(line.count(" | ") == 4 for line in text.splitlines()[2:])
     evil = analysis.textbook_markdown([replace(listed[0], says="<b>row</b>", measured="<script>x</script> | more")])
-    assert "<script>" not in evil and "&lt;script&gt;" in evil and "&lt;b&gt;row" in evil and "\| more" in evil
+    assert "<script>" not in evil and "&lt;script&gt;" in evil and "&lt;b&gt;row" in evil and "\\| more" in evil
     decided = [row for row in listed if row.verdict in ("shown", "contradicted")]
     assert all(row.sentence in line for row, line in zip(decided, analysis.take_aways(listed), strict=True))
 
@@ -135,13 +133,14 @@ def test_figures_of_the_advice_are_those_of_the_results(made):
     text = analysis.advice_markdown(advice)
     assert f"rag {in_brackets(made.table()['rag']['facts_heldout'])}" in text
     assert f"rag {made.update('rag')['effort']['wall_s']:.2f} s" in text and "× customization" in text
-    assert {reason.speaks_for for reason in advice.reasons} >= {"rag", "tuning", "own"}
-    assert {reason.figure for reason in advise(PLAIN).reasons} == {"Not measured here."}
+    assert {rule.speaks_for for rule, _ in advice.reasons} >= {"rag", "tuning", "own"}
+    assert {figure for _, figure in advise(PLAIN).reasons} == {"Not measured here."}
 
 
 def test_advice_says_how_sure_its_figures_are_and_what_would_change_it(made):
     sure = advise(PLAIN, made)
-    assert "in 100% of 2,000 resamples" in sure.holds and "RAG, with solved examples in the prompt" in sure.flips
+    assert float(re.search(r"in (\d+)% of 2,000 resamples", sure.holds)[1]) > 90
+    assert "RAG, with solved examples in the prompt" in sure.flips
     rag, both = (made.table()[arm]["facts_heldout"]["accuracy"] for arm in ("rag", "domain_adaptation+customization"))
     gap = float(re.search(r"domain_adaptation\+customization being right ([\d.]+) more often", sure.flips)[1])
     assert gap == pytest.approx(rag["value"] - both["value"], abs=0.02)
@@ -161,9 +160,10 @@ def test_advice_says_how_sure_its_figures_are_and_what_would_change_it(made):
         (lambda r: r["recommendations"][-1].update({"if": {"form": ["no"]}}), "fit every answer"),
     ],
 )
-def test_rules_that_make_no_sense_are_refused(tmp_path, change, named):
+def test_rules_that_make_no_sense_are_refused(monkeypatch, tmp_path, change, named):
     content = yaml.safe_load((rules.FOLDER / "advice.yaml").read_text(encoding="utf-8"))
     change(content)
     (tmp_path / "advice.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    monkeypatch.setattr(rules, "FOLDER", tmp_path)
     with pytest.raises(DataError, match=f"(?s)advice.yaml.*{named}"):
-        questionnaire(tmp_path)
+        questionnaire()

@@ -11,13 +11,13 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["rules"],
     submod_attrs={
-        "advice": ["Advice", "advice_markdown", "advise", "questionnaire"],
         "claims": ["Claim", "counts", "judge", "read_claims", "verdicts_as_text"],
         "comparison": ["Comparison", "has_results", "in_brackets", "read_comparison"],
-        "cost": ["Cost", "break_even", "cost_rows", "costs", "given"],
+        "conclusions": [
+            "advice_markdown", "advise", "questionnaire", "take_aways", "textbook_markdown", "textbook_rows",
+        ],
+        "cost": ["Cost", "break_even", "cost_rows", "costs", "load_prices", "size_rows", "span"],
         "intervals": ["Sample", "accuracy", "difference"],
-        "prices": ["Prices", "load_prices", "size_rows", "span"],
-        "textbook": ["Row", "take_aways", "textbook_markdown", "textbook_rows"],
         "validate": ["latency_ratio", "timing_conditions"],
     },
 )  # fmt: skip

@@ -1,8 +1,4 @@
-"""Claims about a comparison, each judged by what was measured: shown, not shown, contradicted or not measured.
-
-Claims are data: `rules/claims.yaml` (locked before the runs) and `rules/own_data.yaml`; `textbook` judges those of the
-lecture's table.
-"""
+"""Claims (`rules/claims.yaml`, locked before the runs, and others), each judged by what was measured."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from pathlib import Path
 from typing import Literal
 
 from pydantic import ConfigDict, model_validator
@@ -29,10 +24,7 @@ ROUNDING = 1e-6  # how far two values may lie apart that are the same by constru
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Claim:
-    """How two quantities must relate: `first` above, below or the same as `second`, or no less, each with a `margin`.
-
-    See `rules/claims.yaml`.
-    """
+    """How two quantities must relate, with a `margin`; see `rules/claims.yaml`."""
 
     relation: Literal["above", "below", "same", "no_loss"]
     first: Quantity
@@ -46,12 +38,11 @@ class Claim:
 
     @model_validator(mode="after")
     def _whole(self) -> Claim:
-        if (self.is_ratio or self.second.arm) and self.first.metric != self.second.metric:
-            raise ValueError("`first` and `second` must have the same metric, and a ratio needs two arms")
+        alike = all(getattr(self.first, name) == getattr(self.second, name) for name in ("metric", "set", "part"))
+        if (self.is_ratio or self.second.arm) and not alike:
+            raise ValueError("`first` and `second` must have the same metric, set and part, and a ratio needs two arms")
         if self.relation in ("same", "no_loss") and not self.margin and self.kind == "measured":
             raise ValueError(f"`{self.relation}` needs a `margin`: no measurement shows that nothing differs at all")
-        if self.headline and self.kind != "measured":
-            raise ValueError("what holds by construction is no `headline`")
         return self
 
     @property
@@ -69,11 +60,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a claim fared, and why.
+    """How a claim fared, and why: the difference or ratio that was `measured`, pooled over worlds, and that of each.
 
-    `measured` is the difference or the ratio with its interval, pooled over worlds, and `worlds` its value in each.
-    `p` is corrected (Holm) for the number of headline claims, where it is one; `detectable` is the smallest difference
-    (or ratio) that these measurements would have shown.
+    `p` is corrected (Holm) for the number of headline claims; `detectable` is the smallest difference (or ratio) that
+    these measurements would have shown.
     """
 
     claim: Claim
@@ -85,9 +75,9 @@ class Verdict:
     detectable: float | None = None
 
 
-def read_claims(name: str = "claims", folder: Path = rules.FOLDER) -> list[Claim]:
+def read_claims(name: str = "claims") -> list[Claim]:
     """The claims of a data file: "claims" about the kit's own worlds, or those about "own_data"."""
-    return rules.read_rules(name, list[Claim], folder)
+    return rules.read_rules(name, list[Claim])
 
 
 def judge(comparison: Comparison, claims: Sequence[Claim] | None = None) -> list[Verdict]:
@@ -123,10 +113,9 @@ def verdicts_as_text(verdicts: Sequence[Verdict]) -> str:
 
 def _p(claim: Claim, found: Interval) -> float:
     """The p-value of a claim, or of its opposite where the value lies beyond a bound."""
-    bounds = [(way, math.log(bound) if claim.is_ratio else bound) for way, bound in claim.bounds]
-    found = _logs(found) if claim.is_ratio else found
-    within = [way * (found["value"] - bound) > 0 for way, bound in bounds]
-    return max(p_value(found, bound) for (_, bound), each in zip(bounds, within, strict=True) if each == all(within))
+    within = {bound: way * (found["value"] - bound) > 0 for way, bound in claim.bounds}
+    decide = [bound for bound, each in within.items() if each == all(within.values())]
+    return max(p_value(_logs(found), math.log(each)) if claim.is_ratio else p_value(found, each) for each in decide)
 
 
 def _logs(found: Interval) -> Interval:
@@ -141,36 +130,35 @@ def _holds(claim: Claim, value: float) -> bool:
 def _verdict(claim: Claim, found: Interval | str, p: float, comparison: Comparison) -> Verdict:
     if isinstance(found, str):
         return Verdict(claim, "not measured", found)
-    several = len(comparison.worlds) > 1
-    alone = ((seed, compare(world, claim.first, claim.second) if several else found)
-             for seed, world in comparison.worlds.items())  # fmt: skip
-    worlds = {seed: each["value"] for seed, each in alone if not isinstance(each, str)}
+    alone = {seed: compare(world, claim.first, claim.second) for seed, world in comparison.worlds.items()}
+    worlds = {seed: each["value"] for seed, each in alone.items() if not isinstance(each, str)}
     seen = None
     if found["n"] and math.isfinite(found["high"]):
         seen = math.exp(detectable(_logs(found))) if claim.is_ratio else detectable(found)
-    why = _in_words(claim, found, worlds, seen)
+    why, holds = _in_words(claim, found, worlds, seen), _holds(claim, found["value"])
     if claim.kind == "by construction":
         alike = abs(found["value"] - claim.is_ratio) <= max(claim.margin, ROUNDING)
         return Verdict(claim, claim.kind if alike else "contradicted", why, found, worlds)
-    holds = _holds(claim, found["value"])
     why += f" Corrected p = {p:.2g}." if claim.headline else ""
     sure = p < LEVEL and all(_holds(claim, value) == holds for value in worlds.values())
-    verdict = ("shown" if holds else "contradicted") if sure else "not shown"
-    tuned = [r for r in comparison.results if r.arm in (claim.first.arm, claim.second.arm) and r.config.get("adapter")]
-    if tuned and sure and get_profile(tuned[0].profile).training_share < 1:
-        profile, share = tuned[0].profile, get_profile(tuned[0].profile).training_share
-        why += f" The {profile} profile makes {share:.0%} of a training's passes: too few to decide, either way."
-        verdict = "not shown"
+    profile = get_profile(comparison.results[0].profile)
+    tuned = any(r.config.get("adapter") for r in comparison.results if r.arm in (claim.first.arm, claim.second.arm))
+    if sure and tuned and profile.training_share < 1:
+        why += (
+            f" The {profile.name} profile makes {profile.training_share:.0%} of a training's passes: too few to decide."
+        )
+        sure = False
+    verdict = "not shown" if not sure else "shown" if holds else "contradicted"
     return Verdict(claim, verdict, why, found, worlds, p, seen)
 
 
 def _in_words(claim: Claim, found: Interval, worlds: Mapping[int, float], seen: float | None) -> str:
     """What was measured, in how many worlds, and what was claimed."""
-    value, low, high, n = found["value"], found["low"], found["high"], int(found["n"])
-    sign, unit = ("", "a ratio of ") if claim.is_ratio else ("+", "")
-    span = f"{value:{sign}.2f}" + (f" [{low:{sign}.2f}, {high:{sign}.2f}]" if low < high else "")
-    counted = f" with {n} {METRICS[claim.first.metric].counted}" if n else ""
+    sign, unit, what = ("", "a ratio of ", "ratio") if claim.is_ratio else ("+", "", "difference")
+    value, low, high = (f"{found[name]:{sign}.2f}" for name in ("value", "low", "high"))
+    why = f"Measured {unit}{value}" + f" [{low}, {high}]" * (low != high)
+    why += f" with {int(found['n'])} {METRICS[claim.first.metric].counted}" * (found["n"] > 0)
     each = ", ".join(f"{seed}: {one:{sign}.2f}" for seed, one in worlds.items())
     bounds = " and ".join(f"{'above' if way > 0 else 'below'} {bound:g}" for way, bound in claim.bounds)
-    why = f"Measured {unit}{span}{counted} ({f'worlds {each}' if len(worlds) > 1 else 'one world'}); claimed: {bounds}."
-    return why + (f" Smallest {'ratio' if claim.is_ratio else 'difference'} to be seen: {seen:.2f}." if seen else "")
+    why += f" ({f'worlds {each}' if len(worlds) > 1 else 'one world'}); claimed: {bounds}."
+    return why + (f" Smallest {what} to be seen: {seen:.2f}." if seen else "")

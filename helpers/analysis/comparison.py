@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,23 +13,20 @@ import numpy as np
 import pandas as pd
 
 from ..data import QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
-from ..experiment import ARMS, file_name, read_results
-from .intervals import Z, accuracy, difference, holm, wilson
-from .validate import AGAIN, check_comparable, interleaved, label
+from ..experiment import ARMS, LATENCY_FILE, file_name, read_results, read_timings
+from .intervals import accuracy, difference, holm
+from .validate import AGAIN, by_question, check_comparable, label, timing_conditions
 
-SURE = 0.1  # half the width of an interval; where it is wider, an accuracy alone says little
+ENOUGH = 93  # independent questions; with fewer, the interval of an accuracy of 0.5 reaches further than 0.10
 OTHERS = ("perplexity", "valid_json", "abstained", "exact_match", "token_f1", "retrieval", "update")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results that may be compared: checked when it is made, and not changed afterwards.
+    """Results that may be compared: checked when it is made (a `DataError` says what differs), and not changed then.
 
     They may be of several worlds: each a data set of its own, by the seed that its trainings have too. Figures are then
     means over worlds. Interrupted runs are left out of them. `timed` says which times the results have.
-
-    Raises:
-        DataError: The results cannot be compared; the message says what differs, or whose label does not fit.
     """
 
     results: Sequence[Result]
@@ -48,23 +44,15 @@ class Comparison:
     def worlds(self) -> dict[int, Comparison]:
         """Each world alone, by its seed."""
         seeds = sorted({result.seed for result in self.results})
-        alone = {seed: [result for result in self.results if result.seed == seed] for seed in seeds}
-        return {seed: replace(self, results=own) if len(seeds) > 1 else self for seed, own in alone.items()}
+        return {seed: replace(self, results=[r for r in self.results if r.seed == seed]) for seed in seeds}
 
     def runs(self, arm: str, question_set: str) -> dict[int, Result]:
         """An arm's complete runs on a set, by world."""
         wanted = (arm, question_set, "complete")
         return {r.seed: r for r in self.results if (r.arm, r.question_set, r.status) == wanted}
 
-    def run(self, arm: str, question_set: str) -> Result | None:
-        """An arm's complete run on a set, the first one where there are several worlds, or None."""
-        return next(iter(self.runs(arm, question_set).values()), None)
-
     def metric(self, arm: str, question_set: str, name: str) -> Any:
-        """What an arm's runs on a set measured under a name: the mean of numbers, else what the first one measured.
-
-        None where there is nothing, or a number that is not finite.
-        """
+        """What an arm's runs on a set measured: the mean of finite numbers, else of the first run; None for nothing."""
         values = [run.metrics[name] for run in self.runs(arm, question_set).values() if name in run.metrics]
         if values and all(isinstance(value, int | float) for value in values):
             return float(np.mean(values)) if np.isfinite(values).all() else None
@@ -72,20 +60,19 @@ class Comparison:
 
     def scores(self, arm: str, question_set: str) -> list[Score]:
         """The scored answers of an arm on a set, world after world; empty where there are none."""
-        return [score for run in self.runs(arm, question_set).values() for score in run.scores]
+        return sum(self.by_world(arm, question_set).values(), [])
 
     def by_world(self, arm: str, question_set: str, part: str = "", metric: str = "accuracy") -> dict[int, list[Score]]:
-        """The scored answers by world, of one `part` of the set if any is named.
-
-        Another `metric` is one that a run has question by question, such as "right_kind"; the scores have its values.
-        """
-        found = {seed: run.scores for seed, run in self.runs(arm, question_set).items()}
-        if metric != "accuracy":
-            for seed, run in self.runs(arm, question_set).items():
+        """The scored answers by world, of one `part` if any is named; with "right_kind" they have that as values."""
+        found = {}
+        for seed, run in self.runs(arm, question_set).items():
+            scores = run.scores
+            if metric != "accuracy":
                 pairs = zip(run.scores, run.metrics.get(metric, ()), strict=False)
-                found[seed] = [replace(score, value=value) for score, value in pairs]
-        kept = {seed: [s for s in scores if part in ("", s.question.part)] for seed, scores in found.items()}
-        return {seed: scores for seed, scores in kept.items() if scores}
+                scores = [replace(score, value=value) for score, value in pairs]
+            if kept := [score for score in scores if part in ("", score.question.part)]:
+                found[seed] = kept
+        return found
 
     def losses(self, arm: str, question_set: str) -> dict[int, list[tuple[float, int]]]:
         """By world: for each text read with a set its loss and its tokens; a perplexity without them is one text."""
@@ -97,8 +84,7 @@ class Comparison:
 
     def seconds(self, arm: str, question_set: str = TIMED_SET, phase: str = "total_s") -> list[float]:
         """Times of single answers, one a question; empty where none was timed."""
-        timed = (run.metrics.get(phase) for run in self.runs(arm, question_set).values())
-        return [seconds for listed in timed for seconds in listed or ()]
+        return [s for run in self.runs(arm, question_set).values() for s in run.metrics.get(phase) or ()]
 
     def effort(self, arm: str) -> Effort | None:
         """What preparing an arm took, in the first world where there are several; None where it has no result."""
@@ -109,24 +95,27 @@ class Comparison:
         return self.metric(arm, "updates", "update") or {}
 
     def table(self) -> dict[str, dict[str, Any]]:
-        """The comparison as plain data: arm, then question set, then its figures; `effort` once an arm.
+        """The comparison as plain data: arm, then question set, then figures; `effort` and `interrupted` once an arm.
 
         With several worlds, `accuracy` is pooled, and `worlds` has that of each by its seed. Beside it are the halves
-        of `twins` and the `parts` of other sets. Interrupted runs are listed as `interrupted` of their arm.
+        of `twins` and the `parts` of other sets.
         """
         compared: dict[str, dict[str, Any]] = {}
         for arm in self.arms:
-            compared[arm] = {name: self._figures(arm, name) for name in QUESTION_SETS if self.run(arm, name)}
+            compared[arm] = {name: self._figures(arm, name) for name in QUESTION_SETS if self.runs(arm, name)}
             stopped = sorted({r.question_set for r in self.results if r.arm == arm and r.status != "complete"})
             compared[arm] |= ({"interrupted": stopped} if stopped else {}) | {"effort": asdict(self.effort(arm))}
         return compared
 
     def _figures(self, arm: str, question_set: str) -> dict[str, Any]:
-        times = {phase: _spread(self.seconds(arm, question_set, phase)) for phase in ("first_token_s", "total_s")}
-        others = {name: self.metric(arm, question_set, name) for name in OTHERS}
-        known = {name: value for name, value in others.items() if value is not None}
         scores = self.by_world(arm, question_set)
-        figures = {"accuracy": accuracy(scores)} | times | known
+        figures: dict[str, Any] = {"accuracy": accuracy(scores)}
+        for phase in ("first_token_s", "total_s"):
+            taken = self.seconds(arm, question_set, phase)
+            middle, late = map(float, np.quantile(taken, (0.5, 0.95))) if taken else (0.0, 0.0)
+            figures[phase] = {"median": middle, "p95": late, "n": len(taken)} if taken else None
+        measured = ((name, self.metric(arm, question_set, name)) for name in OTHERS)
+        figures |= {name: value for name, value in measured if value is not None}
         if len(self.worlds) > 1:
             figures["worlds"] = {str(seed): accuracy(each)["value"] for seed, each in scores.items()}
         if kinds := self.by_world(arm, question_set, metric="right_kind"):
@@ -139,10 +128,7 @@ class Comparison:
         """The paired difference of every arm from one arm, on every set that both have completed: a row an arm and set.
 
         `clear` says whether it is larger than chance explains, by its interval and by `p_holm`. Each set asks about
-        another ability, so the p-values of one set are corrected together.
-
-        Raises:
-            DataError: There is no result of that arm.
+        another ability, so the p-values of one set are corrected together. A `DataError`: no such arm.
         """
         if against not in self.arms:
             raise DataError(f"there is no result of {against!r} to compare with: run `study --arms {against}` first")
@@ -162,15 +148,13 @@ class Comparison:
         sentences = []
         if len({(str(r.hardware), str(r.config.get("device"))) for r in self.results}) > 1:
             sentences.append("The results come from different machines: compare quality, and ignore times and effort.")
-        complete = dict.fromkeys((r.question_set, r.arm) for r in self.results if r.status == "complete" and r.scores)
-        for name, asked in {name: len(self.scores(arm, name)) for name, arm in complete}.items():
-            low, high = wilson(0.5, asked)
-            if (high - low) / 2 > SURE:
-                enough = math.ceil((Z / (2 * SURE)) ** 2 - Z * Z)
-                sentences.append(
-                    f"`{name}` has {asked} questions, too few to conclude much: an accuracy near 0.5 is known "
-                    f"to ±{(high - low) / 2:.2f} only; {enough} questions would give ±{SURE:.2f}."
-                )
+        asked = {
+            r.question_set: len(self.scores(r.arm, r.question_set)) for r in self.results if r.status == "complete"
+        }
+        sentences += [
+            f"`{name}` has {count} questions, too few to conclude much: {ENOUGH} would tell an accuracy of 0.5 to ±0.1."
+            for name, count in asked.items() if 0 < count < ENOUGH
+        ]  # fmt: skip
         lost = [label(r) for r in self.results if not math.isfinite(r.metrics.get("perplexity", 0))]
         if lost:
             sentences.append(f"The perplexity of {', '.join(lost)} is not a number and is left out: training diverged.")
@@ -180,48 +164,68 @@ class Comparison:
         return sentences
 
     def text(self) -> str:
-        """The comparison for a terminal: accuracy by question set with its interval, then time and effort by arm."""
+        """The comparison for a terminal: accuracy with its interval and that of each world, then time and effort."""
         table = self.table()
-        quality = {arm: {name: in_brackets(row.get(name)) for name in QUESTION_SETS} for arm, row in table.items()}
-        effort = {}
+        quality: dict[str, dict[str, str]] = {}
+        effort: dict[str, dict[str, str]] = {}
         for arm, row in table.items():
-            timed = self.seconds(arm) or next(filter(None, (self.seconds(arm, name) for name in row)), [])
+            asked = {name: figures for name, figures in row.items() if name in QUESTION_SETS}
+            quality[arm] = {
+                name: " ".join([in_brackets(figures), *(f"{each:.2f}" for each in figures.get("worlds", {}).values())])
+                for name, figures in asked.items()
+            }
+            timed = next(filter(None, (self.seconds(arm, name) for name in (TIMED_SET, *asked))), [])
             effort[arm] = {
                 "one answer, median s": f"{np.median(timed):.2f}" if timed else "-",
                 "preparation, s": f"{row['effort']['wall_s']:.1f}",
                 "peak memory, MB": f"{row['effort']['peak_memory_bytes'] / 1e6:.0f}",
                 "labels": row["effort"]["labelled_examples"],
             }
-        accuracies = pd.DataFrame(quality).T.replace("-", pd.NA).dropna(axis="columns", how="all").fillna("-")
-        tables = [accuracies.to_string()]
+        sets = [name for name in QUESTION_SETS if any(name in cells for cells in quality.values())]
+        tables = [pd.DataFrame(quality, index=sets).T.fillna("-").to_string(), pd.DataFrame(effort).T.to_string()]
         if len(self.worlds) > 1:
-            alone = accuracies.copy()
-            for arm, name in itertools.product(*alone.axes):
-                values = (f"{value:.2f}" for value in table[arm].get(name, {}).get("worlds", {}).values())
-                alone.loc[arm, name] = " ".join(values) or "-"
-            tables += [f"The worlds {', '.join(map(str, self.worlds))}, whose mean is above:", alone.to_string()]
+            tables.insert(1, f"The mean of the worlds {', '.join(map(str, self.worlds))}, and each of them.")
         stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in table.items() if "interrupted" in row]
-        note = ["interrupted, and left out above: " + "; ".join(stopped)] if stopped else []
-        return "\n\n".join([*tables, pd.DataFrame(effort).T.to_string(), *note])
+        return "\n\n".join([*tables, *(f"interrupted, and left out above: {each}" for each in stopped)])
 
     def with_timings(self, folder: Path | str) -> Comparison:
-        """The same with the times of the interleaved run in a folder, where there is one that fits these results."""
-        return Comparison(*interleaved(self.results, Path(folder)))
+        """The same with the times of the interleaved run in a folder, where there is one that fits these results.
+
+        For each arm that took turns, the median of its rounds for each question replaces the seconds of its own runs.
+        """
+        path = Path(folder) / LATENCY_FILE
+        kept = ((seed, read_timings(path, timing_conditions(own.results))) for seed, own in self.worlds.items())
+        seed, timings = next((each for each in kept if each[1]), (None, []))
+        if not timings:
+            why = f" {LATENCY_FILE} is about other results (an arm was added or trained anew) or another machine."
+            own = "The arms were not timed in turns: the times are those of their own runs."
+            return replace(self, timed=own + why * path.is_file())
+        updated, alone, arms = [], {}, {timing.arm for timing in timings}
+        for result in self.results:
+            timed = result.question_set == TIMED_SET and "total_s" in result.metrics
+            if timed and result.arm in arms:
+                taken = timings if result.seed == seed else []
+                seconds = {phase: by_question(taken, result.arm, phase) for phase in ("first_token_s", "total_s")}
+                result = replace(result, metrics=result.metrics | seconds)
+            elif timed:
+                alone[result.arm] = True
+            updated.append(result)
+        told = f" Timed in their own runs: {', '.join(alone)}." * bool(alone)
+        return Comparison(updated, "The arms were timed in turns." + told)
 
 
 def read_comparison(folder: Path | str) -> Comparison:
     """Every result of a folder, arm by arm in the kit's order, with its interleaved times where there are any.
 
-    Raises:
-        DataError: The results cannot be compared or read, or a file was renamed, or its label changed.
+    A `DataError` says that they cannot be compared or read, or which file was renamed, or its label changed.
     """
-    folder, order = Path(folder), list(ARMS)
+    folder, order = Path(folder), {arm: place for place, arm in enumerate(ARMS)}
     found = read_results(folder)
     for result in found:
         name = file_name(result.arm, result.question_set, result.seed, result.experiment)
         if not (folder / name).is_file():
             raise DataError(f"{label(result)} is not in {folder / name}: renamed, or its label changed. {AGAIN}")
-    found.sort(key=lambda r: (order.index(r.arm) if r.arm in order else len(order), r.seed))
+    found.sort(key=lambda result: (order.get(result.arm, len(order)), result.seed))
     return Comparison(found).with_timings(folder)
 
 
@@ -233,12 +237,3 @@ def has_results(folder: Path | str) -> bool:
 def in_brackets(figures: Mapping[str, Any] | None) -> str:
     """The accuracy of an arm on a set with its interval, as "0.84 [0.74, 0.91]"; "-" where there is none."""
     return "{value:.2f} [{low:.2f}, {high:.2f}]".format(**figures["accuracy"]) if figures else "-"
-
-
-def _spread(seconds: Sequence[float]) -> dict[str, float] | None:
-    """Median, 95th percentile and number of times in seconds; None where nothing was timed."""
-    if not seconds:
-        return None
-    if not np.isfinite(seconds).all():
-        raise DataError("a time is not a number. Delete the result file that holds it, and run the study again.")
-    return {"median": float(np.median(seconds)), "p95": float(np.quantile(seconds, 0.95)), "n": len(seconds)}

@@ -1,17 +1,17 @@
 """How sure a number is: 95 % intervals of shares, of paired differences and of ratios, as `value`, `low`, `high`, `n`.
 
-Questions about one machine are right or wrong together, and so are questions in one wording. Both are samples, so both
-are clusters (two-way: Cameron, Gelbach & Miller 2011, J. Business & Economic Statistics 29): an interval is about other
-machines and wordings; where house words are asked about, about other words in the same wordings. It is not about
-another training on the same data, nor about other fields: those asked about (supervisor, capacity, ...) are fixed and
-no sample, and each counts alike. Several worlds are strata of equal weight, as are the halves of `twins`.
-`tools/benchmarks/interval_coverage.py` shows by simulation that intervals cover what they promise.
+Questions about one machine are right or wrong together, and so are those in one wording: both are samples, so both are
+clusters (two-way: Cameron, Gelbach & Miller 2011, J. Business & Economic Statistics 29). An interval is about other
+machines and wordings; of house words about other words in the same wordings; never about another training or other
+fields: those asked about are fixed, and each counts alike. Several worlds are strata of equal weight, as are the halves
+of `twins`. `tools/benchmarks/interval_coverage.py` shows by simulation that intervals cover what they promise.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +27,11 @@ Z = float(stats.norm.ppf(UPPER))
 
 Interval = dict[str, float]
 Scores = Sequence[Score] | Mapping[int, Sequence[Score]]  # of one world, or by world
-Losses = Sequence[tuple[float, int]] | Mapping[int, Sequence[tuple[float, int]]]
+Losses = Mapping[int, Sequence[tuple[float, int]]]  # of each text, summed over its tokens, and their number
 
 
 class Sample(NamedTuple):
-    """Values with the number of the stratum, the machine and the wording that each belongs to; `n` questions."""
+    """Values with the number of the stratum, machine and wording of each; `n` questions."""
 
     values: np.ndarray
     strata: np.ndarray
@@ -45,15 +45,15 @@ def accuracy(scores: Scores | Sample) -> Interval:
 
     Wilson's score interval (Wilson 1927), in whose formula stands the number of independent questions that the sample
     is worth by its two-way clustered variance, corrected for few clusters (Korn & Graubard 1998, Survey Methodology 24,
-    193-201).
-
-    Raises:
-        DataError: There is nothing to average.
+    193-201). A `DataError` says that there is nothing to average.
     """
     sample = scores if isinstance(scores, Sample) else _sample(_by_question(scores))
     value, variance, df = mean(sample)
     groups = [int(codes.max()) + 1 for codes in (sample.machines, sample.wordings)]
-    low, high = wilson(value, _effective_n(sample, value, variance, df, groups))
+    n = _effective_n(sample, value, variance, df, groups)
+    middle = (value + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * math.sqrt(value * (1 - value) / n + Z * Z / (4 * n * n))
+    low, high = max(0.0, middle - half) if value else 0.0, min(1.0, middle + half) if value < 1 else 1.0
     if min(groups) == 1 < sample.n and 0 < value < 1:
         low, high = 0.0, 1.0  # one machine, or one wording, says nothing about others
     return {"value": value, "low": low, "high": high, "n": sample.n}
@@ -75,48 +75,40 @@ def mean(sample: Sample, weights: np.ndarray | None = None) -> tuple[float, floa
     return float(means.mean()), max(variances[0] + variances[1] - variances[2], *variances), min(free[:2])
 
 
-def wilson(value: float, n: float) -> tuple[float, float]:
-    """Wilson's score interval of a share (0..1) that rests on `n` independent questions; `n` need not be whole."""
-    middle = (value + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z / (1 + Z * Z / n) * math.sqrt(value * (1 - value) / n + Z * Z / (4 * n * n))
-    return (0.0 if value == 0 else max(0.0, middle - half)), (1.0 if value == 1 else min(1.0, middle + half))
-
-
 def difference(first: Scores | Sample, second: Scores | Sample) -> Interval:
     """How much higher the second arm scores than the first, on the same questions; `df` and `p` are those of its t.
 
     Where fewer than `FEW` questions differ from the rest, their variance is not known, and the intervals of the shares
-    gained and lost are combined instead.
-
-    Raises:
-        DataError: The arms were asked other questions, or none.
+    gained and lost are combined (Zou & Donner 2008, Statistics in Medicine 27). A `DataError` says that the arms were
+    asked other questions, or none.
     """
-    if not isinstance(first, Sample):
-        shared = _worlds(first).keys() & _worlds(second).keys()
-        one, other = (_by_question({world: _worlds(arm)[world] for world in shared}) for arm in (first, second))
-        if not one or one.keys() != other.keys():
-            raise DataError("a difference needs two arms that were asked the same questions: run the study again")
-        first, second = _sample(one), _sample({question: other[question] for question in one})
-    changed = first._replace(values=second.values - first.values)
+    changed = _changed(first, second)
     value, variance, df = mean(changed)
     usual = np.unique(np.round(changed.values, 9), return_counts=True)[1].max()
     if len(changed.values) - usual < FEW or not df:
         gains, losses = (accuracy(changed._replace(values=np.maximum(way * changed.values, 0))) for way in (1, -1))
-        found = unpaired(losses, gains) | {"df": math.inf}
+        df = math.inf
+        down = math.hypot(gains["value"] - gains["low"], losses["high"] - losses["value"])
+        up = math.hypot(gains["high"] - gains["value"], losses["value"] - losses["low"])
     else:
-        half = float(stats.t.ppf(UPPER, df)) * math.sqrt(variance)
-        found = {"low": value - half, "high": value + half, "df": df}
-    low, high = max(-1.0, min(found["low"], value)), min(1.0, max(found["high"], value))
-    found |= {"value": value, "low": low, "high": high, "n": first.n}
+        down = up = float(stats.t.ppf(UPPER, df)) * math.sqrt(variance)
+    found = {"value": value, "low": max(-1.0, value - down), "high": min(1.0, value + up), "n": changed.n, "df": df}
     return found | {"p": p_value(found)}
 
 
-def unpaired(first: Interval, second: Interval) -> Interval:
-    """How much higher the second value is, where the two share no questions (Zou & Donner 2008, Stat. Med. 27)."""
-    value = second["value"] - first["value"]
-    down = math.hypot(second["value"] - second["low"], first["high"] - first["value"])
-    up = math.hypot(second["high"] - second["value"], first["value"] - first["low"])
-    return {"value": value, "low": value - down, "high": value + up, "n": min(first.get("n", 0), second.get("n", 0))}
+def resampled(first: Scores, second: Scores) -> np.ndarray:
+    """How much higher the second arm scores, in each of `RESAMPLES` resamples of machines and, apart, of wordings.
+
+    Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1, 386-411.
+    """
+    changed, generator = _changed(first, second), np.random.default_rng(0)
+    times = np.ones((RESAMPLES, len(changed.values)))
+    coarse = [codes for codes in (changed.machines, changed.wordings) if codes.max() + 1 < changed.n]
+    for codes in coarse or [changed.machines]:
+        count = int(codes.max()) + 1
+        times *= generator.multinomial(count, [1 / count] * count, RESAMPLES)[:, codes]
+    strata = np.eye(int(changed.strata.max()) + 1)[changed.strata]
+    return (times * changed.values @ strata / np.maximum(times @ strata, 1)).mean(axis=1)
 
 
 def p_value(found: Interval, threshold: float = 0.0) -> float:
@@ -137,10 +129,7 @@ def ratio(first: Sequence[float], second: Sequence[float]) -> Interval:
     """How many times the first median of seconds is the second; one timing has no interval, so 0 to infinity.
 
     The bootstrap's percentiles, at the level that makes them honest for few timings (Hesterberg 2015, The American
-    Statistician 69, section 3.4).
-
-    Raises:
-        DataError: One of the two was not timed.
+    Statistician 69, section 3.4). A `DataError` says that one of the two was not timed.
     """
     if not first or not second:
         raise DataError("a ratio of times needs timings of both arms: run the study with this profile again")
@@ -158,21 +147,17 @@ def ratio(first: Sequence[float], second: Sequence[float]) -> Interval:
 def perplexity_ratio(first: Losses, second: Losses) -> Interval:
     """How many times the first perplexity is the second, on the same texts; one text has no interval.
 
-    The logarithm of the ratio is the difference of the mean losses per token. Texts are the clusters of its t interval;
-    for each text both arms have its loss, summed over its tokens, beside their number.
-
-    Raises:
-        DataError: The arms read other texts, or none.
+    The logarithm of the ratio is the difference of the mean losses per token. Texts are the clusters of its t interval.
+    A `DataError` says that the arms read other texts, or none.
     """
-    ours, theirs = _worlds(first), _worlds(second)
-    both = {world: (ours[world], theirs[world]) for world in ours if world in theirs}
-    same = all([count for _, count in one] == [count for _, count in other] for one, other in both.values())
-    rows = [(world, text, (loss - base) / count, count) for world, losses in both.items()
+    pairs = {world: (first[world], second[world]) for world in first.keys() & second.keys()}
+    same = all([count for _, count in one] == [count for _, count in other] for one, other in pairs.values())
+    rows = [(world, text, (loss - base) / count, count) for world, losses in pairs.items()
             for text, ((loss, count), (base, _)) in enumerate(zip(*losses, strict=False)) if count]  # fmt: skip
     if not rows or not same:
         raise DataError("a ratio of perplexities needs two arms that read the same texts: run the study again")
-    worlds, texts, changes, counts = map(np.array, zip(*rows, strict=True))
-    strata, texts = (np.unique(each, return_inverse=True)[1] for each in (worlds, texts))
+    *names, changes, counts = map(np.array, zip(*rows, strict=True))
+    strata, texts = (np.unique(each, return_inverse=True)[1] for each in names)
     value, variance, df = mean(Sample(changes, strata, texts, texts, int(texts.max()) + 1), counts)
     half = float(stats.t.ppf(UPPER, df)) * math.sqrt(variance) if df else math.inf
     ends = {"value": value, "low": value - half, "high": value + half}
@@ -186,21 +171,25 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return np.minimum(corrected, 1)[np.argsort(order)].tolist()
 
 
-def _worlds(measured: Sequence | Mapping[int, Sequence]) -> Mapping[int, Sequence]:
-    return measured if isinstance(measured, Mapping) else {0: measured}
-
-
 def _by_question(scores: Scores) -> dict[tuple[int, str, str], Score]:
-    return {
-        (w, each.question.id, each.question.prompt): each for w, listed in _worlds(scores).items() for each in listed
-    }
+    worlds = scores if isinstance(scores, Mapping) else {0: scores}
+    return {(world, each.question.id, each.question.prompt): each for world in worlds for each in worlds[world]}
+
+
+def _changed(first: Scores | Sample, second: Scores | Sample) -> Sample:
+    """The second arm's scores minus the first's, question by question, in the worlds that both were asked in."""
+    if isinstance(first, Sample):
+        return first._replace(values=second.values - first.values)
+    one, other = _by_question(first), _by_question(second)
+    shared = {world for world, *_ in one} & {world for world, *_ in other}
+    before, after = ({key: score for key, score in arm.items() if key[0] in shared} for arm in (one, other))
+    if not before or before.keys() != after.keys():
+        raise DataError("a difference needs two arms that were asked the same questions: run the study again")
+    return _sample({key: replace(after[key], value=after[key].value - score.value) for key, score in before.items()})
 
 
 def _sample(scores: Mapping[tuple[int, str, str], Score]) -> Sample:
-    """Where no machine or no wording is named, the question is its own cluster, in all worlds that ask it.
-
-    The few wordings of the questions about house words are fixed, not a sample.
-    """
+    """Where no machine or wording is named, the question is its own cluster; wordings about house words are fixed."""
     if not scores:
         raise DataError("there are no scored answers to average")
     rows = []

@@ -1,7 +1,6 @@
-"""What claims, the textbook table and the advice speak of: a quantity of an arm, its value in words, and two compared.
+"""What claims, the lecture's table and the advice speak of: quantities, in words and compared.
 
-A quantity is data, such as `{arm: rag, set: facts_heldout}` (its accuracy), `{arm: rag, metric: first_token_s}`, or
-`{value: 0.5}`.
+A quantity is data, such as `{arm: rag, set: facts_heldout}` (its accuracy), `{arm: rag, metric: wall_s}`, `{value: 1}`.
 """
 
 from __future__ import annotations
@@ -16,13 +15,12 @@ from pydantic.dataclasses import dataclass
 
 from ..data import QUESTION_SETS, TIMED_SET
 from .comparison import Comparison, in_brackets
-from .cost import STATED, stated
-from .intervals import Interval, accuracy, difference, perplexity_ratio, ratio, unpaired
-from .prices import span
+from .cost import SIZES, cost_of, load_prices, span
+from .intervals import Interval, accuracy, difference, perplexity_ratio, ratio
 
 
 class Metric(NamedTuple):
-    """What a metric is called, how it is written, what its sample consists of, and whether it is compared by ratio."""
+    """What a metric is called, how it is written, what its sample is, and whether it is compared by ratio."""
 
     words: str
     shown: Callable[[float], str]
@@ -35,6 +33,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} minutes"
 
 
+RIGHT = "US dollars for 1,000 right answers on {set}"
 METRICS = {
     "accuracy": Metric("accuracy on {set}", "{:.2f}".format, "questions"),
     "right_kind": Metric("share of the right kind on {set}", "{:.2f}".format, "questions"),
@@ -43,7 +42,6 @@ METRICS = {
     "total_s": Metric("median time of a whole answer", duration, "timed questions", ratio=True),
     "hit_rate_1": Metric("hit rate at k = 1 on {set}", "{:.2f}".format),
     "passages": Metric("passages in a prompt", "{:.1f}".format),
-    "passage_words": Metric("words of passages in a prompt", "{:.0f}".format),
     "update_s": Metric("time to absorb the changed documents", duration),
     "wall_s": Metric("time to prepare", duration),
     "cpu_s": Metric("CPU time to prepare", duration),
@@ -51,7 +49,13 @@ METRICS = {
     "documents": Metric("documents read", "{:,.0f}".format),
     "tokens_seen": Metric("tokens trained on", "{:,.0f}".format),
     "epochs": Metric("passes over the training data", "{:g}".format),
-} | {name: Metric(words, span) for name, words in STATED.items()}
+    "effort_hours": Metric("hours of people and machine until a first version is evaluated", span),
+    "training_gb_8B": Metric("memory to train all weights of an 8B model in GB (estimated)", span),
+    "usd_1000_right": Metric(RIGHT + ", everything counted", span),
+    "usd_1000_right_135M": Metric(RIGHT + " with a 135M model (estimated)", span),
+    "usd_1000_right_70B": Metric(RIGHT + " with a 70B model (estimated)", span),
+    "lowest_usd": Metric(RIGHT + " with a 135M model at the lowest prices (estimated)", span),
+}
 SHARES = ("accuracy", "right_kind")  # measured question by question
 SetName = Literal[*QUESTION_SETS]
 MetricName = Literal[*METRICS]
@@ -93,45 +97,51 @@ class Quantity:
             return comparison.seconds(arm, name, metric) or None
         if metric == "hit_rate_1":
             return (comparison.metric(arm, name, "retrieval") or {}).get(metric)
-        if metric.startswith("passage"):
-            read = [[1 if metric == "passages" else len(p.text.split()) for p in s.answer.passages]
-                    for s in comparison.scores(arm, name)]  # fmt: skip
-            return float(np.mean([sum(each) for each in read])) if read else None
+        if metric == "passages":
+            read = [len(score.answer.passages) for score in comparison.scores(arm, name)]
+            return sum(read) / len(read) if read else None
         if metric == "update_s":
             return comparison.update(arm).get("effort", {}).get("wall_s")
-        if metric in STATED:
-            return stated(comparison, arm, name, metric)
+        if METRICS[metric].shown is span:
+            return self._stated(comparison)
         if metric == "epochs":
-            run = comparison.run(arm, name)
-            settings = run.config.get("adapter", {}) if run else {}
-            return max((each["epochs"] for each in settings.values() if "epochs" in each), default=None)
+            trained = [run.config.get("adapter") or {} for run in comparison.runs(arm, name).values()]
+            return max((t["epochs"] for each in trained for t in each.values() if "epochs" in t), default=None)
         return getattr(comparison.effort(arm), metric, None)
+
+    def _stated(self, comparison: Comparison) -> Any:
+        """A cost; a model of another size is taken to answer as well as the one that was run."""
+        size = "135M" if self.metric == "lowest_usd" else self.metric.rpartition("_")[2]
+        prices, effort = load_prices(), comparison.effort(self.arm)
+        if self.metric == "training_gb_8B":
+            return effort and SIZES[size].training_gb("all weights") * bool(effort.tokens_seen)
+        cost = cost_of(comparison, self.arm, self.set, prices, size if size in SIZES else "")
+        if not cost or self.metric == "effort_hours":
+            return cost and cost.hours
+        dollars = cost.thousand_right(prices["queries"][0], prices["changes"][0])
+        return None if not cost.right else np.min(dollars) if self.metric == "lowest_usd" else dollars
 
     def shown(self, comparison: Comparison) -> str:
         """Its value with its unit; empty where it was not measured."""
         found = self.of(comparison)
-        if found is None:
-            return ""
-        if self.metric in SHARES:
-            return in_brackets({"accuracy": accuracy(found)})
+        if found is None or self.metric in SHARES:
+            return in_brackets({"accuracy": accuracy(found)}) if found else ""
         if self.metric == "perplexity":
             found = comparison.metric(self.arm, self.set, "perplexity")
+        if METRICS[self.metric].shown is not span:  # a range
+            found = float(np.median(found))
         estimated = self.metric == "update_s" and not comparison.update(self.arm).get("measured", True)
-        found = found if self.metric in STATED else float(np.median(found))
         return METRICS[self.metric].shown(found) + " (estimated)" * estimated
 
 
 def compare(comparison: Comparison, first: Quantity, second: Quantity) -> Interval | str:
-    """How much higher the first quantity is than the second (for times and perplexities: how many times as high).
+    """How much higher the first quantity is (times and perplexities: how many times as high), or why it is not known.
 
     Shares on one set are compared question by question. Single numbers have no width, costs that of their prices.
-
-    Returns:
-        The interval, or a sentence that says what was not measured.
     """
     one, other = first.of(comparison), second.of(comparison)
-    if one is None or other is None:
-        missing = [f"{q.words} of {q.arm}" for q, found in ((first, one), (second, other)) if found is None]
+    missing = [f"{q.words} of {q.arm}" for q, found in ((first, one), (second, other)) if found is None]
+    if missing:
         return f"There is no {' and no '.join(missing)}."
     if isinstance(one, dict) and isinstance(other, dict) and not one.keys() & other.keys():
         return f"No world has both {first.arm} and {second.arm} on {first.set}."
@@ -142,31 +152,26 @@ def compare(comparison: Comparison, first: Quantity, second: Quantity) -> Interv
         return {"value": float(np.median(gap)), "low": float(gap.min()), "high": float(gap.max()), "n": 0}
     if not second.arm:
         return {name: end - other * (name != "n") for name, end in accuracy(one).items()}
-    same = (first.set, first.part) == (second.set, second.part)
-    return difference(other, one) if same else unpaired(accuracy(other), accuracy(one))
+    return difference(other, one)
 
 
 def in_words(comparison: Comparison, quantities: Sequence[Quantity]) -> str:
-    """Quantities with their intervals, those of one metric and set together; times and perplexities also as ratios.
+    """Quantities such as "accuracy on triage: base 0.00 [0.00, 0.06], rag 0.95 [0.86, 0.98]"; empty where none is.
 
-    Ratios are those to the last quantity of their kind.
-
-    Returns:
-        Such as "accuracy on triage: base 0.00 [0.00, 0.06], customization 0.95 [0.86, 0.98]"; empty where nothing was
-        measured.
+    Those of one metric and set stand together; times and perplexities also as ratios to the last one.
     """
-    groups: dict[str, list[Quantity]] = {}
-    for quantity in dict.fromkeys(quantities):
+    groups: dict[str, dict[Quantity, str]] = {}
+    for quantity in quantities:
         if quantity.arm:
-            groups.setdefault(quantity.words, []).append(quantity)
+            groups.setdefault(quantity.words, {})[quantity] = quantity.shown(comparison)
     sentences = []
-    for words, alike in groups.items():
-        values = [quantity.shown(comparison) for quantity in alike]
-        if METRICS[alike[0].metric].ratio and all(values):
-            for place, one in enumerate(alike[:-1]):
-                found = compare(comparison, one, alike[-1])
-                span = "measured once" if math.isinf(found["high"]) else "[{low:.2f}, {high:.2f}]".format(**found)
-                values[place] += f" ({found['value']:.2f} × {alike[-1].arm}, {span})"
-        listed = ", ".join(f"{q.arm} {value or 'not measured'}" for q, value in zip(alike, values, strict=True))
-        sentences += [f"{words}: {listed}"] if any(values) else []
+    for words, values in groups.items():
+        *others, last = values
+        for one in others if METRICS[last.metric].ratio and all(values.values()) else ():
+            found = compare(comparison, one, last)
+            reach = "measured once" if math.isinf(found["high"]) else "[{low:.2f}, {high:.2f}]".format(**found)
+            values[one] += f" ({found['value']:.2f} × {last.arm}, {reach})"
+        if any(values.values()):
+            listed = (f"{each.arm} {value or 'not measured'}" for each, value in values.items())
+            sentences.append(f"{words}: {', '.join(listed)}")
     return "; ".join(sentences)

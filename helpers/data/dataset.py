@@ -70,11 +70,6 @@ class Dataset:
         kinds = as_records(_Kind, csv_rows(path)) if path.is_file() else []
         return {kind.field: kind.pattern.pattern for kind in kinds}
 
-    @property
-    def rounds(self) -> list[int]:
-        """The rounds of updates, such as [1, 2, 3]; each builds on the last."""
-        return update_rounds(self.folder / "updates")
-
     def facts(self, after: int = 0) -> list[Fact]:
         """The table of facts: as `documents_folder` has them, or after so many rounds of updates."""
         return as_records(Fact, csv_rows(self.folder / (f"updates/{after}/facts.csv" if after else "facts.csv")))
@@ -83,7 +78,7 @@ class Dataset:
     def values_by_asset(self) -> dict[str, tuple[str, ...]]:
         """For each asset its values, before and after the updates; empty where the folder has no table of facts."""
         values: dict[str, set[str]] = {}
-        rounds = [0, *self.rounds] if (self.folder / "facts.csv").exists() else []
+        rounds = [0, *update_rounds(self.folder / "updates")] if (self.folder / "facts.csv").exists() else []
         for fact in (fact for number in rounds for fact in self.facts(number)):
             values.setdefault(fact.asset, set()).add(fact.value)
         return {asset: tuple(sorted(own)) for asset, own in sorted(values.items())}

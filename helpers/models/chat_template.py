@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,27 +32,15 @@ def template(tokenizer: PreTrainedTokenizerBase) -> str:
     return own
 
 
-def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
-    """By id, what the tokenizer calls special tokens, and added tokens that its chat template writes."""
-    written = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
-    added = tokenizer.added_tokens_decoder.items()
-    return {id: t.content for id, t in added if t.special or (t.content.strip() and t.content in written)}
-
-
-def inert(text: str, names: Iterable[str]) -> str:
-    """The text with a mark behind the first character of each name of a special token in it; names may overlap."""
-    return _beginnings(frozenset(names)).sub(rf"\1{MARK}", text)
-
-
-@cache
-def _beginnings(names: frozenset[str]) -> re.Pattern[str]:
+def beginnings(names: Iterable[str]) -> re.Pattern[str]:
+    """Matches the first character of each of the names, wherever one begins: names may overlap."""
     longer = [name for name in names if len(name) > 1]
     first, whole = ("|".join(sorted({re.escape(part) for part in parts})) for parts in ({n[0] for n in longer}, longer))
     return re.compile(f"(?=(?:{first}))(?=(?:{whole}))(.)" if longer else "(?!)()", re.DOTALL)
 
 
 def drop_marks(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Makes a tokenizer drop the marks of `inert`; all other texts keep their tokens."""
+    """Makes a tokenizer drop the marks of `FoundationModel.inert`; all other texts keep their tokens."""
     from tokenizers.pre_tokenizers import Sequence, Split
 
     backend = getattr(tokenizer, "backend_tokenizer", None)  # one without it reads the mark as an unknown character

@@ -169,8 +169,7 @@ def find(name: str) -> Path:
             raise KitError("\n".join(problems))
         return model_folder(name)
     folder = Path(name).expanduser()
-    if not folder.is_dir():
-        folder = fetch_from_hub(name)
+    folder = folder if folder.is_dir() else fetch_from_hub(name)
     if not list(folder.glob("*.safetensors")):
         raise KitError(f"{folder} holds no *.safetensors file. This kit reads no pickled weights: convert them first.")
     return folder

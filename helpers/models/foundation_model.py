@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import fast
 from ..data import KitError
-from .chat_template import DATE, drop_marks, inert, special_tokens, template
+from .chat_template import DATE, MARK, beginnings, drop_marks, template
 from .download import EMBEDDING_MODEL, FOUNDATION_MODEL, find, progress_bars, weights_hash
 from .machine import choose_device, choose_dtype
 from .prompts import SYSTEM
@@ -107,12 +108,17 @@ class FoundationModel:
 
     @cached_property
     def special_tokens(self) -> dict[int, str]:
-        """By id, the special tokens of the tokenizer and of its chat template."""
-        return special_tokens(self.tokenizer)
+        """By id, what the tokenizer calls special tokens, and added tokens that its chat template writes."""
+        added, written = self.tokenizer.added_tokens_decoder.items(), str(self.tokenizer.chat_template)
+        return {id: t.content for id, t in added if t.special or (t.content.strip() and t.content in written)}
+
+    @cached_property
+    def _names(self) -> re.Pattern[str]:
+        return beginnings(self.special_tokens.values())
 
     def inert(self, text: str) -> str:
         """A text as content: what looks like a special token in it stays plain text; see `chat_template`."""
-        return inert(text, self.special_tokens.values())
+        return self._names.sub(rf"\1{MARK}", text)
 
     @cached_property
     def system_prefix(self) -> list[int]:

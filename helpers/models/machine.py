@@ -126,4 +126,4 @@ def describe(machine: Mapping[str, Any]) -> str:
     """A machine in words, from `hardware`: processors of one name can differ several times in speed."""
     memory, measured = f"{machine['memory_bytes'] / 2**30:.0f} GiB of memory", speed(machine)
     words = [machine["processor"], f"{machine['cores']} cores", memory, machine["accelerator"] or "no accelerator"]
-    return ", ".join(words + [f"{measured:.0f} GFLOP/s"] * bool(measured))
+    return ", ".join([*words, f"{measured:.0f} GFLOP/s"] if measured else words)

@@ -16,19 +16,18 @@ from ...data import DataError
 FOLDER = Path(__file__).parent
 
 
-def read_rules(name: str, kind: Any, folder: Path = FOLDER, **other: Any) -> Any:
+def read_rules(name: str, kind: Any, **other: Any) -> Any:
     """Reads one of the files as a given type.
 
     Args:
         name: Its name without ending, such as "prices".
         kind: What it must be, such as `list[Claim]`: fields that are missing, unknown or of another type are refused.
-        folder: Where the file lies.
         other: Values that replace those of the file.
 
     Raises:
         DataError: The file cannot be read, or an entry is wrong; the message names entry and field.
     """
-    path = folder / f"{name}.yaml"
+    path = FOLDER / f"{name}.yaml"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         found = TypeAdapter(kind).validate_python(content | other if other else content)

@@ -92,7 +92,9 @@ def which_one(comparison: Comparison | None = None) -> Panel:
     def advice(**answers: str) -> str:
         given = advise(answers, comparison)
         arms = escape(", ".join(map(plots.plain_name, given.arms)) or "none")
-        told = [(r.text, r.figure, plots.plain_name(r.speaks_for) or "the advice") for r in given.reasons]
+        told = [
+            (rule.because, figure, plots.plain_name(rule.speaks_for) or "the advice") for rule, figure in given.reasons
+        ]
         rows = [map(escape, row) for row in told]
         reasons = table("Reasons", ["reason", "what was measured", "speaks for"], rows)
         note = "The figures come from one small model and an invented company. Measure your own before you decide."
