@@ -315,10 +315,10 @@ def test_a_server_that_is_not_there_and_a_file_for_a_folder(tmp_path: Path) -> N
 
 
 def test_what_an_interrupted_index_took_counts(small_world: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("helpers.rag.index.DOCUMENTS_A_BATCH", 32)  # so that one batch is there when it stops
+    monkeypatch.setattr("helpers.rag.index.DOCUMENTS_A_BATCH", 8)  # so that one batch is there when it stops
     dataset = open_dataset(small_world)
     count = len(read_documents(dataset.documents_folder))
-    embed_model = words_embedding(stop_after=200)
+    embed_model = words_embedding(stop_after=60)
     wanted = (tmp_path, dataset, embed_model, RagSettings(), False, False)
     with pytest.raises(KeyboardInterrupt):
         dataset_index(*wanted)
