@@ -28,8 +28,7 @@ class Profile:
 
 LEFT_OUT = (
     "rag:3_passages", "rag:3_passages_best_last", "rag:two_step", "rag:wrong_papers", "rag:documents+notes",
-    "long_context", "customization:60_labels", "domain_adaptation+customization:60_labels", "customization:triage",
-    "customization:answers",
+    "long_context", "customization:60_labels", "domain_adaptation+customization:60_labels",
 )  # fmt: skip
 _ALL = (
     Profile("quick", 8, 1, 1, 6, training_share=0.006, validation_examples=6, left_out=LEFT_OUT, own_words=10_000),

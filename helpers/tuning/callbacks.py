@@ -106,8 +106,7 @@ class Checkpoints(TrainerCallback):
 class ValidationScore(TrainerCallback):
     """Has the model in training answer validation questions at each evaluation, and stops where it gets no better.
 
-    The loss on unread text goes on falling or rising for reasons of its own; what is wanted is right answers. The
-    score stands beside the losses, where Trainer reads it to keep the best checkpoint.
+    What is wanted is right answers. The score stands beside the losses; Trainer keeps the best checkpoint by it.
     """
 
     def __init__(self, fm: FoundationModel, score: Callable[[FoundationModel], float]):

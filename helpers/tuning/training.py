@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -190,6 +191,7 @@ def _run(trainer: Trainer, checkpoint: str | None) -> None:
     """Trains to the last step."""
     from .callbacks import diverged, no_longer_better
 
+    logging.getLogger("transformers.trainer").setLevel(logging.ERROR)  # it warns of tied weights in the best checkpoint
     try:
         with progress_bars(False):
             trainer.train(resume_from_checkpoint=checkpoint)
