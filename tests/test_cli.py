@@ -210,4 +210,4 @@ def test_a_study_runs_can_be_interrupted_and_goes_on(tmp_path, small_world):
     assert len(made) == 2 * 11 and {result.status for result in made} == {"complete"}
     assert any(path.stat().st_mtime_ns == when for path, when in kept.items()) or not kept
     assert Comparison(made).text().splitlines()[0].strip() in run.stdout
-    assert f"16 result files in {folder}" in run.stdout
+    assert f"22 result files in {folder}" in run.stdout
