@@ -185,6 +185,8 @@ def _limits() -> str:
   vary more, contradict each other and leave things out.
 - A fact has one value at a time. Units, dates and spellings never disagree, except between a document and its revision.
 - The questions ask for short values. They do not measure long answers, summaries or advice.
+- Wordings of questions and of the sentences that state a fact were tried with SmolLM2-135M-Instruct reading the right
+  passage, on worlds 13 and 14; those that it hardly ever understood were replaced. That favours retrieval.
 - Beyond the default size several machines share some numbers (years, intervals, channels)."""
 
 
