@@ -24,7 +24,7 @@ import typer
 
 from helpers.data import ROOT, KitError, get_profile, own_folder, write_text
 
-from .lessons import NOTEBOOKS, notebook_paths
+from .lessons import NOTEBOOKS, notebook_paths, number
 from .pages import bring_up_to_date
 from .times import record_times
 
@@ -59,8 +59,8 @@ def run_notebooks(
     Args:
         profile: Goes into each notebook as its parameter PROFILE.
         out: Folder of the executed copies; results/own/run-<profile> when None.
-        notebooks: File names, names without ending, or numbers ("02"); all notebooks when None.
-        folder: Where the notebooks lie; also the folder that their kernels start in.
+        notebooks: File names, names without ending, or numbers ("02", "b"); all notebooks when None.
+        folder: Where the notebooks lie, the appendices in its folder `appendix`; kernels start beside their notebook.
         environment: Variables added to the kernels' environment.
 
     Raises:
@@ -75,8 +75,8 @@ def run_notebooks(
     out.mkdir(parents=True, exist_ok=True)
     runs = []
     with _environment(environment or {}):
-        for number, (path, document) in enumerate(zip(paths, documents, strict=True), start=1):
-            print(f"[{number}/{len(paths)}] {path.stem} ...", end=" ", flush=True)
+        for place, (path, document) in enumerate(zip(paths, documents, strict=True), start=1):
+            print(f"[{place}/{len(paths)}] {path.stem} ...", end=" ", flush=True)
             run = _run(path, document, out / path.name, {"PROFILE": profile})
             print(f"FAILED: {run.error}\n    executed copy: {run.executed}" if run.error else f"{run.seconds:.0f} s")
             runs.append(run)
@@ -84,7 +84,7 @@ def run_notebooks(
 
 
 def _chosen(notebooks: Sequence[str] | None, folder: Path) -> list[Path]:
-    names = {path: {path.name, path.stem, path.stem[:2]} for path in notebook_paths(folder)}
+    names = {path: {path.name, path.stem, number(path)} for path in notebook_paths(folder)}
     for name in set(notebooks or ()).difference(*names.values()):
         raise KitError(f"no notebook {name!r} in {folder}; there are: {', '.join(path.stem for path in names)}")
     return [path for path, known in names.items() if notebooks is None or known & set(notebooks)]
