@@ -2,6 +2,7 @@
 
     python -m tools.notebooks --profile quick             # or: make run
     python -m tools.notebooks 02 03 --profile workshop
+    python -m tools.notebooks --before 04 --profile workshop --start-from STICK   # for a latecomer
     python -m tools.notebooks --profile workshop --publish --record     # for maintainers
 
 The originals are only read, unless `--publish` is given; the executed copies lie in results/own/run-PROFILE.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -166,6 +168,29 @@ def _take_over(original: nbformat.NotebookNode, made: Sequence[nbformat.Notebook
             cell.metadata.pop(name, None)
 
 
+def earlier(name: str, folder: Path = NOTEBOOKS) -> list[str]:
+    """The notebooks before one of the main line, which a latecomer has missed."""
+    (wanted,) = _chosen([name], folder)
+    return [path.name for path in notebook_paths(folder) if path.parent == folder and path < wanted]
+
+
+def take_missing(source: Path, own: Path) -> None:
+    """Copies from somebody's `results/own` what is not here yet: weights, indices; never the answers to exercises.
+
+    Raises:
+        KitError: There is no such folder.
+    """
+    if not source.is_dir():
+        raise KitError(f"{source} is not a folder: give the folder `results/own` of somebody who has run the notebooks")
+
+    def unless_here(origin: str, copy: str) -> None:
+        if not Path(copy).exists():
+            shutil.copy2(origin, copy)
+
+    shutil.copytree(source, own, ignore=shutil.ignore_patterns("progress.json*", "run-*"), dirs_exist_ok=True,
+                    copy_function=unless_here)  # fmt: skip
+
+
 def summary(runs: Sequence[NotebookRun]) -> str:
     """One sentence on the whole run."""
     failed = [run.notebook.stem for run in runs if run.error]
@@ -177,12 +202,16 @@ def main(
     notebooks: Annotated[list[str] | None, typer.Argument(help="Names or numbers; all when left out.")] = None,
     profile: Annotated[str, typer.Option(help="quick, workshop or full.")] = "quick",
     out: Annotated[Path | None, typer.Option(help="Folder of the executed copies.")] = None,
+    before: Annotated[str, typer.Option(help="Instead of names: run all that a latecomer to this one missed.")] = "",
+    start_from: Annotated[Path | None, typer.Option(help="Copy what is missing from this `results/own` first.")] = None,
     publish_outputs: Annotated[bool, typer.Option("--publish", help="Take the outputs into the notebooks.")] = False,
     record: Annotated[bool, typer.Option("--record", help="Keep the times as the expected ones.")] = False,
 ) -> None:
     """Executes notebooks without a browser, then prints the comparison of what they measured."""
     try:
-        runs = run_notebooks(profile, out, notebooks)
+        if start_from:
+            take_missing(start_from, own_folder())
+        runs = run_notebooks(profile, out, earlier(before) if before else notebooks)
         print(summary(runs))
         if any(run.error for run in runs):
             raise typer.Exit(1)
