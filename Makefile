@@ -75,7 +75,7 @@ $(MODELS): $(VENV)/.packages
 
 lab: setup
 	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 \
-	  --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
+	  --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_five_minutes.ipynb \
 	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None \
 	  --LabApp.extension_manager=readonly $(LAB_ARGS)
 
