@@ -178,14 +178,13 @@ def advise(answers: Mapping[str, str], comparison: Comparison | None = None) -> 
         first, rival = chosen.rests_on
         on = plain_name(first.set).lower()
         asked = [each.of(comparison) or {} for each in (rival, first)] if comparison else [{}, {}]
-        held = "not measured here."
+        names = f"{plain_name(first.arm)} is right more often than {plain_name(rival.arm)} on {on}"
+        holds = f"It holds if {names}, which was not measured here."
         if asked[0].keys() & asked[1].keys():
             gaps = resampled(*asked)
-            held = f"so in {(gaps > 0).mean():.0%} of {RESAMPLES:,} resamples."
+            holds = f"It holds in {(gaps > 0).mean():.0%} of {RESAMPLES:,} resamples: {names}."
             if gaps.mean() > 0:
                 flips.append(f"{plain_name(rival.arm)} being right {gaps.mean():.2f} more often on {on}")
-        names = f"{plain_name(first.arm)} being right more often than {plain_name(rival.arm)}"
-        holds = f"It rests on {names} on {on}: {held}"
     return Advice(chosen.id, chosen.take, chosen.arms, reasons, holds, "; ".join(flips) or "no single answer")
 
 
