@@ -48,7 +48,7 @@
     });
   };
 
-  const card = (question) => {
+  const card = (question, all) => {
     const item = make("li", "", list);
     const world = data.worlds.length > 1 ? `, world ${data.worlds[question.world]}` : "";
     make("h3", question.prompt, item);
@@ -60,6 +60,7 @@
     for (const name of ["method", "right?", "answer", "why", "what it saw"]) make("th", name, head).scope = "col";
     const body = make("tbody", "", table);
     for (const [method, text, value, why, places] of question.answers) {
+      if (!all && !data.main.includes(method)) continue;
       const row = make("tr", "", body);
       make("th", data.methods[method], row).scope = "row";
       make("td", value === 1 ? "✓ right" : value === 0 ? "✗ wrong" : `${value} of 1`, row, value === 1 ? "right" : "");
@@ -71,7 +72,8 @@
   };
 
   const page = () => {
-    for (const question of found.slice(shown, shown + STEP)) card(question);
+    const all = form.elements.rows.value === "";
+    for (const question of found.slice(shown, shown + STEP)) card(question, all);
     shown = Math.min(shown + STEP, found.length);
     const of = `${found.length.toLocaleString("en")} of ${data.questions.length.toLocaleString("en")} questions`;
     status.textContent = found.length ? `${of} fit; ${shown} are shown.` : "No question fits. Widen a filter.";

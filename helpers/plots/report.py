@@ -24,7 +24,7 @@ from ..experiment import ARMS, Curve, of_one_figure, plain_name, read_curves
 from . import wishes
 from .accuracy import latency_bars
 from .lines import break_even_lines, learning_curves
-from .style import Compared, image
+from .style import Compared, image, in_words
 
 EFFORT_MEASURES = {
     "wall_s": ("preparation time (s)", 1),
@@ -68,7 +68,12 @@ def page(
     script = read_text(Path(__file__).with_name("explorer.js"))
     here = PackageLoader(__package__, ".")
     environment = Environment(loader=here, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.filters |= {"plain": plain_name, "code": _code, "accuracy": lambda key, row: in_brackets(row.get(key))}
+    environment.filters |= {
+        "plain": plain_name,
+        "code": _code,
+        "words": in_words,
+        "accuracy": lambda key, row: in_brackets(row.get(key)),
+    }
     return environment.get_template("report.html.j2").render(
         verdict=verdict(comparison), sentences=sentences(comparison), note=note, about=about(comparison),
         caveats=comparison.caveats(), timed=comparison.timed, textbook=analysis.textbook_rows(comparison),
@@ -134,8 +139,10 @@ def answers(comparison: Comparison) -> dict[str, Any]:
                     })  # fmt: skip
                     seen = [passages.of((each.document_id, each.title, each.text)) for each in answer.passages]
                     own["answers"].append([place, texts.of(answer.text), score.value, texts.of(score.why), seen])
+    main = [place for place, arm in enumerate(comparison.arms) if arm in wishes.METHODS]
     return {
-        "methods": list(map(plain_name, comparison.arms)), "sets": list(map(plain_name, sets)),
+        "methods": list(map(plain_name, comparison.arms)), "main": main or list(range(len(comparison.arms))),
+        "sets": list(map(plain_name, sets)),
         "worlds": list(comparison.worlds), "questions": list(asked.values()), "texts": list(texts),
         "passages": list(passages),
     }  # fmt: skip
