@@ -101,13 +101,22 @@ def times_line(lesson: Lesson, times: dict[str, Any]) -> str:
 
 
 def times_table(found: list[Lesson], times: dict[str, Any]) -> str:
-    """Minutes of reading and running of each notebook, with the machine that they were measured on."""
+    """Minutes of reading and running of each notebook and of the main line, with the machine they were measured on."""
     rows = [("notebook", "reading", *(f"running, `{name}`" for name in TIMED)), ("---",) * (2 + len(TIMED))]
     for each in found:
-        running = (in_minutes(running_minutes(each.path.stem, name, times)) for name in TIMED)
         page = f"../notebooks/{'' if each.number.isdigit() else 'appendix/'}{each.path.name}"
+        running = (in_minutes(running_minutes(each.path.stem, name, times)) for name in TIMED)
         rows.append((f"[{each.label}]({page})", in_minutes(each.reading), *running))
+    reading, *running = (in_minutes(minutes) for minutes in main_line(found, times))
+    rows.append(("**all but the appendices**", reading, *running))
     return "\n".join([*("| " + " | ".join(row) + " |" for row in rows), "", *measured_on(times, TIMED)])
+
+
+def main_line(found: list[Lesson], times: dict[str, Any]) -> list[float | None]:
+    """Minutes to read all but the appendices, then to run them in each timed profile; None where not all are measured."""
+    main = [each for each in found if each.number.isdigit()]
+    running = [[running_minutes(each.path.stem, name, times) for each in main] for name in TIMED]
+    return [sum(each.reading for each in main), *(None if None in taken else sum(taken) for taken in running)]
 
 
 def _with_parts(lesson: Lesson, links: str, times: dict[str, Any]) -> str:
