@@ -113,7 +113,7 @@ def times_table(found: list[Lesson], times: dict[str, Any]) -> str:
 
 
 def main_line(found: list[Lesson], times: dict[str, Any]) -> list[float | None]:
-    """Minutes to read all but the appendices, then to run them in each timed profile; None where not all are measured."""
+    """Minutes to read all but the appendices, then to run them in each timed profile; None where one is not timed."""
     main = [each for each in found if each.number.isdigit()]
     running = [[running_minutes(each.path.stem, name, times) for each in main] for name in TIMED]
     return [sum(each.reading for each in main), *(None if None in taken else sum(taken) for taken in running)]
