@@ -307,7 +307,7 @@ def test_a_lesson_has_its_shape(path):
     notebook = nbformat.read(path, 4)
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown" and EXERCISE not in tags(cell)]
     assert "You will be able to" in "\n".join(texts[:2])
-    assert re.search(r"In this notebook we:?\s*\n+- ", "\n".join(texts[-3:]))
+    assert re.search(r"In this notebook we:?(\*\*)?\s*\n+- ", "\n".join(texts[-3:]))
     number, first = path.stem[:2], "\n".join(cell.source for cell in notebook.cells[:12])
     tagged = [cell for cell in notebook.cells if EXERCISE in tags(cell)]
     untagged = "\n".join(cell.source for cell in notebook.cells if EXERCISE not in tags(cell))

@@ -120,13 +120,17 @@ def main_line(found: list[Lesson], times: dict[str, Any]) -> list[float | None]:
 
 
 def _with_parts(lesson: Lesson, links: str, times: dict[str, Any]) -> str:
-    """A notebook's file with its generated parts; where a cell lacks the marks, they are put at its end."""
+    """A notebook's file with its generated parts; without marks, they come to the end of its first cell, and last."""
     notebook = json.loads(lesson.path.read_text(encoding="utf-8"))
-    for place, name, body in ((0, "times", f"{times_line(lesson, times)}\n\n{links}"), (-1, "way", links)):
-        cell = notebook["cells"][place]
+    cells = notebook["cells"]
+    for name, body in (("times", f"{times_line(lesson, times)}\n\n{links}"), ("way", links)):
+        marked = [cell for cell in cells if f"<!-- begin {name} -->" in "".join(cell["source"])]
+        if not marked and name == "way" and cells[-1]["cell_type"] == "code":
+            cells.append({"cell_type": "markdown", "id": "way", "metadata": {}, "source": []})
+        cell = marked[0] if marked else cells[0 if name == "times" else -1]
         text = "".join(cell["source"])
-        if f"<!-- begin {name} -->" not in text:
-            text = f"{text.rstrip()}\n\n{PART.format(name, '')}"
+        if not marked:
+            text = f"{text.rstrip()}\n\n{PART.format(name, '')}".lstrip()
         cell["source"] = put(text, name, body, lesson.path).splitlines(keepends=True)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
