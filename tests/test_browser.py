@@ -88,7 +88,7 @@ def place(tmp_path_factory):
     make_tiny("Llama", folder / "tiny")
     (folder / "datasets").symlink_to(ROOT / "datasets")
     (folder / "notebooks").mkdir()
-    first = nbformat.read(ROOT / "notebooks" / "00_start_here.ipynb", 4)
+    first = nbformat.read(ROOT / "notebooks" / "00_five_minutes.ipynb", 4)
     first.cells += [nbformat.v4.new_code_cell(source) for source in CELLS.values()]
     nbformat.write(first, folder / "notebooks" / "first.ipynb")
     for name, text in SETTINGS.items():

@@ -98,12 +98,12 @@ def kit(tmp_path):
 def test_new_times_reach_the_notebook_and_the_table(kit):
     times = kit / "results" / "reference" / "times.json"
     record = json.loads(times.read_text(encoding="utf-8"))
-    record["workshop"]["02_rag_index"]["seconds"] = 77 * 60
+    record["workshop"]["02_instruction_tuning"]["seconds"] = 77 * 60
     times.write_text(json.dumps(record), encoding="utf-8")
-    assert {path.name for path in pages.outdated(kit)} == {"02_rag_index.ipynb", "teaching.md"}
+    assert {path.name for path in pages.outdated(kit)} == {"02_instruction_tuning.ipynb", "teaching.md"}
     pages.bring_up_to_date(kit)
     assert pages.outdated(kit) == {}
-    notebook = kit / "notebooks" / "02_rag_index.ipynb"
+    notebook = kit / "notebooks" / "02_instruction_tuning.ipynb"
     assert "77 minutes with `workshop`" in cells(notebook, "markdown")[0]
     assert (kit / "docs" / "teaching.md").read_text(encoding="utf-8").count("| 77 minutes |") == 1
 
