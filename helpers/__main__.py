@@ -57,7 +57,7 @@ def compare(
         print(plots.write_report(folder, report), file=sys.stderr)
     if figure is not None:
         try:
-            plots.overview(comparison.table()).savefig(figure, dpi=150, facecolor="white")
+            plots.story(comparison).figure.savefig(figure, dpi=150, facecolor="white")
         except (OSError, ValueError) as error:  # ValueError: a format that matplotlib does not write
             raise KitError(f"could not write {figure}: {error}. Choose a .png or .svg file elsewhere.") from error
         print(figure, file=sys.stderr)

@@ -4,8 +4,12 @@ import json
 import linecache
 import math
 import re
+import signal
 import statistics
+import sys
+import threading
 
+import ipywidgets
 import nbformat
 import numpy as np
 import pytest
@@ -88,6 +92,40 @@ def test_a_function_that_changes_its_arguments_is_wrong():
     assert outcome.state == "wrong" and "changed its arguments" in outcome.message
 
 
+ENDLESS = """
+def one_line(x):
+    while True: pass
+def catches(x):
+    while True:
+        try:
+            x += 1
+        except Exception:
+            pass
+"""
+
+
+def test_an_endless_loop_and_an_interruption_end_in_a_sentence(own_results):
+    exec(compile(ENDLESS, "<cell endless>", "exec"), scope := {})
+    rule = checks.FunctionRule(cases=[{"given": [1], "gives": 2, "says": "No."}], seconds=0.2)
+    before, outcomes = signal.getsignal(signal.SIGALRM), []
+
+    def attempt():
+        outcomes.extend(rule.check(scope[name], name) for name in ("one_line", "catches"))
+
+    attempt()
+    (beside := threading.Thread(target=attempt)).start()  # where no signal reaches
+    beside.join(30)
+    assert len(outcomes) == 4 and all(o.state == "wrong" and "more than 0.2 s" in o.message for o in outcomes)
+    assert signal.getsignal(signal.SIGALRM) == before and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert sys.gettrace() is None or "checks" not in repr(sys.gettrace())
+
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    outcome = CODED[0].check(interrupted)
+    assert outcome.state == "stopped" and "interrupted" in outcome.message and not exercises.progress()
+
+
 def test_results_are_compared_by_meaning_and_texts_by_a_pattern():
     assert checks.same({"a": (1, 2)}, {"a": [1.0, 2.0 + 1e-9]}) and checks.same(None, None)
     assert not checks.same(True, 1) and not checks.same("1", 1) and not checks.same([1], [1, 2])
@@ -140,18 +178,23 @@ def test_one_choice_is_right_and_each_wrong_one_has_its_reason(number):
             assert reason and question.right.lower() not in reason.lower() and outcomes[choice].message == reason
 
 
-def test_the_quiz_on_the_page_gives_the_verdict_of_the_quiz():
+def test_the_quiz_on_the_page_gives_its_verdicts_keeps_them_and_counts():
     quiz = exercises.load("02").quiz
-    _, choices, button, verdict = quiz.question_box(1).children
+    total = ipywidgets.HTML()
+    _, choices, button, verdict = quiz.question_box(1, total).children
     button.click()
-    assert "Not attempted" in verdict.value
+    assert "Not attempted" in verdict.value and "0 of" in total.value
     wrong = next(choice for choice in choices.options if choice != quiz.questions[0].right)
     for choice, state in ((wrong, "Not yet"), (quiz.questions[0].right, "Right")):
         choices.value = choice
         assert verdict.value == "", "a verdict belongs to the choice that it was given for"
         button.click()
         assert state in verdict.value
-    assert exercises.load("02").done() == (0, 1)
+        _, again, _, said = quiz.question_box(1, total).children  # the cell is run again
+        assert again.value == choice and said.value == verdict.value
+    assert f"1 of {len(quiz.questions)}" in total.value and exercises.load("02").done() == (0, 1)
+    exercises.keep("02/quiz1", choice="a choice of an older edition")
+    assert quiz.question_box(1, total).children[1].value is None
     page = quiz.static()
     assert all(checks.marked(question.ask) in page for question in quiz.questions)
     assert not any(checks.marked(question.because) in page for question in quiz.questions)

@@ -31,6 +31,12 @@ print(attempt(lambda: socket.socket().connect(("192.0.2.1", 80))))
 print(attempt(lambda: socket.socket().connect_ex(("192.0.2.1", 80))))
 print(attempt(lambda: socket.getaddrinfo("example.org", 443)))
 """
+ENDLESS = """
+from helpers.lessons.checks import FunctionRule
+def loop():
+    while True: pass
+print(FunctionRule(cases=[{"given": [], "says": "No."}], seconds=0.2).check(loop, "loop").message)
+"""
 PROGRESS_BAR = re.compile(r"\d+%\||\d+it \[|\d+(\.\d+)?(s/it|it/s)")
 WARNING = re.compile(r"\b\w*Warning\b|\bTraceback\b")
 HERE = re.escape(str(NOTEBOOKS.parent))
@@ -92,14 +98,14 @@ def test_a_kernel_and_its_children_are_refused_and_run_on_this_python(tmp_path):
 def test_a_failing_notebook_is_named_with_its_cell_and_does_not_stop_the_next(tmp_path, capsys):
     source = write_notebook(tmp_path, "00_broken.ipynb", "depth = 0", "# divide\nprint(12 / depth)")
     write_notebook(tmp_path, "01_dead.ipynb", "import os; os._exit(1)")
-    write_notebook(tmp_path, "02_whole.ipynb", "print(6 * 7)")
+    write_notebook(tmp_path, "02_whole.ipynb", "print(6 * 7)", ENDLESS)
     write_notebook(tmp_path, "03_not_chosen.ipynb")
     before, chosen = source.read_bytes(), ["02", "00_broken", "01_dead.ipynb"]
     broken, dead, whole = runs = run_notebooks("quick", tmp_path / "out", chosen, folder=tmp_path)
     assert "In [4]" in broken.error and "ZeroDivisionError: division by zero" in broken.error
     assert broken.executed.is_file() and str(broken.executed) in capsys.readouterr().out
     assert "Kernel died" in dead.error
-    assert whole.error == "" and "42" in printed(whole.executed)
+    assert whole.error == "" and printed(whole.executed).startswith("42\n`loop()` was stopped"), "in a kernel too"
     assert source.read_bytes() == before
     assert "failed: 00_broken, 01_dead" in summary(runs)
     with pytest.raises(KitError, match="00_broken failed"):

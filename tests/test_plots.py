@@ -14,9 +14,10 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.colors import to_rgb  # noqa: E402
+from synthetic import make_results  # noqa: E402
 
 from helpers import plots  # noqa: E402
-from helpers.analysis import Cost  # noqa: E402
+from helpers.analysis import Comparison, Cost  # noqa: E402
 from helpers.data import DataError, KitError  # noqa: E402
 from helpers.experiment import ARMS  # noqa: E402
 from helpers.plots import style  # noqa: E402
@@ -82,6 +83,30 @@ def test_overview_has_a_panel_a_set_and_every_value_whole_with_its_interval(comp
     assert list(points(ax)) == NAMES[1:] and texts(ax) == ["0.50", "1.00"], "what was not measured is left out"
     with pytest.raises(DataError, match="triage"):
         plots.overview(compared, ["triage"])
+
+
+def test_the_story_shows_every_share_and_its_title_follows_from_the_numbers():
+    shares = {"base": 8 * [0.0], "rag": [0.9, 0.9, 0, 0.8, 0, 0.4, 0, 0.5], "rag+customization": 8 * [0.9]}
+    made = make_results(arms=("base", "rag", "rag+customization"), profile="quick", shares=shares)
+    del made[5:7]  # Base has no answers on two sets
+    comparison = Comparison(made)
+    ax = plots.story(comparison)
+    table, shown = comparison.table(), texts(ax)
+    asked = [(row, name) for row in table.values() for name in plots.wishes.WISHES.values() if name in row]
+    for row, name in asked:
+        assert f"{row[name]['accuracy']['value']:.2f}" in shown and f"n = {row[name]['accuracy']['n']}" in shown
+    assert len(asked) == 13 and shown.count("not\nmeasured") == 5, "of language all, of Base two more"
+    assert [t for t in shown if t in ("Base", "RAG", "RAG + tuning")] == ["Base", "RAG", "RAG + tuning"]
+    title = shown[0].replace("\n", " ")
+    assert title.startswith("RAG knows your facts and follows a change; RAG + tuning does your task")
+    assert ax.get_label().startswith(title) and "speaks your language not measured" in ax.get_label()
+    assert texts(plots.story(comparison, title="Mine"))[0] == "Mine"
+    lost = make_results(
+        arms=("base", "customization"), sets=("general",), shares={"base": 8 * [0.9], "customization": 8 * [0.3]}
+    )
+    assert texts(plots.story(Comparison(lost)))[0] == "Instruction tuning loses general knowledge."
+    with pytest.raises(DataError, match="none of these arms"):
+        plots.story(Comparison(make_results(arms=("rag:3_passages",), sets=("general",))))
 
 
 def test_latency_bars_show_the_median_and_reach_to_the_p95(compared):

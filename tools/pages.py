@@ -15,19 +15,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from helpers.analysis import Comparison, has_results, read_comparison
+from helpers.analysis import has_results, read_comparison
 from helpers.data import PROFILES, ROOT, DataError, write_text
-from helpers.plots import accuracy_in_words, overview, plain_name, report
+from helpers.plots import report, story, wishes
 
 from .lessons import Lesson, in_minutes, lessons, running_minutes
 from .times import measured_on, read_times
 
 REFERENCE, FIGURE = "results/reference", "docs/comparison.png"
-MAIN_ARMS = (
-    "base", "base:few_shot", "rag", "customization", "domain_adaptation", "domain_adaptation+customization",
-    "rag+customization",
-)  # fmt: skip
-SETS = ("facts_heldout", "updates", "triage", "terms", "unanswerable", "general")  # those of README's picture
 PART = "<!-- begin {0} -->\n\n{1}\n\n<!-- end {0} -->"
 TIMED = [name for name in PROFILES if name != "full"]  # `full` is for other machines than the one of the record
 
@@ -57,9 +52,7 @@ def bring_up_to_date(root: Path = ROOT) -> list[Path]:
     """Writes what `outdated` finds, and the picture with a changed README; returns the files that were changed."""
     changed = [write_text(path, text) for path, text in outdated(root).items()]
     if root / "README.md" in changed and has_results(root / REFERENCE):
-        compared = main_arms(read_comparison(root / REFERENCE))
-        picture = overview(compared, SETS, 3, finding(compared).replace("; ", ";\n"))
-        picture.savefig(root / FIGURE, dpi=110, facecolor="white")
+        story(read_comparison(root / REFERENCE)).figure.savefig(root / FIGURE, dpi=144, facecolor="white")
         changed.append(root / FIGURE)
     return changed
 
@@ -69,27 +62,10 @@ def measured(root: Path = ROOT) -> tuple[str, str]:
     if not has_results(root / REFERENCE):
         return ("No results have been recorded yet; `make run` measures them on your machine.",) * 2
     comparison = read_comparison(root / REFERENCE)
-    compared = main_arms(comparison)
-    picture = f"![{finding(compared)} Accuracy with 95 % intervals. {accuracy_in_words(compared, SETS)}]({FIGURE})"
-    return f"{picture}\n\n{finding(compared)} {report.about(comparison)}", report.markdown(comparison)
-
-
-def main_arms(comparison: Comparison) -> dict[str, Any]:
-    """The part of the comparison's table that README's picture shows."""
-    table = comparison.table()
-    return {arm: table[arm] for arm in MAIN_ARMS if arm in table}
-
-
-def finding(compared: dict[str, Any]) -> str:
-    """What the picture shows, in one sentence made from its figures; empty where a figure is missing."""
-    told = []
-    places = (("Facts that no label named", "facts_heldout"), ("a task with labels (triage)", "triage"))
-    for what, question_set in places:
-        arms = [arm for arm in ("rag", "customization", "rag+customization") if arm in compared]
-        shares = [(arm, compared[arm].get(question_set, {}).get("accuracy")) for arm in arms]
-        if len(arms) == 3 and all(share for _, share in shares):
-            told.append(f"{what}: " + ", ".join(f"{plain_name(arm)} {share['value']:.2f}" for arm, share in shares))
-    return "; ".join(told) + "." if told else ""
+    found = wishes.rows(comparison)
+    finding = wishes.finding(found)
+    picture = f"![{finding} {wishes.in_words(found)}]({FIGURE})"
+    return f"{picture}\n\n{finding} {report.about(comparison)}", report.markdown(comparison)
 
 
 def put(text: str, name: str, body: str, path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from itertools import accumulate, takewhile
 from pathlib import Path
@@ -100,19 +100,20 @@ def get_arms(names: Iterable[str]) -> list[Arm]:
         raise KitError(f"unknown arm {error}: choose from {', '.join(ARMS)}") from None
 
 
-def solved_examples(dataset: Dataset, retriever: rag.Retriever | None = None) -> dict[str, list[Example]]:
+def solved_examples(
+    dataset: Dataset, retriever: rag.Retriever | None = None, counts: Mapping[str, int] = FEW_SHOT
+) -> dict[str, list[Example]]:
     """The solved examples that a few-shot prompt shows, by task: spread evenly over the training pairs, if any.
 
-    Where they are shown with passages, the next pair is taken whose passage holds its answer: an example whose answer
-    cannot be read teaches to invent one.
+    Where they come with passages, each is one whose passage holds its answer: any other would teach to invent one.
     """
 
     def readable(pair: Example) -> bool:
         found = retriever.retrieve(pair.prompt) if retriever and pair.task == "answers" else None
         return found is None or contains(found[0].text, [pair.response]) is not None
 
-    shown: dict[str, list[Example]] = {}
-    for task, count in FEW_SHOT.items():
+    shown = {}
+    for task, count in counts.items():
         pairs = [] if recipes.missing_files(task, dataset) else dataset.examples(task, "train")
         for place in [(2 * i + 1) * len(pairs) // (2 * count) for i in range(count if pairs else 0)]:
             own = shown.setdefault(task, [])

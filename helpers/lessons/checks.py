@@ -6,7 +6,12 @@ import copy
 import html
 import math
 import re
-from collections.abc import Mapping
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -18,21 +23,24 @@ MARKS = {
     "wrong": ("✗ Not yet.", "#b35900"),
     "not attempted": ("○ Not attempted.", "#6e7781"),
     "kept": ("● Kept.", "#0969da"),
+    "stopped": ("■ Stopped.", "#6e7781"),
 }
 TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check says: `state` is "right", "wrong", "not attempted" or "kept" (a prediction), `message` says why."""
+    """What a check says: `state` is one of MARKS ("kept" is a prediction), `message` says why, `hint` is folded."""
 
     state: str
     message: str = ""
+    hint: str = ""
 
     def _repr_html_(self) -> str:
         mark, colour = MARKS[self.state]
         look = f"border-left: 4px solid {colour}; padding: 2px 10px"
-        return f"<div style='{look}'><b>{mark}</b> {marked(self.message)}</div>"
+        hint = f"<details><summary>Hint</summary>{marked(self.hint)}</details>" if self.hint else ""
+        return f"<div style='{look}'><b>{mark}</b> {marked(self.message)}{hint}</div>"
 
 
 class Rule(BaseModel):
@@ -57,19 +65,26 @@ class Case(Rule):
 
 
 class FunctionRule(Rule):
-    """A function is right when all cases are; the first case that is not is named."""
+    """A function is right when all cases are; the first case that is not is named. A call may take `seconds`."""
 
     cases: list[Case]
+    seconds: float = 10.0
 
     def check(self, function: Any, name: str) -> Outcome:
-        """Calls the function with the arguments of each case, in order; an error of its own becomes a sentence."""
+        """Calls the function with each case's arguments, in order; an error or an endless loop becomes a sentence."""
         if not callable(function):
             return Outcome("wrong", f"Pass the function itself: `{name}` without brackets after it.")
         for case in self.cases:
             given, call = copy.deepcopy(case.given), f"{name}({', '.join(f'{value!r:.120}' for value in case.given)})"
             try:
-                result = function(*given)
-            except Exception as error:
+                with at_most(self.seconds, function):
+                    result = function(*given)
+            except OutOfTime:
+                again = "Does a loop in it never end?"
+                return Outcome("wrong", f"`{call}` was stopped: it ran for more than {self.seconds:g} s. {again}")
+            except KeyboardInterrupt:
+                return Outcome("stopped", f"You interrupted `{call}`. Nothing was counted; run the cell again.")
+            except (Exception, SystemExit) as error:
                 return Outcome("wrong", f"`{call}` stopped with {type(error).__name__}: {error}")
             if not case.fits(result):
                 return Outcome("wrong", f"`{call}` returned `{result!r:.120}`. {case.says}")
@@ -112,6 +127,49 @@ class PredictionRule(Rule):
             reason = self.low if predicted < low else self.high
         beside = f"You predicted {in_words(predicted)}; measured: {told}."
         return Outcome("right", beside) if right else Outcome("wrong", f"{beside} {reason}")
+
+
+class OutOfTime(BaseException):
+    """Raised inside a function that runs for too long; no `except Exception` in it holds this up."""
+
+
+@contextmanager
+def at_most(seconds: float, function: Callable[..., Any]) -> Iterator[None]:
+    """Stops what runs inside the block, a call of `function`, after this time; nothing is left running.
+
+    A timer's signal does it in the main thread, which runs a notebook's cells. Elsewhere, and on Windows, the lines of
+    the function's own file are traced.
+    """
+
+    running = [True]
+
+    def stop(*_: Any) -> None:
+        if running:
+            raise OutOfTime
+
+    if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGALRM, stop)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)  # again and again, for a loop with a bare `except:`
+        try:
+            yield
+        finally:
+            running.clear()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        return
+    file, end = getattr(function, "__code__", stop.__code__).co_filename, time.monotonic() + seconds
+    before = sys.gettrace()
+
+    def trace(frame: Any, *_: Any) -> Any:
+        if frame.f_code.co_filename == file:
+            frame.f_trace_opcodes = True  # a loop of one line that does nothing reaches no other line
+            return trace if time.monotonic() < end else stop()
+
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 def same(one: Any, other: Any) -> bool:

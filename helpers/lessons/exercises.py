@@ -52,14 +52,16 @@ class Exercise(Rule):
         """
         if self.name:
             if self._untouched(answer):
-                return Outcome("not attempted", f"`{self.name}` has not been changed yet.")
+                return Outcome("not attempted", f"`{self.name}` has not been changed yet.", self.hint_text)
             outcome = self.rule.check(answer, self.name)
+            if outcome.state == "stopped":
+                return outcome
         elif answer is ... or self._predicted is None:
             return Outcome("not attempted", f"Write a prediction into `q.{self.id}.predict(...)` above, then run on.")
         else:
             outcome = self.rule.compare(self._predicted, answer)
-        trouble = keep(self.key, outcome.state)
-        return Outcome(outcome.state, f"{outcome.message or self.why}\n{trouble}".strip())
+        trouble, hint = keep(self.key, outcome.state), self.hint_text if outcome.state == "wrong" and self.name else ""
+        return Outcome(outcome.state, f"{outcome.message or self.why}\n{trouble}".strip(), hint)
 
     def predict(self, value: Any = ...) -> Outcome:
         """Keeps a prediction until the run has shown the result.
@@ -110,6 +112,11 @@ class QuizQuestion(Rule):
         """All choices, in an order that does not give the right one away."""
         return sorted([self.right, *self.wrong], key=lambda text: hashlib.sha256(f"{self.ask}{text}".encode()).digest())
 
+    def verdict(self, choice: str) -> Outcome:
+        """Whether this choice is right, and the reason for or against it."""
+        right = choice == self.right
+        return Outcome("right" if right else "wrong", self.because if right else self.wrong[choice])
+
 
 class Quiz(Rule):
     """The questions of a notebook; as the last line of a cell it shows itself."""
@@ -118,12 +125,20 @@ class Quiz(Rule):
     questions: list[QuizQuestion]
 
     def answer(self, number: int, choice: str | None) -> Outcome:
-        """Checks the choice, given as its text, for the question of this number (from 1); None is not attempted."""
+        """Checks the choice, given as its text, for the question of this number (from 1), and keeps it; None is not
+        attempted.
+        """
         if choice is None:
             return Outcome("not attempted", "Choose an answer first.")
-        question = self.questions[number - 1]
-        state, reason = ("right", question.because) if choice == question.right else ("wrong", question.wrong[choice])
-        return Outcome(state, f"{reason}\n{keep(f'{self.lesson}/quiz{number}', state)}".strip())
+        outcome = self.questions[number - 1].verdict(choice)
+        trouble = keep(f"{self.lesson}/quiz{number}", outcome.state, choice=choice)
+        return Outcome(outcome.state, f"{outcome.message}\n{trouble}".strip())
+
+    def total(self) -> str:
+        """How many questions were answered rightly so far, as a sentence."""
+        known = progress()
+        right = [known.get(f"{self.lesson}/quiz{n}", {}).get("state") for n in range(1, len(self.questions) + 1)]
+        return f"Right so far: {right.count('right')} of {len(self.questions)}."
 
     def static(self) -> str:
         """The questions and their choices as HTML for a page without a kernel; it does not say what is right."""
@@ -133,8 +148,8 @@ class Quiz(Rule):
             items += f"<li>{marked(question.ask)}<ol type='a'>{choices}</ol></li>"
         return f"<b>Quiz</b><ol>{items}</ol>"
 
-    def question_box(self, number: int) -> ipywidgets.VBox:
-        """One question as a widget: its text, its choices, a button and the verdict."""
+    def question_box(self, number: int, total: ipywidgets.HTML) -> ipywidgets.VBox:
+        """One question as a widget: its text, its choices, a button and the verdict; begins with the answer kept."""
         question, fit = self.questions[number - 1], ipywidgets.Layout(width="max-content")
         text, verdict = ipywidgets.HTML(f"<p><b>{number}.</b> {marked(question.ask)}</p>"), ipywidgets.HTML()
         choices = ipywidgets.RadioButtons(options=question.choices, index=None, layout=fit)
@@ -142,14 +157,20 @@ class Quiz(Rule):
 
         def show(outcome: Outcome | None) -> None:
             verdict.value = f"<div role='status'>{outcome._repr_html_()}</div>" if outcome else ""
+            total.value = f"<p role='status'>{self.total()}</p>"
 
+        kept = progress().get(f"{self.lesson}/quiz{number}", {}).get("choice")
+        if kept in question.choices:
+            choices.value = kept
+        show(question.verdict(kept) if kept in question.choices else None)
         button.on_click(lambda _: show(self.answer(number, choices.value)))
         choices.observe(lambda _: show(None), "value")  # a verdict belongs to the choice it was given for
         return ipywidgets.VBox([text, choices, button, verdict], layout=ipywidgets.Layout(margin="0 0 14px 0"))
 
     def _ipython_display_(self) -> None:
-        boxes = [self.question_box(number) for number in range(1, len(self.questions) + 1)]
-        show_with_static(self.static(), ipywidgets.VBox([ipywidgets.HTML("<b>Quiz</b>"), *boxes]))
+        total = ipywidgets.HTML()
+        boxes = [self.question_box(number, total) for number in range(1, len(self.questions) + 1)]
+        show_with_static(self.static(), ipywidgets.VBox([ipywidgets.HTML("<b>Quiz</b>"), *boxes, total]))
 
 
 class Exercises:
