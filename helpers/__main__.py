@@ -21,10 +21,10 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 
 
 @app.command()
-def doctor() -> None:
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON, to send on.")] = False) -> None:
     """Looks at this machine and says what is missing and how to fix it; exit status 1 when something is."""
     found = models.doctor.check()
-    print(models.doctor.report(found))
+    print(json.dumps([vars(row) for row in found], indent=1) if as_json else models.doctor.report(found))
     raise typer.Exit(int(models.doctor.something_missing(found)))
 
 

@@ -103,7 +103,7 @@ def test_a_panel_leaves_its_settings_and_result_for_pages_without_a_kernel(monke
     panel._ipython_display_()
     static, live = shown
     check_is_text(static.data)
-    assert "how many" in static.data and "<i>3</i>" in static.data
+    assert "how many" in static.data and "Run this cell to use it." in static.data and "<i>3</i>" in static.data
     name = re.search(r"class='(kit-static-\w+)'", static.data)[1]
     assert f".{name} {{display: none}}" in live.children[0].value
 
@@ -122,6 +122,9 @@ def test_the_explorer_shows_passages_and_the_prompts_tokens(tiny, index, questio
     for passage in index.retriever(3, "vector").retrieve(question.prompt):
         assert passage.document_id in panel.result.value and f"{passage.score:.3f}" in panel.result.value
     assert "<mark>" in panel.result.value and "holds the answer" in panel.static()
+    panel.controls["mode"].value, panel.controls["question_text"].value = "bm25", "zzyzx"
+    panel.controls["question_text"]._handle_custom_msg({"event": "submit"}, [])  # the Enter key
+    assert panel.result.value.startswith("<p>Nothing was found") and "Done" in panel.status.value
     panel.controls["question_text"].value = " "
     panel.button.click()
     assert "Type a question first." in panel.status.value and panel.result.value == ""

@@ -13,7 +13,8 @@ from helpers.data import ROOT, KitError
 
 NOTEBOOKS = ROOT / "notebooks"
 WORDS_A_MINUTE = 200
-TITLE = re.compile(r"^# (?:\d\d · )?(.+?)(?:[:,] .*)?$", re.MULTILINE)
+EXERCISE = "exercise"  # the tag of an exercise's cells, and of the quiz
+TITLE = re.compile(r"^# (?:(?:\d\d|[A-Z]) · )?(.+?)(?:[:,] .*)?$", re.MULTILINE)
 GENERATED = re.compile(r"<!-- begin (\w+) -->.*?<!-- end \1 -->", re.DOTALL)
 
 
@@ -27,17 +28,22 @@ class Lesson:
 
     @property
     def number(self) -> str:
-        """The two digits in front of its name."""
-        return self.path.stem[:2]
+        """What its name begins with: two digits, or the letter of an appendix."""
+        return number(self.path)
 
     @property
     def label(self) -> str:
         """What a link to it shows."""
-        return f"{self.number} · {self.title}"
+        return f"{self.number.upper()} · {self.title}"
+
+
+def number(path: Path) -> str:
+    """What a notebook's name begins with: "01", or "b" for an appendix."""
+    return path.stem.partition("_")[0]
 
 
 def lessons(root: Path = ROOT) -> list[Lesson]:
-    """The kit's notebooks in their order.
+    """The kit's notebooks in their order, then the appendices.
 
     Raises:
         KitError: There are none, or one is damaged or has no title.
@@ -55,16 +61,21 @@ def lessons(root: Path = ROOT) -> list[Lesson]:
 
 
 def notebook_paths(folder: Path = NOTEBOOKS) -> list[Path]:
-    """The files of the notebooks (NN_name.ipynb) in a folder, in their order; KitError where there are none."""
+    """The notebooks of a folder (NN_name.ipynb) in their order, then its appendices; KitError where there are none."""
     if found := sorted(folder.glob("[0-9][0-9]_*.ipynb")):
-        return found
+        return found + sorted((folder / "appendix").glob("[a-z]_*.ipynb"))
     raise KitError(f"no notebooks (NN_name.ipynb) in {folder}: clone the kit again, or give another folder")
 
 
 def reading_minutes(cells: Sequence[dict[str, Any]]) -> int:
-    """Minutes to read a notebook's text and code at 200 words a minute, without outputs and generated parts."""
-    texts = [GENERATED.sub("", "".join(cell["source"])) for cell in cells]
-    return max(1, round(sum(len(text.split()) for text in texts) / WORDS_A_MINUTE))
+    """Minutes to read a notebook's text and code at 200 words a minute; outputs and exercises are not counted."""
+    read = [cell for cell in cells if EXERCISE not in cell["metadata"].get("tags", [])]
+    return max(1, round(sum(map(word_count, read)) / WORDS_A_MINUTE))
+
+
+def word_count(cell: dict[str, Any]) -> int:
+    """The words of a cell, without the parts that are generated."""
+    return len(GENERATED.sub("", "".join(cell["source"])).split())
 
 
 def running_minutes(notebook: str, profile: str, times: dict[str, Any]) -> float | None:

@@ -2,6 +2,7 @@
 
     python -m tools.notebooks --profile quick             # or: make run
     python -m tools.notebooks 02 03 --profile workshop
+    python -m tools.notebooks --before 04 --profile workshop --start-from STICK   # for a latecomer
     python -m tools.notebooks --profile workshop --publish --record     # for maintainers
 
 The originals are only read, unless `--publish` is given; the executed copies lie in results/own/run-PROFILE.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -24,7 +26,7 @@ import typer
 
 from helpers.data import ROOT, KitError, get_profile, own_folder, write_text
 
-from .lessons import NOTEBOOKS, notebook_paths
+from .lessons import NOTEBOOKS, notebook_paths, number
 from .pages import bring_up_to_date
 from .times import record_times
 
@@ -59,8 +61,8 @@ def run_notebooks(
     Args:
         profile: Goes into each notebook as its parameter PROFILE.
         out: Folder of the executed copies; results/own/run-<profile> when None.
-        notebooks: File names, names without ending, or numbers ("02"); all notebooks when None.
-        folder: Where the notebooks lie; also the folder that their kernels start in.
+        notebooks: File names, names without ending, or numbers ("02", "b"); all notebooks when None.
+        folder: Where the notebooks lie, the appendices in its folder `appendix`; kernels start beside their notebook.
         environment: Variables added to the kernels' environment.
 
     Raises:
@@ -75,8 +77,8 @@ def run_notebooks(
     out.mkdir(parents=True, exist_ok=True)
     runs = []
     with _environment(environment or {}):
-        for number, (path, document) in enumerate(zip(paths, documents, strict=True), start=1):
-            print(f"[{number}/{len(paths)}] {path.stem} ...", end=" ", flush=True)
+        for place, (path, document) in enumerate(zip(paths, documents, strict=True), start=1):
+            print(f"[{place}/{len(paths)}] {path.stem} ...", end=" ", flush=True)
             run = _run(path, document, out / path.name, {"PROFILE": profile})
             print(f"FAILED: {run.error}\n    executed copy: {run.executed}" if run.error else f"{run.seconds:.0f} s")
             runs.append(run)
@@ -84,7 +86,7 @@ def run_notebooks(
 
 
 def _chosen(notebooks: Sequence[str] | None, folder: Path) -> list[Path]:
-    names = {path: {path.name, path.stem, path.stem[:2]} for path in notebook_paths(folder)}
+    names = {path: {path.name, path.stem, number(path)} for path in notebook_paths(folder)}
     for name in set(notebooks or ()).difference(*names.values()):
         raise KitError(f"no notebook {name!r} in {folder}; there are: {', '.join(path.stem for path in names)}")
     return [path for path, known in names.items() if notebooks is None or known & set(notebooks)]
@@ -166,6 +168,29 @@ def _take_over(original: nbformat.NotebookNode, made: Sequence[nbformat.Notebook
             cell.metadata.pop(name, None)
 
 
+def earlier(name: str, folder: Path = NOTEBOOKS) -> list[str]:
+    """The notebooks before one of the main line, which a latecomer has missed."""
+    (wanted,) = _chosen([name], folder)
+    return [path.name for path in notebook_paths(folder) if path.parent == folder and path < wanted]
+
+
+def take_missing(source: Path, own: Path) -> None:
+    """Copies from somebody's `results/own` what is not here yet: weights, indices; never the answers to exercises.
+
+    Raises:
+        KitError: There is no such folder.
+    """
+    if not source.is_dir():
+        raise KitError(f"{source} is not a folder: give the folder `results/own` of somebody who has run the notebooks")
+
+    def unless_here(origin: str, copy: str) -> None:
+        if not Path(copy).exists():
+            shutil.copy2(origin, copy)
+
+    shutil.copytree(source, own, ignore=shutil.ignore_patterns("progress.json*", "run-*"), dirs_exist_ok=True,
+                    copy_function=unless_here)  # fmt: skip
+
+
 def summary(runs: Sequence[NotebookRun]) -> str:
     """One sentence on the whole run."""
     failed = [run.notebook.stem for run in runs if run.error]
@@ -177,12 +202,16 @@ def main(
     notebooks: Annotated[list[str] | None, typer.Argument(help="Names or numbers; all when left out.")] = None,
     profile: Annotated[str, typer.Option(help="quick, workshop or full.")] = "quick",
     out: Annotated[Path | None, typer.Option(help="Folder of the executed copies.")] = None,
+    before: Annotated[str, typer.Option(help="Instead of names: run all that a latecomer to this one missed.")] = "",
+    start_from: Annotated[Path | None, typer.Option(help="Copy what is missing from this `results/own` first.")] = None,
     publish_outputs: Annotated[bool, typer.Option("--publish", help="Take the outputs into the notebooks.")] = False,
     record: Annotated[bool, typer.Option("--record", help="Keep the times as the expected ones.")] = False,
 ) -> None:
     """Executes notebooks without a browser, then prints the comparison of what they measured."""
     try:
-        runs = run_notebooks(profile, out, notebooks)
+        if start_from:
+            take_missing(start_from, own_folder())
+        runs = run_notebooks(profile, out, earlier(before) if before else notebooks)
         print(summary(runs))
         if any(run.error for run in runs):
             raise typer.Exit(1)

@@ -10,6 +10,7 @@ cell of each notebook. Reading is counted from words, running comes from results
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def outdated(root: Path = ROOT) -> dict[Path, str]:
             text = put(text, part, body, root / name)
         new[root / name] = text
     for place, lesson in enumerate(found):
-        new[lesson.path] = _with_parts(lesson, way(found, place), times)
+        new[lesson.path] = _with_parts(lesson, way(found, place, root), times)
     return {path: text for path, text in new.items() if text != path.read_text(encoding="utf-8")}
 
 
@@ -80,11 +81,15 @@ def put(text: str, name: str, body: str, path: Path) -> str:
     return marks.sub(lambda _: PART.format(name, body), text)
 
 
-def way(found: list[Lesson], place: int) -> str:
+def way(found: list[Lesson], place: int, root: Path = ROOT) -> str:
     """The links from a notebook to the one before and the one after it, and to the glossary."""
-    links = [f"← [{found[place - 1].label}]({found[place - 1].path.name})"] if place else []
-    links += ["[Glossary](../docs/glossary.md)"]
-    links += [f"[{each.label}]({each.path.name}) →" for each in found[place + 1 : place + 2]]
+
+    def link(text: str, target: Path) -> str:
+        return f"[{text}]({Path(os.path.relpath(target, found[place].path.parent)).as_posix()})"
+
+    links = [f"← {link(each.label, each.path)}" for each in found[max(0, place - 1) : place]]
+    links += [link("Glossary", root / "docs" / "glossary.md")]
+    links += [f"{link(each.label, each.path)} →" for each in found[place + 1 : place + 2]]
     return " · ".join(links)
 
 
@@ -100,7 +105,8 @@ def times_table(found: list[Lesson], times: dict[str, Any]) -> str:
     rows = [("notebook", "reading", *(f"running, `{name}`" for name in TIMED)), ("---",) * (2 + len(TIMED))]
     for each in found:
         running = (in_minutes(running_minutes(each.path.stem, name, times)) for name in TIMED)
-        rows.append((f"[{each.label}](../notebooks/{each.path.name})", in_minutes(each.reading), *running))
+        page = f"../notebooks/{'' if each.number.isdigit() else 'appendix/'}{each.path.name}"
+        rows.append((f"[{each.label}]({page})", in_minutes(each.reading), *running))
     return "\n".join([*("| " + " | ".join(row) + " |" for row in rows), "", *measured_on(times, TIMED)])
 
 

@@ -52,7 +52,7 @@ def measured_on(times: dict[str, Any], profiles: Sequence[str]) -> list[str]:
             machine = record["hardware"]
             unknown = "" if speed(machine) else ", its speed not kept"
             run = f"measured on {record['created'][:10]} on {describe(machine)}{unknown}"
-            runs.setdefault(run, []).append(notebook[:2])
+            runs.setdefault(run, []).append(notebook.partition("_")[0])
         for run, numbers in runs.items():
             which = "" if len(runs) == 1 else f", {' '.join(numbers)}"
             lines.append(f"- `{profile}`{which}: {run}.")

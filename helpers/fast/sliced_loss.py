@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -68,11 +69,15 @@ def enable(model: PreTrainedModel) -> Callable[[], None]:
     if type(head) is not nn.Linear or head.bias is not None:
         return lambda: None
 
+    @wraps(type(model).forward)  # Trainer reads the names of its inputs
     def forward(model: PreTrainedModel, *args: Any, shift_labels: torch.Tensor | None = None, **inputs: Any) -> Any:
-        """The model's own output, or where shifted labels are given its loss alone."""
-        if args or shift_labels is None:
+        """The model's own output, or where labels are given its loss alone."""
+        labels = inputs.get("labels")
+        if args or (shift_labels is None and labels is None):
             return plain(*args, **inputs | ({} if shift_labels is None else {"shift_labels": shift_labels}))
-        names = ("input_ids", "attention_mask", "position_ids")
+        if shift_labels is None:  # those of a usual collator, each at its own token
+            shift_labels = nn.functional.pad(labels, (0, 1), value=IGNORED)[:, 1:]
+        names = {"input_ids", "attention_mask", "position_ids"} & inputs.keys()
         states = model.base_model(**{name: inputs[name] for name in names}, use_cache=False).last_hidden_state
         labelled = shift_labels != IGNORED
         hidden = states[labelled]

@@ -16,12 +16,12 @@ from typing import Any
 
 import ipywidgets
 import yaml
-from IPython.display import HTML, Markdown
+from IPython.display import Markdown
 from pydantic import Field, ValidationError
 
 from ..data import DataError, KitError, held, own_folder, write_text
 from .checks import FunctionRule, Outcome, PredictionRule, Rule, in_words, marked
-from .widgets.frame import escape, show_with_static, table
+from .widgets.frame import escape, show_with_static
 
 FOLDER = Path(__file__).parent
 
@@ -180,12 +180,6 @@ class Exercises:
         self.exercises, self.quiz = exercises, quiz
         self.__dict__ |= {exercise.id: exercise for exercise in exercises}
 
-    def done(self) -> tuple[int, int]:
-        """How many exercises, and how many quiz questions, were answered rightly so far."""
-        right = [item for item, known in progress().items() if known.get("state") == "right"]
-        quiz = f"{self.quiz.lesson}/quiz"
-        return sum(each.key in right for each in self.exercises), sum(item.startswith(quiz) for item in right)
-
 
 def load(number: str) -> Exercises:
     """The exercises and the quiz of a notebook.
@@ -207,18 +201,6 @@ def load(number: str) -> Exercises:
         return Exercises(exercises, Quiz(lesson=number, questions=record["quiz"]))
     except (yaml.YAMLError, ValidationError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}); restore it with git") from error
-
-
-def solved() -> HTML:
-    """A table of the notebooks with what was answered rightly so far."""
-    rows = []
-    for path in sorted(FOLDER.glob("*.yaml")):
-        work = load(path.stem)
-        totals = len(work.exercises), len(work.quiz.questions)
-        done = [f"{'●' * n}{'○' * (of - n)} {n} of {of}" for n, of in zip(work.done(), totals, strict=True)]
-        rows.append([path.stem, *done])
-    caption = "Your answers are kept in progress.json beside your results"
-    return HTML(table(caption, ["notebook", "exercises right", "quiz right"], rows))
 
 
 def progress() -> dict[str, dict[str, Any]]:

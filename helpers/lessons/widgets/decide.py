@@ -69,14 +69,14 @@ def cost_explorer(comparison: Comparison) -> Panel:
         if not known:
             return f"{missing}<p>Without updates their cost is known: set them to 0.</p>"
         ax = plots.break_even_lines(found, changes)
-        ax.axvline(queries, color="0.3", linestyle=":")
+        ax.axvline(max(queries, 1), color="0.3", linestyle=":")
         rows = [(escape(plots.plain_name(arm)), span(month[arm])) for arm in known]
         caption = f"One month with {queries:,} queries and {changes} updates"
         note = "Ranges are those of the other stated prices; times, tokens and counts were measured."
         return f"{plots.image(ax).data}{table(caption, ['arm', 'cost per month ($)'], rows)}{missing}<p>{note}</p>"
 
     controls = {
-        "queries": number("queries a month", 10, 1_000_000, 1_000, 10_000),
+        "queries": number("queries a month", 0, 1_000_000, 1_000, 10_000),
         "changes": number("updates a month", 0, 60, 1, 1),
         "label": number("a label, $", 0.0, 10.0, 0.05, 0.5),
         "engineer_hour": number("an engineer's hour, $", 0.0, 500.0, 5.0, 80.0),

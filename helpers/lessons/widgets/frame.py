@@ -79,6 +79,7 @@ class Panel:
         self.bar = ipywidgets.HBox([] if self.at_once else [self.button])
         for control in controls.values():
             control.observe(lambda _: self.changed(), "value")
+            control.on_msg(self.entered)
         rows = [ipywidgets.HTML(f"<b>{escape(title)}</b>"), *(getattr(each, "row", each) for each in controls.values())]
         self.box = ipywidgets.VBox([*rows, self.bar, self.status, self.result])
 
@@ -109,6 +110,11 @@ class Panel:
             stale = f"The settings have changed. Press “{self.button.description}” to see their result."
             self.say("" if self.values == self.shown else stale)
 
+    def entered(self, _: Any, content: dict[str, Any], __: Any) -> None:
+        """Follows the Enter key in a text field."""
+        if content.get("event") == "submit":
+            self.refresh()
+
     def say(self, text: str) -> None:
         """Puts a sentence into the status line, which screen readers announce."""
         self.status.value = f"<div role='status' aria-live='polite'>{escape(text)}</div>" if text else ""
@@ -121,9 +127,10 @@ class Panel:
 
     def static(self) -> str:
         """What a page without a kernel shows in place of the panel: its settings and its result."""
+        live = "<p><i>Run this cell to use it.</i></p>"
         told = [(each.description, getattr(each, "label", None) or each.value) for each in self.controls.values()]
         settings = table("Settings", ["setting", "value"], [map(escape, row) for row in told])
-        return f"<b>{escape(self.title)}</b>{settings}{self.result.value}{self.status.value}"
+        return f"<b>{escape(self.title)}</b>{live}{settings}{self.result.value}{self.status.value}"
 
     def _ipython_display_(self) -> None:
         show_with_static(self.static(), self.box)

@@ -28,6 +28,8 @@ def retrieval_explorer(index: Index, fm: FoundationModel, question: Question) ->
         if not question_text.strip():
             raise KitError("Type a question first.")
         passages = index.retriever(min(k, chunks), mode).retrieve(question_text)
+        if not passages:
+            return "<p>Nothing was found: no chunk shares a word with this question. Try another kind of search.</p>"
         known, rows = bool(question.answers) and question_text == question.prompt, []
         for passage in passages:
             right = ("yes" if contains(passage.text, question.answers) else "no") if known else "unknown"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class TrainingPanel(Panel, TrainerCallback):
     def __init__(self, fm: FoundationModel, pairs: Sequence[Example], questions: Sequence[Question] = ()):
         self.fm, self.pairs, self.questions = fm, list(pairs), list(questions)
         self.history: list[LogEntry] = []
+        self.since: tuple[int, float] | None = None  # the first step of this run that was seen, and when
         self.answers: dict[str, list[str]] = {}
         self.halt, self.thread = threading.Event(), threading.Thread()
         self.stop_button, most = ipywidgets.Button(description="Stop", disabled=True), max(2, len(self.pairs))
@@ -80,7 +82,7 @@ class TrainingPanel(Panel, TrainerCallback):
             settings = TrainSettings(Lora(rank, rank), rate, epochs=epochs)
             name = hashlib.sha256(repr([self.fm.hash, SYSTEM, data, settings]).encode()).hexdigest()[:12]
             folder = own_folder() / "adapters" / "panel" / name
-            self.history, self.answers = [], {}
+            self.history, self.answers, self.since = [], {}, None
             self.ask("before", None)
             with held(folder):  # a panel that was stopped may still be in its last step there
                 self.history = train(self.fm, data, settings, folder, callback=self).history
@@ -94,8 +96,11 @@ class TrainingPanel(Panel, TrainerCallback):
         self.history, _ = read_log(state)
         self.result.value = self.drawn()
         if self.history and not self.halt.is_set():
-            last = self.history[-1]
-            self.say(f"Step {last.step} of {last.steps}: loss {last.loss:.2f}")
+            last, now = self.history[-1], time.monotonic()
+            first_step, begun = self.since = self.since or (last.step, now)  # what was resumed took no time today
+            left = (now - begun) / max(1, last.step - first_step) * (last.steps - last.step)
+            about = f", about {left:.0f} s left" if last.step > first_step else ""
+            self.say(f"Step {last.step} of {last.steps}{about}: loss {last.loss:.2f}")
 
     def on_step_end(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Stops the training where that was asked for."""
