@@ -9,7 +9,6 @@ what was saved on the triage questions.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 
@@ -49,8 +48,8 @@ def make(folder: Path = READY) -> dict:
         "command": "python -m tools.ready_adapter", "recipe": "triage", "profile": PROFILE, "seed": SEED,
         "data": DATA, "data_hash": study.dataset.hash, "base_model": FOUNDATION_MODEL, "base_hash": study.model.hash,
         "weights_hash": weights_hash(folder), "bytes": (folder / WEIGHTS).stat().st_size, "dtype": "bfloat16",
-        "labelled_pairs": made.effort.labelled_examples, "training_s": round(made.effort.wall_s),
-        "settings": asdict(study._train_settings("triage")),
+        "labelled_pairs": made.effort.labelled_examples,
+        "settings": made.settings,
         "accuracy": round(fmean(score.value for score in scores), 3), "questions": len(questions),
         "parts": {
             part: round(fmean(score.value for score in scores if score.question.part == part), 3) for part in parts

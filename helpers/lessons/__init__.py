@@ -6,6 +6,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["exercises", "widgets"],
     submod_attrs={
-        "notebooks": ["header"],
+        "notebooks": ["header", "verdict"],
     },
 )
