@@ -27,7 +27,7 @@ SETTINGS := $(VENV)/share/jupyter/lab/settings/overrides.json
 AS_ROOT  := $(if $(filter 0,$(shell id -u)),$(VENV)/etc/jupyter/jupyter_server_config.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test run lint format peers bench slides pack clean
+.PHONY: help setup lab test run lint format peers bench site slides pack clean
 
 help:
 	@echo 'make lab     set up, then open the first notebook in JupyterLab'
@@ -38,6 +38,7 @@ help:
 	@echo 'make bench   set up, install what the kit is compared with, measure, write docs/speed.md'
 	@echo '             (quick sizes unless told otherwise: make bench BENCH_ARGS=)'
 	@echo 'make peers   install only what the kit is compared with: the benchmarks and their tests need it'
+	@echo 'make site    make the notebooks into pages that open without Jupyter, in site/'
 	@echo 'make slides  set up, then make the slides of a workshop'
 	@echo 'make pack    set up, then put packages, models and the kit into PACK=$(PACK), to install without a network'
 	@echo 'make setup   only set up: packages in .venv, two models, a notebook kernel'
@@ -74,7 +75,7 @@ $(MODELS): $(VENV)/.packages
 
 lab: setup
 	$(RUN) -m jupyterlab --ServerApp.ip=127.0.0.1 \
-	  --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
+	  --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_five_minutes.ipynb \
 	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.news_url=None \
 	  --LabApp.extension_manager=readonly $(LAB_ARGS)
 
@@ -105,6 +106,9 @@ bench: setup peers
 
 slides: setup
 	$(RUN) -m tools.slides
+
+site: $(VENV)/.packages
+	$(RUN) -m tools.site
 
 pack: setup
 	$(RUN) -m tools.pack --out $(PACK)

@@ -229,7 +229,7 @@ def test_a_part_of_a_set_and_the_right_kind_are_quantities_of_their_own():
 def test_what_was_not_measured_whole_decides_nothing():
     cut = [replace(r, status="interrupted") if r.arm == "rag" else r for r in two(share(1, 1), share(0, 1)).results]
     found = verdict(Comparison(cut), claim())
-    assert found.verdict == "not measured" and "facts_heldout of rag" in found.why
+    assert found.verdict == "not measured" and "held-out facts of RAG" in found.why
     apart = Comparison([run("rag", share(1, 1)), run("base", share(0, 1), seed=11)])
     assert verdict(apart, claim()).verdict == "not measured", "no world has both"
 

@@ -217,11 +217,11 @@ def test_contrasts_are_corrected_for_their_number(made):
 def test_caveats_name_machines_small_samples_and_differences_that_are_not_clear(made):
     told = Comparison(made).caveats()
     assert not any("machines" in caveat for caveat in told)
-    assert any("`terms`" in caveat and "base:few_shot" in caveat for caveat in told)
+    assert any("House terms" in caveat and "Few-shot" in caveat for caveat in told)
     moved = [replace(made[0], hardware=made[0].hardware | {"processor": "another"}), *made[1:]]
     assert any("different machines" in caveat for caveat in Comparison(moved).caveats())
     few = Comparison([run()]).caveats()
-    assert any("`facts_heldout` has 3 questions" in caveat and "93 would" in caveat for caveat in few)
+    assert any("Held-out facts: 3 questions" in caveat and "93 would" in caveat for caveat in few)
 
 
 # ---- times
@@ -247,7 +247,7 @@ def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_p
     timings = [Timing("rag", name, 0.0, 0.5, None, 1.5 + turn, 9, 2) for name in asked for turn in (0, 2)]
     write_timings(tmp_path / LATENCY_FILE, timings, timing_conditions(runs))
     comparison = Comparison(runs).with_timings(tmp_path)
-    assert comparison.timed == "The arms were timed in turns. Timed in their own runs: base."
+    assert comparison.timed == "The arms were timed in turns. Timed in their own runs: Base."
     assert comparison.seconds("rag") == [2.5, 2.5] and comparison.seconds("rag", phase="first_token_s") == [0.5, 0.5]
     changed = [after for before, after in zip(runs, comparison.results, strict=True) if before != after]
     assert [(r.arm, r.question_set) for r in changed] == [("rag", "facts_heldout")], "the others took no turn"

@@ -73,7 +73,7 @@ def test_what_a_change_costs_is_not_made_up_where_it_is_unknown_or_impossible(ma
     found = costs(Comparison(unmeasured))
     rows = {row["arm"]: row for row in cost_rows(found)}
     assert rows["rag"]["1,000 queries ($)"] == span(1000 * found["rag"].query)
-    assert rows["base"]["1,000 right answers, all in ($)"] == "none is right"
+    assert rows["base"]["1,000 right facts, all in ($)"] == "none is right"
     updates = {arm: row["cost per update ($)"] for arm, row in rows.items()}
     assert updates["rag"] == span(found["rag"].change) and updates["rag:3_passages"] == "not measured"
     assert updates["customization"].endswith(" (estimated)") and updates["base"] == "takes nothing in"

@@ -4,7 +4,6 @@ import ast
 import functools
 import json
 import linecache
-import re
 import signal
 import sys
 import threading
@@ -20,8 +19,6 @@ from tools.lessons import NOTEBOOKS
 
 LESSONS = sorted(path.stem for path in exercises.FOLDER.glob("*.yaml"))
 ALL = [exercise for number in LESSONS for exercise in exercises.load(number).exercises]
-CODED = [exercise for exercise in ALL if exercise.name]
-PREDICTED = [exercise for exercise in ALL if not exercise.name]
 
 
 def each(found):
@@ -55,7 +52,7 @@ def written(code, exercise):
 # Exercises in code.
 
 
-@each(CODED)
+@each(ALL)
 def test_the_solution_is_right_and_every_known_wrong_answer_gets_its_own_reason(exercise):
     outcome = exercise.check(written(exercise.solution_code, exercise))
     assert outcome.state == "right" and exercise.why in outcome.message, outcome
@@ -67,7 +64,7 @@ def test_the_solution_is_right_and_every_known_wrong_answer_gets_its_own_reason(
     assert sorted(reasons) == sorted(case.says for case in exercise.rule.cases)
 
 
-@each(CODED)
+@each(ALL)
 def test_what_was_handed_out_is_not_attempted_and_a_mistake_in_python_is_a_sentence(exercise, own_results):
     assert exercise.check(written(exercise.given, exercise)).state == "not attempted"
     assert exercise.check(...).state == "not attempted" and not (own_results / "progress.json").exists()
@@ -81,7 +78,7 @@ def test_what_was_handed_out_is_not_attempted_and_a_mistake_in_python_is_a_sente
     assert exercise.check(3).state == "wrong"
 
 
-@each(CODED)
+@each(ALL)
 def test_hints_and_reasons_do_not_give_the_solution_away(exercise):
     own = [line.strip() for line in exercise.solution_code.splitlines()]
     own = [line for line in own if line not in exercise.given and not line.startswith(("def ", "import "))]
@@ -129,7 +126,7 @@ def test_an_endless_loop_and_an_interruption_end_in_a_sentence(own_results):
     def interrupted(*given):
         raise KeyboardInterrupt
 
-    outcome = CODED[0].check(interrupted)
+    outcome = ALL[0].check(interrupted)
     assert outcome.state == "stopped" and "interrupted" in outcome.message and not exercises.progress()
 
 
@@ -139,33 +136,6 @@ def test_results_are_compared_by_meaning_and_texts_by_a_pattern():
     assert not checks.same({"a": 1}, {"b": 1}) and not checks.same(None, 0)
     case = checks.Case(given=[], says="No.", matches="^(?!.*three).*one.*two")
     assert case.fits("one (\n two") and not case.fits("two one") and not case.fits("one two three") and not case.fits(1)
-
-
-# Predictions.
-
-
-@each(PREDICTED)
-def test_a_prediction_is_kept_and_shown_beside_the_result_and_its_hint_names_no_answer(exercise):
-    hint = exercise.hint().data
-    assert not re.search(r"\d", re.sub(r"[Nn]otebook \d\d", "", hint)), "a figure in the hint is as good as the answer"
-    assert not any(re.search(rf"\b{re.escape(choice)}\b", hint) for choice in exercise.rule.choices)
-    assert exercise.predict(...).state == exercise.check(0.5).state == "not attempted"
-    if exercise.rule.choices:
-        first, second = exercise.rule.choices[:2]
-        assert exercise.predict("nowhere").state == "wrong" and exercise.predict(first).state == "kept"
-        assert exercise.check([first]).state == exercise.check([second, first]).state == "right"
-        outcome = exercise.check([second])
-        assert outcome.state == "wrong" and f"You predicted {first}; measured: {second}." in outcome.message
-        return
-    (low, high), near = exercise.rule.range, exercise.rule.near
-    middle = (low + high) / 2
-    assert exercise.predict(high + 1).state == "wrong" and exercise.predict("many").state == "wrong"
-    assert exercise.predict(middle).state == "kept" and checks.in_words(middle) in exercise.predict(...).message
-    assert exercise.check(middle + 0.9 * near).state == "right"
-    assert exercise.check({"value": middle, "low": middle - near, "high": middle}).state == "right"
-    for measured, reason in ((high, exercise.rule.low), (low, exercise.rule.high)):
-        outcome = exercise.check(measured)
-        assert outcome.state == "wrong" and reason and reason in outcome.message
 
 
 @pytest.mark.parametrize("number", LESSONS)
@@ -234,7 +204,6 @@ def test_a_notebook_shows_its_exercises_word_for_word(number):
     for exercise in lesson.exercises:
         assert exercise.title in page and exercise.text in page and exercise.given in page
         assert f"q.{exercise.id}.check(" in page
-        assert (f"q.{exercise.id}.predict(...)" in page) == (not exercise.name)
     assert f'exercises.load("{number}")' in page and "q.quiz" in page
 
 
@@ -244,7 +213,7 @@ def test_a_notebook_shows_its_exercises_word_for_word(number):
 @pytest.fixture
 def solve():
     """One of the exercises in code, and a right answer to it."""
-    return CODED[0], written(CODED[0].solution_code, CODED[0])
+    return ALL[0], written(ALL[0].solution_code, ALL[0])
 
 
 def test_what_was_right_once_stays_right(own_results, solve):
@@ -271,10 +240,7 @@ def test_a_folder_that_cannot_be_written_does_not_stop_a_check(own_results, solv
 
 
 def test_what_is_not_there_and_what_is_damaged_is_named(tmp_path, monkeypatch):
-    for wrong, text in (
-        (lambda: exercises.load("99"), "'99'.*01"),
-        (lambda: CODED[0].predict(0.5), "no prediction"),
-    ):
+    for wrong, text in ((lambda: exercises.load("99"), "'99'.*01"),):
         with pytest.raises(KitError, match=text):
             wrong()
     record = yaml.safe_load((exercises.FOLDER / "01.yaml").read_text(encoding="utf-8"))

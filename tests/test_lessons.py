@@ -19,18 +19,18 @@ HERE = hardware()
 
 def test_recorded_times_keep_those_of_notebooks_that_failed(tmp_path):
     path, other = tmp_path / "times.json", HERE | {"processor": "Abacus"}
-    old = {"02_rag_index": {"seconds": 120.0, "hardware": other, "created": "2026-01-02"}}
+    old = {"01_rag": {"seconds": 120.0, "hardware": other, "created": "2026-01-02"}}
     path.write_text(json.dumps({"quick": old}), encoding="utf-8")
     runs = [
         SimpleNamespace(notebook=Path(f"{name}.ipynb"), seconds=seconds, error=error)
-        for name, seconds, error in (("02_rag_index", 9.0, "NameError"), ("03_rag_limits", 7.04, ""))
+        for name, seconds, error in (("01_rag", 9.0, "NameError"), ("02_instruction_tuning", 7.04, ""))
     ]
     record_times("quick", runs, path)
     kept = read_times(path)["quick"]
-    assert {name: each["seconds"] for name, each in kept.items()} == {"02_rag_index": 120.0, "03_rag_limits": 7.0}
-    assert kept["02_rag_index"]["hardware"]["processor"] == "Abacus" and kept["03_rag_limits"]["hardware"] == HERE
+    assert {name: each["seconds"] for name, each in kept.items()} == {"01_rag": 120.0, "02_instruction_tuning": 7.0}
+    assert kept["01_rag"]["hardware"]["processor"] == "Abacus" and kept["02_instruction_tuning"]["hardware"] == HERE
     lines = measured_on({"quick": kept}, ["quick", "workshop"])
-    assert [line.partition(":")[0] for line in lines] == ["- `quick`, 02", "- `quick`, 03"]
+    assert [line.partition(":")[0] for line in lines] == ["- `quick`, 01", "- `quick`, 02"]
     assert "Abacus" in lines[0] and "2026-01-02" in lines[0] and "Abacus" not in lines[1]
     path.write_text("{", encoding="utf-8")
     with pytest.raises(KitError, match="times.json"):
@@ -39,8 +39,8 @@ def test_recorded_times_keep_those_of_notebooks_that_failed(tmp_path):
 
 def test_a_lesson_has_a_title_and_minutes_and_a_damaged_notebook_is_named(tmp_path):
     found = lessons.lessons()
-    assert [lesson.number for lesson in found] == [f"{n:02}" for n in range(8)]
-    assert all(lesson.label.startswith(f"{lesson.number} · ") and lesson.reading > 0 for lesson in found)
+    assert [lesson.number for lesson in found] == [*(f"{n:02}" for n in range(7)), *"abc"]
+    assert all(lesson.label.startswith(f"{lesson.number.upper()} · ") and lesson.reading > 0 for lesson in found)
     folder = tmp_path / "notebooks"
     with pytest.raises(KitError, match="no notebooks"):
         lessons.lessons(tmp_path)

@@ -391,7 +391,8 @@ def test_the_weights_of_the_best_score_are_kept_and_the_training_stops_after_it(
     settings = replace(SETTINGS, lora=lora, learning_rate=0.01, epochs=60)
     tuned = train(llama, data, settings, tmp_path / "run", score=score)
     noted = [entry.validation_score for entry in tuned.history if entry.validation_score is not None]
-    assert noted == [0.1, 0.9, 0.5, 0.5, 0.5, 0.5] and tuned.history[-1].step < tuned.history[-1].steps
+    assert noted == [0.1, 0.9, 0.5, 0.5, 0.5]
+    assert tuned.history[-1].steps / 2 < tuned.history[-1].step < tuned.history[-1].steps
     kept = Assistant(llama, adapter=tuned.folder).model.model.state_dict()
     near = [all(torch.allclose(kept[name], one[name], atol=1e-5) for name in kept) for one in seen]
     assert near == [place == 1 for place in range(len(seen))]

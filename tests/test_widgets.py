@@ -111,8 +111,8 @@ def test_a_panel_leaves_its_settings_and_result_for_pages_without_a_kernel(monke
 # The retrieval explorer.
 
 
-def test_the_explorer_shows_passages_and_the_prompts_tokens(tiny, index, question):
-    panel = widgets.retrieval_explorer(index, tiny, question)
+def test_the_explorer_shows_passages_on_a_map_and_the_prompts_tokens(tiny, index, question):
+    panel = widgets.retrieval_explorer(index, question, tiny)
     assert "role='alert'" not in panel.status.value
     settings = RagSettings()
     expanded = Assistant(tiny, retriever=index.retriever(settings.k, settings.mode)).ask(question, 1).prompt
@@ -121,7 +121,8 @@ def test_the_explorer_shows_passages_and_the_prompts_tokens(tiny, index, questio
     panel.button.click()
     for passage in index.retriever(3, "vector").retrieve(question.prompt):
         assert passage.document_id in panel.result.value and f"{passage.score:.3f}" in panel.result.value
-    assert "<mark>" in panel.result.value and "holds the answer" in panel.static()
+    about = f'alt="Map of {len(index.nodes)} chunks and the question, with the 3 that were found ringed'
+    assert "<mark>" in panel.result.value and "holds the answer" in panel.static() and about in panel.static()
     panel.controls["mode"].value, panel.controls["question_text"].value = "bm25", "zzyzx"
     panel.controls["question_text"]._handle_custom_msg({"event": "submit"}, [])  # the Enter key
     assert panel.result.value.startswith("<p>Nothing was found") and "Done" in panel.status.value
@@ -133,26 +134,11 @@ def test_the_explorer_shows_passages_and_the_prompts_tokens(tiny, index, questio
 def test_what_a_document_holds_is_text(embedder, tiny, tmp_path):
     evil = [Document("evil", EVIL, f"The pump is blue. {EVIL}"), Document("good", "Good", "The pump is red.")]
     index, _ = build_index(evil, open_store(tmp_path / "evil"), embedder, RagSettings(), progress=False)
-    asked = Question("own", "own", f"Is the pump blue? {EVIL}")
-    for made in (widgets.retrieval_explorer(index, tiny, asked), widgets.embedding_map(index, asked)):
-        assert "evil" in made.result.value
-        check_is_text(re.sub('<img src="data:image/png;base64[^>]*>', "", made.result.value))
+    panel = widgets.retrieval_explorer(index, Question("own", "own", f"Is the pump blue? {EVIL}"), tiny)
+    assert "evil" in panel.result.value
+    check_is_text(re.sub('<img src="data:image/png;base64[^>]*>', "", panel.result.value))
     shown = retrieval.highlight("The pumps & the pump of Kilpool.", "What is the pump?")
     assert shown == "The pumps &amp; the <mark>pump</mark> of Kilpool."
-
-
-# The map of the embeddings.
-
-
-def test_the_map_names_the_nearest_chunks(index, question):
-    panel = widgets.embedding_map(index, question)
-    assert f'alt="Map of {len(index.nodes)} chunks' in panel.static()
-    nearest = index.retriever(5, "vector").retrieve(question.prompt)
-    rows = re.findall(r"<td[^>]*>(-?[\d.]+)</td><td[^>]*>([^<]+)</td>", panel.result.value)
-    assert rows == [(f"{1 + np.log(passage.score):.2f}", passage.document_id) for passage in nearest]
-    panel.controls["nearest"].value = 2
-    panel.button.click()
-    assert "2 nearest ringed" in panel.result.value and panel.result.value.count("<td") == 2 * 3
 
 
 # The view of tokens.

@@ -9,6 +9,7 @@ what was saved on the triage questions.
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
 
@@ -21,6 +22,7 @@ from helpers.models import FOUNDATION_MODEL, weights_hash
 
 READY = ROOT / "results" / "ready" / "triage"
 DATA, PROFILE, SEED = "datasets/tidewater", "workshop", 7
+PAIRS = "instructions/triage.train.jsonl"
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -46,7 +48,7 @@ def make(folder: Path = READY) -> dict:
     parts = sorted({question.part for question in questions})
     manifest = {
         "command": "python -m tools.ready_adapter", "recipe": "triage", "profile": PROFILE, "seed": SEED,
-        "data": DATA, "data_hash": study.dataset.hash, "base_model": FOUNDATION_MODEL, "base_hash": study.model.hash,
+        "data": f"{DATA}/{PAIRS}", "data_hash": sha256((ROOT / DATA / PAIRS).read_bytes()).hexdigest(), "base_model": FOUNDATION_MODEL, "base_hash": study.model.hash,
         "weights_hash": weights_hash(folder), "bytes": (folder / WEIGHTS).stat().st_size, "dtype": "bfloat16",
         "labelled_pairs": made.effort.labelled_examples,
         "settings": made.settings,

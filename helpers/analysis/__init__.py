@@ -9,12 +9,12 @@ import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["rules"],
+    submodules=["quantities", "rules"],
     submod_attrs={
         "claims": ["Claim", "counts", "judge", "read_claims", "verdicts_as_text"],
         "comparison": ["Comparison", "has_results", "in_brackets", "read_comparison"],
         "conclusions": [
-            "advice_markdown", "advise", "questionnaire", "take_aways", "textbook_markdown", "textbook_rows",
+            "MARKS", "advise", "questionnaire", "take_aways", "textbook_markdown", "textbook_rows",
         ],
         "cost": ["Cost", "break_even", "cost_rows", "costs", "load_prices", "size_rows", "span"],
         "intervals": ["Sample", "accuracy", "difference"],

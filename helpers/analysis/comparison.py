@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..data import QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
-from ..experiment import ARMS, LATENCY_FILE, file_name, read_results, read_timings
+from ..experiment import ARMS, LATENCY_FILE, file_name, plain_name, read_results, read_timings
 from .intervals import accuracy, difference, holm
 from .validate import AGAIN, by_question, check_comparable, label, timing_conditions
 
@@ -152,7 +152,7 @@ class Comparison:
             r.question_set: len(self.scores(r.arm, r.question_set)) for r in self.results if r.status == "complete"
         }
         sentences += [
-            f"`{name}` has {count} questions, too few to conclude much: {ENOUGH} would tell an accuracy of 0.5 to ±0.1."
+            f"{plain_name(name)}: {count} questions, too few to say much ({ENOUGH} show an accuracy of 0.5 to ±0.1)."
             for name, count in asked.items() if 0 < count < ENOUGH
         ]  # fmt: skip
         lost = [label(r) for r in self.results if not math.isfinite(r.metrics.get("perplexity", 0))]
@@ -160,7 +160,9 @@ class Comparison:
             sentences.append(f"The perplexity of {', '.join(lost)} is not a number and is left out: training diverged.")
         unclear = self.contrasts().query("not clear") if "base" in self.arms else pd.DataFrame(columns=["question_set"])
         for name, rows in unclear.groupby("question_set", sort=False):
-            sentences.append(f"On `{name}`, no clear difference from `base`: {', '.join(rows['arm'])}.")
+            sentences.append(
+                f"{plain_name(name)}: no clear difference from Base for {', '.join(map(plain_name, rows['arm']))}."
+            )
         return sentences
 
     def text(self) -> str:
@@ -210,7 +212,7 @@ class Comparison:
             elif timed:
                 alone[result.arm] = True
             updated.append(result)
-        told = f" Timed in their own runs: {', '.join(alone)}." * bool(alone)
+        told = f" Timed in their own runs: {', '.join(map(plain_name, alone))}." * bool(alone)
         return Comparison(updated, "The arms were timed in turns." + told)
 
 

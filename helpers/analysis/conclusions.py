@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from ..data import KitError
+from ..experiment import plain_name
 from . import rules
 from .claims import Claim, judge
 from .comparison import Comparison
@@ -64,7 +65,7 @@ def textbook_rows(comparison: Comparison) -> list[Row]:
         differ = [
             each.arm for pair in pairs if pair[1].arm and given(pair[0].arm) != given(pair[1].arm) for each in pair
         ]
-        told = ", ".join(f"{arm} {' and '.join(given(arm)) or 'nothing'}" for arm in dict.fromkeys(differ))
+        told = ", ".join(f"{plain_name(arm)} {' and '.join(given(arm)) or 'nothing'}" for arm in dict.fromkeys(differ))
         rows.append(replace(
             row, verdict=verdict, sentence=sentences.get(verdict, row.shown) or verdicts[verdict].why,
             measured=in_words(comparison, [*sum(pairs, ()), *row.also]) + (f". Given: {told}." if told else "."),
@@ -175,22 +176,13 @@ def advise(answers: Mapping[str, str], comparison: Comparison | None = None) -> 
     holds = "Your answers decide this, no figure does."
     if chosen.rests_on:
         first, rival = chosen.rests_on
+        on = plain_name(first.set).lower()
         asked = [each.of(comparison) or {} for each in (rival, first)] if comparison else [{}, {}]
-        held = "not measured here."
+        names = f"{plain_name(first.arm)} is right more often than {plain_name(rival.arm)} on {on}"
+        holds = f"It holds if {names}, which was not measured here."
         if asked[0].keys() & asked[1].keys():
             gaps = resampled(*asked)
-            held = f"so in {(gaps > 0).mean():.0%} of {RESAMPLES:,} resamples."
+            holds = f"It holds in {(gaps > 0).mean():.0%} of {RESAMPLES:,} resamples: {names}."
             if gaps.mean() > 0:
-                flips.append(f"{rival.arm} being right {gaps.mean():.2f} more often on {rival.set}")
-        holds = f"It rests on {first.arm} being right more often than {rival.arm} on {first.set}: {held}"
+                flips.append(f"{plain_name(rival.arm)} being right {gaps.mean():.2f} more often on {on}")
     return Advice(chosen.id, chosen.take, chosen.arms, reasons, holds, "; ".join(flips) or "no single answer")
-
-
-def advice_markdown(advice: Advice) -> str:
-    """The advice as Markdown: what to take, each reason with its figure, how sure it is and what would change it."""
-    lines = [
-        f"**Take {advice.take}.** {advice.holds}",
-        "",
-        *(f"- {rule.because} *{figure}*" for rule, figure in advice.reasons),
-    ]
-    return "\n".join([*lines, "", f"What would change it: {advice.flips}."])

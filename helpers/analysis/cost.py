@@ -207,10 +207,11 @@ def cost_rows(found: Mapping[str, Cost]) -> list[dict[str, str]]:
         right = span(each.thousand_right(queries, changes)) if each.right else "none is right"
         rows.append({
             "arm": each.arm, "effort to a first version (hours)": span(each.hours),
-            "people and labels, once ($)": span(each.people + each.labels), "computing, once ($)": span(each.computing),
+            "people and labels, once ($)": span(each.people + each.labels),
+            "computing, once ($)": span(np.round(each.computing, 2)),
             "cost per update ($)": update, "hosting per month ($)": span(each.hosting),
             "1,000 queries ($)": span(1000 * each.query), "as cheap as RAG at (queries a month)": meets,
-            "1,000 right answers, all in ($)": right,
+            "1,000 right facts, all in ($)": right,
         })  # fmt: skip
     return rows
 

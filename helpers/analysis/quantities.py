@@ -14,6 +14,7 @@ from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
 from ..data import QUESTION_SETS, TIMED_SET
+from ..experiment import plain_name
 from .comparison import Comparison, in_brackets
 from .cost import SIZES, cost_of, load_prices, span
 from .intervals import Interval, accuracy, difference, perplexity_ratio, ratio
@@ -82,7 +83,8 @@ class Quantity:
     @property
     def words(self) -> str:
         """What is measured, without the arm."""
-        return METRICS[self.metric].words.format(set=f"{self.set} ({self.part})" if self.part else self.set)
+        name = plain_name(self.set).lower()
+        return METRICS[self.metric].words.format(set=f"{name} ({self.part.replace('_', ' ')})" if self.part else name)
 
     def of(self, comparison: Comparison) -> Any:
         """What was measured: scores or losses by world, seconds, or one number; None where nothing was."""
@@ -140,11 +142,11 @@ def compare(comparison: Comparison, first: Quantity, second: Quantity) -> Interv
     Shares on one set are compared question by question. Single numbers have no width, costs that of their prices.
     """
     one, other = first.of(comparison), second.of(comparison)
-    missing = [f"{q.words} of {q.arm}" for q, found in ((first, one), (second, other)) if found is None]
+    missing = [f"{q.words} of {plain_name(q.arm)}" for q, found in ((first, one), (second, other)) if found is None]
     if missing:
         return f"There is no {' and no '.join(missing)}."
     if isinstance(one, dict) and isinstance(other, dict) and not one.keys() & other.keys():
-        return f"No world has both {first.arm} and {second.arm} on {first.set}."
+        return f"No world has both arms, {plain_name(first.arm)} and {plain_name(second.arm)}: {first.words}."
     if METRICS[first.metric].ratio:
         return (perplexity_ratio if first.metric == "perplexity" else ratio)(one, other)
     if first.metric not in SHARES:
@@ -156,7 +158,7 @@ def compare(comparison: Comparison, first: Quantity, second: Quantity) -> Interv
 
 
 def in_words(comparison: Comparison, quantities: Sequence[Quantity]) -> str:
-    """Quantities such as "accuracy on triage: base 0.00 [0.00, 0.06], rag 0.95 [0.86, 0.98]"; empty where none is.
+    """Quantities such as "accuracy on triage: Base 0.00 [0.00, 0.06], RAG 0.95 [0.86, 0.98]"; empty where none is.
 
     Those of one metric and set stand together; times and perplexities also as ratios to the last one.
     """
@@ -170,8 +172,8 @@ def in_words(comparison: Comparison, quantities: Sequence[Quantity]) -> str:
         for one in others if METRICS[last.metric].ratio and all(values.values()) else ():
             found = compare(comparison, one, last)
             reach = "measured once" if math.isinf(found["high"]) else "[{low:.2f}, {high:.2f}]".format(**found)
-            values[one] += f" ({found['value']:.2f} × {last.arm}, {reach})"
+            values[one] += f" ({found['value']:.2f} × {plain_name(last.arm)}, {reach})"
         if any(values.values()):
-            listed = (f"{each.arm} {value or 'not measured'}" for each, value in values.items())
+            listed = (f"{plain_name(each.arm)} {value or 'not measured'}" for each, value in values.items())
             sentences.append(f"{words}: {', '.join(listed)}")
     return "; ".join(sentences)

@@ -12,7 +12,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "profiles": ["PROFILES", "Profile", "VALIDATION", "WARM_UP", "get_profile"],
         "records": [
             "Answer", "BLANK", "CHOICE_SETS", "DataError", "Document", "Effort", "Example", "Fact", "KitError",
-            "Note", "Passage", "QUESTION_SETS", "Question", "Result", "Score", "TASKS", "TEXT_SETS", "TIMED_SET",
+            "Note", "Passage", "QUESTION_SETS", "Question", "Result", "SET_NAMES", "Score", "TASKS", "TEXT_SETS",
+            "TIMED_SET",
         ],
         "text": ["normalise", "sentences"],
         "values": ["YES_OR_NO", "comparable", "contains", "forms", "readings"],

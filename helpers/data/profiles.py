@@ -18,7 +18,7 @@ class Profile:
     questions_per_set: int | None = None
     latency_questions: int = 30  # of `facts_heldout`, asked again one at a time for first-token and total time
     latency_repeats: int = 5  # of each point of a latency curve
-    sweep_questions: int = 40  # for each point of a sweep in notebook 03
+    sweep_questions: int = 40  # for each point of a sweep in notebook 01
     batch_size: int = 32  # answers decoded together when they are scored; with long prompts, more take much memory
     training_share: float = 1.0  # of a training's passes over its data; a small share only shows how it is done
     validation_examples: int = VALIDATION  # pairs and texts that a training reads now and then

@@ -11,10 +11,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
-QUESTION_SETS = (
-    "facts_trained", "facts_heldout", "updates", "two_hop", "twins", "unanswerable",
-    "terms", "terms_completion", "terms_unread", "terms_free", "triage", "general",
-)  # fmt: skip
+SET_NAMES = {  # of the question sets, for readers
+    "facts_trained": "Trained facts", "facts_heldout": "Held-out facts", "updates": "Changed facts",
+    "two_hop": "Two-hop facts", "twins": "Answer or decline", "unanswerable": "Unanswerable", "terms": "House terms",
+    "terms_completion": "Meanings completed", "terms_unread": "Terms in unread text", "terms_free": "Terms explained",
+    "triage": "Triage", "general": "General knowledge",
+}  # fmt: skip
+QUESTION_SETS = tuple(SET_NAMES)
 CHOICE_SETS = ("terms", "general")  # asked in the chat, scored by the log-probabilities of their choices
 TEXT_SETS = ("terms_completion", "terms_unread")  # plain text in which each choice fills the blank, without a chat
 BLANK = "____"

@@ -6,7 +6,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["arms", "assistant", "metrics", "results", "study"],
     submod_attrs={
-        "arms": ["ARMS", "SHOWN", "SameText", "fitting_documents", "get_arms", "left_out", "solved_examples"],
+        "arms": ["ARMS", "SHOWN", "SameText", "fitting_documents", "get_arms", "left_out", "plain_name",
+                 "solved_examples"],
         "assistant": ["Assistant", "SHORT_ANSWER"],
         "evaluation": ["evaluate", "text_perplexity"],
         "latency": ["LATENCY_FILE", "PHASES", "Timing", "read_timings", "time_arms", "write_timings"],

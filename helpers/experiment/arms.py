@@ -15,7 +15,19 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from .. import data, rag
-from ..data import TASKS, Dataset, Document, Example, KitError, Passage, Profile, Question, contains, read_text
+from ..data import (
+    SET_NAMES,
+    TASKS,
+    Dataset,
+    Document,
+    Example,
+    KitError,
+    Passage,
+    Profile,
+    Question,
+    contains,
+    read_text,
+)
 from ..models import FoundationModel, prompts
 from ..tuning import recipes
 
@@ -31,7 +43,7 @@ class Arm:
     """One way of giving the model knowledge: what it sees beside the question, and with which weights it answers.
 
     Attributes:
-        name, what: Its key in results and commands, and what it is, in words.
+        name, plain, what: Its key in results and commands, its name for readers, and what it is, in words.
         sees: "nothing", or of "examples", "passages" (retrieved), "rules", "documents" (as many as fit) and "labels"
             (no model answers) those that it sees, joined by "+".
         given: What it was given in all, training included: of "documents", "notes", "pairs" and "rules".
@@ -46,6 +58,7 @@ class Arm:
     """
 
     name: str
+    plain: str
     sees: str
     what: str
     given: tuple[str, ...] = ()
@@ -62,7 +75,7 @@ class Arm:
     @property
     def record(self) -> dict[str, Any]:
         """What a result keeps of it: what its answers depend on, where it is not the default."""
-        aside = ("what", "given", "sets", "appendix")
+        aside = ("plain", "what", "given", "sets", "appendix")
         values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
         return {name: value for name, (value, default) in values.items() if name not in aside and value != default}
 
@@ -90,6 +103,11 @@ class Arm:
 
 _ALL = TypeAdapter(list[Arm]).validate_python(yaml.safe_load(read_text(Path(__file__).with_name("arms.yaml"))))
 ARMS = {arm.name: arm for arm in _ALL}
+
+
+def plain_name(key: str) -> str:
+    """The name of an arm or a question set for readers; a key that the kit does not know as it is."""
+    return SET_NAMES.get(key) or (ARMS[key].plain if key in ARMS else key)
 
 
 def get_arms(names: Iterable[str]) -> list[Arm]:

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+from IPython.display import HTML, display
 from pydantic import BaseModel, ConfigDict
 
 MARKS = {
     "right": ("✓ Right.", "#1a7f37"),
     "wrong": ("✗ Not yet.", "#b35900"),
     "not attempted": ("○ Not attempted.", "#6e7781"),
-    "kept": ("● Kept.", "#0969da"),
     "stopped": ("■ Stopped.", "#6e7781"),
 }
 TOLERANCE = 1e-6
@@ -30,7 +30,7 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check says: `state` is one of MARKS ("kept" is a prediction), `message` says why, `hint` is folded."""
+    """What a check says: `state` is one of MARKS, `message` says why, `hint` is folded away."""
 
     state: str
     message: str = ""
@@ -93,42 +93,6 @@ class FunctionRule(Rule):
         return Outcome("right")
 
 
-class PredictionRule(Rule):
-    """A prediction is one of `choices` (`otherwise` is said of a wrong one), or a number in `range`.
-
-    It may be off by `near`, or lie in the interval of what was measured; else `low` or `high` is said of it.
-    """
-
-    choices: list[str] = []
-    otherwise: str = ""
-    range: tuple[float, float] = (-math.inf, math.inf)
-    near: float = 0.0
-    low: str = ""
-    high: str = ""
-
-    def problem(self, value: Any) -> str:
-        """Why this cannot be a prediction; empty where it can."""
-        if self.choices:
-            return "" if value in self.choices else f"Choose one of: {', '.join(self.choices)}."
-        low, high = self.range
-        number = isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high
-        return "" if number else f"A prediction is a number from {low:g} to {high:g} here."
-
-    def compare(self, predicted: Any, measured: Any) -> Outcome:
-        """A prediction beside what was measured: a number, a mapping with its interval, or a list of right choices."""
-        told = " and ".join(measured) if self.choices else in_words(measured)
-        if self.choices:
-            right, reason = predicted in measured, self.otherwise
-        else:
-            number = isinstance(measured, Real)
-            low = measured - self.near if number else measured["low"]
-            high = measured + self.near if number else measured["high"]
-            right = low - TOLERANCE <= predicted <= high + TOLERANCE
-            reason = self.low if predicted < low else self.high
-        beside = f"You predicted {in_words(predicted)}; measured: {told}."
-        return Outcome("right", beside) if right else Outcome("wrong", f"{beside} {reason}")
-
-
 class OutOfTime(BaseException):
     """Raised inside a function that runs for too long; no `except Exception` in it holds this up."""
 
@@ -183,13 +147,13 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def in_words(value: Any) -> str:
-    """A measured or predicted value in words, with its interval where it has one."""
-    if isinstance(value, Mapping):
-        return f"{value['value']:.2f} (interval {value['low']:.2f} to {value['high']:.2f})"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
 def marked(text: str) -> str:
     """A sentence as HTML: escaped, with what is between backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text)).replace("\n", "<br>")
+
+
+def verdict(who: str, reply: str, right: bool) -> None:
+    """Displays a model's reply, marked and coloured as right or wrong; `who` says which method gave it."""
+    mark, colour = ("✓ right", "#d2f4d9") if right else ("✗ wrong", "#ffe0d1")
+    look = f"background: {colour}; color: #1a1a1a; padding: 4px 10px; margin: 2px 0"
+    display(HTML(f"<p style='{look}'><b>{mark}</b> · {html.escape(who)}: {html.escape(reply)}</p>"))

@@ -2,7 +2,6 @@
 
 q = exercises.load("01")
 q.e1.check(tokens_per_word)      # right, wrong with the reason, or not attempted
-q.e2.predict(0.4)                # before the run; after it, q.e2.check(what_was_measured)
 q.quiz                           # the questions at the end of the notebook
 """
 
@@ -20,7 +19,7 @@ from IPython.display import Markdown
 from pydantic import Field, ValidationError
 
 from ..data import DataError, KitError, held, own_folder, write_text
-from .checks import FunctionRule, Outcome, PredictionRule, Rule, in_words, marked
+from .checks import FunctionRule, Outcome, Rule, marked
 from .widgets.frame import escape, show_with_static
 
 FOLDER = Path(__file__).parent
@@ -29,55 +28,33 @@ FOLDER = Path(__file__).parent
 class Exercise(Rule):
     """One exercise: what it asks (`text`), the code that it starts from (`given`), and the rule that checks answers.
 
-    `id` is its name in the notebook ("e3"), `key` that in the learner's progress ("05/e3"). It asks for a function
-    called `name`, or without one for a prediction.
+    `id` is its name in the notebook ("e3"), `key` that in the learner's progress ("05/e3"); `name` is the function's.
     """
 
     id: str
     key: str
     title: str
     text: str
-    rule: FunctionRule | PredictionRule
+    name: str
+    given: str
+    rule: FunctionRule
     hint_text: str = Field(alias="hint")
-    solution_code: str = Field("", alias="solution")
+    solution_code: str = Field(alias="solution")
     why: str
-    name: str = ""
-    given: str = ""
-    wrong: tuple[str, ...] = ()  # as code, which the tests try
+    wrong: tuple[str, ...]  # as code, which the tests try
 
     def check(self, answer: Any = ...) -> Outcome:
-        """Checks a function, or the prediction against what was measured, and never says what the right answer is.
+        """Checks a function, and never says what the right one is.
 
-        Three dots mean that nothing was tried, and are not counted.
+        Three dots mean that nothing was tried, and are not counted; nor is a call that the learner interrupted.
         """
-        if self.name:
-            if self._untouched(answer):
-                return Outcome("not attempted", f"`{self.name}` has not been changed yet.", self.hint_text)
-            outcome = self.rule.check(answer, self.name)
-            if outcome.state == "stopped":
-                return outcome
-        elif answer is ... or self._predicted is None:
-            return Outcome("not attempted", f"Write a prediction into `q.{self.id}.predict(...)` above, then run on.")
-        else:
-            outcome = self.rule.compare(self._predicted, answer)
-        trouble, hint = keep(self.key, outcome.state), self.hint_text if outcome.state == "wrong" and self.name else ""
+        if self._untouched(answer):
+            return Outcome("not attempted", f"`{self.name}` has not been changed yet.", self.hint_text)
+        outcome = self.rule.check(answer, self.name)
+        if outcome.state == "stopped":
+            return outcome
+        trouble, hint = keep(self.key, outcome.state), self.hint_text if outcome.state == "wrong" else ""
         return Outcome(outcome.state, f"{outcome.message or self.why}\n{trouble}".strip(), hint)
-
-    def predict(self, value: Any = ...) -> Outcome:
-        """Keeps a prediction until the run has shown the result.
-
-        Raises:
-            KitError: This exercise asks for no prediction.
-        """
-        if self.name:
-            raise KitError(f"{self.key} asks for no prediction: use `q.{self.id}.check(...)`")
-        if value is ...:
-            before = f" Your last prediction was {in_words(self._predicted)}." if self._predicted is not None else ""
-            return Outcome("not attempted", f"Write your prediction in place of the three dots.{before}")
-        if problem := self.rule.problem(value):
-            return Outcome("wrong", problem)
-        trouble = keep(self.key, predicted=value)
-        return Outcome("kept", f"You predict {in_words(value)}. Now run on and see.\n{trouble}".strip())
 
     def hint(self) -> Markdown:
         """A push in the right direction."""
@@ -85,12 +62,7 @@ class Exercise(Rule):
 
     def solution(self) -> Markdown:
         """One right answer, and why it is right."""
-        code = f"```python\n{self.solution_code}\n```\n\n" if self.solution_code else ""
-        return Markdown(f"**Solution.**\n\n{code}{self.why}")
-
-    @property
-    def _predicted(self) -> Any:
-        return progress().get(self.key, {}).get("predicted")
+        return Markdown(f"**Solution.**\n\n```python\n{self.solution_code}\n```\n\n{self.why}")
 
     def _untouched(self, function: Any) -> bool:
         try:
@@ -204,7 +176,7 @@ def load(number: str) -> Exercises:
 
 
 def progress() -> dict[str, dict[str, Any]]:
-    """What is known of each item ("05/e3", "05/quiz1"): `state` and `predicted`; empty where nothing can be read."""
+    """What is known of each item ("05/e3", "05/quiz1"): `state`, and `choice` in a quiz; empty if unreadable."""
     try:
         kept = json.loads((own_folder() / "progress.json").read_text(encoding="utf-8"))
         return {item: known for item, known in kept.items() if isinstance(known, dict)}

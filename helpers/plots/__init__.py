@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submodules=["report", "wishes"],
     submod_attrs={
         "accuracy": ["accuracy_dots", "accuracy_in_words", "latency_bars", "overview"],
+        "tree": ["decision_tree"],
         "lines": ["break_even_lines", "learning_curves", "training_curve"],
         "report": ["markdown", "write_report"],
         "wishes": ["story"],

@@ -75,7 +75,7 @@ def latency_bars(compared: Compared, question_set: str = TIMED_SET, ax: Axes | N
     for place, (arm, row) in enumerate(timed.items()):
         first, total, p95 = row["first_token_s"]["median"], row["total_s"]["median"], row["total_s"]["p95"]
         for seconds, alpha in ((total, 0.4), (first, 1.0)):
-            ax.barh(place, seconds, 0.72, color=look(arm).colour, alpha=alpha, label=plain_name(arm))
+            ax.barh(place, seconds, 0.72, color=look(arm)[0], alpha=alpha, label=plain_name(arm))
         ax.plot([total, p95], [place, place], color="0.25", linewidth=1, marker="|")
         beside(ax, (p95, place), f"{number(first)} / {number(total)} ({number(p95)})", va="center")
         words.append(f"{plain_name(arm)} {first:.2f} s, {total:.2f} s")

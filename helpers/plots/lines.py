@@ -91,7 +91,7 @@ def break_even_lines(costs: Mapping[str, Cost], changes: int = 1, ax: Axes | Non
     known = {arm: cost for arm, cost in costs.items() if np.isfinite(cost.monthly(1, changes)).all()}
     if not known:
         raise DataError("there are no costs to draw: no arm was asked, or none absorbs a change")
-    ax, x = style.new_axes(ax, 7.6, 4.4), f"queries a month, with {changes} changes of documents"
+    ax, x = style.new_axes(ax, 7.6, 4.4), f"queries a month, with {changes} change{'s' * (changes != 1)} of documents"
     words = []
     for place, (arm, cost) in enumerate(known.items()):
         month = [np.maximum(cost.monthly(n, changes), 1e-6) for n in QUERIES]

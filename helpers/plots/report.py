@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ from matplotlib.figure import Figure
 
 from .. import analysis
 from ..analysis import Claim, Comparison, in_brackets
-from ..data import QUESTION_SETS, DataError, write_text
-from ..experiment import Curve, of_one_figure, read_curves
-from .accuracy import latency_bars, overview
+from ..data import QUESTION_SETS, TIMED_SET, DataError, read_text, write_text
+from ..experiment import ARMS, Curve, of_one_figure, plain_name, read_curves
+from . import wishes
+from .accuracy import latency_bars
 from .lines import break_even_lines, learning_curves
-from .style import Compared, image, plain_name
+from .style import Compared, image, in_words
 
 EFFORT_MEASURES = {
     "wall_s": ("preparation time (s)", 1),
@@ -50,33 +53,106 @@ def page(
     comparison: Comparison, curves: Mapping[str, Curve] | None = None, claims: Sequence[Claim] | None = None,
     note: str = "",
 ) -> str:  # fmt: skip
-    """The report: tables and figures in one HTML page, with no script and nothing to fetch.
+    """The report: verdict, figures, tables and all answers in one HTML page that fetches nothing.
 
-    Claims are those of the data file unless given; `note` is a sentence on top, such as whose results these are.
+    Claims are those of the data file unless given; `note` is a sentence on whose results these are.
     """
-    compared, rows, costs = comparison.table(), analysis.textbook_rows(comparison), analysis.costs(comparison)
-    verdicts = analysis.judge(comparison, claims)
+    compared, verdicts = comparison.table(), analysis.judge(comparison, claims)
+    main = {arm: row for arm, row in compared.items() if arm in wishes.METHODS} or compared
+    costs = {arm: cost for arm, cost in analysis.costs(comparison).items() if arm in main}
     compares = [arm for arm in ("base", "rag") if arm in comparison.arms and len(comparison.arms) > 1]
+    varied = [
+        (alike, _drawn(learning_curves, {each.arm: each.points for each in alike}, alike[0].x, alike[0].y))
+        for alike in of_one_figure((curves or {}).values())
+    ]
+    script = read_text(Path(__file__).with_name("explorer.js"))
     here = PackageLoader(__package__, ".")
     environment = Environment(loader=here, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.filters |= {"plain": plain_name, "code": _code, "accuracy": lambda key, row: in_brackets(row.get(key))}
+    environment.filters |= {
+        "plain": plain_name,
+        "code": _code,
+        "words": in_words,
+        "accuracy": lambda key, row: in_brackets(row.get(key)),
+    }
     return environment.get_template("report.html.j2").render(
-        note=note, about=about(comparison), caveats=comparison.caveats(), timed=comparison.timed,
-        take_aways=analysis.take_aways(rows), textbook=rows, verdicts=verdicts, counts=analysis.counts(verdicts),
-        compared=compared, sets=_sets(compared), measures=EFFORT_MEASURES,
+        verdict=verdict(comparison), sentences=sentences(comparison), note=note, about=about(comparison),
+        caveats=comparison.caveats(), timed=comparison.timed, textbook=analysis.textbook_rows(comparison),
+        verdicts=verdicts, counts=analysis.counts(verdicts), compared=compared, main=main, arms=ARMS,
+        sets=_sets(compared), measures=EFFORT_MEASURES, costs=analysis.cost_rows(costs),
         prices={name: analysis.span(ends) for name, ends in analysis.load_prices().items()},
-        costs=analysis.cost_rows(costs),
         stopped=[f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row],
         differences={arm: comparison.contrasts(arm).to_dict("records") for arm in compares},
+        answers=answers(comparison), script=Markup(script), policy=b64encode(sha256(script.encode()).digest()).decode(),
         figures={
-            "overview": _drawn(overview, compared), "latency": _drawn(latency_bars, compared),
-            "cost": _drawn(break_even_lines, costs),
-            "curves": [
-                _drawn(learning_curves, {each.arm: each.points for each in alike}, alike[0].x, alike[0].y)[0]
-                for alike in of_one_figure((curves or {}).values())
-            ],
+            "story": _drawn(wishes.story, comparison, None, ""), "latency": _drawn(latency_bars, main),
+            "cost": _drawn(break_even_lines, costs), "curves": varied,
         },
     )  # fmt: skip
+
+
+def verdict(comparison: Comparison) -> str:
+    """The finding of the story figure, or that none of its methods has a result."""
+    try:
+        return wishes.finding(wishes.rows(comparison))
+    except DataError:
+        return "None of the methods of the main figure has a result here."
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """Who is right on facts and how sure that is, what a change takes, and what a first version takes."""
+    share = {arm: comparison.by_world(arm, TIMED_SET) for arm in wishes.METHODS}
+    share = {arm: (analysis.accuracy(scores), scores) for arm, scores in share.items() if scores}
+    ranked = sorted(share, key=lambda arm: share[arm][0]["value"], reverse=True)
+    told = [f"Nobody was asked {plain_name(TIMED_SET).lower()}."]
+    for best, second in zip(ranked, ranked[1:] or [""], strict=False):
+        told = [
+            f"{plain_name(best)} is right on {{value:.2f}} [{{low:.2f}}, {{high:.2f}}] of the questions about facts"
+        ]
+        told[0] = told[0].format(**share[best][0])
+        if second:
+            gap = analysis.difference(share[second][1], share[best][1])
+            sure = "more" if gap["low"] > 0 else "no more"
+            told[0] += f"; {plain_name(second)} follows, {gap['value']:.2f} behind, {sure} than chance explains"
+        break
+    arms = [arm for arm in ("rag", "customization", "domain_adaptation+customization") if arm in comparison.arms]
+    for metric in ("update_s", "effort_hours"):
+        asked = [analysis.quantities.Quantity(arm=arm, metric=metric) for arm in arms]
+        known = [each for each in asked if each.of(comparison) is not None]
+        words = analysis.quantities.in_words(comparison, known)
+        told.append(words or f"Not measured here: {analysis.quantities.METRICS[metric].words}")
+    return [f"{each[0].upper()}{each[1:].rstrip('.')}." for each in told]
+
+
+def answers(comparison: Comparison) -> dict[str, Any]:
+    """Every scored answer for the explorer, each text and passage once: its places stand for it."""
+    texts, passages = _Places(), _Places()
+    sets = [name for name in QUESTION_SETS if any(comparison.runs(arm, name) for arm in comparison.arms)]
+    asked: dict[tuple[int, str, str, str], dict[str, Any]] = {}
+    for place, arm in enumerate(comparison.arms):
+        for number, name in enumerate(sets):
+            for seed, scores in comparison.by_world(arm, name).items():
+                for score in scores:
+                    question, answer, world = score.question, score.answer, list(comparison.worlds).index(seed)
+                    own = asked.setdefault((seed, name, question.id, question.prompt), {
+                        "set": number, "world": world, "prompt": question.prompt, "answers": [],
+                        "gold": list(question.answers), "documents": list(question.documents),
+                    })  # fmt: skip
+                    seen = [passages.of((each.document_id, each.title, each.text)) for each in answer.passages]
+                    own["answers"].append([place, texts.of(answer.text), score.value, texts.of(score.why), seen])
+    main = [place for place, arm in enumerate(comparison.arms) if arm in wishes.METHODS]
+    return {
+        "methods": list(map(plain_name, comparison.arms)), "main": main or list(range(len(comparison.arms))),
+        "sets": list(map(plain_name, sets)),
+        "worlds": list(comparison.worlds), "questions": list(asked.values()), "texts": list(texts),
+        "passages": list(passages),
+    }  # fmt: skip
+
+
+class _Places(dict):
+    """Things in the order in which they first came, each by its place."""
+
+    def of(self, thing: Any) -> int:
+        return self.setdefault(thing, len(self))
 
 
 def markdown(comparison: Comparison) -> str:

@@ -6,7 +6,7 @@ import base64
 import html
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -17,7 +17,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..data import QUESTION_SETS, DataError, KitError
+from ..data import QUESTION_SETS, SET_NAMES, DataError, KitError
+from ..experiment import plain_name
 
 Compared = Mapping[str, Mapping[str, Any]]  # arm, then question set, then its figures: what `Comparison.table` returns
 OKABE_ITO = matplotlib.color_sequences["okabe_ito"]  # readable for the colour-blind: Okabe & Ito 2008
@@ -25,54 +26,22 @@ SCREEN_DPI = 96  # CSS pixels an inch
 SMALL = 8  # points: numbers beside bars and points
 
 
-class Look(NamedTuple):
-    """How an arm is named and drawn in every figure, so that figures read alike."""
-
-    name: str
-    colour: str
-    marker: str
-
-
-LOOKS = {
-    "base": Look("Base", OKABE_ITO[0], "o"),
-    "base:few_shot": Look("Few-shot", OKABE_ITO[2], "D"),
-    "rag": Look("RAG", OKABE_ITO[5], "P"),
-    "rag:3_passages": Look("RAG, 3 passages", "#7f4f24", "p"),
-    "customization": Look("Instruction-tuned", OKABE_ITO[1], "s"),
-    "domain_adaptation": Look("Continued pretraining", OKABE_ITO[3], "^"),
-    "domain_adaptation+customization": Look("Both tunings", OKABE_ITO[6], "X"),
-    "rag+customization": Look("RAG + tuning", OKABE_ITO[7], "v"),
-    "customization:triage": Look("Tuned on triage only", OKABE_ITO[4], "<"),
-    "customization:answers": Look("Tuned on answers only", "#999999", ">"),
-    "constant": Look("Most common record", "#bbbbbb", "_"),
-    "bag_of_words": Look("Bag of words", "#6b6b6b", "x"),
-    "rules_in_prompt": Look("Rules in the prompt", "#a6761d", "d"),
-    "rag:few_shot": Look("RAG, few-shot", "#1b4f8f", "*"),
-    "rag:may_decline": Look("RAG, may decline", "#7fc8f8", "h"),
-    "rag:3_passages_best_last": Look("RAG, 3 passages, best last", "#b08968", "H"),
-    "rag:two_step": Look("RAG in two steps", "#4c3b8f", "8"),
-    "rag:wrong_papers": Look("RAG, wrong papers", "#d9a0a0", "1"),
-    "rag:documents+notes": Look("RAG, documents and notes", "#2f8f83", "2"),
-    "long_context": Look("Long context", "#8a2d5b", "3"),
-    "customization:60_labels": Look("Tuned on 60 labels", "#f7c873", "4"),
-    "domain_adaptation+customization:60_labels": Look("Both tunings, 60 labels", "#e07a5f", "+"),
-}
-SET_NAMES = {
-    "facts_trained": "Trained facts", "facts_heldout": "Held-out facts", "updates": "Changed facts",
-    "two_hop": "Two-hop facts", "twins": "Answer or decline", "unanswerable": "Unanswerable", "terms": "House terms",
-    "terms_completion": "Meanings completed", "terms_unread": "Terms in unread text", "terms_free": "Terms explained",
-    "triage": "Triage", "general": "General knowledge",
+LOOKS = {  # the colour and the marker of an arm in every figure, so that figures read alike
+    "base": (OKABE_ITO[0], "o"), "base:few_shot": (OKABE_ITO[2], "D"), "rag": (OKABE_ITO[5], "P"),
+    "rag:3_passages": ("#7f4f24", "p"), "customization": (OKABE_ITO[1], "s"),
+    "domain_adaptation": (OKABE_ITO[3], "^"), "domain_adaptation+customization": (OKABE_ITO[6], "X"),
+    "rag+customization": (OKABE_ITO[7], "v"), "customization:triage": (OKABE_ITO[4], "<"),
+    "customization:answers": ("#999999", ">"), "constant": ("#bbbbbb", "_"), "bag_of_words": ("#6b6b6b", "x"),
+    "rules_in_prompt": ("#a6761d", "d"), "rag:few_shot": ("#1b4f8f", "*"), "rag:may_decline": ("#7fc8f8", "h"),
+    "rag:3_passages_best_last": ("#b08968", "H"), "rag:two_step": ("#4c3b8f", "8"),
+    "rag:wrong_papers": ("#d9a0a0", "1"), "rag:documents+notes": ("#2f8f83", "2"), "long_context": ("#8a2d5b", "3"),
+    "customization:60_labels": ("#f7c873", "4"), "domain_adaptation+customization:60_labels": ("#e07a5f", "+"),
 }  # fmt: skip
 
 
-def look(arm: str) -> Look:
-    """An arm's name and look; an arm that the kit does not know is grey and keeps its key as its name."""
-    return LOOKS.get(arm, Look(arm, "#808080", "o"))
-
-
-def plain_name(key: str) -> str:
-    """The plain name of an arm or a question set; a key that the kit does not know as it is."""
-    return SET_NAMES.get(key) or look(key).name
+def look(arm: str) -> tuple[str, str]:
+    """An arm's colour and marker; an arm that the kit does not know is grey."""
+    return LOOKS.get(arm, ("#808080", "o"))
 
 
 def in_words(title: str) -> str:
@@ -82,16 +51,22 @@ def in_words(title: str) -> str:
 
 def point(arm: str) -> dict[str, Any]:
     """Colour, form and name of an arm's points, with an edge that keeps light colours visible on white."""
-    name, colour, marker = look(arm)
-    return {"color": colour, "marker": marker, "label": name, "markeredgecolor": "0.2", "markeredgewidth": 0.7}
+    colour, marker = look(arm)
+    return {
+        "color": colour,
+        "marker": marker,
+        "label": plain_name(arm),
+        "markeredgecolor": "0.2",
+        "markeredgewidth": 0.7,
+    }
 
 
 def line(arm: str) -> dict[str, Any]:
     """The look of an arm's line: its points, and a colour with a contrast of 3 to 1 with white (WCAG 2.2, 1.4.11)."""
-    colour = np.array(to_rgb(look(arm).colour))
+    colour = np.array(to_rgb(look(arm)[0]))
     light = float(colour**2.2 @ (0.2126, 0.7152, 0.0722))
     dark = to_hex(colour * min(1.0, (0.29 / max(light, 0.01)) ** (1 / 2.2)))
-    return point(arm) | {"color": dark, "markerfacecolor": look(arm).colour}
+    return point(arm) | {"color": dark, "markerfacecolor": look(arm)[0]}
 
 
 def new_axes(ax: Axes | None, width: float = 6.4, height: float = 3.8) -> Axes:

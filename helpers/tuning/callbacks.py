@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 COMPLETE = "complete.json"  # written last into a checkpoint
 SCORE = "eval_validation_score"  # what transformers' Trainer calls the share of validation questions answered rightly
-PATIENCE = 4  # a training stops after so many evaluations without a better score
+PATIENCE = 3  # past its half a training stops after so many evaluations without a better score
 
 
 class RowTrainer(Trainer):
@@ -122,9 +122,10 @@ class ValidationScore(TrainerCallback):
 
 
 def no_longer_better(state: Any) -> bool:
-    """Whether the best score of a training lies `PATIENCE` evaluations back."""
+    """Whether a training is past its half, and its best score lies `PATIENCE` evaluations back."""
     scores = [entry[SCORE] for entry in state.log_history if SCORE in entry]
-    return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= PATIENCE
+    late = 2 * state.global_step > state.max_steps
+    return bool(scores) and late and len(scores) - 1 - scores.index(max(scores)) >= PATIENCE
 
 
 def snapshot(fm: FoundationModel, model: nn.Module) -> FoundationModel:

@@ -1,4 +1,4 @@
-"""Records how many labels triage needs: results/reference/labels.curve.json, which notebook 04 draws.
+"""Records how many labels triage needs: results/reference/labels.curve.json, which appendix C draws.
 
     python -m tools.benchmarks.label_curve
     python -m tools.benchmarks.label_curve --adapted  # after continued pretraining: labels_adapted.curve.json

@@ -1,4 +1,4 @@
-"""Records what restatements of each fact do: results/reference/restatements.curve.json, which notebook 05 draws.
+"""Records what restatements of each fact do: results/reference/restatements.curve.json, which appendix C draws.
 
     python -m tools.benchmarks.restatement_curve
 

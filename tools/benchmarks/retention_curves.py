@@ -3,7 +3,7 @@
     python -m tools.benchmarks.retention_curves
 
 `retention_learning_rate` and `retention_epochs` are the accuracy on general questions, by which two claims are
-judged; `continued_pretraining` is the perplexity of domain text that was not read, which notebook 05 draws. The
+judged; `continued_pretraining` is the perplexity of domain text that was not read, which appendix C draws. The
 training is `domain` on the world of the training sweep, without replay; only the rate (in one pass) or the passes
 differ.
 """

@@ -36,7 +36,6 @@ MARK = "world.json"
 CARD = "README.md"
 GENERATOR = "helpers.tidewater"  # as in every folder made so far, so that it is recognised
 OTHER_SEED = 1000  # how far the seed of the world that lends its documents is from this one's
-CHECK_WORDS = 8
 
 
 def generate(out: Path | str, seed: int = 7, assets: int = 24, restatements: int = RESTATEMENTS) -> World:
@@ -114,7 +113,6 @@ def world_files(world: World, restatements: int) -> dict[str, str]:
         files[f"{folder}/facts.csv"] = _facts(world, after_updates(pages, rounds[:number]), number)
         if each.withdrawn:
             files[f"{folder}/withdrawn.txt"] = "".join(f"{name}\n" for name in each.withdrawn)
-    checks = check_questions(world, pages) + _some(word_checks(words, world.seed, papers), CHECK_WORDS, world.seed)
     files |= {
         "facts.csv": _facts(world, pages, 0),
         "kinds.csv": _table(("field", "pattern"), load("questions")["kinds"].items()),
@@ -130,7 +128,7 @@ def world_files(world: World, restatements: int) -> dict[str, str]:
             examples("answers", "train", _shuffled(pairs["train"] + told, "train", world.seed))
         ),
         "instructions/answers.validation.jsonl": _lines(examples("answers", "validation", pairs["validation"])),
-        "instructions/checks.jsonl": _lines(checks),
+        "instructions/checks.jsonl": _lines(check_questions(world, pages) + word_checks(words, world.seed, papers)),
     }
     for part in ("train", "validation"):
         files[f"instructions/triage.{part}.jsonl"] = _lines(triage_examples(reports, part))
@@ -217,10 +215,6 @@ def _glossary(words: Iterable[Word]) -> str:
 def _shuffled(items: Iterable[Any], purpose: str, seed: int) -> list[Any]:
     items = list(items)
     return seeded(seed, f"order of {purpose}").sample(items, len(items))
-
-
-def _some(items: list[Any], number: int, seed: int) -> list[Any]:
-    return items if len(items) <= number else seeded(seed, "some checks").sample(items, number)
 
 
 def _notes(prefix: str, notes: list[tuple[str, str]], seed: int) -> str:

@@ -60,7 +60,8 @@ def cost_explorer(comparison: Comparison) -> Panel:
 
     def draw(queries: int, changes: int, label: float, engineer_hour: float, own_machine: float, months: int) -> str:
         stated = load_prices(label=label, engineer_hour=engineer_hour, own_machine=own_machine, months=months)
-        if not (found := costs(comparison, stated)):
+        found = {arm: cost for arm, cost in costs(comparison, stated).items() if arm in plots.wishes.METHODS}
+        if not found:
             raise DataError("no cost can be computed: run the study on `facts_heldout` first")
         month = {arm: cost.monthly(queries, changes) for arm, cost in found.items()}
         known = sorted((arm for arm in month if np.isfinite(month[arm]).all()), key=lambda arm: np.median(month[arm]))

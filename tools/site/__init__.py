@@ -1,0 +1,1 @@
+"""The course as static pages; `python -m tools.site` makes them."""
