@@ -48,7 +48,8 @@ def make(folder: Path = READY) -> dict:
     parts = sorted({question.part for question in questions})
     manifest = {
         "command": "python -m tools.ready_adapter", "recipe": "triage", "profile": PROFILE, "seed": SEED,
-        "data": f"{DATA}/{PAIRS}", "data_hash": sha256((ROOT / DATA / PAIRS).read_bytes()).hexdigest(), "base_model": FOUNDATION_MODEL, "base_hash": study.model.hash,
+        "data": f"{DATA}/{PAIRS}", "data_hash": sha256((ROOT / DATA / PAIRS).read_bytes()).hexdigest(),
+        "base_model": FOUNDATION_MODEL, "base_hash": study.model.hash,
         "weights_hash": weights_hash(folder), "bytes": (folder / WEIGHTS).stat().st_size, "dtype": "bfloat16",
         "labelled_pairs": made.effort.labelled_examples,
         "settings": made.settings,
