@@ -128,7 +128,7 @@ def test_each_case_gets_the_rule_that_fits_and_every_rule_is_reached():
 
 def test_figures_of_the_advice_are_those_of_the_results(made):
     advice = advise(PLAIN | {"latency": "tight", "sources": "yes", "privacy": "stay"}, made)
-    text = analysis.advice_markdown(advice)
+    text = " ".join(figure for _, figure in advice.reasons)
     assert f"RAG {in_brackets(made.table()['rag']['facts_heldout'])}" in text
     assert f"RAG {made.update('rag')['effort']['wall_s']:.2f} s" in text and "× Instruction-tuned" in text
     assert {rule.speaks_for for rule, _ in advice.reasons} >= {"rag", "tuning", "own"}

@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "claims": ["Claim", "counts", "judge", "read_claims", "verdicts_as_text"],
         "comparison": ["Comparison", "has_results", "in_brackets", "read_comparison"],
         "conclusions": [
-            "MARKS", "advice_markdown", "advise", "questionnaire", "take_aways", "textbook_markdown", "textbook_rows",
+            "MARKS", "advise", "questionnaire", "take_aways", "textbook_markdown", "textbook_rows",
         ],
         "cost": ["Cost", "break_even", "cost_rows", "costs", "load_prices", "size_rows", "span"],
         "intervals": ["Sample", "accuracy", "difference"],

@@ -186,13 +186,3 @@ def advise(answers: Mapping[str, str], comparison: Comparison | None = None) -> 
             if gaps.mean() > 0:
                 flips.append(f"{plain_name(rival.arm)} being right {gaps.mean():.2f} more often on {on}")
     return Advice(chosen.id, chosen.take, chosen.arms, reasons, holds, "; ".join(flips) or "no single answer")
-
-
-def advice_markdown(advice: Advice) -> str:
-    """The advice as Markdown: what to take, each reason with its figure, how sure it is and what would change it."""
-    lines = [
-        f"**Take {advice.take}.** {advice.holds}",
-        "",
-        *(f"- {rule.because} *{figure}*" for rule, figure in advice.reasons),
-    ]
-    return "\n".join([*lines, "", f"What would change it: {advice.flips}."])
