@@ -12,6 +12,7 @@ import pytest
 
 from helpers.data.records import KitError
 from helpers.experiment.arms import ARMS
+from tools import notebooks
 from tools.lessons import EXERCISE, GENERATED, lessons, word_count
 from tools.notebooks import LIVE, NOTEBOOKS, publish, run_notebooks, summary
 
@@ -166,6 +167,27 @@ def test_outputs_are_taken_over_without_widgets_and_only_where_nothing_was_chang
     assert path.read_bytes() == before
 
 
+def test_a_latecomer_gets_the_notebooks_before_and_what_was_trained_but_no_answers(tmp_path):
+    for name in ("00_a", "01_b", "02_c"):
+        write_notebook(tmp_path, f"{name}.ipynb")
+    assert notebooks.earlier("02", tmp_path) == ["00_a.ipynb", "01_b.ipynb"]
+    theirs, mine = tmp_path / "theirs", tmp_path / "mine"
+    for folder, names in (
+        (theirs, ("adapters/weights", "adapters/more", "progress.json")),
+        (mine, ("adapters/weights",)),
+    ):
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(folder.name, encoding="utf-8")
+    notebooks.take_missing(theirs, mine)
+    assert {path.name: path.read_text() for path in mine.rglob("*") if path.is_file()} == {
+        "weights": "mine",
+        "more": "theirs",
+    }
+    with pytest.raises(KitError, match="not a folder"):
+        notebooks.take_missing(tmp_path / "nowhere", mine)
+
+
 # The kit's own notebooks: one execution, in the quick profile, from an empty results folder, and backwards: none may
 # lean on what an earlier one made.
 
@@ -285,7 +307,7 @@ def test_a_lesson_has_its_shape(path):
     notebook = nbformat.read(path, 4)
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown" and EXERCISE not in tags(cell)]
     assert "You will be able to" in "\n".join(texts[:2])
-    assert re.search(r"In this notebook we:?\s*\n+- ", "\n".join(texts[-3:]))
+    assert re.search(r"In this notebook we:?(\*\*)?\s*\n+- ", "\n".join(texts[-3:]))
     number, first = path.stem[:2], "\n".join(cell.source for cell in notebook.cells[:12])
     tagged = [cell for cell in notebook.cells if EXERCISE in tags(cell)]
     untagged = "\n".join(cell.source for cell in notebook.cells if EXERCISE not in tags(cell))

@@ -14,13 +14,14 @@ from helpers.analysis import Comparison
 from helpers.data.files import ROOT
 from helpers.data.records import DataError
 from helpers.experiment.results import write_result
+from helpers.models import hardware
 from helpers.plots import report
 from tools import pages
 
 LESSONS = pages.lessons()
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
-TERMS = re.findall(r"^\| (?!term|---)([^|]+?) \| ([^|]+?) \| \[(\d\d)\]\(([^)]+)\) \|$", GLOSSARY, re.MULTILINE)
+TERMS = re.findall(r"^\| (?!term \|)([^|-][^|]+?) \| ([^|]+?) \| \[([^]]+)\]\(([^)]+)\) \|$", GLOSSARY, re.MULTILINE)
 
 
 def cells(path: Path, kind: str) -> list[str]:
@@ -42,13 +43,19 @@ def test_generated_parts_are_up_to_date():
 @of_each_notebook()
 def test_a_notebook_leads_to_its_neighbours_says_its_time_and_links_to_files_that_are_there(lesson):
     place, texts = LESSONS.index(lesson), cells(lesson.path, "markdown")
-    beside = {each.path.name for each in LESSONS[max(0, place - 1) : place + 2]} - {lesson.path.name}
-    for text in (texts[0], texts[-1]):
-        assert beside | {"../docs/glossary.md"} <= {target for _, target in LINK.findall(text)}
+    beside = {each.path for each in LESSONS[max(0, place - 1) : place + 2]} - {lesson.path}
+    for text in (texts[0], *(text for text in texts if "<!-- begin way -->" in text)):
+        targets = {(lesson.path.parent / target).resolve() for _, target in LINK.findall(text)}
+        assert beside | {ROOT / "docs" / "glossary.md"} <= targets
     said = r"^\*\*Reading time:\*\* about \d+ minutes\. \*\*Run time:\*\* .*`quick`.*\.$"
     assert re.search(said, texts[0], re.MULTILINE)
     for shown, target in LINK.findall("\n".join(texts)):
         assert shown and (target.startswith(("https://", "#")) or (lesson.path.parent / target).is_file()), target
+
+
+def test_the_main_line_fits_into_a_morning():
+    reading, _, workshop = pages.main_line(LESSONS, pages.read_times())
+    assert reading + workshop <= 195
 
 
 @of_each_notebook()
@@ -74,11 +81,17 @@ def test_the_glossary_is_sorted_and_linked():
 
 
 def test_a_term_is_taught_where_the_glossary_says():
+    never = []
     for term, meaning, number, target in TERMS:
+        assert len(meaning.split()) >= 8, term
+        if number == "left out":
+            assert f"- **{term.capitalize()}**" in GLOSSARY
+            continue
         path = ROOT / "docs" / target
-        assert path.is_file() and path.name.startswith(number) and len(meaning.split()) >= 8
+        assert path.is_file() and path.name.startswith(number.lower())
         words = " ".join(cells(path, "markdown") + cells(path, "code")).lower().split()
-        assert term.lower() in " ".join(words), f"{path.name} never says {term!r}"
+        never += [f"{path.name} never says {term!r}"] if term.lower() not in " ".join(words) else []
+    assert never == []
 
 
 # How parts are made.
@@ -98,7 +111,8 @@ def kit(tmp_path):
 def test_new_times_reach_the_notebook_and_the_table(kit):
     times = kit / "results" / "reference" / "times.json"
     record = json.loads(times.read_text(encoding="utf-8"))
-    record["workshop"]["02_instruction_tuning"]["seconds"] = 77 * 60
+    run = {"seconds": 77 * 60, "hardware": hardware(), "created": "2026-01-02"}
+    record["workshop"]["02_instruction_tuning"] = run
     times.write_text(json.dumps(record), encoding="utf-8")
     assert {path.name for path in pages.outdated(kit)} == {"02_instruction_tuning.ipynb", "teaching.md"}
     pages.bring_up_to_date(kit)

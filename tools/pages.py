@@ -101,23 +101,36 @@ def times_line(lesson: Lesson, times: dict[str, Any]) -> str:
 
 
 def times_table(found: list[Lesson], times: dict[str, Any]) -> str:
-    """Minutes of reading and running of each notebook, with the machine that they were measured on."""
+    """Minutes of reading and running of each notebook and of the main line, with the machine they were measured on."""
     rows = [("notebook", "reading", *(f"running, `{name}`" for name in TIMED)), ("---",) * (2 + len(TIMED))]
     for each in found:
-        running = (in_minutes(running_minutes(each.path.stem, name, times)) for name in TIMED)
         page = f"../notebooks/{'' if each.number.isdigit() else 'appendix/'}{each.path.name}"
+        running = (in_minutes(running_minutes(each.path.stem, name, times)) for name in TIMED)
         rows.append((f"[{each.label}]({page})", in_minutes(each.reading), *running))
+    reading, *running = (in_minutes(minutes) for minutes in main_line(found, times))
+    rows.append(("**all but the appendices**", reading, *running))
     return "\n".join([*("| " + " | ".join(row) + " |" for row in rows), "", *measured_on(times, TIMED)])
 
 
+def main_line(found: list[Lesson], times: dict[str, Any]) -> list[float | None]:
+    """Minutes to read all but the appendices, then to run them in each timed profile; None where one is not timed."""
+    main = [each for each in found if each.number.isdigit()]
+    running = [[running_minutes(each.path.stem, name, times) for each in main] for name in TIMED]
+    return [sum(each.reading for each in main), *(None if None in taken else sum(taken) for taken in running)]
+
+
 def _with_parts(lesson: Lesson, links: str, times: dict[str, Any]) -> str:
-    """A notebook's file with its generated parts; where a cell lacks the marks, they are put at its end."""
+    """A notebook's file with its generated parts; without marks, they come to the end of its first cell, and last."""
     notebook = json.loads(lesson.path.read_text(encoding="utf-8"))
-    for place, name, body in ((0, "times", f"{times_line(lesson, times)}\n\n{links}"), (-1, "way", links)):
-        cell = notebook["cells"][place]
+    cells = notebook["cells"]
+    for name, body in (("times", f"{times_line(lesson, times)}\n\n{links}"), ("way", links)):
+        marked = [cell for cell in cells if f"<!-- begin {name} -->" in "".join(cell["source"])]
+        if not marked and name == "way" and cells[-1]["cell_type"] == "code":
+            cells.append({"cell_type": "markdown", "id": "way", "metadata": {}, "source": []})
+        cell = marked[0] if marked else cells[0 if name == "times" else -1]
         text = "".join(cell["source"])
-        if f"<!-- begin {name} -->" not in text:
-            text = f"{text.rstrip()}\n\n{PART.format(name, '')}"
+        if not marked:
+            text = f"{text.rstrip()}\n\n{PART.format(name, '')}".lstrip()
         cell["source"] = put(text, name, body, lesson.path).splitlines(keepends=True)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
