@@ -61,8 +61,7 @@ q.e4.check(rag_prompt)
 """
 CELLS = {
     "setup": SETUP,
-    "retrieval": "widgets.retrieval_explorer(index, fm, question)",
-    "embedding": "widgets.embedding_map(index, question)",
+    "retrieval": "widgets.retrieval_explorer(index, question, fm)",
     "tokens": "widgets.token_view(fm, pairs[0], text)",
     "answers": "widgets.answer_comparer(arms, [question], dataset.values_by_asset)",
     "costs": "widgets.cost_explorer(Comparison(make_results(sets=('facts_heldout', 'updates'))))",
@@ -72,7 +71,7 @@ CELLS = {
     "solved": FIX,
     "quiz": "q.quiz",
 }
-WIDGETS = ("retrieval", "embedding", "tokens", "answers", "costs", "advice", "training", "quiz")
+WIDGETS = ("retrieval", "tokens", "answers", "costs", "advice", "training", "quiz")
 SETTINGS = {
     "notebook-extension/tracker": '{"windowingMode": "none"}',  # every cell is on the page, in sight or not
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
@@ -237,7 +236,7 @@ def test_static_parts_give_way_to_live_ones_and_checks_have_an_outcome(notebook)
 def test_retrieval_follows_its_fields_and_sliders(notebook):
     area = notebook.output("retrieval")
     rows = area.locator(".widget-html table tbody tr")
-    assert rows.count() == 1
+    assert rows.count() == area.locator(".widget-html img").count() == 1
     enter(area, "passages (k)", "4")
     expect(area, "have changed")
     button(area, "Search").click()
@@ -255,12 +254,7 @@ def test_retrieval_follows_its_fields_and_sliders(notebook):
     notebook.page.wait_for_function(f"bar => ({place})(bar) < 10", arg=bar.element_handle())
 
 
-def test_the_map_and_the_mask_follow_their_fields(notebook):
-    area = notebook.output("embedding")
-    assert area.locator(".widget-html img").count() == 1
-    enter(area, "nearest chunks", "2")
-    button(area, "Show").click()
-    sync_api.expect(area.locator(".widget-html table tbody tr")).to_have_count(2)
+def test_the_mask_follows_its_fields(notebook):
     area = notebook.output("tokens")
     expect(area, "Instruction tuning reads")
     enter(area, "plain text", "The watch keeps a record.")

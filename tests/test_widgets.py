@@ -111,8 +111,8 @@ def test_a_panel_leaves_its_settings_and_result_for_pages_without_a_kernel(monke
 # The retrieval explorer.
 
 
-def test_the_explorer_shows_passages_and_the_prompts_tokens(tiny, index, question):
-    panel = widgets.retrieval_explorer(index, tiny, question)
+def test_the_explorer_shows_passages_on_a_map_and_the_prompts_tokens(tiny, index, question):
+    panel = widgets.retrieval_explorer(index, question, tiny)
     assert "role='alert'" not in panel.status.value
     settings = RagSettings()
     expanded = Assistant(tiny, retriever=index.retriever(settings.k, settings.mode)).ask(question, 1).prompt
@@ -121,7 +121,8 @@ def test_the_explorer_shows_passages_and_the_prompts_tokens(tiny, index, questio
     panel.button.click()
     for passage in index.retriever(3, "vector").retrieve(question.prompt):
         assert passage.document_id in panel.result.value and f"{passage.score:.3f}" in panel.result.value
-    assert "<mark>" in panel.result.value and "holds the answer" in panel.static()
+    about = f'alt="Map of {len(index.nodes)} chunks and the question, with the 3 that were found ringed'
+    assert "<mark>" in panel.result.value and "holds the answer" in panel.static() and about in panel.static()
     panel.controls["mode"].value, panel.controls["question_text"].value = "bm25", "zzyzx"
     panel.controls["question_text"]._handle_custom_msg({"event": "submit"}, [])  # the Enter key
     assert panel.result.value.startswith("<p>Nothing was found") and "Done" in panel.status.value
@@ -133,26 +134,11 @@ def test_the_explorer_shows_passages_and_the_prompts_tokens(tiny, index, questio
 def test_what_a_document_holds_is_text(embedder, tiny, tmp_path):
     evil = [Document("evil", EVIL, f"The pump is blue. {EVIL}"), Document("good", "Good", "The pump is red.")]
     index, _ = build_index(evil, open_store(tmp_path / "evil"), embedder, RagSettings(), progress=False)
-    asked = Question("own", "own", f"Is the pump blue? {EVIL}")
-    for made in (widgets.retrieval_explorer(index, tiny, asked), widgets.embedding_map(index, asked)):
-        assert "evil" in made.result.value
-        check_is_text(re.sub('<img src="data:image/png;base64[^>]*>', "", made.result.value))
+    panel = widgets.retrieval_explorer(index, Question("own", "own", f"Is the pump blue? {EVIL}"), tiny)
+    assert "evil" in panel.result.value
+    check_is_text(re.sub('<img src="data:image/png;base64[^>]*>', "", panel.result.value))
     shown = retrieval.highlight("The pumps & the pump of Kilpool.", "What is the pump?")
     assert shown == "The pumps &amp; the <mark>pump</mark> of Kilpool."
-
-
-# The map of the embeddings.
-
-
-def test_the_map_names_the_nearest_chunks(index, question):
-    panel = widgets.embedding_map(index, question)
-    assert f'alt="Map of {len(index.nodes)} chunks' in panel.static()
-    nearest = index.retriever(5, "vector").retrieve(question.prompt)
-    rows = re.findall(r"<td[^>]*>(-?[\d.]+)</td><td[^>]*>([^<]+)</td>", panel.result.value)
-    assert rows == [(f"{1 + np.log(passage.score):.2f}", passage.document_id) for passage in nearest]
-    panel.controls["nearest"].value = 2
-    panel.button.click()
-    assert "2 nearest ringed" in panel.result.value and panel.result.value.count("<td") == 2 * 3
 
 
 # The view of tokens.
@@ -270,7 +256,7 @@ def test_a_training_shows_its_curve_and_the_answers_before_and_after(trainer, ti
     assert "Press “Start”" in trainer.status.value and trainer.stop_button.disabled
     before = tiny.model.get_input_embeddings().weight.clone()
     run(trainer)
-    assert "Done" in trainer.status.value and list(trainer.answers) == ["before", "after"]
+    assert "Done" in trainer.status.value and "before" in trainer.result.value
     steps = [entry.step for entry in trainer.history]
     assert steps == sorted(set(steps)) and len(steps) >= 2 and steps[-1] == trainer.history[-1].steps
     assert 'alt="Loss against the step' in trainer.static() and "after" in trainer.result.value
@@ -293,7 +279,7 @@ def test_a_stopped_training_resumes_where_it_was(trainer):
     on_log, trainer.on_log = trainer.on_log, stop_soon
     run(trainer)
     assert "Stopped" in trainer.status.value and not trainer.button.disabled
-    assert list(trainer.answers) == ["before"] and "<img" in trainer.result.value
+    assert "<img" in trainer.result.value and "before" not in trainer.result.value
     begun, trainer.on_log = trainer.history, on_log
     run(trainer)
     assert "Done" in trainer.status.value, trainer.status.value
@@ -303,8 +289,7 @@ def test_a_stopped_training_resumes_where_it_was(trainer):
 
 def test_a_panel_that_is_made_anew_stops_the_training_before_and_an_error_of_its_thread_is_a_sentence(trainer, tiny):
     begun = threading.Event()
-    ask = trainer.ask
-    trainer.ask = lambda *where: (begun.set(), ask(*where))
+    trainer.on_train_begin = lambda *_, **__: begun.set()
     trainer.button.click()
     begun.wait(60)
     few = widgets.training_panel(tiny, PAIRS[:1], [])

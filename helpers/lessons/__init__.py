@@ -1,8 +1,9 @@
-"""What a notebook adds to reading: exercises, checks, progress, widgets."""
+"""What a notebook adds to reading: exercises, checks, progress, verdicts, widgets."""
 
 import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["exercises", "widgets"],
+    submod_attrs={"checks": ["verdict"]},
 )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+from IPython.display import HTML, display
 from pydantic import BaseModel, ConfigDict
 
 MARKS = {
@@ -149,3 +150,10 @@ def same(one: Any, other: Any) -> bool:
 def marked(text: str) -> str:
     """A sentence as HTML: escaped, with what is between backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text)).replace("\n", "<br>")
+
+
+def verdict(who: str, reply: str, right: bool) -> None:
+    """Displays a model's reply, marked and coloured as right or wrong; `who` says which method gave it."""
+    mark, colour = ("✓ right", "#d2f4d9") if right else ("✗ wrong", "#ffe0d1")
+    look = f"background: {colour}; color: #1a1a1a; padding: 4px 10px; margin: 2px 0"
+    display(HTML(f"<p style='{look}'><b>{mark}</b> · {html.escape(who)}: {html.escape(reply)}</p>"))

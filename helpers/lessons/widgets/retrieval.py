@@ -1,4 +1,4 @@
-"""Two views of an index: the passages that a question finds, and chunks as points in two dimensions."""
+"""`retrieval_explorer`: the passages that a question finds, on a map of all chunks and in a table."""
 
 from __future__ import annotations
 
@@ -17,17 +17,37 @@ from ...rag import MODES, Index, embed_questions
 from .frame import Panel, escape, labelled, number, table
 
 
-def retrieval_explorer(index: Index, fm: FoundationModel, question: Question) -> Panel:
-    """Type a question and see which passages are found in the index, with their scores, and the model's whole prompt.
+def retrieval_explorer(index: Index, question: Question, fm: FoundationModel | None = None) -> Panel:
+    """Type a question and see which passages are found in the index, and where they lie among all chunks.
 
-    It begins with `question`, and points out the passages that hold its answer.
+    It begins with `question`, and points out the passages that hold its answer; with `fm` it shows the whole prompt.
     """
-    chunks = len(index.nodes)
+    stored = index.store.client.get(include=["embeddings"])
+    by_id = dict(zip(stored["ids"], stored["embeddings"], strict=True))
+    vectors = normalize([by_id[node.node_id] for node in index.nodes])
+    components = PCA(2).fit(vectors)
+    points, share = components.transform(vectors), components.explained_variance_ratio_.sum()
+    kinds = [str(node.metadata.get("type", "document")) for node in index.nodes]
+    places = {node.node_id: place for place, node in enumerate(index.nodes)}
+
+    def draw(question_text: str, found: list[int]) -> str:
+        asked = components.transform(normalize(embed_questions(index.embed_model, [question_text])))
+        ax = plots.new_axes(None, 7.8, 4.0)
+        for kind, marker, colour in zip(sorted(set(kinds)), cycle("osD^"), cycle(plots.OKABE_ITO), strict=False):
+            ax.scatter(*points[np.array(kinds) == kind].T, s=20, marker=marker, color=colour, label=kind)
+        ax.scatter(*points[found].T, s=120, facecolors="none", edgecolors="black", label="found")
+        ax.scatter(*asked.T, s=180, marker="*", color="black", label="question")
+        ax.set(xticks=[], yticks=[])
+        ax.legend(frameon=False, ncols=6, loc="upper center", bbox_to_anchor=(0.5, 0))
+        note = f"Two dimensions of {vectors.shape[1]} show {share:.0%} of the chunks' variance: chunks that are close "
+        note += "on the map may be far apart."
+        about = f"Map of {len(points)} chunks and the question, with the {len(found)} that were found ringed"
+        return f"{plots.image(ax, about).data}<p>{note}</p>"
 
     def search(question_text: str, k: int, mode: str) -> str:
         if not question_text.strip():
             raise KitError("Type a question first.")
-        passages = index.retriever(min(k, chunks), mode).retrieve(question_text)
+        passages = index.retriever(min(k, len(places)), mode).retrieve(question_text)
         if not passages:
             return "<p>Nothing was found: no chunk shares a word with this question. Try another kind of search.</p>"
         known, rows = bool(question.answers) and question_text == question.prompt, []
@@ -35,11 +55,13 @@ def retrieval_explorer(index: Index, fm: FoundationModel, question: Question) ->
             right = ("yes" if contains(passage.text, question.answers) else "no") if known else "unknown"
             text = highlight(passage.text, question_text)
             rows.append((f"{passage.score:.3f}", escape(passage.document_id), right, text))
-        caption = f"Passages found, best first, of {chunks} chunks; words shared with the question are marked"
-        found = table(caption, ["score", "document", "holds the answer", "passage"], rows)
-        prompt = fm.chat(prompts.expand(Question("explorer", "own", question_text), passages))
-        told = f"The expanded prompt has {fm.count_tokens(prompt)} tokens"
-        return f"{found}<details><summary>{told}</summary><code>{escape(prompt)}</code></details>"
+        caption = f"Passages found, best first, of {len(places)} chunks; words shared with the question are marked"
+        shown = table(caption, ["score", "document", "holds the answer", "passage"], rows)
+        if fm:
+            prompt = fm.chat(prompts.expand(Question("explorer", "own", question_text), passages))
+            told = f"The expanded prompt has {fm.count_tokens(prompt)} tokens"
+            shown += f"<details><summary>{told}</summary><code>{escape(prompt)}</code></details>"
+        return shown + draw(question_text, [places[passage.node_id] for passage in passages])
 
     controls = {
         "question_text": labelled(ipywidgets.Text, "question", "760px", value=question.prompt),
@@ -54,40 +76,3 @@ def highlight(text: str, question: str) -> str:
     words = set(re.findall(r"\w{4,}|\d+", question.lower()))
     pieces = re.split(r"(\w+)", text)
     return "".join(f"<mark>{escape(piece)}</mark>" if piece.lower() in words else escape(piece) for piece in pieces)
-
-
-def embedding_map(index: Index, question: Question) -> Panel:
-    """Chunks of an index and a question as points in two dimensions, with the question's nearest chunks ringed."""
-    stored = index.store.client.get(include=["embeddings"])
-    by_id = dict(zip(stored["ids"], stored["embeddings"], strict=True))
-    vectors = normalize([by_id[node.node_id] for node in index.nodes])
-    components = PCA(2).fit(vectors)
-    points, share = components.transform(vectors), components.explained_variance_ratio_.sum()
-    kinds = [str(node.metadata.get("type", "document")) for node in index.nodes]
-
-    def draw(question_text: str, nearest: int) -> str:
-        if not question_text.strip():
-            raise KitError("Type a question first.")
-        asked = normalize(embed_questions(index.embed_model, [question_text]))
-        cosines = vectors @ asked[0]
-        best = np.argsort(-cosines)[:nearest]
-        ax = plots.new_axes(None, 7.8, 4.6)
-        for kind, marker, colour in zip(sorted(set(kinds)), cycle("osD^"), cycle(plots.OKABE_ITO), strict=False):
-            ax.scatter(*points[np.array(kinds) == kind].T, s=20, marker=marker, color=colour, label=kind)
-        ax.scatter(*points[best].T, s=120, facecolors="none", edgecolors="black", label="nearest")
-        ax.scatter(*components.transform(asked).T, s=180, marker="*", color="black", label="question")
-        ax.set(xticks=[], yticks=[])
-        ax.legend(frameon=False, ncols=6, loc="upper center", bbox_to_anchor=(0.5, 0))
-        about = f"Map of {len(points)} chunks and the question, with its {nearest} nearest ringed"
-        note = f"Two dimensions of {vectors.shape[1]} show {share:.0%} of the chunks' variance: chunks that are close "
-        note += "on the map may be far apart."
-        named = [(index.nodes[i], cosines[i]) for i in best]
-        rows = [(f"{cosine:.2f}", escape(node.ref_doc_id), escape(node.get_content())) for node, cosine in named]
-        found = table("The nearest chunks in all dimensions, best first", ["cosine", "document", "text"], rows)
-        return f"{plots.image(ax, about).data}<p>{note}</p>{found}"
-
-    controls = {
-        "question_text": labelled(ipywidgets.Text, "question", "760px", value=question.prompt),
-        "nearest": number("nearest chunks", 1, min(10, len(vectors)), 1, min(5, len(vectors))),
-    }
-    return Panel("Map of the embeddings", controls, draw, "Show").refresh()
