@@ -1,4 +1,4 @@
-"""The whole comparison as one HTML file that opens without a network and prints well, and as Markdown for a README.
+"""The whole comparison as one HTML file that opens without a network and prints well.
 
 `report.html.j2` has the page; this module has what is filled in.
 """
@@ -153,17 +153,6 @@ class _Places(dict):
 
     def of(self, thing: Any) -> int:
         return self.setdefault(thing, len(self))
-
-
-def markdown(comparison: Comparison) -> str:
-    """What a README shows: where the numbers come from, accuracy by arm and set, and the measured textbook table."""
-    compared = comparison.table()
-    sets = _sets(compared)
-    lines = ["| arm | " + " | ".join(map(plain_name, sets)) + " |", "|" + " --- |" * (1 + len(sets))]
-    for arm, row in compared.items():
-        lines.append(f"| {plain_name(arm)} (`{arm}`) | " + " | ".join(in_brackets(row.get(s)) for s in sets) + " |")
-    rows = analysis.textbook_rows(comparison)
-    return "\n\n".join([about(comparison), "\n".join(lines), analysis.textbook_markdown(rows)])
 
 
 def about(comparison: Comparison) -> str:
