@@ -256,7 +256,7 @@ def test_a_training_shows_its_curve_and_the_answers_before_and_after(trainer, ti
     assert "Press “Start”" in trainer.status.value and trainer.stop_button.disabled
     before = tiny.model.get_input_embeddings().weight.clone()
     run(trainer)
-    assert "Done" in trainer.status.value and list(trainer.answers) == ["before", "after"]
+    assert "Done" in trainer.status.value and "before" in trainer.result.value
     steps = [entry.step for entry in trainer.history]
     assert steps == sorted(set(steps)) and len(steps) >= 2 and steps[-1] == trainer.history[-1].steps
     assert 'alt="Loss against the step' in trainer.static() and "after" in trainer.result.value
@@ -279,7 +279,7 @@ def test_a_stopped_training_resumes_where_it_was(trainer):
     on_log, trainer.on_log = trainer.on_log, stop_soon
     run(trainer)
     assert "Stopped" in trainer.status.value and not trainer.button.disabled
-    assert list(trainer.answers) == ["before"] and "<img" in trainer.result.value
+    assert "<img" in trainer.result.value and "before" not in trainer.result.value
     begun, trainer.on_log = trainer.history, on_log
     run(trainer)
     assert "Done" in trainer.status.value, trainer.status.value
@@ -289,8 +289,7 @@ def test_a_stopped_training_resumes_where_it_was(trainer):
 
 def test_a_panel_that_is_made_anew_stops_the_training_before_and_an_error_of_its_thread_is_a_sentence(trainer, tiny):
     begun = threading.Event()
-    ask = trainer.ask
-    trainer.ask = lambda *where: (begun.set(), ask(*where))
+    trainer.on_train_begin = lambda *_, **__: begun.set()
     trainer.button.click()
     begun.wait(60)
     few = widgets.training_panel(tiny, PAIRS[:1], [])

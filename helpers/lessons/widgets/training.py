@@ -6,7 +6,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -35,7 +34,6 @@ class TrainingPanel(Panel, TrainerCallback):
         self.fm, self.pairs, self.questions = fm, list(pairs), list(questions)
         self.history: list[LogEntry] = []
         self.since: tuple[int, float] | None = None  # the first step of this run that was seen, and when
-        self.answers: dict[str, list[str]] = {}
         self.halt, self.thread = threading.Event(), threading.Thread()
         self.stop_button, most = ipywidgets.Button(description="Stop", disabled=True), max(2, len(self.pairs))
         self.stop_button.on_click(lambda _: self.stop())
@@ -56,9 +54,14 @@ class TrainingPanel(Panel, TrainerCallback):
         if not self.thread.is_alive():
             self.halt.clear()
             self.stop_button.disabled = False
-            self.thread = threading.Thread(target=super().refresh, daemon=True)
+            self.thread = threading.Thread(target=self.work_beside, daemon=True)
             self.thread.start()
         return self
+
+    def work_beside(self) -> None:
+        """What the thread does."""
+        super().refresh()
+        self.stop_button.disabled = True
 
     def stop(self) -> None:
         """Asks the training to stop after its present step."""
@@ -75,26 +78,27 @@ class TrainingPanel(Panel, TrainerCallback):
 
     def train(self, rank: int, rate: float, epochs: int, labels: int) -> str:
         """Trains with these settings and gives the curve and the answers as HTML; resumes what was stopped before."""
-        try:
-            if len(self.pairs) < 2:
-                raise KitError("There are no labelled pairs to learn from: pass at least two.")
-            data = TrainingData(pairs=[self.pairs[i * len(self.pairs) // labels] for i in range(labels)])
-            settings = TrainSettings(Lora(rank, rank), rate, epochs=epochs)
-            name = hashlib.sha256(repr([self.fm.hash, SYSTEM, data, settings]).encode()).hexdigest()[:12]
-            folder = own_folder() / "adapters" / "panel" / name
-            self.history, self.answers, self.since = [], {}, None
-            self.ask("before", None)
-            with held(folder):  # a panel that was stopped may still be in its last step there
-                self.history = train(self.fm, data, settings, folder, callback=self).history
-            self.ask("after", folder)
-        finally:
-            self.stop_button.disabled = True
-        return self.drawn()
+        if len(self.pairs) < 2:
+            raise KitError("There are no labelled pairs to learn from: pass at least two.")
+        data = TrainingData(pairs=[self.pairs[i * len(self.pairs) // labels] for i in range(labels)])
+        settings = TrainSettings(Lora(rank, rank), rate, epochs=epochs)
+        name = hashlib.sha256(repr([self.fm.hash, SYSTEM, data, settings]).encode()).hexdigest()[:12]
+        folder, self.since = own_folder() / "adapters" / "panel" / name, None
+        with held(folder):  # a panel that was stopped may still be in its last step there
+            self.history = train(self.fm, data, settings, folder, callback=self).history
+        replies = [Assistant(self.fm, adapter).ask_all(self.questions) for adapter in (None, folder)]
+        rows = [
+            (asked.prompt, " or ".join(asked.answers), before.text, after.text)
+            for asked, before, after in zip(self.questions, *replies, strict=True)
+        ]
+        head = ["question", "wanted", "before", "after"]
+        shown = table("The same questions to the model", head, [map(escape, row) for row in rows])
+        return self.curve() + (shown if rows else "")
 
     def on_log(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Draws the curve up to this step."""
         self.history, _ = read_log(state)
-        self.result.value = self.drawn()
+        self.result.value = self.curve()
         if self.history and not self.halt.is_set():
             last, now = self.history[-1], time.monotonic()
             first_step, begun = self.since = self.since or (last.step, now)  # what was resumed took no time today
@@ -106,21 +110,9 @@ class TrainingPanel(Panel, TrainerCallback):
         """Stops the training where that was asked for."""
         control.should_training_stop |= self.halt.is_set()
 
-    def ask(self, when: str, adapter: Path | None) -> None:
-        """Asks the questions, and shows the answers."""
-        if self.questions:
-            self.answers[when] = [reply.text for reply in Assistant(self.fm, adapter).ask_all(self.questions)]
-            self.result.value = self.drawn()
-
-    def drawn(self) -> str:
-        """The curve, and the questions with their answers so far."""
-        curve = plots.image(plots.training_curve(self.history)).data if self.history else ""
-        if not self.answers:
-            return curve
-        asked = [(question.prompt, " or ".join(question.answers)) for question in self.questions]
-        replies = zip(*self.answers.values(), strict=True)
-        rows = [map(escape, (*first, *texts)) for first, texts in zip(asked, replies, strict=True)]
-        return curve + table("The same questions to the model", ["question", "wanted", *self.answers], rows)
+    def curve(self) -> str:
+        """The losses so far, as a picture."""
+        return plots.image(plots.training_curve(self.history)).data if self.history else ""
 
 
 training_panel = TrainingPanel  # by the name of a function, as the other widgets
