@@ -76,10 +76,6 @@ def _markdown(file: Path) -> Iterator[Read]:
     yield {"title": heading[1] if heading else "", "text": body} | said
 
 
-def _html(file: Path) -> list[Read]:
-    return [_from_html(read_text(file))]
-
-
 def _from_html(page: str) -> Read:
     """A page as Markdown: its main part where it names one, else all of it."""
     parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
@@ -130,7 +126,8 @@ def _csv(file: Path) -> Iterator[Read]:
         yield {"text": text, "row": f"#{cells.get('id') or number}", "title": title, "type": "row", "source": where}
 
 
+PAGE = FileReader(lambda file: [_from_html(read_text(file))])
 READERS = {  # by the ending of a file's name
     ".md": FileReader(_markdown), ".pdf": FileReader(_pdf), ".docx": FileReader(_docx), ".csv": FileReader(_csv),
-    ".txt": FileReader(lambda file: [{"text": read_text(file)}]), ".html": FileReader(_html), ".htm": FileReader(_html),
+    ".txt": FileReader(lambda file: [{"text": read_text(file)}]), ".html": PAGE, ".htm": PAGE,
 }  # fmt: skip

@@ -55,8 +55,7 @@ def generate(
         progress: Whether to show a progress bar.
         exactly: Whether stop tokens end nothing, so that all answers have equal length.
 
-    Raises:
-        DataError: A prompt does not fit into the model's context together with its answer.
+    A `DataError` names a prompt that does not fit into the model's context together with its answer.
     """
     begun = time.perf_counter()
     encoded = [fm.encode(prompt) for prompt in prompts]

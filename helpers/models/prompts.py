@@ -33,16 +33,11 @@ def ask(question: Question) -> str:
     return DIRECT.format(question=question.prompt)
 
 
-def passages_text(passages: Sequence[Passage]) -> str:
-    """The passages as they stand in the expanded prompt, best first."""
-    return "\n\n".join(passage.text for passage in passages)
-
-
 def expand(question: Question, passages: Sequence[Passage]) -> str:
-    """The expanded prompt of RAG: the passages, then the question."""
+    """The expanded prompt of RAG: the passages in their order, then the question."""
     if question.set in ALONE:
-        return f"{passages_text(passages)}\n\n{question.prompt}" if passages else question.prompt
-    return EXPANDED.format(passages=passages_text(passages), question=question.prompt)
+        return "\n\n".join([*(passage.text for passage in passages), question.prompt])
+    return EXPANDED.format(passages="\n\n".join(passage.text for passage in passages), question=question.prompt)
 
 
 def in_order(passages: Sequence[Passage], order: str) -> Sequence[Passage]:

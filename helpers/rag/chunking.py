@@ -78,8 +78,7 @@ def token_counter(embed_model: BaseEmbedding) -> Callable[[str], list[Any]]:
 def transformations(settings: RagSettings, embed_model: BaseEmbedding) -> list[TransformComponent]:
     """The steps from a document to its embedded chunks, for LlamaIndex's IngestionPipeline; the embedder comes last.
 
-    Raises:
-        KitError: Chunk, heading and special tokens together are more than the embedder reads.
+    A `KitError` says that chunk, heading and special tokens together are more than the embedder reads.
     """
     read = getattr(embed_model, "max_length", None)
     if read and settings.chunk_size > read - HEADING_TOKENS - SPECIAL_TOKENS:

@@ -52,9 +52,8 @@ def build_index(
     `documents` are the whole collection: new and changed ones are embedded, those that are no longer in the list are
     deleted, the rest is left alone. After an interruption, what was embedded stays and the next call continues.
 
-    Raises:
-        DataError: There are no documents, two have one id, or one has no text.
-        KitError: The store was made with another embedder or other chunk settings.
+    A `DataError` says that there are no documents, two have one id, or one has no text; a `KitError` that the store was
+    made with another embedder or other chunk settings.
     """
     started = time.perf_counter()
     settings = settings or RagSettings()

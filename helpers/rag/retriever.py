@@ -49,11 +49,9 @@ class Index:
     def retriever(self, k: int | None = None, mode: str | None = None) -> Retriever:
         """A retriever over this index, with the settings' `k` and `mode` unless others are given.
 
-        Raises:
-            KitError: `k` is less than 1 or larger than the index, or `mode` is none of `vector`, `bm25` and `hybrid`.
+        A `KitError` says that `k` is less than 1 or larger than the index, or that `mode` is none of `MODES`.
         """
-        asked = {name: value for name, value in (("k", k), ("mode", mode)) if value is not None}
-        chosen = replace(self.settings, **asked)
+        chosen = replace(self.settings, k=self.settings.k if k is None else k, mode=mode or self.settings.mode)
         if chosen.k > len(self.nodes):
             raise KitError(f"`k` must be at most {len(self.nodes)}, the number of chunks in the index. Got {chosen.k}")
         return Retriever(self, chosen.k, chosen.mode)

@@ -85,10 +85,8 @@ def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings
     if differing := [key for key in wanted if store.record.get(key) != wanted[key]]:
         listed = [", ".join(f"{key} {of.get(key)!r}" for key in differing) for of in (store.record, wanted)]
         made = f"the index in collection {store.client.name!r} was made with {listed[0]}; this call has {listed[1]}."
-        remedy = (
-            "Use the same, or another `collection`, or build it anew: `open_store(where, collection=..., fresh=True)`."
-        )
-        raise KitError(f"{made} {remedy}")
+        anew = "build it anew: `open_store(where, collection=..., fresh=True)`"
+        raise KitError(f"{made} Use the same, or another `collection`, or {anew}.")
 
 
 def stored_nodes(store: Store) -> list[BaseNode]:
