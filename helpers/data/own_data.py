@@ -51,8 +51,7 @@ def prepare_own_data(
 ) -> OwnData:  # fmt: skip
     """Reads what you have and makes a data folder of it.
 
-    A `DataError` says that there are no questions, or which file, line or field is not as it must be; a `KitError` that
-    `out` is inside the folder of documents.
+    No questions, or a wrong file, line or field, is a `DataError`; an `out` inside the documents is a `KitError`.
 
     Args:
         documents: A folder of PDF, Word, HTML, Markdown, text and CSV files.

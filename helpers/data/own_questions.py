@@ -35,8 +35,7 @@ HOW = "(`--columns` on the command line, `COLUMNS` in the notebook)"
 def read_table(source: Path | str) -> list[Row]:
     """The rows of a file with an ending in `READERS`, or of a data set of the Hub: each its place and its cells.
 
-    Only what looks like `owner/name`, and where no folder `owner` is, is asked for at the Hub. A `DataError` says what
-    cannot be read.
+    The Hub is asked only for `owner/name` where no folder `owner` is. A `DataError` names what cannot be read.
     """
     path = Path(source)
     ending = path.suffix.lower()

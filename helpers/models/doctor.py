@@ -19,8 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from .download import MODELS, model_folder, verify
-from .effort import folder_bytes
-from .machine import choose_device, choose_dtype, describe, hardware, kit_home
+from .machine import choose_device, choose_dtype, describe, folder_bytes, hardware, kit_home
 
 DISTRIBUTION = "rag-or-fine-tuning"
 INSTALL = f"run `{sys.executable} -m pip install -e .` in the kit's folder"

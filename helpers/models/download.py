@@ -80,13 +80,10 @@ def verify(name: str, folder: Path | None = None) -> list[str]:
         files = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
     if not files:
         return [f"{manifest} is damaged: {REMEDY}"]
-    problems = []
-    for file, sha256 in files.items():
-        if not (folder / file).is_file():
-            problems.append(f"{folder / file} is missing: {REMEDY}")
-        elif file_sha256(folder / file) != sha256:
-            problems.append(f"{folder / file} is damaged (its hash differs): {REMEDY}")
-    return problems
+    missing = [file for file in files if not (folder / file).is_file()]
+    damaged = [file for file in files if file not in missing and file_sha256(folder / file) != files[file]]
+    problems = [f"{folder / file} is missing: {REMEDY}" for file in missing]
+    return problems + [f"{folder / file} is damaged (its hash differs): {REMEDY}" for file in damaged]
 
 
 def fetch(name: str, source: Path | None = None) -> Path:

@@ -20,7 +20,7 @@ from transformers import GenerationConfig
 
 from ..data import BLANK, DataError
 from ..fast import Decoded
-from .effort import show_progress
+from .machine import show_progress
 
 if TYPE_CHECKING:
     from .foundation_model import FoundationModel
@@ -80,7 +80,6 @@ def generate(
 
 
 def _decode(fm: FoundationModel, limit: int, stop_ids: set[int], rows: list[list[int]]) -> list[Decoded]:
-    """Decodes a batch with `model.generate`."""
     ids, mask = _left_padded(fm, rows)
     times: list[float] = []  # when the prompt and each token arrived
     clock = SimpleNamespace(put=lambda tokens: times.append(time.perf_counter()), end=lambda: None)
@@ -117,8 +116,8 @@ def blank_logprobs(
 
     Where the text ends with its blank, the mean log-probability of a choice's tokens after the text. Where it goes on,
     the summed log-probability of the whole text with the choice in it: what stands before the choices is the same for
-    all of them, and is left out. A text is read after `FoundationModel.text_start`, as by `text_losses`; a `DataError`
-    is as in `choice_logprobs`.
+    all of them, and is left out. A text is read after `FoundationModel.text_start`, as by `text_losses`; errors as in
+    `choice_logprobs`.
     """
     heads, tails, whole = [], [], []
     for text, options in zip(texts, choices, strict=True):

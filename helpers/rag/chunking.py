@@ -111,7 +111,6 @@ class SectionHeadings(TransformComponent):
     """
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
-        """Sections in, sections with text out, in the same order."""
         kept, waiting = [], ""
         for section, following in zip_longest(nodes, nodes[1:]):
             if following and following.ref_doc_id != section.ref_doc_id:
@@ -135,14 +134,12 @@ class SectionHeadings(TransformComponent):
 class NameChunks(TransformComponent):
     """Cuts each chunk's heading to its limit, gives the chunk a stable id, and counts the chunks of its document.
 
-    The id is a hash of document id, position, heading and text. The number shows when a document was written only in
-    part.
+    The id is a hash of document id, position, heading and text. The number shows what was written only in part.
     """
 
     count: Callable[[str], list[Any]]
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
-        """Chunks in, the same chunks out."""
         total = Counter(node.ref_doc_id for node in nodes)
         position: Counter[str | None] = Counter()
         for node in nodes:

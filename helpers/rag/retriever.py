@@ -37,8 +37,7 @@ PASSAGES = 10  # of the first search, of which the best one that holds the key o
 class Index:
     """An open index: store, embedder and settings that belong together; `build_index` makes one.
 
-    `nodes` are the chunks as they were when the index was opened, sorted by their documents' ids; `llama_index` is
-    LlamaIndex's own index over the store.
+    `nodes` are the chunks at its opening, sorted by their documents' ids; `llama_index` is LlamaIndex's own index.
     """
 
     def __init__(self, store: Store, embed_model: BaseEmbedding, settings: RagSettings) -> None:
@@ -67,8 +66,7 @@ class WordRetriever(BM25Retriever):
 class Retriever:
     """Finds the passages for a question; `Index.retriever` makes one.
 
-    Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, and for hybrid a weighted sum of both, each scaled
-    to 0..1.
+    Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, for hybrid a weighted sum of both scaled to 0..1.
     """
 
     def __init__(self, index: Index, k: int, mode: str) -> None:

@@ -74,8 +74,7 @@ def open_store(where: str | Path, collection: str = "documents", fresh: bool = F
 def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings) -> None:
     """Makes sure that the store's chunks were made with this embedder and these chunk settings, or raises KitError.
 
-    They are written down if the store holds nothing yet. An embedder is known by its model's name, without the folder
-    that it is in on this machine.
+    They are written down if the store holds nothing yet. An embedder is known by its model's name, without its folder.
     """
     name = embed_model.model_name.replace("\\", "/").rstrip("/").split("/")[-1]
     wanted = {"embedder": type(embed_model).__name__ if name == "unknown" else name}
