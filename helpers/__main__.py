@@ -47,7 +47,6 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object and nothing else.")] = False,
     claims: Annotated[bool, typer.Option("--claims", help="Judge the claims instead.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Judge; status 1 when one is contradicted.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The tables as a README shows them.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write all of it to one HTML file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Write the main figure to a PNG or SVG file.")] = None,
 ) -> None:
@@ -65,9 +64,7 @@ def compare(
         verdicts = analysis.judge(comparison)
         print(analysis.verdicts_as_text(verdicts))
         raise typer.Exit(int(strict and any(each.verdict == "contradicted" for each in verdicts)))
-    if markdown:
-        print(plots.markdown(comparison))
-    elif as_json:
+    if as_json:
         print(json.dumps(comparison.table()))
     else:
         print(comparison.text())

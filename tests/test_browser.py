@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -347,3 +348,35 @@ def test_committed_outputs_have_no_serious_faults(path, browser, tmp_path):
     with browser.new_page() as page:
         page.goto(file.as_uri())
         assert faults(page, ".jp-OutputArea-output") == []
+
+
+def test_the_report_shows_its_finding_first_prints_short_and_explores_answers_as_text(browser, tmp_path):
+    from pypdf import PdfReader
+    from synthetic import make_results
+
+    from helpers.analysis import Comparison
+    from helpers.plots import report
+
+    made, evil = make_results(), "</script><script>document.title = 'run'</script><img src=x onerror=\"alert(1)\">"
+    for result in made:
+        result.scores[0] = replace(result.scores[0], answer=replace(result.scores[0].answer, text=evil))
+    (file := tmp_path / "report.html").write_text(report.page(Comparison(made)), encoding="utf-8")
+    page, asked = browser.new_page(viewport={"width": 1440, "height": 900}), []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).scheme))
+    page.on("dialog", lambda dialog: asked.append("dialog"))
+    page.goto(file.as_uri())
+    picture = page.locator("figure img").first.bounding_box()
+    assert picture["y"] + picture["height"] < 900 and page.locator(".verdict").bounding_box()["y"] < picture["y"]
+    assert evil in page.locator("#found").inner_text() and page.title().startswith("RAG or fine-tuning?")
+    page.select_option("#method", label="RAG")
+    page.select_option("select[name=result]", "wrong")
+    page.locator("#found summary").first.click()
+    assert "passage" in page.locator("#found .passage").first.inner_text()
+    page.fill("input[name=search]", "nothing says this")
+    assert "No question fits" in page.inner_text("#count") and page.locator("#found li").count() == 0
+    page.screenshot(path=SCREENSHOTS / "report.png")
+    page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
+    assert len(PdfReader(tmp_path / "report.pdf").pages) <= 12
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390, "tables scroll by themselves"
+    assert set(asked) <= {"file", "data"} and asked.count("file") == 1

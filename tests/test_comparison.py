@@ -11,7 +11,7 @@ import pytest
 from synthetic import make_results
 
 from helpers.analysis import Comparison, read_comparison
-from helpers.analysis.validate import by_question, latency_ratio, timing_conditions
+from helpers.analysis.validate import by_question, timing_conditions
 from helpers.data.records import QUESTION_SETS, Answer, DataError, Effort, Question, Result, Score
 from helpers.experiment import results
 from helpers.experiment.latency import LATENCY_FILE, Timing, read_timings, write_timings
@@ -192,8 +192,8 @@ def test_interrupted_runs_and_perplexities_that_are_no_number_are_left_out(made)
 def test_the_text_shows_the_numbers_of_the_table():
     comparison = Comparison([run(), run("rag", values=(1, 1, 1)), run("rag", "terms")])
     low = comparison.table()["rag"]["facts_heldout"]["accuracy"]["low"]
-    quality, effort = (line for line in comparison.text().splitlines() if line.startswith("rag"))
-    assert f"1.00 [{low:.2f}, 1.00]" in quality and "0.40" in effort and "2.0" in effort
+    (quality,) = (line for line in comparison.text().splitlines() if line.startswith("rag"))
+    assert f"1.00 [{low:.2f}, 1.00]" in quality
     assert "triage" not in comparison.text()
 
 
@@ -221,24 +221,20 @@ def test_caveats_name_machines_small_samples_and_differences_that_are_not_clear(
     moved = [replace(made[0], hardware=made[0].hardware | {"processor": "another"}), *made[1:]]
     assert any("different machines" in caveat for caveat in Comparison(moved).caveats())
     few = Comparison([run()]).caveats()
-    assert any("Held-out facts: 3 questions" in caveat and "93 would" in caveat for caveat in few)
+    assert any("Held-out facts: 3 questions" in caveat and "93 show" in caveat for caveat in few)
 
 
 # ---- times
 
 
-def test_a_ratio_is_that_of_the_medians_and_rounds_of_one_question_count_once():
+def test_rounds_of_one_question_count_once():
     taken = [
         Timing(arm, f"q{question}", 0.0, base / 2, None, base + question + turn, 10, 1)
         for arm, base in (("slow", 3.0), ("fast", 1.0)) for question in range(3) for turn in range(3)
     ]  # fmt: skip
     assert by_question(taken, "fast") == [2.0, 3.0, 4.0] and by_question(taken, "fast", "per_token_s") == []
-    found = latency_ratio(taken, "slow", "fast")
-    assert found["low"] <= found["value"] <= found["high"] and (found["value"], found["n"]) == (pytest.approx(5 / 3), 3)
     uneven = [*taken, replace(taken[-1], total_s=90.0), replace(taken[-1], total_s=91.0)]
     assert max(by_question(uneven, "fast")) < 90
-    with pytest.raises(DataError, match="both arms"):
-        latency_ratio(taken, "slow", "absent")
 
 
 def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from synthetic import EFFORTS, TUNED, make_results
 
-from helpers.analysis import Comparison, Cost, break_even, cost_rows, costs, load_prices, rules, size_rows, span
+from helpers.analysis import Comparison, Cost, cost_rows, costs, load_prices, rules, size_rows, span
 from helpers.analysis.cost import GPU_FLOPS, SIZES, Size
 from helpers.data.records import DataError
 
@@ -52,17 +52,13 @@ def test_a_range_goes_from_all_lowest_to_all_highest_prices(made):
         assert span(month) == span((low, high))
 
 
-def test_a_month_adds_up_and_break_even_is_where_the_lines_cross():
+def test_a_month_adds_up():
     cheap_to_ask = Cost("tuned", 1.0, 10.0, 100.0, 10.0, 0.5, 0.001, 10.0, True, 0.5, 12)
     cheap_to_change = Cost("rag", 1.0, 1.0, 0.0, 0.0, 0.1, 0.003, 0.01, True, 0.8, 12)
     assert cheap_to_ask.monthly(1000, 2) == pytest.approx(120 / 12 + 0.5 + 1.0 + 20.0)
     assert cheap_to_ask.thousand_right(1000, 2) == pytest.approx(31.5 / 0.5)
     assert np.isinf(replace(cheap_to_ask, right=0.0).thousand_right(1000, 0))
     assert cheap_to_change.monthly(5_158 + 1 / 3, 0) == pytest.approx(cheap_to_ask.monthly(5_158 + 1 / 3, 0))
-    assert break_even(cheap_to_change, cheap_to_ask, 0) == "10,000 (10,000 to 10,000)"
-    assert break_even(cheap_to_change, replace(cheap_to_change, labels=9.0), 0) == "never"
-    dearer = replace(cheap_to_ask, labels=np.array([100.0, 10_000.0, 0.0]), people=np.array([0.0, 0.0, -20.0]))
-    assert break_even(cheap_to_change, dearer, 0) == "100,000 (10,000 to 1,000,000), at 67% of the prices"
 
 
 def test_what_a_change_costs_is_not_made_up_where_it_is_unknown_or_impossible(made):

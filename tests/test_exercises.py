@@ -61,7 +61,7 @@ def test_the_solution_is_right_and_every_known_wrong_answer_gets_its_own_reason(
         outcome = exercise.check(written(code, exercise))
         assert outcome.state == "wrong", code
         reasons.append(next(case.says for case in exercise.rule.cases if case.says in outcome.message))
-    assert sorted(reasons) == sorted(case.says for case in exercise.rule.cases)
+    assert reasons and len(set(reasons)) == len(reasons)
 
 
 @each(ALL)

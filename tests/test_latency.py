@@ -9,7 +9,8 @@ import pytest
 from helpers.data.records import DataError, Passage, Question
 from helpers.experiment import latency
 from helpers.experiment.assistant import Assistant
-from helpers.experiment.latency import read_timings, time_arms
+from helpers.experiment.latency import read_timings
+from tools.benchmarks import arm_times
 
 QUESTIONS = [Question(f"q{i}", "facts_heldout", f"What is the site number {i}?", ("a",)) for i in range(6)]
 
@@ -24,8 +25,8 @@ class OnePassage:
 @pytest.fixture(scope="module")
 def timings(tiny):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latency, "A_TURN", 2)
-        return time_arms({"base": Assistant(tiny), "rag": Assistant(tiny, retriever=OnePassage())}, QUESTIONS)
+        patch.setattr(arm_times, "A_TURN", 2)
+        return arm_times.time_arms({"base": Assistant(tiny), "rag": Assistant(tiny, retriever=OnePassage())}, QUESTIONS)
 
 
 def test_every_arm_is_asked_every_question_and_arms_take_turns(timings):
@@ -49,7 +50,7 @@ def test_nothing_to_time_is_refused(tiny):
     base = {"base": Assistant(tiny)}
     for asked in (({}, QUESTIONS), (base, []), (base, [choice])):
         with pytest.raises(DataError, match="at least one|choices"):
-            time_arms(*asked)
+            arm_times.time_arms(*asked)
 
 
 def test_timings_are_kept(tmp_path, timings):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from synthetic import make_results
 
-from helpers.analysis import Comparison
+from helpers.analysis import Comparison, in_brackets
 from helpers.data.files import ROOT
 from helpers.data.records import DataError
 from helpers.experiment.results import write_result
@@ -138,4 +138,9 @@ def test_recorded_results_reach_the_pages_with_every_number(kit):
     assert kit / "README.md" in changed and (kit / pages.FIGURE).stat().st_size > 10_000
     readme = (kit / "README.md").read_text(encoding="utf-8")
     assert report.about(Comparison(made)) in readme and f"]({pages.FIGURE})" in readme
-    assert report.markdown(Comparison(made)) in (kit / "docs" / "results.md").read_text(encoding="utf-8")
+    tables = (kit / "docs" / "results.md").read_text(encoding="utf-8")
+    assert pages.tables(Comparison(made)) in tables and "<" not in pages.tables(Comparison(made))
+    for arm, row in Comparison(made).table().items():
+        (line,) = [line for line in tables.splitlines() if f"(`{arm}`) |" in line]
+        wanted = [in_brackets(figures) for name, figures in row.items() if name != "effort"]
+        assert [cell.strip() for cell in line.split("|")[2:-1]] == wanted

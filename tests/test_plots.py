@@ -18,7 +18,7 @@ from matplotlib.colors import to_rgb  # noqa: E402
 from synthetic import make_results  # noqa: E402
 
 from helpers import plots  # noqa: E402
-from helpers.analysis import Comparison, Cost  # noqa: E402
+from helpers.analysis import Comparison, Cost, advise  # noqa: E402
 from helpers.data import DataError, KitError  # noqa: E402
 from helpers.experiment import ARMS  # noqa: E402
 from helpers.plots import style  # noqa: E402
@@ -113,13 +113,12 @@ def test_the_story_shows_every_share_and_its_title_follows_from_the_numbers():
         plots.story(Comparison(make_results(arms=("rag:3_passages",), sets=("general",))))
 
 
-def test_latency_bars_show_the_median_and_reach_to_the_p95(compared):
-    ax = plots.latency_bars(compared)
-    assert [bars[0].get_width() for bars in ax.containers] == [0.5, 0.1, 1.5, 1.1, 2.5, 2.1]
-    assert "0.10 / 0.50 (1.50)" in texts(ax) and "n = 8" in ax.get_xlabel()
-    assert [list(line.get_xdata()) for line in ax.lines] == [[0.5, 1.5], [1.5, 2.5], [2.5, 3.5]]
-    with pytest.raises(DataError, match="general"):
-        plots.latency_bars(compared, "general")
+def test_the_tree_ends_each_way_in_its_own_advice():
+    given = [advise(plots.tree.USUAL | way) for way in plots.tree.WAYS]
+    ax = plots.decision_tree()
+    shown = [text.replace("\n", " ").lower() for text in texts(ax)]
+    assert len({each.id for each in given}) == len(given) and all(each.take.lower() in shown for each in given)
+    assert all(each.holds in ax.get_label() for each in given)
 
 
 def test_curves_show_points_intervals_and_n():
@@ -165,7 +164,7 @@ def test_costs_are_drawn_as_bands_with_what_break_even_says():
     assert drawn["Continued pretraining"].get_ydata() == pytest.approx(1 + 4 + 0.02 * asked)
     band = ax.collections[0].get_paths()[0].vertices
     assert band[:, 1].min() == pytest.approx(0.01 * asked[0]) and band[:, 1].max() == pytest.approx(0.04 * asked[-1])
-    assert "Instruction-tuned as cheap as RAG at 1,000 (" in ax.get_label() and "4 changes" in ax.get_xlabel()
+    assert "; Instruction-tuned 10.1 to " in ax.get_label() and "4 changes" in ax.get_xlabel()
     with pytest.raises(DataError, match="no costs"):
         plots.break_even_lines({"base": costs["base"]})
 
@@ -189,9 +188,9 @@ def test_every_figure_draws_where_it_is_told_opens_nothing_else_and_says_what_it
     entry = SimpleNamespace(step=1, steps=1, loss=2.0, validation_loss=None, general_loss=None)
     for draw, given in (
         (plots.accuracy_dots, (compared, "general")),
-        (plots.latency_bars, (compared,)),
         (plots.learning_curves, ({"rag": POINTS}, "k", "accuracy")),
-        (plots.training_curve, ([entry],)), (plots.break_even_lines, ({"rag": cost("rag", 1.0, 0.1)},)),
+        (plots.training_curve, ([entry],)), (plots.decision_tree, ()),
+        (plots.break_even_lines, ({"rag": cost("rag", 1.0, 0.1)},)),
     ):  # fmt: skip
         ax = plt.figure().add_subplot()
         assert draw(*given, ax=ax) is ax and len(plt.get_fignums()) == 1
@@ -210,10 +209,10 @@ def test_every_arm_has_a_plain_name_and_a_look_of_its_own():
 
 
 def test_show_gives_a_described_picture_and_leaves_no_figure_open(compared, capsys):
-    page = plots.image(plots.latency_bars(compared), 'rag is "above" <base>\n  on facts').data
+    page = plots.image(plots.accuracy_dots(compared, "general"), 'rag is "above" <base>\n  on facts').data
     assert 'alt="rag is &quot;above&quot; &lt;base&gt; on facts"' in page
     assert base64.b64decode(re.search(r"base64,([^\"]+)", page)[1]).startswith(b"\x89PNG")
-    assert 'alt="Bars of median seconds' in plots.image(plots.latency_bars(compared)).data
+    assert 'alt="Dots of accuracy' in plots.image(plots.accuracy_dots(compared, "general")).data
     plots.show(plots.overview(compared))
     assert plt.get_fignums() == [] and "HTML" in capsys.readouterr().out
     with pytest.raises(KitError, match="description"):

@@ -68,7 +68,7 @@ def test_the_page_is_whole_and_fetches_nothing(page):
         "no other script runs"
     )
     pictures = [attributes for tag, attributes in tags.all if tag == "img"]
-    assert len(pictures) >= 5 and all(len(picture["alt"]) > 40 for picture in pictures)
+    assert len(pictures) >= 4 and all(len(picture["alt"]) > 40 for picture in pictures)
     links = {attributes["href"][1:] for tag, attributes in tags.all if tag == "a"}
     assert links and links <= {attributes.get("id") for _, attributes in tags.all}
 
@@ -87,7 +87,7 @@ def test_the_page_begins_with_the_finding_and_holds_the_numbers_under_plain_name
     assert f"<td>{span(costs(comparison)['rag'].hours)}</td>" in page and "takes nothing in" in page
     assert '<th scope="row" title="domain_adaptation+customization">Both tunings</th>' in page
     alts = " ".join(attributes["alt"] for tag, attributes in Tags(page).all if tag == "img")
-    for shown in ("knows your facts", "ost of a month", "to the first token", "against passes: RAG 0.10 at 1"):
+    for shown in ("knows your facts", "ost of a month", "against passes: RAG 0.10 at 1"):
         assert shown in alts
     assert "against labels: Base 0.10 at 1, 0.40 at 4; RAG 0.10 at 1" in alts, "arms with the same axes share a figure"
 
@@ -124,9 +124,8 @@ def test_missing_arms_and_sets_leave_sections_out(arms):
         made = make_results(arms=arms, sets=sets, profile="quick")
         page = report.page(Comparison(made))
         assert Tags(page).open == [] and ("Differences from RAG" in page) == ("rag" in arms)
-        head, _, *rows = [line for line in report.markdown(Comparison(made)).splitlines() if line.startswith("| ")]
-        assert there in head and absent not in head
-        assert [re.search(r"`(.+?)`", row)[1] for row in rows[: len(arms)]] == list(arms)
+        head = next(line for line in page.splitlines() if there in line and "<th" in line)
+        assert absent not in head
         assert ("Stated, not measured" in page) == (sets == ("facts_heldout",)), "choices are not timed"
 
 
@@ -145,12 +144,3 @@ def test_the_report_is_written_for_a_folder(made, tmp_path):
     assert path.read_text(encoding="utf-8").endswith("</html>\n")
     with pytest.raises(DataError, match="not there"):
         report.write_report(tmp_path / "nowhere", tmp_path / "x.html")
-
-
-def test_markdown_has_a_row_an_arm_and_every_number_is_in_the_results(made):
-    text = report.markdown(Comparison(made))
-    for arm, row in Comparison(made).table().items():
-        (line,) = [line for line in text.splitlines() if f"(`{arm}`) |" in line]
-        wanted = [in_brackets(figures) for name, figures in row.items() if name != "effort"]
-        assert [cell.strip() for cell in line.split("|")[2:-1]] == wanted
-    assert report.about(Comparison(made)) in text and "**Customization**" in text

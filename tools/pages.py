@@ -9,6 +9,7 @@ cell of each notebook. Reading is counted from words, running comes from results
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -16,8 +17,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from helpers.analysis import has_results, read_comparison
-from helpers.data import PROFILES, ROOT, DataError, write_text
+from helpers.analysis import MARKS, Comparison, has_results, in_brackets, read_comparison, textbook_rows
+from helpers.data import PROFILES, QUESTION_SETS, ROOT, DataError, write_text
+from helpers.experiment import plain_name
 from helpers.plots import report, story, wishes
 
 from .lessons import Lesson, in_minutes, lessons, running_minutes
@@ -66,7 +68,24 @@ def measured(root: Path = ROOT) -> tuple[str, str]:
     found = wishes.rows(comparison)
     finding = wishes.finding(found)
     picture = f"![{finding} {wishes.in_words(found)}]({FIGURE})"
-    return f"{picture}\n\n{finding} {report.about(comparison)}", report.markdown(comparison)
+    return f"{picture}\n\n{finding} {report.about(comparison)}", tables(comparison)
+
+
+def tables(comparison: Comparison) -> str:
+    """Where the numbers come from, accuracy by method and set, and the lecture's table; all texts are only text."""
+    compared = comparison.table()
+    sets = [name for name in QUESTION_SETS if any(name in row for row in compared.values())]
+    lines = [["method", *map(plain_name, sets)], ["---"] * (1 + len(sets))]
+    lines += [
+        [f"{plain_name(arm)} (`{arm}`)", *(in_brackets(row.get(s)) for s in sets)] for arm, row in compared.items()
+    ]
+    judged = [["", "the lecture says", "verdict", "in a sentence", "measured here"], ["---"] * 5]
+    for row in textbook_rows(comparison):
+        texts = (row.says, f"{MARKS[row.verdict]} {row.verdict}", row.sentence, row.measured)
+        safe = (html.escape(text, quote=False).replace("|", "\\|") for text in texts)
+        judged.append([f"**{row.about}**, {row.topic.lower()}", *safe])
+    made = ("\n".join(f"| {' | '.join(cells)} |" for cells in each) for each in (lines, judged))
+    return "\n\n".join([report.about(comparison), *made])
 
 
 def put(text: str, name: str, body: str, path: Path) -> str:

@@ -14,10 +14,10 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "claims": ["Claim", "counts", "judge", "read_claims", "verdicts_as_text"],
         "comparison": ["Comparison", "has_results", "in_brackets", "read_comparison"],
         "conclusions": [
-            "MARKS", "advise", "questionnaire", "take_aways", "textbook_markdown", "textbook_rows",
+            "MARKS", "advise", "questionnaire", "textbook_rows",
         ],
-        "cost": ["Cost", "break_even", "cost_rows", "costs", "load_prices", "size_rows", "span"],
+        "cost": ["Cost", "cost_rows", "costs", "load_prices", "size_rows", "span"],
         "intervals": ["Sample", "accuracy", "difference"],
-        "validate": ["latency_ratio", "timing_conditions"],
+        "validate": ["timing_conditions"],
     },
 )  # fmt: skip

@@ -166,29 +166,18 @@ class Comparison:
         return sentences
 
     def text(self) -> str:
-        """The comparison for a terminal: accuracy with its interval and that of each world, then time and effort."""
+        """The comparison for a terminal: accuracy with its interval, and that of each world."""
         table = self.table()
-        quality: dict[str, dict[str, str]] = {}
-        effort: dict[str, dict[str, str]] = {}
-        for arm, row in table.items():
-            asked = {name: figures for name, figures in row.items() if name in QUESTION_SETS}
-            quality[arm] = {
-                name: " ".join([in_brackets(figures), *(f"{each:.2f}" for each in figures.get("worlds", {}).values())])
-                for name, figures in asked.items()
-            }
-            timed = next(filter(None, (self.seconds(arm, name) for name in (TIMED_SET, *asked))), [])
-            effort[arm] = {
-                "one answer, median s": f"{np.median(timed):.2f}" if timed else "-",
-                "preparation, s": f"{row['effort']['wall_s']:.1f}",
-                "peak memory, MB": f"{row['effort']['peak_memory_bytes'] / 1e6:.0f}",
-                "labels": row["effort"]["labelled_examples"],
-            }
-        sets = [name for name in QUESTION_SETS if any(name in cells for cells in quality.values())]
-        tables = [pd.DataFrame(quality, index=sets).T.fillna("-").to_string(), pd.DataFrame(effort).T.to_string()]
+        sets = [name for name in QUESTION_SETS if any(name in row for row in table.values())]
+        cells = {
+            arm: {s: " ".join([in_brackets(row[s]), *(f"{each:.2f}" for each in row[s].get("worlds", {}).values())])
+                  for s in sets if s in row} for arm, row in table.items()
+        }  # fmt: skip
+        told = [pd.DataFrame(cells, index=sets).T.fillna("-").to_string()]
         if len(self.worlds) > 1:
-            tables.insert(1, f"The mean of the worlds {', '.join(map(str, self.worlds))}, and each of them.")
+            told.append(f"The mean of the worlds {', '.join(map(str, self.worlds))}, and each of them.")
         stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in table.items() if "interrupted" in row]
-        return "\n\n".join([*tables, *(f"interrupted, and left out above: {each}" for each in stopped)])
+        return "\n\n".join([*told, *(f"interrupted, and left out above: {each}" for each in stopped)])
 
     def with_timings(self, folder: Path | str) -> Comparison:
         """The same with the times of the interleaved run in a folder, where there is one that fits these results.

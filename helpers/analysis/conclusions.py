@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -71,22 +70,6 @@ def textbook_rows(comparison: Comparison) -> list[Row]:
             measured=in_words(comparison, [*sum(pairs, ()), *row.also]) + (f". Given: {told}." if told else "."),
         ))  # fmt: skip
     return rows
-
-
-def textbook_markdown(rows: Sequence[Row]) -> str:
-    """The table as Markdown, in which every text is only text; a mark stands before each verdict."""
-    lines = ["| | the lecture says | verdict | in a sentence | measured here |", "|" + " --- |" * 5]
-    for row in rows:
-        verdict = f"{MARKS[row.verdict]} {row.verdict}"
-        texts = (f"**{row.about}**, {row.topic.lower()}", row.says, verdict, row.sentence, row.measured)
-        lines.append("| " + " | ".join(html.escape(text, quote=False).replace("|", "\\|") for text in texts) + " |")
-    return "\n".join(lines)
-
-
-def take_aways(rows: Sequence[Row]) -> list[str]:
-    """One sentence for each statement that was shown or contradicted."""
-    decided = (row for row in rows if row.verdict in ("shown", "contradicted"))
-    return [f"{row.about}, {row.topic.lower()} ({row.verdict}): {row.sentence}" for row in decided]
 
 
 class Asked(BaseModel, extra="forbid"):

@@ -180,22 +180,6 @@ def cost_of(comparison: Comparison, arm: str, question_set: str, prices: Prices,
     )
 
 
-def break_even(first: Cost, second: Cost, changes: float) -> str:
-    """At how many queries a month two arms cost the same, in powers of ten over the prices, or "never".
-
-    Such as "10,000 (1,000 to 1,000,000), at 80% of the prices". Changes are left out where one of them absorbs none.
-    """
-    changes = 0 if first.change is None or second.change is None else changes
-    with np.errstate(divide="ignore", invalid="ignore"):
-        meet = np.ravel(second.monthly(0, changes) - first.monthly(0, changes)) / (first.query - second.query)
-    found = meet[np.isfinite(meet) & (meet > 0)]
-    if not len(found):
-        return "never"
-    value, low, high = (f"{10 ** round(math.log10(max(f(found), 1))):,}" for f in (np.median, np.min, np.max))
-    share = len(found) / len(meet)
-    return f"{value} ({low} to {high})" + f", at {share:.0%} of the prices" * (share < 1)
-
-
 def cost_rows(found: Mapping[str, Cost]) -> list[dict[str, str]]:
     """The costs as rows of a table, each a range in US dollars over the stated prices, for the stated use."""
     rows, (queries, changes) = [], (load_prices()[name][0] for name in ("queries", "changes"))
@@ -203,14 +187,13 @@ def cost_rows(found: Mapping[str, Cost]) -> list[dict[str, str]]:
         update = "not measured" if each.change_measured is None else "takes nothing in"
         if each.change is not None:
             update = span(each.change) + " (estimated)" * (not each.change_measured)
-        meets = break_even(found["rag"], each, changes) if "rag" in found and each.arm != "rag" else "-"
         right = span(each.thousand_right(queries, changes)) if each.right else "none is right"
         rows.append({
             "arm": each.arm, "effort to a first version (hours)": span(each.hours),
             "people and labels, once ($)": span(each.people + each.labels),
             "computing, once ($)": span(np.round(each.computing, 2)),
             "cost per update ($)": update, "hosting per month ($)": span(each.hosting),
-            "1,000 queries ($)": span(1000 * each.query), "as cheap as RAG at (queries a month)": meets,
+            "1,000 queries ($)": span(1000 * each.query),
             "1,000 right facts, all in ($)": right,
         })  # fmt: skip
     return rows

@@ -15,7 +15,6 @@ import pandas as pd
 from ..data import DataError, Result
 from ..experiment import ARMS, SHOWN, Timing, claims_hash
 from ..tuning import with_starts
-from .intervals import Interval, ratio
 
 MADE_OF = ("model", "model_hash", "dtype")  # the same in every world
 UNNAMED = "the prompts, the limit of an answer's length, the solved examples or how many questions were asked"
@@ -127,11 +126,6 @@ def by_question(timings: Sequence[Timing], arm: str, phase: str = "total_s") -> 
         if timing.arm == arm and (seconds := getattr(timing, phase)) is not None:
             rounds[timing.question_id].append(seconds)
     return [float(np.median(seconds)) for seconds in rounds.values()]
-
-
-def latency_ratio(timings: Sequence[Timing], first: str, second: str, phase: str = "total_s") -> Interval:
-    """How many times as long the first arm takes as the second: the ratio of medians over questions."""
-    return ratio(by_question(timings, first, phase), by_question(timings, second, phase))
 
 
 def timing_conditions(results: Sequence[Result]) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
                  "solved_examples"],
         "assistant": ["Assistant", "SHORT_ANSWER"],
         "evaluation": ["evaluate", "text_perplexity"],
-        "latency": ["LATENCY_FILE", "PHASES", "Timing", "read_timings", "time_arms", "write_timings"],
+        "latency": ["EQUAL_TOKENS", "LATENCY_FILE", "Timing", "read_timings", "write_timings"],
         "results": ["Curve", "claims_hash", "file_name", "now", "of_one_figure", "read_curves", "read_results",
                     "versions", "write_curve", "write_result"],
         "study": ["Study"],

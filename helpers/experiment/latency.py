@@ -1,26 +1,16 @@
-"""How long one answer takes: all arms take turns, one question at a time, so that drift of the machine hits all alike.
-
-    timings = time_arms({"base": Assistant(fm), "rag": Assistant(fm, retriever=retriever)}, questions)
-
-A name may be any that tells the assistants apart: the same weights with and without a retriever, say.
-"""
+"""How long one answer took where the arms took turns, as `tools.benchmarks.arm_times` records it beside results."""
 
 from __future__ import annotations
 
-import itertools
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data import TIMED_SET, WARM_UP, DataError, Question
-from .assistant import Assistant
+from ..data import TIMED_SET
 from .results import read_record, write_record
 
 LATENCY_FILE = "latency.json"  # the timings beside the results that they belong to
-PHASES = ("retrieval_s", "first_token_s", "per_token_s", "total_s")
-A_TURN = 10  # questions that an arm is asked in one turn: tuned copies of the model are made for it anew
 EQUAL_TOKENS = 16  # of every reply, where replies of equal length are timed
 
 
@@ -50,34 +40,6 @@ class Timings:
 
     about: dict[str, Any]
     timings: list[Timing]
-
-
-def time_arms(assistants: Mapping[str, Assistant], questions: Sequence[Question]) -> list[Timing]:
-    """Asks every arm every question, one at a time: as the reply comes, and again with replies of equal length.
-
-    The arms take turns of `A_TURN` questions, in a random order; each turn begins with a warm-up, and of the tuned
-    copies of the model the latest two stay in memory. The timings are in the order in which they were taken.
-
-    Raises:
-        DataError: There is nothing to ask, or a question has choices, which are scored and not answered.
-    """
-    if not assistants or not questions:
-        got = f"{len(assistants)} arms, {len(questions)} questions"
-        raise DataError(f"timing needs at least one of each. Got {got}: name arms, and a set that has questions")
-    if any(question.choices for question in questions):
-        raise DataError("questions with choices are scored, not answered, and cannot be timed: take another set")
-    order, timings = random.Random(7), []
-    for start in range(0, len(questions), A_TURN):
-        for arm in order.sample(list(assistants), len(assistants)):
-            assistants[arm].ask(questions[0], max_new_tokens=WARM_UP)
-            for question, equal in itertools.product(questions[start : start + A_TURN], (False, True)):
-                answer = assistants[arm].ask(question, EQUAL_TOKENS if equal else None, exactly=equal)
-                after_first, more = answer.total_s - answer.first_token_s, answer.new_tokens - 1
-                timings.append(Timing(
-                    arm, question.id, answer.retrieval_s, answer.first_token_s, after_first / more if more else None,
-                    answer.total_s, answer.prompt_tokens, answer.new_tokens, question.set, equal,
-                ))  # fmt: skip
-    return timings
 
 
 def write_timings(path: Path, timings: Sequence[Timing], about: Mapping[str, Any] | None = None) -> Path:

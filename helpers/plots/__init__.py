@@ -8,12 +8,12 @@ import lazy_loader as lazy
 
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
-    submodules=["report", "wishes"],
+    submodules=["report", "tree", "wishes"],
     submod_attrs={
-        "accuracy": ["accuracy_dots", "accuracy_in_words", "latency_bars", "overview"],
+        "accuracy": ["accuracy_dots", "overview"],
         "tree": ["decision_tree"],
         "lines": ["break_even_lines", "learning_curves", "training_curve"],
-        "report": ["markdown", "write_report"],
+        "report": ["write_report"],
         "wishes": ["story"],
         "style": ["LOOKS", "OKABE_ITO", "image", "new_axes", "number", "plain_name", "plt", "show"],
     },

@@ -41,7 +41,7 @@
       if (box.childElementCount > 1) return;
       for (const place of places) {
         const [source, title, text] = data.passages[place];
-        const gold = question.documents.includes(source) ? " (holds the answer)" : "";
+        const gold = question.documents.includes(source) ? " (a document that holds the answer)" : "";
         make("p", `${title || source}${gold}`, box, "source");
         make("p", text, box, "passage");
       }
@@ -55,6 +55,7 @@
     make("p", `${data.sets[question.set]}${world}. Accepted: ${question.gold.join(" or ") || "that it does not know"}`
       + (question.documents.length ? `. From: ${question.documents.join(", ")}` : ""), item, "gold");
     const box = make("div", "", item, "wide");
+    box.tabIndex = 0;
     const table = make("table", "", box, "words");
     const head = make("tr", "", make("thead", "", table));
     for (const name of ["method", "right?", "answer", "why", "what it saw"]) make("th", name, head).scope = "col";

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..analysis import Cost, break_even
+from ..analysis import Cost
 from ..data import DataError
 from . import style
 from .style import OKABE_ITO, beside, in_words, number, plain_name, with_n
@@ -97,12 +97,11 @@ def break_even_lines(costs: Mapping[str, Cost], changes: int = 1, ax: Axes | Non
         month = [np.maximum(cost.monthly(n, changes), 1e-6) for n in QUERIES]
         look, line = style.line(arm), [float(np.median(each)) for each in month]
         ax.fill_between(QUERIES, list(map(np.min, month)), list(map(np.max, month)), color=look["color"], alpha=0.07)
-        if "rag" in known and arm != "rag":
-            words.append(f"{plain_name(arm)} as cheap as RAG at {break_even(known['rag'], cost, changes)}")
+        words.append(f"{plain_name(arm)} {number(line[0])} to {number(line[-1])}")
         ax.plot(QUERIES, line, linewidth=1.8, markevery=slice(place % 3, None, 6), **look)
     ax.set(xscale="log", yscale="log", xlim=(QUERIES[0], QUERIES[-1]), xlabel=x)
     ax.set_ylabel("cost of a month ($, stated prices)")
     style.plain_decades(ax.xaxis, QUERIES)
     style.plain_decades(ax.yaxis, np.concatenate([each.get_ydata() for each in ax.lines]))
     style.legend_beside(ax)
-    return style.finish(ax, f"Cost of a month against {x}. Queries a month: {'; '.join(words) or 'no RAG'}.", "both")
+    return style.finish(ax, f"Cost of a month in dollars against {x}: {'; '.join(words)}.", "both")

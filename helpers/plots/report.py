@@ -1,4 +1,4 @@
-"""The whole comparison as one HTML file that opens without a network and prints well, and as Markdown for a README.
+"""The whole comparison as one HTML file that opens without a network and prints well.
 
 `report.html.j2` has the page; this module has what is filled in.
 """
@@ -22,7 +22,6 @@ from ..analysis import Claim, Comparison, in_brackets
 from ..data import QUESTION_SETS, TIMED_SET, DataError, read_text, write_text
 from ..experiment import ARMS, Curve, of_one_figure, plain_name, read_curves
 from . import wishes
-from .accuracy import latency_bars
 from .lines import break_even_lines, learning_curves
 from .style import Compared, image, in_words
 
@@ -84,8 +83,8 @@ def page(
         differences={arm: comparison.contrasts(arm).to_dict("records") for arm in compares},
         answers=answers(comparison), script=Markup(script), policy=b64encode(sha256(script.encode()).digest()).decode(),
         figures={
-            "story": _drawn(wishes.story, comparison, None, ""), "latency": _drawn(latency_bars, main),
-            "cost": _drawn(break_even_lines, costs), "curves": varied,
+            "story": _drawn(wishes.story, comparison, None, ""), "cost": _drawn(break_even_lines, costs),
+            "curves": varied,
         },
     )  # fmt: skip
 
@@ -153,17 +152,6 @@ class _Places(dict):
 
     def of(self, thing: Any) -> int:
         return self.setdefault(thing, len(self))
-
-
-def markdown(comparison: Comparison) -> str:
-    """What a README shows: where the numbers come from, accuracy by arm and set, and the measured textbook table."""
-    compared = comparison.table()
-    sets = _sets(compared)
-    lines = ["| arm | " + " | ".join(map(plain_name, sets)) + " |", "|" + " --- |" * (1 + len(sets))]
-    for arm, row in compared.items():
-        lines.append(f"| {plain_name(arm)} (`{arm}`) | " + " | ".join(in_brackets(row.get(s)) for s in sets) + " |")
-    rows = analysis.textbook_rows(comparison)
-    return "\n\n".join([about(comparison), "\n".join(lines), analysis.textbook_markdown(rows)])
 
 
 def about(comparison: Comparison) -> str:

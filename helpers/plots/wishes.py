@@ -40,7 +40,8 @@ DECLINES = {"twins": "as many questions with an answer as without", "unanswerabl
 class Row(NamedTuple):
     """One method: for each wish its accuracy, None where it was not measured; and its costs, empty where unknown.
 
-    `clear` are the wishes that it does better than the model as shipped by more than chance explains.
+    `clear` are the wishes that it does better than the model as shipped by more than chance explains; nobody is praised
+    for declining who was asked nothing else.
     """
 
     shares: dict[str, Mapping[str, float] | None]
@@ -59,17 +60,17 @@ def rows(comparison: Comparison) -> dict[str, Row]:
     base = {wish: comparison.by_world("base", name) for wish, name in sets.items()}
     for arm in (arm for arm in METHODS if arm in comparison.arms):
         asked = {wish: comparison.by_world(arm, name) for wish, name in sets.items()}
-        both = [wish for wish in WISHES if base[wish].keys() & asked[wish].keys()]
+        both = [w for w in WISHES if sets[w] == WISHES[w][0] and base[w].keys() & asked[w].keys()]
         seconds, cost, built = comparison.seconds(arm, TIMED_SET), paid.get(arm), comparison.effort(arm).wall_s / 60
         changes = prices["changes"][0] if cost and cost.change is not None else 0
         month = span(cost.monthly(prices["queries"][0], changes)).replace(" to ", "–") if cost else ""
-        texts = (
-            f"{built:.1f}" if built < 10 else number(built),
-            number(float(np.median(seconds))) if seconds else "",
-            month,
-        )
+        answered, built = number(float(np.median(seconds))) if seconds else "", f"{built:.{int(built < 10)}f}"
         clear = {wish for wish in both if difference(base[wish], asked[wish])["low"] > 0}
-        found[arm] = Row({wish: accuracy(scores) if scores else None for wish, scores in asked.items()}, clear, texts)
+        found[arm] = Row(
+            {wish: accuracy(scores) if scores else None for wish, scores in asked.items()},
+            clear,
+            (built, answered, month),
+        )
     if not found:
         raise DataError(f"none of these arms has a result: {', '.join(METHODS)}. Run the study on one of them first.")
     return found
@@ -126,7 +127,7 @@ def story(comparison: Comparison, ax: Axes | None = None, title: str | None = No
     told = textwrap.wrap(finding(found) if title is None else title, 85)
     stated = {"most": MOST, "queries": prices["queries"][0], "changes": prices["changes"][0]}
     stated["declines"] = DECLINES[sets_of(comparison)["says when it does not know"]]
-    notes = textwrap.wrap(" ".join(CAPTION.format(**stated).split()), 136)
+    notes = textwrap.wrap(" ".join(CAPTION.format(**stated).split()), 126)
     ends = np.cumsum([NAMES, *[WISH] * len(WISHES), *[COST] * len(HEADS)])
     top, bottom = 0.72 + 0.2 * len(told), len(found) * ROW + 0.1 + 0.15 * len(notes)
     if ax is None:

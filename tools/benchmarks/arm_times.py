@@ -10,16 +10,48 @@ tuned weights. An arm that retrieves is timed a second time with the same weight
 from __future__ import annotations
 
 import argparse
+import itertools
+import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from helpers.analysis import read_comparison, timing_conditions
-from helpers.data import TIMED_SET, sample
-from helpers.experiment import ARMS, LATENCY_FILE, Assistant, Study, time_arms, write_timings
+from helpers.data import TIMED_SET, WARM_UP, DataError, Question, sample
+from helpers.experiment import ARMS, EQUAL_TOKENS, LATENCY_FILE, Assistant, Study, Timing, write_timings
 
 from .measuring import DATASET
 
 TRIAGE = ("base", "rules_in_prompt", "customization", "domain_adaptation+customization")
+A_TURN = 10  # questions that an arm is asked in one turn: tuned copies of the model are made for it anew
 BARE = "{arm}, without passages"
+
+
+def time_arms(assistants: Mapping[str, Assistant], questions: Sequence[Question]) -> list[Timing]:
+    """Asks every arm every question, one at a time: as the reply comes, and again with replies of equal length.
+
+    The arms take turns of `A_TURN` questions, in a random order; each turn begins with a warm-up, and of the tuned
+    copies of the model the latest two stay in memory. The timings are in the order in which they were taken.
+
+    Raises:
+        DataError: There is nothing to ask, or a question has choices, which are scored and not answered.
+    """
+    if not assistants or not questions:
+        got = f"{len(assistants)} arms, {len(questions)} questions"
+        raise DataError(f"timing needs at least one of each. Got {got}: name arms, and a set that has questions")
+    if any(question.choices for question in questions):
+        raise DataError("questions with choices are scored, not answered, and cannot be timed: take another set")
+    order, timings = random.Random(7), []
+    for start in range(0, len(questions), A_TURN):
+        for arm in order.sample(list(assistants), len(assistants)):
+            assistants[arm].ask(questions[0], max_new_tokens=WARM_UP)
+            for question, equal in itertools.product(questions[start : start + A_TURN], (False, True)):
+                answer = assistants[arm].ask(question, EQUAL_TOKENS if equal else None, exactly=equal)
+                after_first, more = answer.total_s - answer.first_token_s, answer.new_tokens - 1
+                timings.append(Timing(
+                    arm, question.id, answer.retrieval_s, answer.first_token_s, after_first / more if more else None,
+                    answer.total_s, answer.prompt_tokens, answer.new_tokens, question.set, equal,
+                ))  # fmt: skip
+    return timings
 
 
 def assistants(study: Study, arms: list[str], question_set: str) -> dict[str, Assistant]:
