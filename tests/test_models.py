@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import make_tiny, run_python
+from conftest import make_tiny
 
 from helpers.data.records import KitError
 from helpers.models import download as fetch
@@ -35,12 +35,6 @@ def home(tmp_path, monkeypatch) -> Path:
     devices.choose_dtype.cache_clear()
 
 
-@pytest.fixture
-def copied(home) -> Path:
-    """A copy of the embedding model's folder in a KIT_HOME of the test's own, to be damaged."""
-    return Path(shutil.copytree(EMBEDDER, model_folder(EMBEDDING_MODEL)))
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_the_default_models_are_whole(name):
     assert fetch.verify(name) == []
@@ -51,7 +45,8 @@ def test_the_default_models_are_whole(name):
     assert not list(model_folder(name).rglob("*.bin")), "a default model must hold no pickle"
 
 
-def test_a_flipped_byte_a_cut_or_missing_file_and_a_bad_manifest_are_named_and_refused(copied):
+def test_a_flipped_byte_a_cut_or_missing_file_and_a_bad_manifest_are_named_and_refused(home):
+    copied = Path(shutil.copytree(EMBEDDER, model_folder(EMBEDDING_MODEL)))
     weights, manifest = copied / "model.safetensors", copied / MANIFEST
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
@@ -146,17 +141,11 @@ def test_unknown_names_say_what_there_is_and_a_missing_default_model_its_command
         models.load_model()
 
 
-def test_a_hub_id_that_is_not_in_the_cache_names_the_command_that_fetches_it(tmp_path):
-    run = run_python(
-        "-c",
-        "from helpers import data, models\n"
-        "try: models.load_model('some-org/some-model')\n"
-        "except data.KitError as error: print(error)",
-        HF_HUB_OFFLINE="1",
-        HF_HOME=str(tmp_path),
-    )
-    assert run.returncode == 0, run.stderr
-    assert "some-org/some-model" in run.stdout and f"{REMEDY} some-org/some-model" in run.stdout
+def test_a_hub_id_that_is_not_in_the_cache_names_the_command_that_fetches_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(KitError, match=f"(?s)'some-org/some-model' is not.*{REMEDY} some-org/some-model"):
+        models.load_model("some-org/some-model")
 
 
 def test_pickled_weights_are_never_read(tmp_path):
