@@ -205,7 +205,7 @@ def apply_updates(documents: list[Document], folder: Path) -> list[Document]:
     """The documents after an update, in the order of ids: revisions replace, new ones join, withdrawn ones go.
 
     The folder has documents with old or new ids in `documents/` and one id a line in `withdrawn.txt`, or such folders
-    named 1, 2 and so on for several rounds. A `DataError` is as in `read_documents`, or names the line with an unknown
+    named 1, 2 and so on for several rounds. A `DataError` is as in `read_documents`, or names the line of an unknown
     id.
     """
     for place in [Path(folder) / str(number) for number in update_rounds(folder)] or [Path(folder)]:

@@ -55,8 +55,7 @@ def prepare_own_data(
 
     Args:
         documents: A folder of PDF, Word, HTML, Markdown, text and CSV files.
-        questions: A table of them with their answers, as `read_table` takes it. Without one, the error says what to
-            write.
+        questions: A table of them with their answers, as `read_table` takes it; an error says what to write.
         pairs: Labelled prompt-response pairs in such a table, or None.
         profile: Says how many questions are asked, and how much text is trained on.
         out: The folder that the new data folder goes into; None takes `your_data` in the results.

@@ -116,8 +116,8 @@ def blank_logprobs(
 
     Where the text ends with its blank, the mean log-probability of a choice's tokens after the text. Where it goes on,
     the summed log-probability of the whole text with the choice in it: what stands before the choices is the same for
-    all of them, and is left out. A text is read after `FoundationModel.text_start`, as by `text_losses`; errors as in
-    `choice_logprobs`.
+    all of them, and is left out. A text is read after `FoundationModel.text_start`, as by `text_losses`; a `DataError`
+    is as in `choice_logprobs`.
     """
     heads, tails, whole = [], [], []
     for text, options in zip(texts, choices, strict=True):

@@ -1,8 +1,7 @@
 """The texts that a model reads: a template for each kind of question, the same for every arm, in a chat template.
 
-Content is never control: what a document or a pair says is plain text. It may hold `<|im_end|>` or `<start_of_turn>`,
-by accident or on purpose. A mark is put into each such name in it, which the tokenizer drops after it has looked for
-special tokens: only the template writes those.
+Content is never control: a document or a pair is plain text. It may hold `<|im_end|>` or `<start_of_turn>`, by accident
+or on purpose. A mark is put into each such name, which the tokenizer drops after it has looked for special tokens.
 """
 
 from __future__ import annotations

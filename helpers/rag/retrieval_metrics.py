@@ -23,8 +23,8 @@ def score_retrieval(
     """Scores a retriever on questions whose answer can be read in the documents that they name.
 
     The others (without documents, or with a label or a summary for an answer) are left out. The retriever's mode is
-    used; its `k` gives way to the depths of the hit rate in `at`, in passages, of which MRR and nDCG use the largest. A
-    `DataError` says that no question names a document.
+    used; its `k` gives way to the depths of the hit rate in `at`, of which MRR and nDCG use the largest. Where no
+    question names a document, a `DataError`.
 
     Returns:
         `hit_rate_<depth>` for each depth, `mrr` and `ndcg`: means in 0..1 (definitions: Manning, Raghavan and Schuetze,
