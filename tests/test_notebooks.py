@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from test_demonstrations import check_demonstrations
 
 from helpers.data.records import KitError
 from helpers.experiment.arms import ARMS
@@ -213,6 +214,7 @@ def test_notebook_runs_offline(runs, name):
     injected = [cell for cell in code_cells(executed) if "injected-parameters" in tags(cell)]
     assert len(injected) == 1 and 'PROFILE = "quick"' in injected[0].source
     assert outputs(executed, "stream", "display_data", "execute_result"), "the notebook shows nothing"
+    check_demonstrations(executed, name)
     for output in outputs(executed, "stream"):
         assert not WARNING.search(output.text), output.text
         if output.name == "stderr":
