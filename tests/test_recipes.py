@@ -11,8 +11,7 @@ from conftest import make_tiny
 from helpers import data
 from helpers.data import profiles
 from helpers.data.records import Example, KitError, Passage
-from helpers.data.text import sentences
-from helpers.data.values import contains
+from helpers.data.values import contains, sentences
 from helpers.experiment.arms import ARMS
 from helpers.experiment.metrics import abstains
 from helpers.experiment.study import Study
