@@ -143,8 +143,3 @@ def retrieval_scores(assistant: Assistant, questions: Sequence[Question]) -> dic
         return {}
     found = rag.score_retrieval(retriever, assistant.worded(questions), retriever.index)
     return {"retrieval": {name: each for name, each in found.items() if isinstance(each, float)}}
-
-
-def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
-    """Perplexity of plain texts under the assistant's weights; what it retrieves plays no part."""
-    return generation.perplexity(generation.text_losses(assistant.model, texts))

@@ -2,7 +2,6 @@
 
 import lazy_loader as lazy
 
-# fmt: off
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["packed_weights"],
@@ -12,5 +11,4 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "switch": ["enable", "enabled"],
         "training": ["PARTS", "enable_training"],
     },
-)
-# fmt: on
+)  # fmt: skip

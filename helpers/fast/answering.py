@@ -6,15 +6,12 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
+from transformers import PreTrainedModel
 
 from . import varlen
 from .packed_weights import Cache, PackedDecoder
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 WORTH_SHARING = 8  # tokens; a shorter prefix is read with each row
 LONG = 2_048  # tokens; the states of so long a prefix are kept until another one is read

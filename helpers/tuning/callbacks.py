@@ -11,17 +11,15 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from ..data import Effort, KitError, write_text
 from ..models import FoundationModel, merged, show_progress
-
-if TYPE_CHECKING:
-    from torch import nn
 
 COMPLETE = "complete.json"  # written last into a checkpoint
 SCORE = "eval_validation_score"  # what transformers' Trainer calls the share of validation questions answered rightly
@@ -51,12 +49,10 @@ class Progress(TrainerCallback):
         self.title = title
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Opens the bar."""
         first = state.is_world_process_zero
         self.bar = show_progress(self.title, state.max_steps, "steps", first, done=state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Moves the bar."""
         self.bar.update()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
@@ -65,7 +61,6 @@ class Progress(TrainerCallback):
             self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Closes the bar."""
         self.bar.close()
 
 
