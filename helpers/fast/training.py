@@ -15,7 +15,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from . import sliced_loss
-from .switch import enabled
+from .answering import enabled
 
 NEAR = {"float32": 1e-3, "bfloat16": 0.02}  # how far loss and gradient may differ, as a share, by dtype
 ROWS, TOKENS = 2, 48  # of the step that is tried

@@ -29,17 +29,9 @@ PATIENCE = 3  # past its half a training stops after so many evaluations without
 class RowTrainer(Trainer):
     """transformers' Trainer, which would take the kit's folder `datasets` for the library where it starts beside it."""
 
-    def get_train_dataloader(self) -> DataLoader:
+    def _get_dataloader(self, dataset: Any, description: str, batch_size: int, **_: Any) -> DataLoader:
         """Batches of rows in their order."""
-        return self._batches(self.train_dataset, self.args.train_batch_size)
-
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """Batches of one of the evaluation's parts."""
-        rows = self.eval_dataset[eval_dataset] if isinstance(eval_dataset, str) else eval_dataset
-        return self._batches(rows, self.args.eval_batch_size)
-
-    def _batches(self, rows: Any, size: int) -> DataLoader:
-        return self.accelerator.prepare(DataLoader(rows, size, collate_fn=self.data_collator))
+        return self.accelerator.prepare(DataLoader(dataset, batch_size, collate_fn=self.data_collator))
 
 
 class Progress(TrainerCallback):
@@ -56,7 +48,6 @@ class Progress(TrainerCallback):
         self.bar.update()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Shows the loss from the next step on."""
         if "loss" in (logs or {}):
             self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
 
