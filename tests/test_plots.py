@@ -121,15 +121,6 @@ def test_the_tree_ends_each_way_in_its_own_advice():
     assert all(each.holds in ax.get_label() for each in given)
 
 
-def test_latency_bars_show_the_median_and_reach_to_the_p95(compared):
-    ax = plots.latency_bars(compared)
-    assert [bars[0].get_width() for bars in ax.containers] == [0.5, 0.1, 1.5, 1.1, 2.5, 2.1]
-    assert "0.10 / 0.50 (1.50)" in texts(ax) and "n = 8" in ax.get_xlabel()
-    assert [list(line.get_xdata()) for line in ax.lines] == [[0.5, 1.5], [1.5, 2.5], [2.5, 3.5]]
-    with pytest.raises(DataError, match="general"):
-        plots.latency_bars(compared, "general")
-
-
 def test_curves_show_points_intervals_and_n():
     ax = plots.learning_curves({"rag": POINTS}, "passages", "accuracy")
     assert ax.containers[0].lines[0].get_xydata().tolist() == [[1, 0.1], [2, 0.2], [4, 0.4]]
@@ -197,7 +188,6 @@ def test_every_figure_draws_where_it_is_told_opens_nothing_else_and_says_what_it
     entry = SimpleNamespace(step=1, steps=1, loss=2.0, validation_loss=None, general_loss=None)
     for draw, given in (
         (plots.accuracy_dots, (compared, "general")),
-        (plots.latency_bars, (compared,)),
         (plots.learning_curves, ({"rag": POINTS}, "k", "accuracy")),
         (plots.training_curve, ([entry],)), (plots.decision_tree, ()),
         (plots.break_even_lines, ({"rag": cost("rag", 1.0, 0.1)},)),
@@ -219,10 +209,10 @@ def test_every_arm_has_a_plain_name_and_a_look_of_its_own():
 
 
 def test_show_gives_a_described_picture_and_leaves_no_figure_open(compared, capsys):
-    page = plots.image(plots.latency_bars(compared), 'rag is "above" <base>\n  on facts').data
+    page = plots.image(plots.accuracy_dots(compared, "general"), 'rag is "above" <base>\n  on facts').data
     assert 'alt="rag is &quot;above&quot; &lt;base&gt; on facts"' in page
     assert base64.b64decode(re.search(r"base64,([^\"]+)", page)[1]).startswith(b"\x89PNG")
-    assert 'alt="Bars of median seconds' in plots.image(plots.latency_bars(compared)).data
+    assert 'alt="Dots of accuracy' in plots.image(plots.accuracy_dots(compared, "general")).data
     plots.show(plots.overview(compared))
     assert plt.get_fignums() == [] and "HTML" in capsys.readouterr().out
     with pytest.raises(KitError, match="description"):

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["report", "tree", "wishes"],
     submod_attrs={
-        "accuracy": ["accuracy_dots", "accuracy_in_words", "latency_bars", "overview"],
+        "accuracy": ["accuracy_dots", "overview"],
         "tree": ["decision_tree"],
         "lines": ["break_even_lines", "learning_curves", "training_curve"],
         "report": ["write_report"],

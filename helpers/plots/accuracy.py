@@ -1,4 +1,4 @@
-"""How well the arms answer, a panel a question set, each arm's accuracy with its interval; and how fast."""
+"""How well the arms answer, a panel a question set, each arm's accuracy with its interval."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..data import TIMED_SET
-from .style import Compared, beside, finish, look, new_axes, number, plain_name, point, sets_with, with_n
+from .style import Compared, beside, finish, new_axes, plain_name, point, sets_with, with_n
 
 
 def accuracy_dots(compared: Compared, question_set: str, ax: Axes | None = None) -> Axes:
@@ -61,29 +60,3 @@ def accuracy_in_words(compared: Compared, sets: Sequence[str] | None = None) -> 
         cells = ", ".join(f"{plain_name(s).lower()} {row[s]['accuracy']['value']:.2f}" for s in known)
         words += [f"{plain_name(arm)}: {cells}"] if cells else []
     return "; ".join(words) + "."
-
-
-def latency_bars(compared: Compared, question_set: str = TIMED_SET, ax: Axes | None = None) -> Axes:
-    """Seconds to the first token (full colour) and to the whole answer (pale), one question at a time: medians.
-
-    A line runs from the median of the whole answer to its 95th percentile. DataError where no arm was timed on the set.
-    """
-    sets_with(compared, [question_set], "total_s")
-    timed = {arm: row[question_set] for arm, row in compared.items() if row.get(question_set, {}).get("total_s")}
-    ax = new_axes(ax, 7.6, 1.3 + 0.42 * len(timed))
-    words = []
-    for place, (arm, row) in enumerate(timed.items()):
-        first, total, p95 = row["first_token_s"]["median"], row["total_s"]["median"], row["total_s"]["p95"]
-        for seconds, alpha in ((total, 0.4), (first, 1.0)):
-            ax.barh(place, seconds, 0.72, color=look(arm)[0], alpha=alpha, label=plain_name(arm))
-        ax.plot([total, p95], [place, place], color="0.25", linewidth=1, marker="|")
-        beside(ax, (p95, place), f"{number(first)} / {number(total)} ({number(p95)})", va="center")
-        words.append(f"{plain_name(arm)} {first:.2f} s, {total:.2f} s")
-    what = with_n("time of one answer (s), medians", [row["total_s"] for row in timed.values()])
-    ax.set_yticks(range(len(timed)), map(plain_name, timed))
-    ax.invert_yaxis()
-    ax.margins(x=0.24)  # room for the numbers
-    ax.set_xlim(left=0)
-    ax.set_xlabel(f"{what}\nfirst token / whole answer (95th percentile)")
-    alt = f"Bars of median seconds to the first token and to the whole answer: {'; '.join(words)}."
-    return finish(ax, alt, "x")

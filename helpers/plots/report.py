@@ -22,7 +22,6 @@ from ..analysis import Claim, Comparison, in_brackets
 from ..data import QUESTION_SETS, TIMED_SET, DataError, read_text, write_text
 from ..experiment import ARMS, Curve, of_one_figure, plain_name, read_curves
 from . import wishes
-from .accuracy import latency_bars
 from .lines import break_even_lines, learning_curves
 from .style import Compared, image, in_words
 
@@ -84,8 +83,8 @@ def page(
         differences={arm: comparison.contrasts(arm).to_dict("records") for arm in compares},
         answers=answers(comparison), script=Markup(script), policy=b64encode(sha256(script.encode()).digest()).decode(),
         figures={
-            "story": _drawn(wishes.story, comparison, None, ""), "latency": _drawn(latency_bars, main),
-            "cost": _drawn(break_even_lines, costs), "curves": varied,
+            "story": _drawn(wishes.story, comparison, None, ""), "cost": _drawn(break_even_lines, costs),
+            "curves": varied,
         },
     )  # fmt: skip
 

@@ -64,13 +64,13 @@ def rows(comparison: Comparison) -> dict[str, Row]:
         seconds, cost, built = comparison.seconds(arm, TIMED_SET), paid.get(arm), comparison.effort(arm).wall_s / 60
         changes = prices["changes"][0] if cost and cost.change is not None else 0
         month = span(cost.monthly(prices["queries"][0], changes)).replace(" to ", "–") if cost else ""
-        texts = (
-            f"{built:.1f}" if built < 10 else number(built),
-            number(float(np.median(seconds))) if seconds else "",
-            month,
-        )
+        answered, built = number(float(np.median(seconds))) if seconds else "", f"{built:.{int(built < 10)}f}"
         clear = {wish for wish in both if difference(base[wish], asked[wish])["low"] > 0}
-        found[arm] = Row({wish: accuracy(scores) if scores else None for wish, scores in asked.items()}, clear, texts)
+        found[arm] = Row(
+            {wish: accuracy(scores) if scores else None for wish, scores in asked.items()},
+            clear,
+            (built, answered, month),
+        )
     if not found:
         raise DataError(f"none of these arms has a result: {', '.join(METHODS)}. Run the study on one of them first.")
     return found
