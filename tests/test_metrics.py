@@ -12,8 +12,7 @@ import pytest
 
 from helpers.data.dataset import open_dataset
 from helpers.data.records import Answer, Question
-from helpers.data.text import normalise
-from helpers.data.values import contains
+from helpers.data.values import contains, normalise
 from helpers.experiment import metrics
 
 ABSTENTIONS = (

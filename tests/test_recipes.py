@@ -10,8 +10,7 @@ import pytest
 from helpers import data
 from helpers.data import profiles
 from helpers.data.records import Example, KitError, Passage
-from helpers.data.text import sentences
-from helpers.data.values import contains
+from helpers.data.values import contains, sentences
 from helpers.experiment.arms import ARMS
 from helpers.experiment.metrics import abstains
 from helpers.experiment.study import Study

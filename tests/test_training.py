@@ -62,7 +62,7 @@ def test_the_loss_falls_and_the_record_says_what_was_done(tiny, tmp_path, data, 
     assert tuned.history[-1].step == tuned.history[-1].steps == len(tuned.history)
     assert tuned.whole == (lora is None)
     assert tuned.effort.tokens_seen == tuned.history[-1].tokens == tuned.report["tokens"] > 0
-    assert (tuned.effort.trainable_parameters == tiny.parameters) == (lora is None)
+    assert (tuned.effort.trainable_parameters == tiny.model.num_parameters()) == (lora is None)
     assert (tuned.effort.labelled_examples, tuned.effort.documents) == (len(data.pairs), len(data.texts))
     assert tuned.effort.artefact_bytes > 0 and tuned.effort.wall_s > 0 and tuned.effort.peak_memory_bytes > 50e6
     kept = {path.name for path in (tmp_path / "run").iterdir()}

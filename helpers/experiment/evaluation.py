@@ -141,5 +141,4 @@ def retrieval_scores(assistant: Assistant, questions: Sequence[Question]) -> dic
         return {"retrieval": {"gold_share": retriever.gold_share(questions)}}
     if retriever is None or not any(question.documents for question in questions):
         return {}
-    found = rag.score_retrieval(retriever, assistant.worded(questions), retriever.index)
-    return {"retrieval": {name: each for name, each in found.items() if isinstance(each, float)}}
+    return {"retrieval": rag.score_retrieval(retriever, assistant.worded(questions))}

@@ -25,15 +25,6 @@ from . import wishes
 from .lines import break_even_lines, learning_curves
 from .style import Compared, image, in_words
 
-EFFORT_MEASURES = {
-    "wall_s": ("preparation time (s)", 1),
-    "peak_memory_bytes": ("peak memory while preparing (MB)", 1e-6),
-    "artefact_bytes": ("disk space (MB)", 1e-6),
-    "labelled_examples": ("labelled examples", 1),
-    "documents": ("documents read", 1),
-    "trainable_parameters": ("trainable parameters (millions)", 1e-6),
-}
-
 
 def write_report(
     folder: Path, out: Path, claims: Sequence[Claim] | None = None, comparison: Comparison | None = None
@@ -74,10 +65,11 @@ def page(
         "accuracy": lambda key, row: in_brackets(row.get(key)),
     }
     return environment.get_template("report.html.j2").render(
-        verdict=verdict(comparison), sentences=sentences(comparison), note=note, about=about(comparison),
+        verdict=wishes.finding(wishes.rows(comparison)), sentences=sentences(comparison), note=note,
+        about=about(comparison),
         caveats=comparison.caveats(), timed=comparison.timed, textbook=analysis.textbook_rows(comparison),
         verdicts=verdicts, counts=analysis.counts(verdicts), compared=compared, main=main, arms=ARMS,
-        sets=_sets(compared), measures=EFFORT_MEASURES, costs=analysis.cost_rows(costs),
+        sets=_sets(compared), costs=analysis.cost_rows(costs),
         prices={name: analysis.span(ends) for name, ends in analysis.load_prices().items()},
         stopped=[f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row],
         differences={arm: comparison.contrasts(arm).to_dict("records") for arm in compares},
@@ -87,14 +79,6 @@ def page(
             "curves": varied,
         },
     )  # fmt: skip
-
-
-def verdict(comparison: Comparison) -> str:
-    """The finding of the story figure, or that none of its methods has a result."""
-    try:
-        return wishes.finding(wishes.rows(comparison))
-    except DataError:
-        return "None of the methods of the main figure has a result here."
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -124,34 +108,23 @@ def sentences(comparison: Comparison) -> list[str]:
 
 def answers(comparison: Comparison) -> dict[str, Any]:
     """Every scored answer for the explorer, each text and passage once: its places stand for it."""
-    texts, passages = _Places(), _Places()
-    sets = [name for name in QUESTION_SETS if any(comparison.runs(arm, name) for arm in comparison.arms)]
-    asked: dict[tuple[int, str, str, str], dict[str, Any]] = {}
-    for place, arm in enumerate(comparison.arms):
-        for number, name in enumerate(sets):
-            for seed, scores in comparison.by_world(arm, name).items():
-                for score in scores:
-                    question, answer, world = score.question, score.answer, list(comparison.worlds).index(seed)
-                    own = asked.setdefault((seed, name, question.id, question.prompt), {
-                        "set": number, "world": world, "prompt": question.prompt, "answers": [],
-                        "gold": list(question.answers), "documents": list(question.documents),
-                    })  # fmt: skip
-                    seen = [passages.of((each.document_id, each.title, each.text)) for each in answer.passages]
-                    own["answers"].append([place, texts.of(answer.text), score.value, texts.of(score.why), seen])
-    main = [place for place, arm in enumerate(comparison.arms) if arm in wishes.METHODS]
+    arms, worlds, texts, passages, asked = comparison.arms, list(comparison.worlds), {}, {}, {}
+    sets = [name for name in QUESTION_SETS if any(comparison.runs(arm, name) for arm in arms)]
+    for result in (each for each in comparison.results if each.status == "complete"):
+        for score in result.scores:
+            question, seen = score.question, [(p.document_id, p.title, p.text) for p in score.answer.passages]
+            own = asked.setdefault((result.seed, question), {
+                "set": sets.index(question.set), "world": worlds.index(result.seed), "prompt": question.prompt,
+                "gold": question.answers, "documents": question.documents, "answers": [],
+            })  # fmt: skip
+            text, why = (texts.setdefault(each, len(texts)) for each in (score.answer.text, score.why))
+            places = [passages.setdefault(each, len(passages)) for each in seen]
+            own["answers"].append([arms.index(result.arm), text, score.value, why, places])
+    main = [place for place, arm in enumerate(arms) if arm in wishes.METHODS] or list(range(len(arms)))
     return {
-        "methods": list(map(plain_name, comparison.arms)), "main": main or list(range(len(comparison.arms))),
-        "sets": list(map(plain_name, sets)),
-        "worlds": list(comparison.worlds), "questions": list(asked.values()), "texts": list(texts),
-        "passages": list(passages),
+        "methods": list(map(plain_name, arms)), "main": main, "sets": list(map(plain_name, sets)), "worlds": worlds,
+        "questions": list(asked.values()), "texts": list(texts), "passages": list(passages),
     }  # fmt: skip
-
-
-class _Places(dict):
-    """Things in the order in which they first came, each by its place."""
-
-    def of(self, thing: Any) -> int:
-        return self.setdefault(thing, len(self))
 
 
 def about(comparison: Comparison) -> str:

@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 
 def rows(comparison: Comparison) -> dict[str, Row]:
-    """The methods of the figure that have results, the simplest first; DataError where none has."""
+    """The methods of the figure that have results, the simplest first."""
     found, paid, prices, sets = {}, costs(comparison), load_prices(), sets_of(comparison)
     base = {wish: comparison.by_world("base", name) for wish, name in sets.items()}
     for arm in (arm for arm in METHODS if arm in comparison.arms):
@@ -71,8 +71,6 @@ def rows(comparison: Comparison) -> dict[str, Row]:
             clear,
             (built, answered, month),
         )
-    if not found:
-        raise DataError(f"none of these arms has a result: {', '.join(METHODS)}. Run the study on one of them first.")
     return found
 
 
@@ -91,14 +89,14 @@ def finding(found: Mapping[str, Row]) -> str:
     gives: dict[str, list[str]] = {}
     for wish in WISHES:
         had = found["base"].share(wish, 0.0) if "base" in found else 0.0
-        best = max(row.share(wish) for row in found.values())
+        best = max((row.share(wish) for row in found.values()), default=-1.0)
         if wish == KEEPS:
             for arm in (arm for arm, row in found.items() if row.share(wish, had) < had - LITTLE):
                 gives.setdefault(arm, []).append("loses general knowledge")
             continue
-        able, row = next((arm, row) for arm, row in found.items() if row.share(wish) >= min(best, MOST * best))
-        if row.share(wish) >= had + GAIN and ("base" not in found or wish in row.clear):
-            gives.setdefault(able, []).append("partly " * (row.share(wish) < 0.5) + wish)
+        able = next((arm for arm, row in found.items() if row.share(wish) >= min(best, MOST * best)), "")
+        if best >= had + GAIN and ("base" not in found or wish in found[able].clear):
+            gives.setdefault(able, []).append("partly " * (found[able].share(wish) < 0.5) + wish)
     listed = {arm: " and ".join([", ".join(each[:-1])] * bool(each[1:]) + each[-1:]) for arm, each in gives.items()}
     parts = [f"{SUBJECTS.get(arm, plain_name(arm))} {listed[arm]}" for arm in METHODS if arm in listed]
     text = "; ".join(parts) or "no method is clearly better than Base in what was asked"
@@ -124,6 +122,8 @@ def story(comparison: Comparison, ax: Axes | None = None, title: str | None = No
     figure. DataError where there is none of the methods.
     """
     found, prices = rows(comparison), load_prices()
+    if not found:
+        raise DataError(f"none of these arms has a result: {', '.join(METHODS)}. Run the study on one of them first.")
     told = textwrap.wrap(finding(found) if title is None else title, 85)
     stated = {"most": MOST, "queries": prices["queries"][0], "changes": prices["changes"][0]}
     stated["declines"] = DECLINES[sets_of(comparison)["says when it does not know"]]
