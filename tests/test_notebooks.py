@@ -142,11 +142,6 @@ def test_bad_input_is_refused_before_anything_runs(tmp_path):
         with pytest.raises(KitError, match=named):
             run_notebooks(profile, tmp_path / "out", chosen, folder=tmp_path)
     assert not (tmp_path / "out").exists()
-    (tmp_path / "00_torn.ipynb").unlink()
-    whole = write_notebook(tmp_path, "01_whole.ipynb", "1 + 1").read_bytes()
-    with pytest.raises(KitError, match="the notebooks themselves, which are only read"):
-        run_notebooks("quick", tmp_path, folder=tmp_path)
-    assert (tmp_path / "01_whole.ipynb").read_bytes() == whole
 
 
 def test_outputs_are_taken_over_without_widgets_and_only_where_nothing_was_changed(tmp_path):
@@ -185,8 +180,6 @@ def test_a_latecomer_gets_the_notebooks_before_and_what_was_trained_but_no_answe
         "weights": "mine",
         "more": "theirs",
     }
-    with pytest.raises(KitError, match="not a folder"):
-        notebooks.take_missing(tmp_path / "nowhere", mine)
 
 
 # The kit's own notebooks: one execution, in the quick profile, from an empty results folder, and backwards: none may
@@ -335,14 +328,11 @@ def called(tree: ast.AST) -> set[str]:
 
 @pytest.mark.parametrize("name", LIBRARY_CALLS)
 def test_the_libraries_are_called_in_cells(name):
-    cells = [cell for cell in main_line(NOTEBOOKS / f"{name}.ipynb") if cell.cell_type == "code"]
-    assert LIBRARY_CALLS[name] - set().union(*(called(ast.parse(cell.source)) for cell in cells)) == set()
-
-
-def test_the_loss_mask_is_written_by_hand():
-    cells = [cell for cell in main_line(NOTEBOOKS / "02_instruction_tuning.ipynb") if cell.cell_type == "code"]
-    assert any("-100" in ast.unparse(node) for cell in cells for node in ast.walk(ast.parse(cell.source))
-               if isinstance(node, ast.UnaryOp | ast.BinOp))  # fmt: skip
+    trees = [ast.parse(cell.source) for cell in main_line(NOTEBOOKS / f"{name}.ipynb") if cell.cell_type == "code"]
+    assert LIBRARY_CALLS[name] - set().union(*map(called, trees)) == set()
+    if name.startswith("02"):  # the loss mask is written by hand
+        signed = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.UnaryOp | ast.BinOp)]
+        assert any("-100" in ast.unparse(node) for node in signed)
 
 
 class Origins(dict):
