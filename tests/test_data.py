@@ -26,9 +26,6 @@ def read_questions(path: Path) -> list[Question]:
     return read_records(path, Question)
 
 
-# ---- records
-
-
 def test_records_are_made_by_position_are_values_and_check_their_types():
     question = Question("a", "own", "Who?", ["Me"], ("d",))
     assert question == Question(id="a", set="own", prompt="Who?", answers=("Me",), documents=("d",))
@@ -48,9 +45,6 @@ def test_a_result_comes_back_from_json_as_it_was():
     assert result.validate_python(record) == made
     with pytest.raises(ValidationError, match="joules"):
         result.validate_python(record | {"effort": {"joules": 3}})
-
-
-# ---- files of records
 
 
 def test_questions_are_read_in_order_whatever_ends_a_line(tmp_path):
@@ -131,9 +125,6 @@ def test_facts_are_read_and_checked(tmp_path):
         lines(tmp_path / "facts.csv", *rows)
         with pytest.raises(DataError, match=said):
             dataset.facts()
-
-
-# ---- data folders
 
 
 def test_a_dataset_opens_all_its_parts(small_world):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from helpers.models.effort import measure, show_progress
+from helpers.models.machine import measure, show_progress
 
 
 def test_clocks_and_memory_are_measured_and_survive_an_error():

@@ -46,9 +46,6 @@ def tiny(tiny, request):
     return made
 
 
-# ---- greedy decoding
-
-
 def test_batched_answers_equal_single_ones(tiny):
     prompts = chats(tiny)
     single = one_by_one(tiny, prompts, 12)
@@ -120,9 +117,6 @@ def test_prompts_that_cannot_be_answered_are_named(tiny, fm):
     assert generation.generate(fm, [fm.chat(long)], max_new_tokens=1)[0].prompt_tokens > tiny.context_length
 
 
-# ---- choices
-
-
 def plain_mean_logprob(model, prompt: str, choice: str) -> float:
     """The mean log-probability of a choice's tokens, from one forward pass over prompt and choice."""
     head, tail = model.encode(prompt), model.encode(choice)
@@ -159,9 +153,6 @@ def test_an_empty_choice_is_refused(tiny):
     for score in (generation.blank_logprobs, generation.choice_logprobs):
         with pytest.raises(DataError, match="an empty choice"):
             score(tiny, ["It is ____."], [["wet", ""]])
-
-
-# ---- perplexity
 
 
 def perplexity(model, written, **how):

@@ -14,8 +14,7 @@ from helpers.data.dataset import open_dataset
 from helpers.data.documents import read_documents
 from helpers.data.own_data import prepare_own_data
 from helpers.data.records import DataError, KitError
-from helpers.data.text import normalise
-from helpers.data.values import contains
+from helpers.data.values import contains, normalise
 
 KIT = ROOT / "datasets" / "sklearn_descriptions"
 

@@ -1,14 +1,18 @@
-"""Your own questions and pairs: every format, the guessed columns, and each fault by file, line and field."""
+"""Your own questions and pairs: every format, the Hub, the guessed columns, each fault by file, line and field."""
 
 from __future__ import annotations
 
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 from conftest import write
 
+from helpers.data import own_questions
 from helpers.data.dataset import open_dataset
 from helpers.data.own_data import prepare_own_data
+from helpers.data.own_questions import read_table
 from helpers.data.records import DataError
 
 
@@ -69,11 +73,9 @@ def test_every_format_of_questions_says_the_same(tmp_path, folder):
         ("q.csv", "question,answer\n,1\n", "q.csv:2: question: the text is empty"),
         ("q.csv", "question,answer\nWhen?,\n", "q.csv:2: answer: .*`unanswerable`"),
         ("q.csv", "question,answer\nWhich?,A\n", "q.csv:2: answer: 'A' holds no word"),
-        ("q.csv", "id,question,answer\na,When?,1\na,Who?,2\n", "q.csv:3: id: 'a' is used above"),
         ("q.csv", "question,answer,document\nWhen?,1,herron.md\n", "q.csv:2: document: 'herron.md' .*heron.md"),
         ("q.jsonl", '{"question": "When?", "answer": {"value": "1"}}', "q.jsonl:1: answer: .* holds no word"),
         ("q.jsonl", '{"question": "a", "answer": "1"}\n{"question": 5, "answer": 1}', "q.jsonl:2: question: .*quotes"),
-        ("q.jsonl", '{"question": "When?"', "q.jsonl:1: Invalid JSON"),
         ("q.xlsx", "PK", "the ending is not one of .csv"),
         ("pairs.csv", "prompt,response\nWhere?,\n", "pairs.csv:2: response: the text is empty"),
         ("nowhere.csv", None, "nowhere.csv: there is no such file"),
@@ -83,3 +85,49 @@ def test_what_cannot_be_read_is_named_by_file_line_and_field(tmp_path, folder, q
     file = tmp_path / name if text is None else write(tmp_path / name, text)
     with pytest.raises(DataError, match=message):
         prepare_own_data(folder, *((questions, file) if name.startswith("pairs") else (file,)), out=tmp_path / "out")
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """Stands for the library `datasets`, which asks the Hub: one data set with two splits, and no network beyond."""
+    rows = [{"question": f"When {n}?", "answers": {"text": [str(n)]}} for n in range(130)]
+
+    def load(name: str, config: str, streaming: bool) -> dict[str, SimpleNamespace]:
+        if name != "owner/asked":
+            raise ConnectionError("no such\ndata set")
+        assert config == "main" and streaming
+        return {split: SimpleNamespace(take=lambda limit: iter(rows[:limit])) for split in ("train", "validation")}
+
+    library = SimpleNamespace(get_dataset_config_names=lambda _: ["main"], load_dataset=load)
+    monkeypatch.setitem(sys.modules, "datasets", library)
+
+
+def test_a_data_set_of_the_hub_is_read_by_its_id(hub, monkeypatch):
+    rows = read_table("owner/asked")
+    assert rows[129] == ("owner/asked (validation): row 129", {"question": "When 129?", "answers": {"text": ["129"]}})
+    monkeypatch.setattr(own_questions, "HUB_LIMIT", 20)
+    assert len(rows) == 130 and len(read_table("owner/asked")) == 20
+    with pytest.raises(DataError, match=r"'owner/unknown' .*\(no such data set\).*network.*give the file"):
+        read_table("owner/unknown")
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(DataError, match=r"'owner/asked' .*pip install datasets.*give the file"):
+        read_table("owner/asked")
+
+
+def test_a_path_that_looks_like_an_id_is_not_sent_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(own_questions, "_hub_rows", lambda *_: pytest.fail("the Hub was asked"))
+    (tmp_path / "private").mkdir()
+    for path in ("private/questions", "private/questions.csv", "questions", "owner/questions.csv"):
+        with pytest.raises(DataError, match="there is no such file"):
+            read_table(path)
+
+
+def test_questions_in_squads_format_come_with_their_place(tmp_path):
+    row = {"id": "q1", "question": "When?", "answers": [{"text": "1900", "answer_start": 3}]}
+    whole = {"data": [{"paragraphs": [{"context": "In 1900 it opened.", "qas": [row]}]}]}
+    path = write(tmp_path / "asked.json", json.dumps(whole))
+    assert read_table(path) == [(f"{path}: data[0].paragraphs[0].qas[0]", row)]
+    for text in ("[]", "{", '{"data": 1}', "[" * 100_000):
+        with pytest.raises(DataError, match="asked.json: not in SQuAD's format"):
+            read_table(write(tmp_path / "asked.json", text))

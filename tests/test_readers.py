@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from llama_index.core import SimpleDirectoryReader
 
-from helpers.data.documents import apply_updates, read_documents
-from helpers.data.readers import READERS
+from helpers.data.documents import READERS, apply_updates, read_documents
 from helpers.data.records import DataError, Document
 
 MANUAL = """---

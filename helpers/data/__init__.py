@@ -15,7 +15,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "Note", "Passage", "QUESTION_SETS", "Question", "Result", "SET_NAMES", "Score", "TASKS", "TEXT_SETS",
             "TIMED_SET",
         ],
-        "text": ["normalise", "sentences"],
-        "values": ["YES_OR_NO", "comparable", "contains", "forms", "readings"],
+        "values": ["YES_OR_NO", "comparable", "contains", "forms", "normalise", "readings", "sentences"],
     },
 )  # fmt: skip

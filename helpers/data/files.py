@@ -32,7 +32,7 @@ REMEDIES = {  # by pydantic's type of error
 Record = TypeVar("Record")
 Row = tuple[str, dict[str, Any]]  # a place, `file:line`, and what is there
 
-csv.field_size_limit(2**31 - 1)  # a cell may hold a whole document; readers.MAX_BYTES limits the file
+csv.field_size_limit(2**31 - 1)  # a cell may hold a whole document; documents.MAX_BYTES limits the file
 _adapter = cache(TypeAdapter)
 
 

@@ -25,8 +25,7 @@ from .files import held, own_folder, write_text
 from .own_questions import Columns, read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .records import DataError, Document, Example, KitError, Note, Question
-from .text import normalise
-from .values import contains
+from .values import contains, normalise
 
 OWN_ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # the default of a study
 LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a training
@@ -47,27 +46,20 @@ class OwnData:
 
 
 def prepare_own_data(
-    documents: Path | str,
-    questions: Path | str | None,
-    pairs: Path | str | None = None,
-    profile: str = "workshop",
-    out: Path | str | None = None,
-    columns: Mapping[str, str] | None = None,
-) -> OwnData:
+    documents: Path | str, questions: Path | str | None, pairs: Path | str | None = None, profile: str = "workshop",
+    out: Path | str | None = None, columns: Mapping[str, str] | None = None,
+) -> OwnData:  # fmt: skip
     """Reads what you have and makes a data folder of it.
+
+    No questions, or a wrong file, line or field, is a `DataError`; an `out` inside the documents is a `KitError`.
 
     Args:
         documents: A folder of PDF, Word, HTML, Markdown, text and CSV files.
-        questions: A table of them with their answers, as `read_table` takes it. Without one, the error says what to
-            write.
+        questions: A table of them with their answers, as `read_table` takes it; an error says what to write.
         pairs: Labelled prompt-response pairs in such a table, or None.
         profile: Says how many questions are asked, and how much text is trained on.
         out: The folder that the new data folder goes into; None takes `your_data` in the results.
         columns: Columns that the guess by name would miss, as in `read_questions`.
-
-    Raises:
-        DataError: There are no questions, or a file, a line or a field is not as it must be.
-        KitError: `out` is inside the folder of documents.
     """
     size, root, base = get_profile(profile), Path(documents), Path(out or own_folder() / "your_data")
     if base.resolve().is_relative_to(root.resolve()):

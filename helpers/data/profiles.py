@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic.dataclasses import dataclass
 
 from .records import KitError
 
@@ -12,7 +15,7 @@ VALIDATION = 30  # validation pairs and texts that a training reads now and then
 
 @dataclass(frozen=True)
 class Profile:
-    """Every size and budget in one place, by default those of `workshop`; None means all."""
+    """Every size and budget, by default those of `workshop`; None means all. The others are in profiles.yaml."""
 
     name: str
     questions_per_set: int | None = None
@@ -26,16 +29,8 @@ class Profile:
     own_words: int | None = 30_000  # of documents of your own, for continued pretraining
 
 
-LEFT_OUT = (
-    "rag:3_passages", "rag:3_passages_best_last", "rag:two_step", "rag:wrong_papers", "rag:documents+notes",
-    "long_context", "customization:60_labels", "domain_adaptation+customization:60_labels",
-)  # fmt: skip
-_ALL = (
-    Profile("quick", 8, 1, 1, 6, training_share=0.006, validation_examples=6, left_out=LEFT_OUT, own_words=10_000),
-    Profile("workshop"),
-    Profile("full", latency_questions=40, latency_repeats=10, sweep_questions=80, own_words=None),
-)
-PROFILES = {profile.name: profile for profile in _ALL}
+CHANGES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+PROFILES = {name: Profile(name, **sizes) for name, sizes in CHANGES.items()}
 
 
 def get_profile(name: str) -> Profile:

@@ -1,11 +1,13 @@
-"""Whether a text holds a value: numbers are compared as numbers with sign, point and unit, names with their signs.
+"""What a text says: its sentences, SQuAD's normal form, and whether it holds a value.
 
+Numbers are compared as numbers with sign, point and unit, names with their signs:
 "850kW", "850 KW" and "850 kilowatts" are one value, "1.5 MW" and "15 MW" two; "K-302" is "K302", "C++" is not "C".
 """
 
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
@@ -19,6 +21,9 @@ YES_OR_NO = frozenset(word for words in RULES["yes_or_no"] for word in words)  #
 UNITS = {word: unit for unit, words in RULES["units"].items() for word in (unit, *words.split())}
 UNITS = {f"{word}s": unit for word, unit in UNITS.items() if len(word) > 1} | UNITS
 NUMERALS = {word: str(number) for number, word in enumerate(RULES["numerals"], 2)}
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+SHORT = 5  # words; a shorter sentence stays with the one before it
 MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 MONTH = f"(?P<m>(?:{'|'.join(MONTHS)})[a-z]*)\\.?"
 SUPERSCRIPT = re.compile("(?<=\\d)(?=[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹])")
@@ -38,6 +43,25 @@ REWRITTEN = [(re.compile(pattern), put) for pattern, put in [
     *((pattern, lambda found: re.sub(r"\D", "", found[0])) for pattern in RULES["grouped"]),
     *RULES["cleaned"],
 ]]  # fmt: skip
+
+
+@lru_cache(maxsize=65536)
+def normalise(text: str) -> str:
+    """SQuAD's normal form: lower case, no punctuation (of any script), no articles, single spaces."""
+    text = text.lower()
+    marks = {mark for mark in set(text) if mark in string.punctuation or unicodedata.category(mark).startswith("P")}
+    return " ".join(ARTICLES.sub(" ", text.translate({ord(mark): None for mark in marks})).split())
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text; one of fewer than `SHORT` words stays with the sentence before it."""
+    found: list[str] = []
+    for piece in filter(None, SENTENCE_END.split(text.strip())):
+        if found and len(piece.split()) < SHORT:
+            found[-1] += f" {piece}"
+        else:
+            found.append(piece)
+    return found
 
 
 @lru_cache(maxsize=65536)

@@ -141,10 +141,4 @@ def retrieval_scores(assistant: Assistant, questions: Sequence[Question]) -> dic
         return {"retrieval": {"gold_share": retriever.gold_share(questions)}}
     if retriever is None or not any(question.documents for question in questions):
         return {}
-    found = rag.score_retrieval(retriever, assistant.worded(questions), retriever.index)
-    return {"retrieval": {name: each for name, each in found.items() if isinstance(each, float)}}
-
-
-def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
-    """Perplexity of plain texts under the assistant's weights; what it retrieves plays no part."""
-    return generation.perplexity(generation.text_losses(assistant.model, texts))
+    return {"retrieval": rag.score_retrieval(retriever, assistant.worded(questions))}

@@ -8,10 +8,10 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "download": ["FOUNDATION_MODEL", "MODELS", "ModelSource", "download_wheel", "fetch", "fetch_from_hub",
                      "model_folder", "progress_bars", "verify", "weights_hash"],
-        "effort": ["folder_bytes", "measure", "show_progress"],
         "foundation_model": ["FoundationModel", "load_embedder", "load_model"],
         "generation": ["generate", "perplexity"],
-        "machine": ["choose_device", "choose_dtype", "describe", "hardware", "is_first_process", "kit_home", "speed"],
+        "machine": ["choose_device", "choose_dtype", "describe", "folder_bytes", "hardware", "is_first_process",
+                    "kit_home", "measure", "show_progress", "speed"],
         "prompts": ["SYSTEM"],
         "tuned": ["RECORD", "merged"],
     },

@@ -19,8 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from .download import MODELS, model_folder, verify
-from .effort import folder_bytes
-from .machine import choose_device, choose_dtype, describe, hardware, kit_home
+from .machine import choose_device, choose_dtype, describe, folder_bytes, hardware, kit_home
 
 DISTRIBUTION = "rag-or-fine-tuning"
 INSTALL = f"run `{sys.executable} -m pip install -e .` in the kit's folder"
@@ -52,9 +51,8 @@ def something_missing(checks: Iterable[Check]) -> bool:
     return any(row.state == MISSING for row in checks)
 
 
-def report(checks: Iterable[Check]) -> str:
+def report(checks: list[Check]) -> str:
     """A line for each check, then one for each problem, which says what to do."""
-    checks = list(checks)
     verdict = "Something is missing." if something_missing(checks) else "Everything that the kit needs is here."
     lines = [f"{row.state:8} {row.name:22} {row.found}" for row in checks]
     return "\n".join([*lines, *(f"{row.name}: {row.remedy}" for row in checks if row.remedy), verdict])

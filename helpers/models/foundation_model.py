@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import fast
 from ..data import KitError
-from .chat_template import DATE, MARK, beginnings, drop_marks, template
 from .download import EMBEDDING_MODEL, FOUNDATION_MODEL, find, progress_bars, weights_hash
 from .machine import choose_device, choose_dtype
-from .prompts import SYSTEM
+from .prompts import DATE, MARK, SYSTEM, beginnings, drop_marks, template
 from .tuned import ADAPTER, check_tuned, merged
 
 if TYPE_CHECKING:
@@ -39,11 +38,6 @@ class FoundationModel:
     device: str
     dtype: str
     copies: dict[Any, FoundationModel] = field(default_factory=dict, repr=False)  # the latest tuned ones, oldest first
-
-    @cached_property
-    def parameters(self) -> int:
-        """How many parameters the model has; tied weights count once."""
-        return self.model.num_parameters()
 
     @property
     def context_length(self) -> int:
@@ -117,7 +111,7 @@ class FoundationModel:
         return beginnings(self.special_tokens.values())
 
     def inert(self, text: str) -> str:
-        """A text as content: what looks like a special token in it stays plain text; see `chat_template`."""
+        """A text as content: what looks like a special token in it stays plain text; see `prompts`."""
         return self._names.sub(rf"\1{MARK}", text)
 
     @cached_property

@@ -20,7 +20,7 @@ from transformers import GenerationConfig
 
 from ..data import BLANK, DataError
 from ..fast import Decoded
-from .effort import show_progress
+from .machine import show_progress
 
 if TYPE_CHECKING:
     from .foundation_model import FoundationModel
@@ -55,8 +55,7 @@ def generate(
         progress: Whether to show a progress bar.
         exactly: Whether stop tokens end nothing, so that all answers have equal length.
 
-    Raises:
-        DataError: A prompt does not fit into the model's context together with its answer.
+    A `DataError` names a prompt that does not fit into the model's context together with its answer.
     """
     begun = time.perf_counter()
     encoded = [fm.encode(prompt) for prompt in prompts]
@@ -81,7 +80,6 @@ def generate(
 
 
 def _decode(fm: FoundationModel, limit: int, stop_ids: set[int], rows: list[list[int]]) -> list[Decoded]:
-    """Decodes a batch with `model.generate`."""
     ids, mask = _left_padded(fm, rows)
     times: list[float] = []  # when the prompt and each token arrived
     clock = SimpleNamespace(put=lambda tokens: times.append(time.perf_counter()), end=lambda: None)

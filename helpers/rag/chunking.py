@@ -78,8 +78,7 @@ def token_counter(embed_model: BaseEmbedding) -> Callable[[str], list[Any]]:
 def transformations(settings: RagSettings, embed_model: BaseEmbedding) -> list[TransformComponent]:
     """The steps from a document to its embedded chunks, for LlamaIndex's IngestionPipeline; the embedder comes last.
 
-    Raises:
-        KitError: Chunk, heading and special tokens together are more than the embedder reads.
+    A `KitError` says that chunk, heading and special tokens together are more than the embedder reads.
     """
     read = getattr(embed_model, "max_length", None)
     if read and settings.chunk_size > read - HEADING_TOKENS - SPECIAL_TOKENS:
@@ -112,7 +111,6 @@ class SectionHeadings(TransformComponent):
     """
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
-        """Sections in, sections with text out, in the same order."""
         kept, waiting = [], ""
         for section, following in zip_longest(nodes, nodes[1:]):
             if following and following.ref_doc_id != section.ref_doc_id:
@@ -136,14 +134,12 @@ class SectionHeadings(TransformComponent):
 class NameChunks(TransformComponent):
     """Cuts each chunk's heading to its limit, gives the chunk a stable id, and counts the chunks of its document.
 
-    The id is a hash of document id, position, heading and text. The number shows when a document was written only in
-    part.
+    The id is a hash of document id, position, heading and text. The number shows what was written only in part.
     """
 
     count: Callable[[str], list[Any]]
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
-        """Chunks in, the same chunks out."""
         total = Counter(node.ref_doc_id for node in nodes)
         position: Counter[str | None] = Counter()
         for node in nodes:

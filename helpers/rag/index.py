@@ -50,11 +50,8 @@ def build_index(
     """Makes the store hold exactly these documents; called again after a change, it is the update.
 
     `documents` are the whole collection: new and changed ones are embedded, those that are no longer in the list are
-    deleted, the rest is left alone. After an interruption, what was embedded stays and the next call continues.
-
-    Raises:
-        DataError: There are no documents, two have one id, or one has no text.
-        KitError: The store was made with another embedder or other chunk settings.
+    deleted, the rest stays. After an interruption, what was embedded stays and the next call continues. A `DataError`
+    names a lack of documents, an id used twice or an empty text; a `KitError` another embedder or other chunk settings.
     """
     started = time.perf_counter()
     settings = settings or RagSettings()

@@ -37,8 +37,7 @@ PASSAGES = 10  # of the first search, of which the best one that holds the key o
 class Index:
     """An open index: store, embedder and settings that belong together; `build_index` makes one.
 
-    `nodes` are the chunks as they were when the index was opened, sorted by their documents' ids; `llama_index` is
-    LlamaIndex's own index over the store.
+    `nodes` are the chunks at its opening, sorted by their documents' ids; `llama_index` is LlamaIndex's own index.
     """
 
     def __init__(self, store: Store, embed_model: BaseEmbedding, settings: RagSettings) -> None:
@@ -49,11 +48,9 @@ class Index:
     def retriever(self, k: int | None = None, mode: str | None = None) -> Retriever:
         """A retriever over this index, with the settings' `k` and `mode` unless others are given.
 
-        Raises:
-            KitError: `k` is less than 1 or larger than the index, or `mode` is none of `vector`, `bm25` and `hybrid`.
+        A `KitError` says that `k` is less than 1 or larger than the index, or that `mode` is none of `MODES`.
         """
-        asked = {name: value for name, value in (("k", k), ("mode", mode)) if value is not None}
-        chosen = replace(self.settings, **asked)
+        chosen = replace(self.settings, k=self.settings.k if k is None else k, mode=mode or self.settings.mode)
         if chosen.k > len(self.nodes):
             raise KitError(f"`k` must be at most {len(self.nodes)}, the number of chunks in the index. Got {chosen.k}")
         return Retriever(self, chosen.k, chosen.mode)
@@ -69,8 +66,7 @@ class WordRetriever(BM25Retriever):
 class Retriever:
     """Finds the passages for a question; `Index.retriever` makes one.
 
-    Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, and for hybrid a weighted sum of both, each scaled
-    to 0..1.
+    Scores are LlamaIndex's: exp(cosine - 1) for vectors, BM25's own, for hybrid a weighted sum of both scaled to 0..1.
     """
 
     def __init__(self, index: Index, k: int, mode: str) -> None:

@@ -74,8 +74,7 @@ def open_store(where: str | Path, collection: str = "documents", fresh: bool = F
 def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings) -> None:
     """Makes sure that the store's chunks were made with this embedder and these chunk settings, or raises KitError.
 
-    They are written down if the store holds nothing yet. An embedder is known by its model's name, without the folder
-    that it is in on this machine.
+    They are written down if the store holds nothing yet. An embedder is known by its model's name, without its folder.
     """
     name = embed_model.model_name.replace("\\", "/").rstrip("/").split("/")[-1]
     wanted = {"embedder": type(embed_model).__name__ if name == "unknown" else name}
@@ -85,10 +84,8 @@ def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings
     if differing := [key for key in wanted if store.record.get(key) != wanted[key]]:
         listed = [", ".join(f"{key} {of.get(key)!r}" for key in differing) for of in (store.record, wanted)]
         made = f"the index in collection {store.client.name!r} was made with {listed[0]}; this call has {listed[1]}."
-        remedy = (
-            "Use the same, or another `collection`, or build it anew: `open_store(where, collection=..., fresh=True)`."
-        )
-        raise KitError(f"{made} {remedy}")
+        anew = "build it anew: `open_store(where, collection=..., fresh=True)`"
+        raise KitError(f"{made} Use the same, or another `collection`, or {anew}.")
 
 
 def stored_nodes(store: Store) -> list[BaseNode]:

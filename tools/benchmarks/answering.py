@@ -173,7 +173,7 @@ def measure(
     dataset = data.open_dataset(DATASET)
     questions = sample([question for name in SETS for question in dataset.questions(name)], count)
     stored = sum(p.numel() * p.element_size() for p in fm.model.parameters())
-    bandwidth, bytes_read = memory_bandwidth(), min(stored, 2 * fm.parameters) if fm.fast else stored
+    bandwidth, bytes_read = memory_bandwidth(), min(stored, 2 * fm.model.num_parameters()) if fm.fast else stored
     most = bandwidth / bytes_read
     limit = {"what": "bytes read a second over the weights' bytes", "bytes_per_s": bandwidth, "weights": bytes_read}
     record: dict[str, Any] = {"limit": limit | {"tokens_per_s": most}}

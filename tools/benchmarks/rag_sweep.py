@@ -59,7 +59,7 @@ def measure_setup(setup: Setup, dataset: Dataset, fm, embedder, questions: int |
         examples = solved_examples(dataset, index.retriever(1), counts)
         assistant = Assistant(fm, retriever=retriever, examples=examples, order=setup.order)
         scores = evaluate(assistant, asked, dataset.values_by_asset).scores
-        rates = score_retrieval(retriever, asked, index)
+        rates = score_retrieval(retriever, asked)
     found = {name: rates[name] for name in ("hit_rate_1", "hit_rate_5", "mrr")}
     return asdict(setup.rag) | {"order": setup.order, "examples": setup.examples} | accuracy(scores) | found
 
