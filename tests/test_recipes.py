@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -143,3 +145,16 @@ def test_another_seed_profile_or_training_to_go_on_from_has_weights_of_its_own(s
     monkeypatch.setattr(recipes, "SETTINGS", changed)
     assert study.provenance(ARMS["domain_adaptation+customization"]) != config
     assert study.training_folder("domain,triage") != folder
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"), [("02_instruction_tuning", "triage"), ("03_continued_pretraining", "domain")]
+)
+def test_the_training_in_a_notebooks_cell_has_the_settings_of_the_recipe(name, recipe):
+    cells = json.loads((data.ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if "exercise" not in cell["metadata"].get("tags", []))
+    typed = dict(re.findall(r"\b(r|lora_alpha|learning_rate|warmup_steps)=([\d.e-]+)", code))
+    wanted = recipes.SETTINGS[recipe]
+    assert [float(typed[key]) for key in ("r", "lora_alpha", "learning_rate", "warmup_steps")] == [
+        wanted.lora.rank, wanted.lora.alpha, wanted.learning_rate, wanted.warmup,
+    ]  # fmt: skip
