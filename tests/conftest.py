@@ -73,17 +73,10 @@ def make_tiny(architecture: str, folder: Path, seed: int = 0, **settings: Any) -
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(model_folder(FOUNDATION_MODEL))
     sizes = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 1024,
-        "initializer_range": 0.2,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-    }
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 1024, "initializer_range": 0.2,
+        "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+    }  # fmt: skip
     config = getattr(transformers, f"{architecture}Config")(**sizes | settings)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -109,6 +102,14 @@ def tiny(tiny_folder):
     made = load_model(tiny_folder, device="cpu", dtype="float32")
     _leave_to_stay()
     return made
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory):
+    """A tiny random model in float32, for tests that need one architecture alone."""
+    from helpers.models.foundation_model import load_model
+
+    return load_model(make_tiny("Llama", tmp_path_factory.mktemp("llama")), device="cpu", dtype="float32")
 
 
 @pytest.fixture(scope="session")

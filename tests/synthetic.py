@@ -47,12 +47,10 @@ TUNED = Effort(300.0, 560.0, 3_000_000_000, 60_000, 4_900_000, 20_000_000, 350, 
 
 
 def make_results(
-    folder: Path | str = ROOT / "datasets" / "tidewater",
-    profile: str = "workshop",
-    arms: Sequence[str] = tuple(SHARES),
-    sets: Sequence[str] = SETS,
+    folder: Path | str = ROOT / "datasets" / "tidewater", profile: str = "workshop",
+    arms: Sequence[str] = tuple(SHARES), sets: Sequence[str] = SETS,
     shares: Mapping[str, Sequence[float]] | None = None,
-) -> list[Result]:
+) -> list[Result]:  # fmt: skip
     """Results of these arms on these sets, with the shares of `SHARES` unless told otherwise."""
     dataset = open_dataset(folder)
     made = []

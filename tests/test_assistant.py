@@ -1,15 +1,8 @@
-"""The Assistant: what it shows the model, what it keeps of the answer, and that weights can be put on and taken off."""
+"""The Assistant: what it shows the model, and what it keeps of the answer."""
 
 from __future__ import annotations
 
-import gc
-import shutil
-from pathlib import Path
-
-import peft
 import pytest
-import torch
-from transformers import AutoModelForCausalLM
 
 from helpers.data.records import DataError, Document, Example, Question
 from helpers.experiment.assistant import SHORT_ANSWER, Assistant
@@ -41,20 +34,6 @@ SHOWN = {
 def index(embedder, tmp_path_factory):
     store = open_store(tmp_path_factory.mktemp("index"))
     return build_index(DOCUMENTS, store, embedder, RagSettings(), progress=False)[0]
-
-
-def make_adapter(tiny_folder: Path, folder: Path) -> Path:
-    """A LoRA adapter with random weights on every linear layer of the tiny model."""
-    model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        config = peft.LoraConfig(r=4, lora_alpha=64, target_modules="all-linear", init_lora_weights=False)
-        adapted = peft.get_peft_model(model, config)
-        for name, weights in adapted.named_parameters():
-            if "lora_" in name:
-                torch.nn.init.normal_(weights, std=0.3)
-    adapted.save_pretrained(folder)
-    return folder
 
 
 def plain(answers) -> list[tuple]:
@@ -153,19 +132,3 @@ def test_plain_strings_and_limits(tiny):
     assert assistant.ask_all([]) == []
     with pytest.raises(DataError, match="context of 1024"):
         assistant.ask("tide " * 1024)
-
-
-# ---- weights that are put on and taken off
-
-
-def test_an_adapter_changes_the_answers_and_leaves_the_base_as_it_was(tiny, tiny_folder, tmp_path):
-    adapter = make_adapter(tiny_folder, tmp_path / "adapter")
-    base, tuned, again, after = (Assistant(tiny, weights).ask_all(ASKED) for weights in (None, adapter, adapter, None))
-    assert plain(tuned) != plain(base), "they must answer differently, or this proves nothing"
-    assert_same(again, tuned)
-    assert plain(after) == plain(base)
-    assert [a.logprobs for a in after] == [a.logprobs for a in base], "the base must answer as before, bit for bit"
-    many = [Assistant(tiny, shutil.copytree(adapter, tmp_path / name)) for name in "abc"]
-    assert all(plain(assistant.ask_all(ASKED[:1])) == plain(tuned[:1]) for assistant in many)
-    gc.collect()
-    assert len(tiny.copies) <= 2, "tuned copies that were not asked last leave the memory"

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import make_tiny
 
 from helpers import data
 from helpers.data.documents import read_documents
@@ -33,11 +32,6 @@ def printed(capsys) -> dict:
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
-def tiny_llama(tmp_path_factory) -> str:
-    return str(make_tiny("Llama", tmp_path_factory.mktemp("bench-model")))
-
-
 # ---- training
 
 
@@ -46,11 +40,11 @@ def job(kind: str, model: str, out: Path, **told):
 
 
 @pytest.mark.parametrize("kind", ["pairs", "text"])
-def test_the_stock_trainer_learns_what_the_kit_learns(tiny_llama, tmp_path, kind):
+def test_the_stock_trainer_learns_what_the_kit_learns(llama, tmp_path, kind):
     sides = script("training_sides")
     made = {
         side: sides.run(
-            replace(job(kind, tiny_llama, tmp_path / side), side=side, variant="flat, eager", validate=True)
+            replace(job(kind, llama.name, tmp_path / side), side=side, variant="flat, eager", validate=True)
         )
         for side in ("kit", "trainer")
     }

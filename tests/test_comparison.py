@@ -156,7 +156,7 @@ def test_a_file_whose_name_and_record_disagree_is_refused(made, tmp_path):
 # ---- the table
 
 
-def test_the_table_has_the_form_that_is_documented():
+def test_the_table_has_the_form_that_is_documented_and_the_text_shows_its_numbers():
     runs = [
         run(), run(question_set="terms", metrics={"perplexity": 9.5}), run("rag", metrics=run().metrics | {
             "retrieval": {"hit_rate_1": 0.5, "hit_rate_5": 1.0, "mrr": 0.7, "ndcg": 0.8}}),
@@ -176,6 +176,9 @@ def test_the_table_has_the_form_that_is_documented():
     assert table["rag"]["triage"]["valid_json"] == 0.9 and table["rag"]["triage"]["accuracy"]["value"] == 0.5
     assert table["rag"]["facts_heldout"]["retrieval"]["hit_rate_5"] == 1.0
     assert json.loads(json.dumps(table, allow_nan=False)) == table
+    (line,) = (line for line in Comparison(runs).text().splitlines() if line.startswith("rag"))
+    assert "{value:.2f} [{low:.2f}, {high:.2f}]".format(**table["rag"]["facts_heldout"]["accuracy"]) in line
+    assert "twins" not in Comparison(runs).text()
 
 
 def test_interrupted_runs_and_perplexities_that_are_no_number_are_left_out(made):
@@ -187,14 +190,6 @@ def test_interrupted_runs_and_perplexities_that_are_no_number_are_left_out(made)
     assert all("perplexity" not in figures for row in comparison.table().values() for figures in row.values())
     assert comparison.losses("base", "terms") == {}
     assert any("perplexity" in caveat and "base/terms" in caveat for caveat in comparison.caveats())
-
-
-def test_the_text_shows_the_numbers_of_the_table():
-    comparison = Comparison([run(), run("rag", values=(1, 1, 1)), run("rag", "terms")])
-    low = comparison.table()["rag"]["facts_heldout"]["accuracy"]["low"]
-    (quality,) = (line for line in comparison.text().splitlines() if line.startswith("rag"))
-    assert f"1.00 [{low:.2f}, 1.00]" in quality
-    assert "triage" not in comparison.text()
 
 
 # ---- what follows from it

@@ -78,16 +78,12 @@ def test_what_a_change_costs_is_not_made_up_where_it_is_unknown_or_impossible(ma
 
 def test_estimates_agree_with_published_sizes():
     lora = SIZES["8B"].training_gb("LoRA") - SIZES["8B"].training_gb("LoRA", rank=0)
-    assert lora / 16 * 1e3 == pytest.approx(42, rel=0.02), (
-        "million parameters, as peft counts for Llama 3 8B at rank 16"
-    )
+    assert lora / 16 * 1e3 == pytest.approx(42, rel=0.02), "million parameters, as peft counts for 8B at rank 16"
     assert 33 < Size(65e9, 8192, 80, 8).training_gb("4-bit LoRA") < 48, "QLoRA tunes a 65B model on one GPU of 48 GB"
     gpt3 = Size(175e9, 12288, 96, 20).gpu_hours(300e9) * 3600 * GPU_FLOPS
     assert gpt3 == pytest.approx(3.15e23, rel=0.01), "Brown et al. 2020, appendix D"
-    rows = size_rows(1e6)
-    assert (
-        len(rows) == 12 and [row["GPUs of 80 GB"] for row in rows[:3]] == [1, 1, 1] and rows[-3]["GPUs of 80 GB"] > 10
-    )
+    gpus = [row["GPUs of 80 GB"] for row in size_rows(1e6)]
+    assert len(gpus) == 12 and gpus[:3] == [1, 1, 1] and gpus[-3] > 10
 
 
 def test_prices_are_read_from_their_file_and_checked(monkeypatch, tmp_path):

@@ -9,7 +9,7 @@ from helpers.data.dataset import open_dataset, sample
 from helpers.data.records import Answer, Note, Question, Score
 from helpers.experiment import metrics
 from helpers.experiment.assistant import Assistant
-from helpers.experiment.evaluation import Evaluation, evaluate, perplexity_texts, text_perplexity
+from helpers.experiment.evaluation import Evaluation, evaluate, perplexity_texts
 from helpers.models import generation
 from helpers.models.generation import perplexity
 
@@ -84,7 +84,6 @@ def test_perplexity_is_that_of_the_weights_and_goes_with_its_question_set(tiny, 
     texts = ["The tide turns twice a day.", "Ropes are checked first."]
     notes = [Note(genre, text, genre) for genre, text in zip(("log", "rule"), texts, strict=True)]
     losses = generation.text_losses(tiny, texts)
-    assert text_perplexity(Assistant(tiny), texts) == pytest.approx(perplexity(losses))
     found = evaluate(Assistant(tiny), dataset.questions("terms")[:2], texts=notes).measured
     by_genre = {note.genre: pytest.approx(perplexity([own])) for note, own in zip(notes, losses, strict=True)}
     assert found.pop("perplexity_by_genre") == by_genre

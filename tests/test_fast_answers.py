@@ -11,7 +11,7 @@ import torch
 from conftest import make_tiny
 
 from helpers import fast
-from helpers.fast import answering, packed_weights, switch, varlen
+from helpers.fast import answering, packed_weights, varlen
 from helpers.models import generation
 from helpers.models.foundation_model import load_model
 
@@ -70,6 +70,7 @@ def test_most_texts_are_the_same_in_bfloat16(tiny_folder):
 def test_the_switch_turns_it_off(tiny, monkeypatch):
     monkeypatch.setenv("KIT_FAST", "0")
     assert not fast.enabled() and fast.enable(tiny.model) is None and replace(tiny).fast is None
+    assert not fast.enable_training(tiny.model)
     monkeypatch.delenv("KIT_FAST")
     assert fast.enabled() and fast.enable(tiny.model)
 
@@ -90,11 +91,11 @@ def test_layers_of_other_classes_and_windows_stay_plain(tmp_path, capsys):
 
 def test_a_path_that_computes_something_else_is_noticed_and_left(tiny, monkeypatch, capsys):
     monkeypatch.setattr(packed_weights, "rms_norm", lambda x, shape, weight, eps: x * weight)
-    assert switch.enable(tiny.model) is None
+    assert fast.enable(tiny.model) is None
     assert "plain path" in capsys.readouterr().out
     monkeypatch.undo()
     monkeypatch.setattr(varlen, "causal_mask", lambda begun, length, branches=(): None)
-    assert switch.enable(tiny.model) is None
+    assert fast.enable(tiny.model) is None
 
 
 def test_weights_beyond_float16_take_the_plain_path(tiny_folder, capsys):

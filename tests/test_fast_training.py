@@ -83,14 +83,6 @@ def test_a_model_that_computes_more_trains_on_the_plain_path_and_says_so(archite
     assert found == pytest.approx(loss, rel=1e-4) and (ours - gradient).norm() <= 1e-4 * gradient.norm()
 
 
-def test_it_can_be_turned_off(monkeypatch):
-    monkeypatch.setenv("KIT_FAST", "0")
-    model = adapted()
-    before = model.get_base_model().forward, model.config._attn_implementation
-    assert not training.enable_training(model)
-    assert (model.get_base_model().forward, model.config._attn_implementation) == before
-
-
 # ---- loss
 
 

@@ -53,8 +53,6 @@ def score(question: Question, text: str, *values: str) -> tuple[float, str]:
 def test_f1_agrees_with_torchmetrics_and_is_one_exactly_for_the_same_words():
     from torchmetrics.text import SQuAD
 
-    assert metrics.token_f1("", ["Denver"]) == 0 and metrics.token_f1("Denver", []) == 0
-    assert metrics.token_f1("the Denver Broncos won", ["Denver Broncos", "Broncos"]) == pytest.approx(0.8)
     rng = random.Random("metrics")
     words = ["tide", "The", "pump,", "31", "a", "Holloway", "kW."]
     for _ in range(60):
@@ -183,13 +181,10 @@ def test_an_abstention_is_told_from_an_answer(text):
 # ---- choices and JSON
 
 
-def test_twins_want_an_answer_and_explained_terms_share_their_words():
+def test_twins_want_an_answer_explained_terms_share_their_words_and_a_choice_is_right_or_wrong():
     stated = replace(asked("twins", "channel 31"), part="answerable")
     assert [score(stated, text)[0] for text in ("Channel 31.", "channel 13", "I do not know.")] == [1, 0, 0]
     assert score(asked("terms_free", "the daily count of energy"), "a count of energy")[0] == pytest.approx(6 / 7)
-
-
-def test_a_choice_is_right_or_wrong():
     question = asked("terms", "slack water", choices=("slack water", "a leak"))
     assert [score(question, text) for text in question.choices] == [(1.0, "right choice"), (0.0, "wrong choice")]
 

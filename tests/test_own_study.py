@@ -47,7 +47,7 @@ def test_a_study_of_your_own_data_runs_from_end_to_end(llama, tmp_path, folder, 
     assert sources <= {document.id for document in read_documents(folder)}
     assert by["customization", "general"].effort.labelled_examples == len(frame.dataset.examples("answers"))
     assert by["domain_adaptation", "facts_heldout"].metrics["perplexity"] > 0
-    assert "`facts_heldout` has 4 questions, too few" in printed
+    assert "Held-out facts: 4 questions, too few" in printed
     assert f"{len(made)} result files in {results}" in printed
     page = (results / "comparison.html").read_text(encoding="utf-8")
     assert f"{sum(len(r.scores) for r in made):,} scored answers" in page

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from dataclasses import replace
 
 import pytest
-from conftest import make_tiny
 
 from helpers import data
 from helpers.data import profiles
@@ -16,7 +17,6 @@ from helpers.experiment.arms import ARMS
 from helpers.experiment.metrics import abstains
 from helpers.experiment.study import Study
 from helpers.models import prompts
-from helpers.models.foundation_model import load_model
 from helpers.tuning import recipes
 
 PAIRS = [
@@ -31,11 +31,8 @@ def retrieve(questions):
     found = []
     for question in questions:
         asset = question.split()[-1].rstrip("?")
-        texts = [
-            f"{asset} has {asset[0]}-code and {asset[0]}-site.",
-            f"{asset} is old.",
-            "Cedar has A-code, B-site, A-crew.",
-        ]
+        said = f"{asset} has {asset[0]}-code and {asset[0]}-site."
+        texts = [said, f"{asset} is old.", "Cedar has A-code, B-site, A-crew."]
         found.append([Passage(f"d{i}", f"n{i}", text, 1.0) for i, text in enumerate(texts)])
     return found
 
@@ -78,18 +75,25 @@ def test_no_question_and_no_held_out_asset_is_in_the_pairs(small_world, name):
 def test_arms_name_trainings_that_exist_and_others_are_refused():
     used = {name.partition(":")[0] for arm in ARMS.values() for name in arm.recipes}
     assert used == set(recipes.SETTINGS) and set(recipes.STARTS_FROM.values()) <= used
-    with pytest.raises(KitError, match="unknown training 'magic': choose from triage"):
-        recipes.settings("magic", profiles.get_profile("quick"), 7)
+    for wrong in ("magic", "triage:0", "triage:", "triage:few", "magic:60"):
+        with pytest.raises(KitError, match=f"unknown training '{wrong}': choose from triage"):
+            recipes.settings(wrong, profiles.get_profile("quick"), 7)
+
+
+def test_fewer_labels_are_shown_as_often_in_all(small_world):
+    dataset = data.open_dataset(small_world)
+    full, some = (recipes.training_data(name, dataset).pairs for name in ("triage", "domain,triage:60"))
+    assert len({pair.id for pair in some}) == 60 and len(some) == len(full) // 60 * 60
+    assert recipes.with_starts(["domain,triage:60"]) == ["domain", "domain,triage:60"]
 
 
 @pytest.fixture
-def study(small_world, embedder, monkeypatch, tmp_path):
+def study(small_world, llama, embedder, monkeypatch, tmp_path):
     """A study of the small world with a tiny model and the shortest of trainings."""
     few = replace(
         profiles.PROFILES["quick"], questions_per_set=4, latency_questions=2, batch_size=4, training_share=0.01
     )
     monkeypatch.setitem(profiles.PROFILES, "quick", few)
-    llama = load_model(make_tiny("Llama", tmp_path / "llama"), device="cpu", dtype="float32")
     made = Study(small_world, "quick", out=tmp_path / "out", model=llama, progress=False)
     made.embedder = embedder
     return made
@@ -141,3 +145,16 @@ def test_another_seed_profile_or_training_to_go_on_from_has_weights_of_its_own(s
     monkeypatch.setattr(recipes, "SETTINGS", changed)
     assert study.provenance(ARMS["domain_adaptation+customization"]) != config
     assert study.training_folder("domain,triage") != folder
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"), [("02_instruction_tuning", "triage"), ("03_continued_pretraining", "domain")]
+)
+def test_the_training_in_a_notebooks_cell_has_the_settings_of_the_recipe(name, recipe):
+    cells = json.loads((data.ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if "exercise" not in cell["metadata"].get("tags", []))
+    typed = dict(re.findall(r"\b(r|lora_alpha|learning_rate|warmup_steps)=([\d.e-]+)", code))
+    wanted = recipes.SETTINGS[recipe]
+    assert [float(typed[key]) for key in ("r", "lora_alpha", "learning_rate", "warmup_steps")] == [
+        wanted.lora.rank, wanted.lora.alpha, wanted.learning_rate, wanted.warmup,
+    ]  # fmt: skip

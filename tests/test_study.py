@@ -19,19 +19,13 @@ from helpers.data.documents import apply_updates, read_documents
 from helpers.data.records import DataError, KitError, Result
 from helpers.data.values import contains
 from helpers.experiment import results
-from helpers.experiment.arms import FEW_SHOT, get_arms
+from helpers.experiment.arms import FEW_SHOT
 from helpers.experiment.assistant import Assistant
 from helpers.experiment.study import Study
 from helpers.models.foundation_model import load_model
 from helpers.rag.chunking import RagSettings
 
 FIRST = ("base", "base:few_shot")
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory):
-    """One tiny random model for all studies of this module."""
-    return load_model(make_tiny("Llama", tmp_path_factory.mktemp("llama")), device="cpu", dtype="float32")
 
 
 @pytest.fixture
@@ -56,15 +50,10 @@ def files(folder: Path) -> dict[str, int]:
 # ---- arms and folders
 
 
-def test_unknown_names_say_what_there_is(study, small_world, tmp_path):
-    assert [arm.name for arm in get_arms(["rag", "base"])] == ["rag", "base"]
+def test_unknown_names_say_what_there_is(study, tmp_path):
     with pytest.raises(KitError, match="unknown arm 'oracle': choose from constant, bag_of_words, base, "):
         study().run(["base", "oracle"])
     assert not (tmp_path / "out").exists(), "a wrong name must be found before anything is computed"
-    with pytest.raises(KitError, match="unknown profile 'huge': choose one of quick, workshop, full"):
-        Study(small_world, "huge")
-    with pytest.raises(DataError, match="no such folder"):
-        Study(tmp_path / "nowhere")
     with pytest.raises(DataError, match="no question set 'riddles'"):
         study().run(["base"], ["riddles"])
 

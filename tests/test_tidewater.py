@@ -192,7 +192,7 @@ def test_training_files_hold_nothing_of_the_tests(made):
     kept = made.names("heldout", "check", "new")
     train, validation = (made.rows(f"instructions/answers.{part}") for part in ("train", "validation"))
     checks = made.rows("instructions/checks")
-    assert len(checks) == 24 and {row["asset"] for row in checks[:16]} == set(made.names("check"))
+    assert len(checks) == 36 and {row["asset"] for row in checks[:16]} == set(made.names("check"))
     pairs = [row["prompt"] for row in [*train, *validation]]
     sets = [name.removesuffix(".jsonl") for name in made.files if name.startswith("questions/")]
     asked = [row for name in sets for row in made.rows(name)]

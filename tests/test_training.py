@@ -18,11 +18,9 @@ import torch
 from conftest import ROOT, disk_with_room_for, make_tiny
 from transformers import TrainerCallback
 
-from helpers.data.dataset import open_dataset
 from helpers.data.records import DataError, Example, KitError, Question
 from helpers.experiment.assistant import Assistant
 from helpers.models.foundation_model import load_model
-from helpers.tuning import recipes
 from helpers.tuning import training as training_module
 from helpers.tuning.fine_tuned import read_fine_tuned
 from helpers.tuning.packing import Collator
@@ -34,12 +32,6 @@ PAIRS = tuple(Example(f"p{i}", "answers", f"What is the colour of machine {i}?",
 TEXTS = tuple(f"Machine {i} stands at berth {i * 7 % 10} and turns when the tide runs." for i in range(12))
 SETTINGS = TrainSettings(Lora(4, 8), learning_rate=0.03, epochs=8, batch_size=2, max_length=128, checkpoint_steps=3)
 PAIRS_ONLY, TEXTS_ONLY = TrainingData(pairs=PAIRS), TrainingData(texts=TEXTS)
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory):
-    """A tiny model in float32, for tests that need one architecture alone."""
-    return load_model(make_tiny("Llama", tmp_path_factory.mktemp("llama")), "cpu", "float32")
 
 
 class Watch(TrainerCallback):
@@ -193,9 +185,8 @@ def test_a_stopped_training_resumes_to_the_same_weights(llama, tmp_path, dtype, 
     watch = Watch()
     resumed = train(fm, PAIRS_ONLY, settings, tmp_path / "run", callback=watch)
     assert watch.steps[0] == 5 and resumed.hash == whole.hash and resumed.history == whole.history
-    assert replace(resumed.effort, wall_s=0, cpu_s=0, peak_memory_bytes=0, artefact_bytes=0) == replace(
-        whole.effort, wall_s=0, cpu_s=0, peak_memory_bytes=0, artefact_bytes=0
-    )
+    measured = {"wall_s": 0, "cpu_s": 0, "peak_memory_bytes": 0, "artefact_bytes": 0}
+    assert replace(resumed.effort, **measured) == replace(whole.effort, **measured)
 
 
 def test_ctrl_c_loses_no_more_than_the_last_interval_and_nothing_after_the_last_step(llama, tmp_path, monkeypatch):
@@ -213,14 +204,15 @@ def test_ctrl_c_loses_no_more_than_the_last_interval_and_nothing_after_the_last_
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-SERVER = """
+SCRIPT = """
 import os, sys
 sys.path[:0] = [{root!r}, {tests!r}]
 import torch
 torch.set_num_threads(1)
-from test_training import PAIRS_ONLY, SETTINGS, train
-from helpers.models.foundation_model import load_model
+from test_training import PAIRS_ONLY, SETTINGS, UNEVEN, load_model, replace, train
 fm = load_model({model!r}, "cpu", "float32")
+"""
+SERVER = """
 for _ in sys.stdin:
     pid = os.fork()
     if not pid:
@@ -237,7 +229,7 @@ def test_kills_at_any_moment_leave_the_weights_of_an_unbroken_run(llama, tmp_pat
     request.addfinalizer(lambda: torch.set_num_threads(threads))
     torch.set_num_threads(1)  # as in the server: sums of two threads end in other last digits
     whole, run = train(llama, PAIRS_ONLY, SETTINGS, tmp_path / "whole"), tmp_path / "run"
-    code = SERVER.format(root=str(ROOT), tests=str(ROOT / "tests"), model=llama.name, out=str(run))
+    code = (SCRIPT + SERVER).format(root=str(ROOT), tests=str(ROOT / "tests"), model=llama.name, out=str(run))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     server = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
     rng, killed = random.Random(0), 0
@@ -343,13 +335,6 @@ def test_a_last_batch_that_is_not_full_is_learned_from_too(llama, tmp_path):
 # ---- several processes
 
 TORCHRUN = """
-import sys
-sys.path[:0] = [{root!r}, {tests!r}]
-import torch
-torch.set_num_threads(1)
-from test_training import PAIRS_ONLY, SETTINGS, UNEVEN, replace, train
-from helpers.models.foundation_model import load_model
-fm = load_model({model!r}, "cpu", "float32")
 train(fm, UNEVEN, SETTINGS, {out!r} + "/lora")
 train(fm, PAIRS_ONLY, replace(SETTINGS, lora=None, learning_rate=0.003), {out!r} + "/whole")
 """
@@ -361,7 +346,8 @@ UNEVEN = TrainingData(  # an odd number of rows, so that one process gets a blan
 def test_two_processes_make_the_weights_of_one(llama, tmp_path):
     from safetensors.torch import load_file
 
-    code = TORCHRUN.format(root=str(ROOT), tests=str(ROOT / "tests"), model=llama.name, out=str(tmp_path / "two"))
+    two = tmp_path / "two"
+    code = (SCRIPT + TORCHRUN).format(root=str(ROOT), tests=str(ROOT / "tests"), model=llama.name, out=str(two))
     (tmp_path / "script.py").write_text(code, encoding="utf-8")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     run = subprocess.run([*command, str(tmp_path / "script.py")], capture_output=True, text=True, cwd=ROOT)
@@ -396,17 +382,5 @@ def test_the_weights_of_the_best_score_are_kept_and_the_training_stops_after_it(
     kept = Assistant(llama, adapter=tuned.folder).model.model.state_dict()
     near = [all(torch.allclose(kept[name], one[name], atol=1e-5) for name in kept) for one in seen]
     assert near == [place == 1 for place in range(len(seen))]
-    assert (
-        Assistant(llama).ask(PAIRS[0].prompt).text
-        == Assistant(load_model(llama.name, "cpu", "float32")).ask(PAIRS[0].prompt).text
-    )
-
-
-def test_fewer_labels_are_shown_as_often_in_all(small_world):
-    dataset = open_dataset(small_world)
-    full, some = (recipes.training_data(name, dataset).pairs for name in ("triage", "domain,triage:60"))
-    assert len({pair.id for pair in some}) == 60 and len(some) == len(full) // 60 * 60
-    assert recipes.with_starts(["domain,triage:60"]) == ["domain", "domain,triage:60"]
-    for wrong in ("triage:0", "triage:", "triage:few", "magic:60"):
-        with pytest.raises(KitError, match="unknown training"):
-            recipes.training_data(wrong, dataset)
+    anew = load_model(llama.name, "cpu", "float32")
+    assert Assistant(llama).ask(PAIRS[0].prompt).text == Assistant(anew).ask(PAIRS[0].prompt).text

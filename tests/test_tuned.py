@@ -9,7 +9,6 @@ import weakref
 
 import pytest
 import torch
-from conftest import make_tiny
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
@@ -21,9 +20,9 @@ from helpers.models.tuned import ADAPTER, RECORD
 IDS = torch.arange(40, 60)[None]
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return load_model(make_tiny("Llama", tmp_path_factory.mktemp("base")), device="cpu", dtype="float32")
+@pytest.fixture
+def base(llama):
+    return llama
 
 
 def make_adapter(base, folder, **options):

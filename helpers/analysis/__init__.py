@@ -13,9 +13,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "claims": ["Claim", "counts", "judge", "read_claims", "verdicts_as_text"],
         "comparison": ["Comparison", "has_results", "in_brackets", "read_comparison"],
-        "conclusions": [
-            "MARKS", "advise", "questionnaire", "textbook_rows",
-        ],
+        "conclusions": ["MARKS", "advise", "questionnaire", "textbook_rows"],
         "cost": ["Cost", "cost_rows", "costs", "load_prices", "size_rows", "span"],
         "intervals": ["Sample", "accuracy", "difference"],
         "validate": ["timing_conditions"],

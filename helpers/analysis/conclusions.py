@@ -18,9 +18,8 @@ from .cost import given
 from .intervals import RESAMPLES, resampled
 from .quantities import Quantity, in_words
 
-MARKS = {  # of verdicts, the worst first
-    "contradicted": "✗", "not tested here": "–", "not shown": "?", "by construction": "=", "shown": "✓",
-}  # fmt: skip
+# the mark of each verdict, the worst first
+MARKS = {"contradicted": "✗", "not tested here": "–", "not shown": "?", "by construction": "=", "shown": "✓"}
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))

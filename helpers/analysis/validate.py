@@ -5,11 +5,9 @@ What a result says about itself is checked against its answers, so that two swap
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..data import DataError, Result
@@ -121,11 +119,9 @@ def _contradiction(result: Result) -> str:
 
 def by_question(timings: Sequence[Timing], arm: str, phase: str = "total_s") -> list[float]:
     """An arm's seconds for each question, the median of its rounds: rounds of one question are not independent."""
-    rounds: dict[str, list[float]] = defaultdict(list)
-    for timing in timings:
-        if timing.arm == arm and (seconds := getattr(timing, phase)) is not None:
-            rounds[timing.question_id].append(seconds)
-    return [float(np.median(seconds)) for seconds in rounds.values()]
+    rounds = [(timing.question_id, getattr(timing, phase)) for timing in timings if timing.arm == arm]
+    table = pd.DataFrame(rounds, columns=["question", "seconds"]).dropna().astype({"seconds": float})
+    return table.groupby("question", sort=False)["seconds"].median().tolist()
 
 
 def timing_conditions(results: Sequence[Result]) -> Mapping[str, Any]:

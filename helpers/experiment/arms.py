@@ -15,19 +15,7 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from .. import data, rag
-from ..data import (
-    SET_NAMES,
-    TASKS,
-    Dataset,
-    Document,
-    Example,
-    KitError,
-    Passage,
-    Profile,
-    Question,
-    contains,
-    read_text,
-)
+from ..data import TASKS, Dataset, Document, Example, KitError, Passage, Profile, Question
 from ..models import FoundationModel, prompts
 from ..tuning import recipes
 
@@ -101,13 +89,13 @@ class Arm:
         return self.triage if question_set == "triage" else self.answers
 
 
-_ALL = TypeAdapter(list[Arm]).validate_python(yaml.safe_load(read_text(Path(__file__).with_name("arms.yaml"))))
+_ALL = TypeAdapter(list[Arm]).validate_python(yaml.safe_load(data.read_text(Path(__file__).with_name("arms.yaml"))))
 ARMS = {arm.name: arm for arm in _ALL}
 
 
 def plain_name(key: str) -> str:
     """The name of an arm or a question set for readers; a key that the kit does not know as it is."""
-    return SET_NAMES.get(key) or (ARMS[key].plain if key in ARMS else key)
+    return data.SET_NAMES.get(key) or (ARMS[key].plain if key in ARMS else key)
 
 
 def get_arms(names: Iterable[str]) -> list[Arm]:
@@ -128,7 +116,7 @@ def solved_examples(
 
     def readable(pair: Example) -> bool:
         found = retriever.retrieve(pair.prompt) if retriever and pair.task == "answers" else None
-        return found is None or contains(found[0].text, [pair.response]) is not None
+        return found is None or data.contains(found[0].text, [pair.response]) is not None
 
     shown = {}
     for task, count in counts.items():

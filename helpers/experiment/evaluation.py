@@ -142,8 +142,3 @@ def retrieval_scores(assistant: Assistant, questions: Sequence[Question]) -> dic
     if retriever is None or not any(question.documents for question in questions):
         return {}
     return {"retrieval": rag.score_retrieval(retriever, assistant.worded(questions))}
-
-
-def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
-    """Perplexity of plain texts under the assistant's weights; what it retrieves plays no part."""
-    return generation.perplexity(generation.text_losses(assistant.model, texts))

@@ -22,7 +22,7 @@ from .. import models, rag, tuning
 from ..data import TIMED_SET, Effort, Question, Result, get_profile, held, open_dataset, own_folder, sample
 from ..tuning import recipes
 from . import results
-from .arms import ARMS, Arm, get_arms, left_out, same_text, solved_examples
+from .arms import Arm, get_arms, same_text, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
 from .evaluation import Evaluation, PreparedArm, evaluate, perplexity_texts, prepare, retrieval_scores
 
@@ -84,12 +84,6 @@ class Study:
             "prompts": PROMPTS, "limits": [SHORT_ANSWER, MAX_NEW_TOKENS],
             "examples": [example.id for shown in solved_examples(self.dataset).values() for example in shown],
         })  # fmt: skip
-
-    @property
-    def arms(self) -> list[str]:
-        """The arms of a whole comparison of this data in this profile, in the kit's order."""
-        absent = left_out(ARMS, self.dataset, self.profile)
-        return [arm for arm in ARMS if arm not in absent]
 
     def questions(self, question_set: str) -> list[Question]:
         """The questions of a set that this profile asks."""

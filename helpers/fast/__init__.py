@@ -1,16 +1,13 @@
-"""What makes a CPU quick, behind one switch: the same answers without it, only later."""
+"""What makes a CPU quick, behind one switch: the same answers with KIT_FAST=0, only later."""
 
 import lazy_loader as lazy
 
-# fmt: off
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["packed_weights"],
     submod_attrs={
-        "answering": ["Decoded", "FastAnswers", "SharedPrefix"],
+        "answering": ["Decoded", "FastAnswers", "SharedPrefix", "enable", "enabled"],
         "embedding": ["SortedEmbedding"],
-        "switch": ["enable", "enabled"],
         "training": ["PARTS", "enable_training"],
     },
-)
-# fmt: on
+)  # fmt: skip

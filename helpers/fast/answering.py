@@ -6,20 +6,37 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
+from transformers import PreTrainedModel
 
 from . import varlen
-from .packed_weights import Cache, PackedDecoder
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from .packed_weights import Cache, PackedDecoder, supports
 
 WORTH_SHARING = 8  # tokens; a shorter prefix is read with each row
 LONG = 2_048  # tokens; the states of so long a prefix are kept until another one is read
 WORTH_MORE = 64  # tokens that rows share beyond the system prefix before it is worth reading them apart
 TOLERANCE = {torch.float32: 0.01, torch.bfloat16: 0.1, torch.float16: 0.02}  # relative error of logits, in `agrees`
+
+
+def enabled() -> bool:
+    """Whether the fast paths may be used: unless the environment variable KIT_FAST is 0."""
+    return os.environ.get("KIT_FAST", "1") != "0"
+
+
+@torch.inference_mode()
+def enable(model: PreTrainedModel) -> FastAnswers | None:
+    """What answers faster with a model on a CPU, where its layers are of known classes; None: use the model itself.
+
+    It is tried on a few tokens first. Where its logits are not those of the model, a line says so.
+    """
+    if not enabled() or not supports(model) or not varlen.accept(model):
+        return None
+    answers = FastAnswers(model)
+    if answers.agrees():
+        return answers
+    print(f"{type(model).__name__}: the fast path computes other logits than the model, so the plain path is used")
+    return None
 
 
 @dataclass(frozen=True)
@@ -144,5 +161,4 @@ class FastAnswers:
 
 
 def _common(rows: Sequence[Sequence[int]]) -> list[int]:
-    """The longest common beginning."""
     return list(os.path.commonprefix([list(row) for row in rows])) if rows else []

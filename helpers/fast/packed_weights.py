@@ -11,18 +11,15 @@ Packing loses nothing of a bfloat16 weight but what lies below 2^-25; tuned floa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from .varlen import States
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 KNOWN = ("llama.modeling_llama.Llama", "mistral.modeling_mistral.Mistral", "qwen2.modeling_qwen2.Qwen2")
 LAYERS = {f"transformers.models.{name}DecoderLayer" for name in KNOWN}

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 IGNORED = -100  # the label of a token that the loss leaves out, as in torch
 SLICE = 512  # rows of hidden states whose logits are held at one time

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from . import sliced_loss
-from .switch import enabled
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from .answering import enabled
 
 NEAR = {"float32": 1e-3, "bfloat16": 0.02}  # how far loss and gradient may differ, as a share, by dtype
 ROWS, TOKENS = 2, 48  # of the step that is tried

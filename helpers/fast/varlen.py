@@ -11,16 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 NAME = "varlen"  # the name under which transformers knows this attention
 States = list[tuple[torch.Tensor, torch.Tensor]]  # keys and values of each layer: (1, heads, tokens, width) each

@@ -2,7 +2,6 @@
 
 import lazy_loader as lazy
 
-# fmt: off
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["recipes"],
@@ -14,5 +13,4 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "training": ["TrainingStopped", "prepare_model", "train"],
         "training_data": ["Lora", "TrainSettings", "TrainingData", "training_rows"],
     },
-)
-# fmt: on
+)  # fmt: skip

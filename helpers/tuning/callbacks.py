@@ -11,17 +11,15 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from ..data import Effort, KitError, write_text
 from ..models import FoundationModel, merged, show_progress
-
-if TYPE_CHECKING:
-    from torch import nn
 
 COMPLETE = "complete.json"  # written last into a checkpoint
 SCORE = "eval_validation_score"  # what transformers' Trainer calls the share of validation questions answered rightly
@@ -31,17 +29,9 @@ PATIENCE = 3  # past its half a training stops after so many evaluations without
 class RowTrainer(Trainer):
     """transformers' Trainer, which would take the kit's folder `datasets` for the library where it starts beside it."""
 
-    def get_train_dataloader(self) -> DataLoader:
+    def _get_dataloader(self, dataset: Any, description: str, batch_size: int, **_: Any) -> DataLoader:
         """Batches of rows in their order."""
-        return self._batches(self.train_dataset, self.args.train_batch_size)
-
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """Batches of one of the evaluation's parts."""
-        rows = self.eval_dataset[eval_dataset] if isinstance(eval_dataset, str) else eval_dataset
-        return self._batches(rows, self.args.eval_batch_size)
-
-    def _batches(self, rows: Any, size: int) -> DataLoader:
-        return self.accelerator.prepare(DataLoader(rows, size, collate_fn=self.data_collator))
+        return self.accelerator.prepare(DataLoader(dataset, batch_size, collate_fn=self.data_collator))
 
 
 class Progress(TrainerCallback):
@@ -51,21 +41,17 @@ class Progress(TrainerCallback):
         self.title = title
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Opens the bar."""
         first = state.is_world_process_zero
         self.bar = show_progress(self.title, state.max_steps, "steps", first, done=state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Moves the bar."""
         self.bar.update()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Shows the loss from the next step on."""
         if "loss" in (logs or {}):
             self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Closes the bar."""
         self.bar.close()
 
 

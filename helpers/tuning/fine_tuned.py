@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data import DataError, Effort, KitError, write_text
-from ..models import RECORD, folder_bytes, is_first_process, progress_bars, weights_hash
+from ..models import RECORD, FoundationModel, folder_bytes, is_first_process, progress_bars, weights_hash
 from .packing import Row
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerState
-
-    from ..models import FoundationModel
 
 CHECKPOINTS = "checkpoints"
 
@@ -97,32 +95,25 @@ def read_log(state: TrainerState, rows: Sequence[Row] = ()) -> tuple[list[LogEnt
 
 
 def write(made: FineTuned, trainer: Trainer, fm: FoundationModel) -> None:
-    """Writes the weights beside their place and moves them; the record, which says that they are complete, comes last.
+    """Writes the weights, and last the record, which says that they are complete.
 
     Of several processes the first one writes, and the others wait. A `KitError` says why they cannot be written; the
     last checkpoint stays.
     """
-    beside = made.folder / ".weights"
     try:
-        if is_first_process():
-            shutil.rmtree(beside, ignore_errors=True)
         with progress_bars(False):
-            trainer.save_model(str(beside))
+            trainer.save_model(str(made.folder))
         if is_first_process():
             if made.whole:
-                fm.tokenizer.save_pretrained(beside)
+                fm.tokenizer.save_pretrained(made.folder)
             for name in ("README.md", "training_args.bin"):  # PEFT's empty card, and a pickle
-                (beside / name).unlink(missing_ok=True)
-            for path in beside.iterdir():
-                path.replace(made.folder / path.name)
-            beside.rmdir()
+                (made.folder / name).unlink(missing_ok=True)
             made.hash = weights_hash(made.folder)
             made.effort.artefact_bytes = folder_bytes(made.folder) - folder_bytes(made.folder / CHECKPOINTS)
             record = {name: value for name, value in asdict(made).items() if name != "folder"}
             write_text(made.folder / RECORD, json.dumps(record, indent=1) + "\n")
             shutil.rmtree(made.folder / CHECKPOINTS, ignore_errors=True)
     except Exception as error:  # safetensors has an error of its own for a full disk
-        shutil.rmtree(beside, ignore_errors=True)
         raise KitError(
             f"could not write the tuned weights into {made.folder} ({error}). Free some space and make the same call "
             "again: no step is repeated."

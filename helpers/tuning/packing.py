@@ -17,11 +17,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from ..data import DataError
+from ..models import FoundationModel
 
 if TYPE_CHECKING:
     import torch
-
-    from ..models import FoundationModel
 
 IGNORED = -100  # the label of a token that the loss leaves out
 PADDING = -1  # the segment of padding
@@ -87,7 +86,7 @@ def pair_rows(groups: Sequence[Sequence[Pair]], length: int, pad: int, random: R
         fitting = [pair for pair in group if len(pair) <= length]
         if random is not None:
             random.shuffle(fitting)
-        shared = used = shared_length(fitting)
+        shared = used = len(commonprefix([pair.prompt[:-1] for pair in fitting]))  # a response keeps a token before it
         waiting: list[Pair] = []
         for pair in fitting:
             if waiting and used + len(pair) - shared > length:
@@ -100,11 +99,6 @@ def pair_rows(groups: Sequence[Sequence[Pair]], length: int, pad: int, random: R
     if random is not None:
         random.shuffle(rows)
     return rows
-
-
-def shared_length(pairs: Sequence[Pair]) -> int:
-    """How many tokens all prompts begin with alike; the last token of a prompt always stays with its response."""
-    return len(commonprefix([pair.prompt[:-1] for pair in pairs]))
 
 
 def _row(pairs: Sequence[Pair], shared: int, length: int, pad: int) -> Row:

@@ -61,14 +61,17 @@ def train(
         KitError: There is nothing to learn from (`DataError`), the training diverged or could not go on, `out` holds
             another training, or the callback stopped it (`TrainingStopped`). The last complete checkpoint is kept.
     """
+    from .callbacks import Checkpoints, ValidationScore, last_checkpoint
+
     out = Path(out)
     if fsdp and int(os.environ.get("WORLD_SIZE", "1")) < 2:
         raise KitError("`fsdp` shares a model between processes, and there is one: start it by `torchrun`")
     rows, evaluation, report = training_rows(fm, training_data, settings)
     begun = read_fine_tuned(start) if start else None
+    learned = hashlib.sha256("".join(repr((row.ids, row.labels, row.segments)) for row in rows).encode())
     made = FineTuned(
         out, Effort(labelled_examples=training_data.labelled, documents=len(training_data.texts)), [], asdict(settings),
-        report, whole=settings.lora is None, data_hash=_data_hash(rows),
+        report, whole=settings.lora is None, data_hash=learned.hexdigest(),
         base_hash=begun.hash if begun and begun.whole and settings.lora else fm.hash,
     )  # fmt: skip
     parts = [fm.hash, made.data_hash, made.settings, begun.hash if begun else ""]
@@ -82,37 +85,24 @@ def train(
         some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
         print(f"{len(ids)} examples over {settings.max_length} tokens are left out: {some}", file=sys.stderr)
     with measure() as measured:
-        trainer = _trained(fm, made, settings, start, rows, evaluation, callback, fsdp, score, measured)
+        last, before = last_checkpoint(out / CHECKPOINTS, made.fingerprint)
+        checkpoints = Checkpoints(made.fingerprint, measured, before)
+        fm.free_memory()
+        model = prepare_model(fm, settings, start)
+        fast.enable_training(model, fm.dtype if fm.dtype != "float32" else None)
+        trainer = make_trainer(model, rows, evaluation, settings, fm, out / CHECKPOINTS, fsdp, best=score is not None)
+        trainer.args.eval_on_start = "general" in evaluation and last is None
+        for each in filter(None, (score and ValidationScore(fm, score), callback, checkpoints)):
+            trainer.add_callback(each)
+        made.effort.trainable_parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+        _run(trainer, last)
+        made.history, made.first = read_log(trainer.state, rows)
+        made.effort.tokens_seen = made.history[-1].tokens
+        made.effort += checkpoints.spent()
+        if made.whole and not fsdp:
+            model.to(fm.model.dtype)
         write(made, trainer, fm)
     return read_fine_tuned(out)
-
-
-def _trained(
-    fm: FoundationModel, made: FineTuned, settings: TrainSettings, start: str | Path | None, rows: list[Row],
-    evaluation: dict[str, list[Row]], callback: TrainerCallback | None, fsdp: bool,
-    score: Callable[[FoundationModel], float] | None, measured: Effort,
-) -> Trainer:  # fmt: skip
-    """The trainer after its last step; what that took, and how it went, is written into `made`."""
-    from .callbacks import Checkpoints, ValidationScore, last_checkpoint
-
-    folder = made.folder / CHECKPOINTS
-    last, before = last_checkpoint(folder, made.fingerprint)
-    checkpoints = Checkpoints(made.fingerprint, measured, before)
-    fm.free_memory()
-    model = prepare_model(fm, settings, start)
-    fast.enable_training(model, fm.dtype if fm.dtype != "float32" else None)
-    trainer = make_trainer(model, rows, evaluation, settings, fm, folder, fsdp, best=score is not None)
-    trainer.args.eval_on_start = "general" in evaluation and last is None
-    for each in filter(None, (score and ValidationScore(fm, score), callback, checkpoints)):
-        trainer.add_callback(each)
-    made.effort.trainable_parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    _run(trainer, last)
-    made.history, made.first = read_log(trainer.state, rows)
-    made.effort.tokens_seen = made.history[-1].tokens
-    made.effort += checkpoints.spent()
-    if made.whole and not fsdp:
-        model.to(fm.model.dtype)
-    return trainer
 
 
 def prepare_model(fm: FoundationModel, settings: TrainSettings, start: str | Path | None = None) -> nn.Module:
@@ -188,7 +178,6 @@ def make_trainer(
 
 
 def _run(trainer: Trainer, checkpoint: str | None) -> None:
-    """Trains to the last step."""
     from .callbacks import diverged, no_longer_better
 
     logging.getLogger("transformers.trainer").setLevel(logging.ERROR)  # it warns of tied weights in the best checkpoint
@@ -209,11 +198,3 @@ def _run(trainer: Trainer, checkpoint: str | None) -> None:
     if not all(weight.isfinite().all() for weight in trainer.model.parameters() if weight.requires_grad):
         shutil.rmtree(Path(trainer.args.output_dir) / f"checkpoint-{state.global_step}", ignore_errors=True)
         raise diverged(state.global_step, "weights", trainer.args.learning_rate)
-
-
-def _data_hash(rows: Sequence[Row]) -> str:
-    """Of the tokens that are learned from, in their order."""
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(repr((row.ids, row.labels, row.segments)).encode())
-    return digest.hexdigest()

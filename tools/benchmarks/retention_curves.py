@@ -16,10 +16,10 @@ from typing import Any
 
 from helpers.analysis import accuracy
 from helpers.data import get_profile, sample
-from helpers.experiment import Assistant, Curve, evaluate, text_perplexity, write_curve
+from helpers.experiment import Assistant, Curve, evaluate, write_curve
 from helpers.tuning import Progress, TrainSettings, recipes, train
 
-from .training_sweep import Bench, options, where_and_when
+from .training_sweep import Bench, options, text_perplexity, where_and_when
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 EPOCHS = (1, 2, 4)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from typing import Any
 from helpers import data, models
 from helpers.analysis import accuracy
 from helpers.data import get_profile, read_documents, sample, write_text
-from helpers.experiment import Assistant, evaluate, results, text_perplexity
-from helpers.models import hardware
+from helpers.experiment import Assistant, evaluate, results
+from helpers.models import generation, hardware
 from helpers.rag import RagSettings, build_index, open_store
 from helpers.tuning import Lora, Progress, recipes, train
 from tools.world import generate
@@ -90,6 +91,11 @@ class Bench:
         row["perplexity, domain"] = text_perplexity(plain, self.dataset.corpus("validation")[:20])
         row["perplexity, general"] = text_perplexity(plain, self.dataset.general_text("evaluation")[:20])
         return row
+
+
+def text_perplexity(assistant: Assistant, texts: Sequence[str]) -> float:
+    """Perplexity of plain texts under the assistant's weights; what it retrieves plays no part."""
+    return generation.perplexity(generation.text_losses(assistant.model, texts))
 
 
 def options(about: str, out: str, questions: int) -> argparse.ArgumentParser:

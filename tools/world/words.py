@@ -209,7 +209,7 @@ def _values(word: Word, blank: bool = False) -> dict[str, str]:
 
 def _sentences(word: Word, part: str, blank: bool = False) -> list[tuple[str, str, str]]:
     """Triples of slot, genre and filled text."""
-    sentences = load("words")["words"][word.slot][part]
+    sentences = load("words")["words"][word.slot][part] + (load("words")["definitions"] if part == "training" else [])
     return [(word.slot, genre, fill(text, _values(word, blank))) for row in sentences for genre, text in row.items()]
 
 
