@@ -74,7 +74,7 @@ def cost_explorer(comparison: Comparison) -> Panel:
         rows = [(escape(plots.plain_name(arm)), span(month[arm])) for arm in known]
         caption = f"One month with {queries:,} queries and {changes} updates"
         note = "Ranges are those of the other stated prices; times, tokens and counts were measured."
-        return f"{plots.image(ax).data}{table(caption, ['arm', 'cost per month ($)'], rows)}{missing}<p>{note}</p>"
+        return f"{plots.image(ax).data}{table(caption, ['method', 'cost per month ($)'], rows)}{missing}<p>{note}</p>"
 
     controls = {
         "queries": number("queries a month", 0, 1_000_000, 1_000, 10_000),
