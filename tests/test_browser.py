@@ -54,10 +54,11 @@ pairs, text = dataset.examples("answers"), dataset.corpus("train")[0]
 q = exercises.load("02")
 print("ready")
 """
-FIX = """
-def rag_prompt(passages, question):
-    return "\\n".join(passages) + question
-q.e4.check(rag_prompt)
+SOLVED = """
+def split_by_asset(pairs, held_out):
+    split = [pair for pair in pairs if pair["asset"] not in held_out]
+    return split, [pair for pair in pairs if pair["asset"] in held_out]
+q.e5.check(split_by_asset)
 """
 CELLS = {
     "setup": SETUP,
@@ -68,7 +69,7 @@ CELLS = {
     "advice": "widgets.which_one()",
     "training": "widgets.training_panel(fm, pairs, [question])",
     "unsolved": "q.e1.check(...)",
-    "solved": FIX,
+    "solved": SOLVED,
     "quiz": "q.quiz",
 }
 WIDGETS = ("retrieval", "tokens", "answers", "costs", "advice", "training", "quiz")

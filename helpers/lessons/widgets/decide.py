@@ -35,7 +35,7 @@ def answer_comparer(
             rows.append((escape(name), *_reply(question, assistant.ask(question), others)))
         unlisted = {"own": "unknown, it is your own question", "unanswerable": "to say that it does not know"}
         accepted = unlisted.get(question.set) or " or ".join(question.answers)
-        head = ["arm", "reply", "verdict", "sources", "first token, s", "whole answer, s"]
+        head = ["method", "reply", "verdict", "sources", "first token, s", "whole answer, s"]
         text = f"<p><b>{escape(question.prompt)}</b><br>Accepted: {escape(accepted)}</p>"
         return text + table("Replies, each asked alone", head, rows)
 
@@ -81,7 +81,7 @@ def cost_explorer(comparison: Comparison) -> Panel:
         "changes": number("updates a month", 0, 60, 1, 1),
         "label": number("a label, $", 0.0, 10.0, 0.05, 0.5),
         "engineer_hour": number("an engineer's hour, $", 0.0, 500.0, 5.0, 80.0),
-        "own_machine": number("machines for own weights", 0.0, 4.0, 0.25, 0.0),
+        "own_machine": number("own machines", 0.0, 4.0, 0.25, 0.0),
         "months": number("spread over, months", 1, 36, 1, 12),
     }
     return Panel("What would it cost?", controls, draw).refresh()
