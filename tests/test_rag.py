@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT, run_python
 from llama_index.core import PromptTemplate
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.query_engine import RetrieverQueryEngine
@@ -62,6 +63,10 @@ def manual(name: str, channel: int, note: str = "") -> Document:
         f"## Radio\nCall the crew of {name} on channel {channel}.\n"
     )
     return Document(f"manual-{name.lower()}", f"{name} manual", text, type="manual", source=f"{name}.md")
+
+
+def assets(count: int) -> list[Document]:
+    return [manual(f"Asset{number}", number + 1) for number in range(count)]
 
 
 @pytest.fixture
@@ -139,7 +144,7 @@ def test_node_ids_do_not_depend_on_revision_run_or_neighbours(
 
 
 def test_an_update_embeds_what_changed_and_nothing_else(tmp_path: Path) -> None:
-    many = [manual(f"Asset{number}", number + 1) for number in range(500)]
+    many = assets(500)
     embed_model = words_embedding()
     _, first = build_index(many, open_store(tmp_path), embed_model, progress=False)
     assert (first.added, first.reembedded, first.unchanged, first.chunks) == (500, 500, 0, 1000)
@@ -311,6 +316,31 @@ def test_an_update_that_was_not_recorded_is_made_and_measured_again(small_world:
     index, report, effort = dataset_index(*wanted)
     assert report.changed > 0 and report.deleted > 0 and effort.documents == report.reembedded
     assert len(index.nodes) == report.chunks and dataset_index(*wanted)[1:] == (report, effort)
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [{root!r}, {tests!r}]
+from test_rag import *
+class Killed(WordsEmbedding):
+    def _get_text_embedding(self, text):
+        if len(self.seen) == 130:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._get_text_embedding(text)
+build_index(assets(100), open_store({store!r}), Killed(model_name="words", seen=[]), progress=False)
+"""
+
+
+def test_after_kill_9_the_next_call_continues(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    names = {"root": str(ROOT), "tests": str(ROOT / "tests"), "store": str(tmp_path / "store")}
+    script.write_text(KILLED.format(**names), encoding="utf-8")
+    assert run_python(script).returncode == -9
+    embed_model = words_embedding()
+    index, report = build_index(assets(100), open_store(tmp_path / "store"), embed_model, progress=False)
+    assert (report.unchanged, report.added, report.chunks, len(embed_model.seen)) == (64, 36, 200, 72)
+    whole, _ = build_index(assets(100), open_store(tmp_path / "whole"), words_embedding(), progress=False)
+    assert [node.node_id for node in index.nodes] == [node.node_id for node in whole.nodes]
 
 
 def test_hugging_face_llm_answers_twenty_prompts_as_the_assistant_does(fm, documents, embedder, tmp_path: Path) -> None:

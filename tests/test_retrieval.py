@@ -42,13 +42,14 @@ def test_scores_are_those_of_the_definitions(index: Index) -> None:
         question(2, "kelp", ("crab",), ("b",)),  # second of two
         question(3, "kelp", ("2009",), ("c",)),  # not among the two
         question(4, "xylophone", ("2009",), ("c",)),  # nothing is found at all
-        question(5, "eel", ("nowhere to be read",), ("c",)),  # a label, say: it is left out
+        question(5, "eel", ("nowhere to be read",), ("c",)),  # a label, say: it counts by document alone
         Question("q6", "unanswerable", "Who painted it?"),
     ]
-    assert score_retrieval(index.retriever(k=1), questions, at=(1, 3)) == pytest.approx(
-        {"hit_rate_1": 1 / 4, "hit_rate_3": 2 / 4, "mrr": (1 + 1 / 2) / 4, "ndcg": (1 + 1 / math.log2(3)) / 4}
-    )
-    assert score_retrieval(index.retriever(k=1), questions[-2:]) == {}
+    by_chunk = {"hit_rate_1": 1 / 4, "hit_rate_3": 2 / 4, "mrr": (1 + 1 / 2) / 4, "ndcg": (1 + 1 / math.log2(3)) / 4}
+    by_document = {"document_hit_rate_1": 2 / 5, "document_hit_rate_3": 3 / 5, "document_mrr": 5 / 2 / 5}
+    assert score_retrieval(index.retriever(k=1), questions, at=(1, 3)) == pytest.approx(by_chunk | by_document)
+    labels = score_retrieval(index.retriever(k=1), [question(7, "eel", ("Yes",), ("c",))])
+    assert labels["document_hit_rate_1"] == 1 and not set(by_chunk) & set(labels)
     with pytest.raises(DataError, match="none of the 1 questions names the documents"):
         score_retrieval(index.retriever(k=1), questions[-1:])
 

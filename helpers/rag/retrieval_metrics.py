@@ -1,13 +1,13 @@
-"""Score retrieval on its own, before any model answers: hit rate, MRR and nDCG.
+"""Score retrieval on its own, before any model answers: hit rate and MRR by document and by chunk, nDCG by chunk.
 
-A question names the documents that contain its answer. Right are the chunks of these documents that contain an accepted
-answer. Where an answer is in the document, but in no chunk as a whole, it is a miss.
+A question names the documents that contain its answer. By chunk, what must be found is narrower: the chunks of these
+documents that contain an accepted answer. Where an answer is in the document, but in no chunk as a whole, it is a miss.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from llama_index.core.evaluation.retrieval.metrics import NDCG
@@ -20,35 +20,45 @@ from .retriever import Index, Retriever
 def score_retrieval(
     retriever: Retriever, questions: Sequence[Question], at: Sequence[int] = (1, 5)
 ) -> dict[str, float]:
-    """Scores a retriever on questions whose answer can be read in the documents that they name.
+    """Scores a retriever on questions that name the documents of their answers; the others are left out.
 
-    The others (without documents, or with a label or a summary for an answer) are left out. The retriever's mode is
-    used; its `k` gives way to the depths of the hit rate in `at`, of which MRR and nDCG use the largest. Where no
-    question names a document, a `DataError`.
+    The retriever's mode is used; its `k` gives way to the depths of the hit rate in `at`, in passages, of which MRR and
+    nDCG use the largest. Where no question names a document, a `DataError`.
 
     Returns:
-        `hit_rate_<depth>` for each depth, `mrr` and `ndcg`: means in 0..1 (definitions: Manning, Raghavan and Schuetze,
-        Introduction to Information Retrieval, chapter 8); empty where no answer can be read.
+        By document: `document_hit_rate_<depth>` for each depth and `document_mrr`. By chunk, over the questions whose
+        answer can be read in their documents (a label or a summary cannot): `hit_rate_<depth>`, `mrr` and `ndcg`; none
+        where there are no such questions. All are means in 0..1 (definitions: Manning, Raghavan and Schuetze,
+        Introduction to Information Retrieval, chapter 8).
     """
-    if not any(question.documents for question in questions):
+    scored = [question for question in questions if question.documents]
+    if not scored:
         named = f"none of the {len(questions)} questions names the documents that contain its answer"
         raise DataError(f"{named}. Fill `documents` in the question set, or score another set.")
     index, depth = retriever.index, max(at)
-    scored = [question for question in questions if _readable(question, index)]
     expected = expected_nodes(scored, index)
     searching = index.retriever(min(depth, len(index.nodes)), retriever.mode)
-    ranks, gains = [], []  # of the first right passage, and nDCG
+    document_ranks, ranks, gains = [], [], []  # of the first right document and chunk, and nDCG
     for question, passages in zip(scored, searching.retrieve_all([each.prompt for each in scored]), strict=True):
         right, found = expected[question.id], [passage.node_id for passage in passages]
-        ranks.append(next((rank for rank, node_id in enumerate(found, start=1) if node_id in right), math.inf))
-        # The best ranking has no more right chunks than places: those that were found count first
-        reachable = sorted(right, key=lambda node_id: node_id not in found)[:depth]
-        both = reachable and found  # LlamaIndex's class refuses empty lists
-        gains.append(NDCG().compute(expected_ids=reachable, retrieved_ids=found).score if both else 0.0)
-    if not scored:
-        return {}
-    rates = {f"hit_rate_{each}": fmean(rank <= each for rank in ranks) for each in at}
-    return rates | {"mrr": fmean(1 / rank for rank in ranks), "ndcg": fmean(gains)}
+        document_ranks.append(_rank(passage.document_id in question.documents for passage in passages))
+        if _readable(question, index):
+            ranks.append(_rank(node_id in right for node_id in found))
+            # The best ranking has no more right chunks than places: those that were found count first
+            reachable = sorted(right, key=lambda node_id: node_id not in found)[:depth]
+            both = reachable and found  # LlamaIndex's class refuses empty lists
+            gains.append(NDCG().compute(expected_ids=reachable, retrieved_ids=found).score if both else 0.0)
+    means = _means("document_", document_ranks, at)
+    return means | _means("", ranks, at) | {"ndcg": fmean(gains)} if gains else means
+
+
+def _rank(right: Iterable[bool]) -> float:
+    return next((rank for rank, one in enumerate(right, start=1) if one), math.inf)
+
+
+def _means(of: str, ranks: Sequence[float], at: Sequence[int]) -> dict[str, float]:
+    rates = {f"{of}hit_rate_{each}": fmean(rank <= each for rank in ranks) for each in at}
+    return rates | {f"{of}mrr": fmean(1 / rank for rank in ranks)}
 
 
 def _readable(question: Question, index: Index) -> bool:
