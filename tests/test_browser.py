@@ -21,6 +21,7 @@ import pytest
 from conftest import ROOT, make_tiny
 
 sync_api = pytest.importorskip("playwright.sync_api")
+sync_api.expect.set_options(timeout=120_000)  # a busy machine draws slowly; the default is five seconds
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = Path(__file__).parent / "screenshots"
