@@ -111,7 +111,7 @@ def solved_examples(
 ) -> dict[str, list[Example]]:
     """The solved examples that a few-shot prompt shows, by task: spread evenly over the training pairs, if any.
 
-    Where they come with passages, each is one whose passage holds its answer: any other would teach to invent one.
+    Where they come with passages, one whose passage holds its answer is preferred: others teach to invent answers.
     """
 
     def readable(pair: Example) -> bool:
