@@ -27,12 +27,13 @@ SETTINGS := $(VENV)/share/jupyter/lab/settings/overrides.json
 AS_ROOT  := $(if $(filter 0,$(shell id -u)),$(VENV)/etc/jupyter/jupyter_server_config.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test run lint format peers bench site slides pack clean
+.PHONY: help setup lab test run worlds lint format peers bench site slides pack clean
 
 help:
 	@echo 'make lab     set up, then open the first notebook in JupyterLab'
 	@echo 'make run     set up, run every notebook without a browser, print the comparison'
 	@echo '             (PROFILE=quick unless told otherwise: make run PROFILE=workshop)'
+	@echo 'make worlds  ask the demonstrations of notebooks 00 and 01 in two other worlds'
 	@echo 'make test    set up, then run every test'
 	@echo 'make lint    look at the code with ruff; make format writes it in its style'
 	@echo 'make bench   set up, install what the kit is compared with, measure, write docs/speed.md'
@@ -84,6 +85,9 @@ test: setup
 
 run: setup
 	$(RUN) -m tools.notebooks --profile $(PROFILE)
+
+worlds: setup
+	$(RUN) -m tools.worlds
 
 lint: $(VENV)/.packages
 	$(RUN) -m ruff check .

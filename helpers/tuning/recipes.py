@@ -11,6 +11,7 @@ forgot more. Those of `domain` are the dose that taught house words in a trial o
 | domain | unlabelled domain text | every task of the domain |
 | domain+pairs | the same text, and the pairs of `answers`, mixed from the start | the task `answers` |
 | domain,triage | the pairs of `triage`, on top of `domain` | the task `triage` |
+| domain,answers | the pairs of `answers`, on top of `domain` | the task `answers` |
 | passages | questions with retrieved passages that say it, distract, or do not say | `answers` with RAG |
 """
 
@@ -35,9 +36,10 @@ SETTINGS = {
         None, 3e-4, epochs=6, pair_epochs=4, batch_size=1, replay=0.1, sentences=True, embeddings=False
     ),
     "domain,triage": TrainSettings(Lora(64, 64), epochs=5, batch_size=2),
+    "domain,answers": TrainSettings(Lora(64, 64), epochs=5, batch_size=2),
     "passages": TrainSettings(Lora(16, 32), epochs=1, batch_size=1, max_length=768, replay=0.15),
 }
-STARTS_FROM = {"domain,triage": "domain"}  # these trainings go on from the weights of another
+STARTS_FROM = {"domain,triage": "domain", "domain,answers": "domain"}  # these trainings go on from the weights of another
 CHECKED = ("domain", "domain+pairs")  # these stop by the validation questions of the data, where it has any
 NEEDS = {  # the folders and tasks of a data set that a training learns from
     "triage": ("instructions/triage.",),
@@ -45,6 +47,7 @@ NEEDS = {  # the folders and tasks of a data set that a training learns from
     "domain": ("corpus/",),
     "domain+pairs": ("corpus/", "instructions/answers."),
     "domain,triage": ("corpus/", "instructions/triage."),
+    "domain,answers": ("corpus/", "instructions/answers."),
     "passages": ("instructions/answers.",),
 }
 GENERAL = 3  # of so many validation texts one is general text: it is watched along the way and costs time
