@@ -2,9 +2,9 @@
 
     python -m tools.worlds --seed 11 12          # or: make worlds
 
-The demonstrations were chosen on the committed world. Each notebook is run with the names of another world in the places
-of its own, machine by machine, value by value, word by word; the exit status is 1 where less than `LEAST` of the answers
-of RAG are right.
+The demonstrations were chosen on the committed world. Each notebook is run with the names of another world in the
+places of its own, machine by machine, value by value, word by word; the exit status is 1 where less than `LEAST` of the
+answers of RAG are right.
 """
 
 from __future__ import annotations
