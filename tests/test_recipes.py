@@ -60,7 +60,7 @@ def test_short_sentences_stay_with_the_one_before():
     assert sentences("One only") == ["One only"]
 
 
-@pytest.mark.parametrize("name", ["triage", "answers", "domain", "domain+pairs"])
+@pytest.mark.parametrize("name", ["triage", "domain", "domain,answers", "domain+pairs"])
 def test_no_question_and_no_held_out_asset_is_in_the_pairs(small_world, name):
     dataset = data.open_dataset(small_world)
     made_of = recipes.training_data(name, dataset)
@@ -74,7 +74,7 @@ def test_no_question_and_no_held_out_asset_is_in_the_pairs(small_world, name):
 
 def test_arms_name_trainings_that_exist_and_others_are_refused():
     used = {name.partition(":")[0] for arm in ARMS.values() for name in arm.recipes}
-    assert used == set(recipes.SETTINGS) and set(recipes.STARTS_FROM.values()) <= used
+    assert used | {"domain+pairs"} == set(recipes.SETTINGS) and set(recipes.STARTS_FROM.values()) <= used
     for wrong in ("magic", "triage:0", "triage:", "triage:few", "magic:60"):
         with pytest.raises(KitError, match=f"unknown training '{wrong}': choose from triage"):
             recipes.settings(wrong, profiles.get_profile("quick"), 7)
@@ -139,7 +139,7 @@ def test_another_seed_profile_or_training_to_go_on_from_has_weights_of_its_own(s
     other = Study(small_world, "quick", seed=8, out=study.out, model=study.model)
     longer = Study(small_world, "workshop", out=study.out, model=study.model)
     assert len({one.training_folder("triage") for one in (study, other, longer)}) == 3
-    assert recipes.with_starts(["domain,triage", "domain+pairs"]) == ["domain", "domain,triage", "domain+pairs"]
+    assert recipes.with_starts(["domain,triage", "domain,answers"]) == ["domain", "domain,triage", "domain,answers"]
     config, folder = study.provenance(ARMS["domain_adaptation+customization"]), study.training_folder("domain,triage")
     changed = recipes.SETTINGS | {"domain": replace(recipes.SETTINGS["domain"], learning_rate=1e-5)}
     monkeypatch.setattr(recipes, "SETTINGS", changed)

@@ -1,15 +1,15 @@
 """The kit's own trainings: what each learns from, and with which settings.
 
-The settings were chosen by `tools/benchmarks/training_sweep.py` on a world of another seed, which keeps its trials in
-results/reference/training_sweep.json: with the embeddings trained too, `domain+pairs` said as many held-out facts and
-forgot more. Those of `domain` are the dose that taught house words in a trial on the first edition's world 7.
+`tools/benchmarks/training_sweep.py` tries settings on a world that no result is reported on, and keeps its trials in
+results/reference/training_sweep.json. Those of `domain` are the dose that taught house words in a trial on the first
+edition's world 7.
 
 | name | learns from | serves |
 | --- | --- | --- |
 | triage | labelled reports; `triage:60`: 60 of them, shown as often in all | the task `triage` |
 | answers | labelled questions and answers on the trained assets | the task `answers` |
 | domain | unlabelled domain text | every task of the domain |
-| domain+pairs | the same text, and the pairs of `answers`, mixed from the start | the task `answers` |
+| domain+pairs | the same text and the pairs of `answers`, mixed from the start | no arm: the curve of readings |
 | domain,triage | the pairs of `triage`, on top of `domain` | the task `triage` |
 | domain,answers | the pairs of `answers`, on top of `domain` | the task `answers` |
 | passages | questions with retrieved passages that say it, distract, or do not say | `answers` with RAG |
@@ -39,7 +39,7 @@ SETTINGS = {
     "domain,answers": TrainSettings(Lora(64, 64), epochs=5, batch_size=2),
     "passages": TrainSettings(Lora(16, 32), epochs=1, batch_size=1, max_length=768, replay=0.15),
 }
-STARTS_FROM = {"domain,triage": "domain", "domain,answers": "domain"}  # these trainings go on from the weights of another
+STARTS_FROM = {"domain,triage": "domain", "domain,answers": "domain"}  # go on from those weights
 CHECKED = ("domain", "domain+pairs")  # these stop by the validation questions of the data, where it has any
 NEEDS = {  # the folders and tasks of a data set that a training learns from
     "triage": ("instructions/triage.",),

@@ -3,13 +3,11 @@
     python -m tools.benchmarks.label_curve
     python -m tools.benchmarks.label_curve --adapted  # after continued pretraining: labels_adapted.curve.json
 
-The settings are those of the recipes and the world is that of the training sweep; only the number of pairs differs
-from point to point.
+The settings are those of the recipes and the world is that of the training sweep. Fewer labels are shown as often in
+all, so that only their number differs from point to point, not the number of steps.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from helpers.analysis import accuracy
 from helpers.data import get_profile, sample
@@ -30,20 +28,21 @@ def main() -> None:
     arm = "domain_adaptation+customization" if arguments.adapted else "customization"
     bench = Bench(arguments.work, arguments.questions)
     settings = recipes.settings(training, get_profile("workshop"), seed=7)
-    material, start = recipes.training_data(training, bench.dataset), bench.start(training)
+    start = bench.start(training)
     asked = sample(bench.dataset.questions("triage"), arguments.questions)
-    points = []
+    points: dict[str, list[dict]] = {"": [], "house_words": []}  # of all reports, and of those in house words
     for count in LABELS:
-        fewer = replace(material, pairs=material.pairs[:count])
-        tuned = train(
-            bench.fm, fewer, settings, arguments.work / f"{name}-{count}", start, callback=Progress(f"{count} labels")
-        )
-        found = accuracy(evaluate(Assistant(bench.fm, tuned.folder), asked).scores)
-        points.append({"x": count} | found)
-        print(points[-1], flush=True)
-    about = where_and_when()
-    curve = Curve(name, "labelled pairs", "accuracy on triage (share of fields)", arm, points, about)
-    print(write_curve(arguments.out, curve))
+        material = recipes.training_data(f"{training}:{count}", bench.dataset)
+        place, bar = arguments.work / f"{name}-{count}", Progress(f"{count} labels")
+        tuned = train(bench.fm, material, settings, place, start, callback=bar)
+        scores = evaluate(Assistant(bench.fm, tuned.folder), asked).scores
+        for part, found in points.items():
+            found.append({"x": count} | accuracy([each for each in scores if part in ("", each.question.part)]))
+            print(part, found[-1], flush=True)
+    for part, found in points.items():
+        told = f"accuracy on triage{part and ' in house words'} (share of fields)"
+        curve = Curve(f"{name}{part and '_house_words'}", "labelled pairs", told, arm, found, where_and_when())
+        print(write_curve(arguments.out, curve))
 
 
 if __name__ == "__main__":

@@ -25,14 +25,15 @@ from helpers.rag import RagSettings, build_index, open_store
 from helpers.tuning import Lora, Progress, recipes, train
 from tools.world import generate
 
-WORLD_SEED = 11
+WORLD_SEED = 13  # no result is reported on it
 SETS = {
     "triage": ("triage", "general"),
-    "answers": ("facts_trained", "facts_heldout", "general"),
-    "domain": ("facts_heldout", "terms", "general"),
+    "answers": ("facts_trained", "facts_heldout", "terms", "terms_free", "general"),
+    "domain": ("terms_completion", "terms_unread", "terms", "facts_heldout", "general"),
     "domain,triage": ("triage", "general"),
-    "domain+pairs": ("facts_trained", "facts_heldout", "triage", "terms", "general"),
-    "passages": ("facts_heldout", "unanswerable", "general"),
+    "domain,answers": ("terms", "terms_free", "facts_trained", "facts_heldout", "general"),
+    "domain+pairs": ("terms", "terms_free", "facts_trained", "facts_heldout", "general"),
+    "passages": ("facts_heldout", "twins", "general"),
 }
 TRIALS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("training_trials.json").read_text())
 
