@@ -7,6 +7,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "dataset": ["Dataset", "general_questions", "open_dataset", "read_prompts", "sample"],
         "documents": ["apply_updates", "read_documents"],
+        "readers": ["PLAIN_TYPES"],
+        "reading": ["reading_report"],
         "files": ["ROOT", "explain", "held", "own_folder", "read_text", "write_text"],
         "own_data": ["OWN_ARMS", "prepare_own_data"],
         "profiles": ["PROFILES", "Profile", "VALIDATION", "WARM_UP", "get_profile"],

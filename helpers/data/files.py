@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +31,11 @@ REMEDIES = {  # by pydantic's type of error
     "unexpected_keyword_argument": "There is no such field: correct its name",
 }
 
+SEPARATORS = "\t;|,"  # of a table's columns
+PLAIN = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}  # ligatures
+PLAIN |= dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF)) | dict.fromkeys((0xA0, 0x2007, 0x202F), " ")
+PLAIN[0x2011] = "-"  # beside what cannot be seen, and spaces at which no line ends
+
 Record = TypeVar("Record")
 Row = tuple[str, dict[str, Any]]  # a place, `file:line`, and what is there
 
@@ -39,12 +46,22 @@ _adapter = cache(TypeAdapter)
 def read_text(path: Path) -> str:
     """The text of a file, its lines ended by line feeds; a `DataError` says if it is missing or not UTF-8."""
     try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError(f"{path}: there is no such file. Check the path, or {MAKE.format(folder='FOLDER')}.") from None
     except UnicodeDecodeError as error:
         byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
         raise DataError(f"{path} is not UTF-8: {byte}. Save the file again with the encoding UTF-8.") from None
+
+
+def plain(content: Any) -> Any:
+    """A text in Unicode's form NFC, without soft hyphens, ligatures, zero-width characters; or such a list."""
+    if isinstance(content, str):
+        text = re.sub("\u00ad\n?", "", content).translate(PLAIN).encode("utf-8", "ignore").decode("utf-8")
+        return unicodedata.normalize("NFC", text)
+    if isinstance(content, dict):
+        return {plain(name): plain(each) for name, each in content.items()}
+    return [plain(each) for each in content] if isinstance(content, list) else content
 
 
 def update_rounds(folder: Path) -> list[int]:
@@ -68,19 +85,21 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def csv_rows(path: Path) -> list[Row]:
-    """The rows of a table whose first line names the columns; comma, semicolon or tab, whichever that line has most of.
+    """The rows of a table whose first line names the columns, between commas, semicolons, tabs or bars.
 
-    A `DataError` says that it is empty, that columns share a name, or which row has too many cells or is not CSV.
+    The separator is the one that a line `sep=;` names, or that cuts the first rows into equally many cells. A
+    `DataError` says that it is empty, that columns share a name, or which row has too many cells or is not CSV.
     """
     text = read_text(path)
-    head = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), strict=True)
+    named = re.match('"?sep=(.)"?\n', text, re.IGNORECASE)  # as Excel writes it
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=named[1] if named else _separator(text), strict=True)
     rows: list[Row] = []
     where = f"{path}:1"
     try:
-        columns = [name.strip() for name in next(reader, [])]
+        columns = [name.strip() for name in [next(reader, []) for _ in range(2 if named else 1)][-1]]
         if len(set(columns)) < len(columns) or not any(columns):
-            raise DataError(f"{path}:1: the first line must give each column a name of its own, not {head.strip()!r}.")
+            head = text.split("\n")[1 if named else 0].strip()
+            raise DataError(f"{path}:1: the first line must give each column a name of its own, not {head!r}.")
         where = f"{path}:{reader.line_num + 1}"  # a row's first line
         for cells in reader:
             if len(cells) > len(columns):
@@ -93,6 +112,14 @@ def csv_rows(path: Path) -> list[Row]:
     if not rows:
         raise DataError(f"{path}: there is no row below the names of the columns. Add some.")
     return rows
+
+
+def _separator(text: str) -> str:
+    def fit(separator: str) -> tuple[bool, int]:
+        widths = [len(row) for row in islice(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 20) if row]
+        return len(set(widths)) == 1 < widths[0], max(widths[:1], default=0)
+
+    return max(SEPARATORS, key=fit)
 
 
 def explain(error: ValidationError, columns: Mapping[str, str] | None = None) -> str:

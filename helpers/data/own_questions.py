@@ -5,28 +5,35 @@ A table is a file (CSV, JSON lines, SQuAD's JSON), or a public data set of the H
 
 from __future__ import annotations
 
+import ast
 import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .files import Row, as_records, csv_rows, read_rows, read_text
+from .files import Row, as_records, csv_rows, plain, read_rows, read_text
 from .records import DataError, Document, Example, Question
 from .values import normalise
 
 ALIASES = {
     "id": ("id", "question_id", "qid", "uid", "key"),
-    "prompt": ("prompt", "question", "query", "instruction", "input"),
-    "answers": ("answers", "answer", "gold_answer", "gold", "ground_truth", "expected", "target", "response"),
-    "response": ("response", "output", "completion", "answer", "answers", "target", "label"),
+    "prompt": ("prompt", "question", "query", "user_input", "instruction", "input"),
+    "answers": (  # those that are surely gold before those that a model may have generated
+        "gold_answers", "gold_answer", "gold", "ground_truths", "ground_truth", "reference_answer", "expected_answer",
+        "expected_output", "expected", "correct_answer", "target", "answers", "answer", "reference", "response",
+    ),
+    "response": ("response", "output", "completion", "answer", "answers", "target", "label", "chosen"),
     "documents": ("documents", "document", "document_ids", "document_id", "doc_ids", "doc_id", "doc", "source", "file"),
     "unanswerable": ("unanswerable", "is_impossible"),
-}
+    "context": ("input", "context"),
+}  # fmt: skip
 NEEDED = {"questions": ("prompt", "answers"), "pairs": ("prompt", "response")}
-OPTIONAL = {"questions": ("id", "documents", "unanswerable"), "pairs": ("documents",)}
+OPTIONAL = {"questions": ("id", "documents", "unanswerable"), "pairs": ("documents", "context")}
+TEXTS = ("text", "texts", "value", "aliases", "answer", "answers", "span", "spans")  # what holds answers in a struct
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 HUB_LIMIT = 1000  # rows of a data set of the Hub that are read at most
 HOW = "(`--columns` on the command line, `COLUMNS` in the notebook)"
@@ -45,17 +52,33 @@ def read_table(source: Path | str) -> list[Row]:
         raise DataError(f"{path}: there is no such file. Check the path, or name a data set of the Hub as owner/name.")
     if ending not in READERS:
         raise DataError(f"{path}: the ending is not one of {', '.join(READERS)}. Save it as one of these.")
-    return list(READERS[ending](path))
+    return [(where, plain(_turns(row))) for where, row in READERS[ending](path)]
 
 
-def _squad_rows(path: Path) -> Iterator[Row]:
+def _turns(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with a chat in it, with prompt and response instead: its last reply, and what was said before."""
+    name = next((name for name in ("messages", "conversations") if isinstance(row.get(name), list)), None)
+    chat = [(each.get("content", each.get("value")), each.get("role", each.get("from"))) for each in row.get(name, ())]
+    if not chat or chat[-1][1] not in ("assistant", "gpt", "model"):
+        return row
+    told = "\n\n".join(str(text) for text, _ in chat[:-1])
+    return {other: cell for other, cell in row.items() if other != name} | {"prompt": told, "response": chat[-1][0]}
+
+
+def _json_rows(path: Path) -> Iterator[Row]:
     try:
-        for a, article in enumerate(json.loads(read_text(path))["data"]):
+        found = json.loads(read_text(path))
+        rows = found["data"] if isinstance(found, dict) else found
+        if rows and all(isinstance(row, dict) and "paragraphs" not in row for row in rows):
+            yield from ((f"{path}: [{number}]", row) for number, row in enumerate(rows))
+            return
+        for a, article in enumerate(found["data"]):
             for p, paragraph in enumerate(article["paragraphs"]):
                 for q, row in enumerate(paragraph["qas"]):
                     yield f"{path}: data[{a}].paragraphs[{p}].qas[{q}]", row
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path}: not in SQuAD's format ({error}). Write other questions as .jsonl or .csv.") from None
+        problem = f"neither a list of objects nor in SQuAD's format ({error})"
+        raise DataError(f"{path}: {problem}. Write questions as .jsonl or .csv.") from None
 
 
 def _hub_rows(name: str) -> list[Row]:
@@ -66,7 +89,7 @@ def _hub_rows(name: str) -> list[Row]:
         splits = load_dataset(name, config, streaming=True)
         split = next((each for each in ("validation", "test") if each in splits), next(iter(splits)))
         rows = splits[split].take(HUB_LIMIT)
-        return [(f"{name} ({split}): row {number}", dict(row)) for number, row in enumerate(rows)]
+        return [(f"{name} ({split}): row {number}", plain(_turns(dict(row)))) for number, row in enumerate(rows)]
     except ImportError:
         problem = "To read a data set of the Hub, run `pip install datasets`"
     except Exception as error:  # whatever the network, the Hub or the data set's files raise
@@ -74,7 +97,7 @@ def _hub_rows(name: str) -> list[Row]:
     raise DataError(f"{name!r} is no file here. {problem}; or download the table and give the file.")
 
 
-READERS = {".csv": csv_rows, ".tsv": csv_rows, ".jsonl": read_rows, ".json": _squad_rows}
+READERS = {".csv": csv_rows, ".tsv": csv_rows, ".jsonl": read_rows, ".json": _json_rows}
 
 
 @dataclass(frozen=True)
@@ -102,9 +125,9 @@ def read_questions(
     """
     rows, columns = _read_cells(source, "questions", documents, chosen)
     for number, (where, cells) in enumerate(rows, 1):
-        given, said = cells.pop("answers"), str(cells.pop("unanswerable", "")).strip().lower()
+        given, said = _parsed(cells.pop("answers")), str(cells.pop("unanswerable", "")).strip().lower()
         cells |= {"id": str(cells.get("id") or f"question-{number}"), "set": "facts_heldout"}
-        cells["answers"] = answers = _listed(given, "|")
+        cells["answers"] = answers = _listed(given, "|", f"{where}: {columns.found['answers']}")
         if said in ("1", "true", "yes") or (isinstance(given, dict) and given.get("text") == []):  # as in SQuAD 2
             cells |= {"set": "unanswerable", "answers": (), "documents": ()}
         elif not (answers and all(map(normalise, answers))):
@@ -118,9 +141,16 @@ def read_questions(
 def read_pairs(
     source: Path | str, documents: Sequence[Document], chosen: Mapping[str, str]
 ) -> tuple[list[Example], Columns]:
-    """Reads labelled pairs, and the documents that they are about where they name them, as in `read_questions`."""
+    """Reads labelled pairs, and the documents that they are about where they name them, as in `read_questions`.
+
+    What a column `input` or `context` holds beside the instruction belongs to the prompt.
+    """
     rows, columns = _read_cells(source, "pairs", documents, chosen)
-    made = [(where, cells | {"id": f"pair-{n}", "task": "answers"}) for n, (where, cells) in enumerate(rows, 1)]
+    made = []
+    for number, (where, cells) in enumerate(rows, 1):
+        if context := _listed(cells.pop("context", None), "", where):
+            cells["prompt"] = "\n\n".join([str(cells["prompt"] or ""), *context])
+        made.append((where, cells | {"id": f"pair-{number}", "task": "answers"}))
     return as_records(Example, made, columns.found), columns
 
 
@@ -152,7 +182,7 @@ def _read_cells(
     made = []
     for where, row in rows:
         cells = {field: row.get(column) for field, column in found.items()}
-        named = _listed(cells.get("documents"), ";")
+        named = _listed(_parsed(cells.get("documents")), ";", f"{where}: {found.get('documents')}")
         for name in [name for name in named if name not in ids]:
             near = ", ".join(difflib.get_close_matches(name, ids, 3, 0.4)) or "a file's name"
             raise DataError(
@@ -163,11 +193,30 @@ def _read_cells(
     return made, shown
 
 
-def _listed(cell: Any, separator: str) -> tuple[str, ...]:
-    """The texts of a cell, each once: a list, `{"text": [...]}` or `[{"text": ...}]` (SQuAD), or with separators."""
-    cell = cell.get("text") if isinstance(cell, dict) else cell
-    items = cell if isinstance(cell, list) else str("" if cell is None else cell).split(separator)
-    texts = (str(item.get("text", "") if isinstance(item, dict) else item).strip() for item in items)
+def _parsed(cell: Any) -> Any:
+    """A cell, read as a list or struct where its text is one, in JSON or as Python, numpy and pandas print them."""
+    if not isinstance(cell, str) or cell.strip()[:1] not in ("[", "{", "a"):
+        return cell
+    text = re.sub(r"\barray\((\[.*?\])(?:, dtype=[\w<']+)?\)", r"\1", cell.strip(), flags=re.DOTALL)
+    spaced = re.sub(r"(?<=['\"])\s+(?=['\"])", ", ", text)  # ['one' 'two'], as numpy prints it
+    for read, written in ((json.loads, text), (ast.literal_eval, spaced)):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            found = read(written)
+            return found if isinstance(found, list | dict) else cell
+    return cell
+
+
+def _listed(cell: Any, separator: str, place: str) -> tuple[str, ...]:
+    """The texts of a cell, each once: of a list, of the fields `TEXTS` of a struct, or between separators."""
+    if isinstance(cell, dict):
+        if not set(cell) & set(TEXTS):
+            raise DataError(f"{place}: a struct of {', '.join(map(repr, cell))}. Put the text into a field `text`.")
+        cell = [cell[name] for name in TEXTS if name in cell]
+    if isinstance(cell, list | tuple):
+        texts = [text for item in cell for text in _listed(item, "", place)]
+    else:
+        text = str("" if cell is None else cell)
+        texts = [part.strip() for part in (text.split(separator) if separator else [text])]
     return tuple(dict.fromkeys(filter(None, texts)))
 
 
@@ -178,4 +227,4 @@ def _document_ids(documents: Sequence[Document]) -> dict[str, str]:
         path = Path(document.id)
         for name in (path.name, path.stem, document.id.removesuffix(path.suffix), document.title):
             owners.setdefault(name, set()).add(document.id)
-    return {name: min(own) for name, own in owners.items() if len(own) == 1} | {d.id: d.id for d in documents}
+    return {plain(name): min(own) for name, own in owners.items() if len(own) == 1} | {d.id: d.id for d in documents}

@@ -48,7 +48,7 @@ REWRITTEN = [(re.compile(pattern), put) for pattern, put in [
 @lru_cache(maxsize=65536)
 def normalise(text: str) -> str:
     """SQuAD's normal form: lower case, no punctuation (of any script), no articles, single spaces."""
-    text = text.lower()
+    text = unicodedata.normalize("NFC", text.lower())
     marks = {mark for mark in set(text) if mark in string.punctuation or unicodedata.category(mark).startswith("P")}
     return " ".join(ARTICLES.sub(" ", text.translate({ord(mark): None for mark in marks})).split())
 

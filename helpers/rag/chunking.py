@@ -20,8 +20,9 @@ from llama_index.core.node_parser import MarkdownNodeParser, SentenceSplitter
 from llama_index.core.schema import BaseNode, TransformComponent
 from llama_index.core.schema import Document as LlamaDocument
 from llama_index.core.utils import get_tokenizer
+from markdown_it import MarkdownIt
 
-from ..data import Document, KitError
+from ..data import PLAIN_TYPES, Document, KitError
 
 MODES = ("vector", "bm25", "hybrid")
 CHUNKS_DEPEND_ON = ("chunk_size", "chunk_overlap")  # settings by which one index differs from another
@@ -29,6 +30,10 @@ FEW_WORDS = 8  # text above the first heading with fewer words is not a section 
 HEADING_TOKENS, SPECIAL_TOKENS = 32, 2
 HIDDEN = ["document_id", "title", "type", "revision", "date", "header_path", "chunks"]  # metadata beside the text
 SEPARATOR = " > "
+NO_HEADING = "\ufdd1"  # before a # that makes none; no text holds this noncharacter of Unicode
+TABLE = re.compile(  # its head, and its rows
+    r"^(.*\|.*\n[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-*:?[ \t]*)+\n)((?:.*\|.*(?:\n|$))+)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -87,10 +92,10 @@ def transformations(settings: RagSettings, embed_model: BaseEmbedding) -> list[T
             f"{read} tokens and ignores the rest; the heading takes up to {HEADING_TOKENS}. Got {settings.chunk_size}"
         )
     count = token_counter(embed_model)
-    sections = MarkdownNodeParser(include_prev_next_rel=False, header_path_separator=SEPARATOR)
+    sections = Sections(include_prev_next_rel=False, header_path_separator=SEPARATOR)
     size, overlap = settings.chunk_size, settings.chunk_overlap
-    splitter = SentenceSplitter(chunk_size=size, chunk_overlap=overlap, tokenizer=count, include_prev_next_rel=False)
-    return [sections, SectionHeadings(), splitter, NameChunks(count=count), embed_model]
+    splitter = Splitter(chunk_size=size, chunk_overlap=overlap, tokenizer=count, include_prev_next_rel=False)
+    return [sections, SectionHeadings(count=count), splitter, NameChunks(count=count), embed_model]
 
 
 def to_llama_index(document: Document) -> LlamaDocument:
@@ -103,6 +108,59 @@ def to_llama_index(document: Document) -> LlamaDocument:
     )  # fmt: skip
 
 
+class Sections(MarkdownNodeParser):
+    """LlamaIndex's parser of Markdown, for headings alone: neither lines of code nor a text that is not Markdown."""
+
+    def get_nodes_from_node(self, node: BaseNode) -> list[BaseNode]:
+        """The sections of a document."""
+        text = node.get_content()
+        headings = set()
+        if node.metadata["type"] not in PLAIN_TYPES:
+            headings = {token.map[0] for token in MarkdownIt().parse(text) if token.type == "heading_open"}
+        lines = enumerate(text.split("\n"))
+        marked = [NO_HEADING * (line[:1] == "#" and number not in headings) + line for number, line in lines]
+        node.set_content("\n".join(marked))
+        sections = super().get_nodes_from_node(node)
+        for each in [node, *sections]:
+            each.set_content(each.get_content().replace(NO_HEADING, ""))
+        return sections
+
+
+class Splitter(SentenceSplitter):
+    """LlamaIndex's splitter, which cuts a long table between its rows and repeats its head; no chunk is too long."""
+
+    def _split_text(self, text: str, chunk_size: int) -> list[str]:
+        split, chunks, start = super()._split_text, [], 0
+        for table in TABLE.finditer(text) if self._token_size(text) > chunk_size else ():
+            chunks += split(text[start : table.start()], chunk_size)
+            room = chunk_size - self._token_size(table[1])
+            if room < chunk_size // 3:  # a head that leaves no room for rows
+                chunks += split(table[0], chunk_size)
+            else:
+                rows = [part for row in table[2].splitlines() for part in split(row, room)]
+                chunks += self._with_head(table[1], rows)
+            start = table.end()
+        chunks += split(text[start:], chunk_size)
+        return [part.strip() for chunk in chunks for part in self._halved(chunk, chunk_size) if part.strip()]
+
+    def _with_head(self, head: str, rows: list[str]) -> list[str]:
+        chunks = [head + rows[0]]
+        for row in rows[1:]:
+            if self._token_size(f"{chunks[-1]}\n{row}") <= self.chunk_size:
+                chunks[-1] += f"\n{row}"
+            else:
+                chunks.append(head + row)
+        return chunks
+
+    def _halved(self, chunk: str, chunk_size: int) -> list[str]:
+        """A chunk, in parts where it counts more tokens than its sentences did."""
+        if self._token_size(chunk) <= chunk_size or len(chunk) < 2:
+            return [chunk]
+        middle = len(chunk) // 2
+        space = chunk.rfind(" ", 1, middle) + 1 or middle
+        return [part for half in (chunk[:space], chunk[space:]) for part in self._halved(half, chunk_size)]
+
+
 class SectionHeadings(TransformComponent):
     """Moves the heading of each Markdown section from its text into its metadata, after the title and upper headings.
 
@@ -110,18 +168,20 @@ class SectionHeadings(TransformComponent):
     they are, and look like an answer to everything. They join the next section, unless it names them anyway.
     """
 
+    count: Callable[[str], list[Any]]
+
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[BaseNode]:
         kept, waiting = [], ""
         for section, following in zip_longest(nodes, nodes[1:]):
             if following and following.ref_doc_id != section.ref_doc_id:
                 following = None  # of another document
-            text = section.get_content().strip()
-            found = re.match(r"#+[ \t]+(.*)", text)
-            own, body = (found[1].strip(), text[found.end() :].strip()) if found else ("", text)
-            path = [section.metadata["title"], *section.metadata["header_path"].split(SEPARATOR), own]
-            section.metadata["heading"] = SEPARATOR.join(dict.fromkeys(filter(None, path)))
+            own, body, heading = self._read(section)
+            section.metadata["heading"] = heading
             if following and own and not body and own in following.metadata["header_path"].split(SEPARATOR):
-                continue
+                if self._fits(self._read(following)[2]):
+                    continue
+            if body and own and not self._fits(heading):
+                body = f"{own}\n\n{body}"
             waiting = f"{waiting}\n\n{body or own}".strip()
             if following and (not body or (not own and len(waiting.split()) < FEW_WORDS)):
                 continue
@@ -129,6 +189,17 @@ class SectionHeadings(TransformComponent):
             kept.append(section)
             waiting = ""
         return kept
+
+    def _fits(self, heading: str) -> bool:
+        return len(self.count(heading)) <= HEADING_TOKENS
+
+    def _read(self, section: BaseNode) -> tuple[str, str, str]:
+        """A section's own heading, its text without it, and its heading below the title and the upper ones."""
+        text = section.get_content().strip()
+        found = re.match(r"#+[ \t]+(.*)", text) if section.metadata["type"] not in PLAIN_TYPES else None
+        own, body = (found[1].strip(), text[found.end() :].strip()) if found else ("", text)
+        path = [section.metadata["title"], *section.metadata["header_path"].split(SEPARATOR), own]
+        return own, body, SEPARATOR.join(dict.fromkeys(filter(None, path)))
 
 
 class NameChunks(TransformComponent):
@@ -143,7 +214,7 @@ class NameChunks(TransformComponent):
         total = Counter(node.ref_doc_id for node in nodes)
         position: Counter[str | None] = Counter()
         for node in nodes:
-            words = node.metadata.pop("heading").split()
+            words = node.metadata.pop("heading").split()[:HEADING_TOKENS]
             while len(words) > 1 and len(self.count(" ".join(words))) > HEADING_TOKENS:
                 words.pop()
             heading = " ".join(words)
