@@ -6,9 +6,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "dataset": ["Dataset", "general_questions", "open_dataset", "read_prompts", "sample"],
-        "documents": ["apply_updates", "read_documents"],
-        "readers": ["PLAIN_TYPES"],
-        "reading": ["reading_report"],
+        "documents": ["PLAIN_TYPES", "apply_updates", "read_documents"],
         "files": ["ROOT", "explain", "held", "own_folder", "read_text", "write_text"],
         "own_data": ["OWN_ARMS", "prepare_own_data"],
         "profiles": ["PROFILES", "Profile", "VALIDATION", "WARM_UP", "get_profile"],

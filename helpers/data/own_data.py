@@ -11,21 +11,20 @@ import hashlib
 import json
 import re
 import tempfile
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 from llama_index.core.node_parser import SentenceSplitter
 
 from .dataset import Dataset, general_questions, sample
-from .documents import read_files
+from .documents import read_documents
 from .files import held, own_folder, write_text
 from .own_questions import Columns, read_pairs, read_questions
 from .profiles import Profile, get_profile
-from .reading import reading_report, summary
 from .records import DataError, Document, Example, KitError, Note, Question
 from .values import contains, normalise
 
@@ -34,23 +33,19 @@ LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a train
 LEAST_PIECES = 10  # the same for pieces of text
 HELD_OUT = 30  # at most so many pairs, and pieces of text, are held out to validate a training
 PIECE = 100  # at most so many words has a piece of text: pieces are what is shuffled and held out
-PIECE_WORD = re.compile(r"[^\s\u3040-\u9fff]{1,40}|[\u3040-\u9fff]")  # a character where words have no spaces
-LABELS, LABELLED = 5, 4  # at most so many labels are choices, each for at least so many questions on average
+PIECE_WORD = re.compile(r"[^\s\u3040-\u9fff]+|[\u3040-\u9fff]")  # in a script without spaces, a character is a word
+LABELS, LABELLED = 5, 4  # at most so many labels are choices, each for so many questions on average
 CLUSTERS = 10  # with answers in so many documents, questions about one document count as a cluster
 
 
 @dataclass(frozen=True)
 class OwnData:
-    """What was made: the data `folder`, `out` for its results, and what a reader must know about it.
-
-    `reading` is the reading report of the documents; `notes` has it in short.
-    """
+    """What was made: the data `folder`, `out` for its results, and what a reader must know about it."""
 
     folder: Path
     out: Path
     columns: tuple[Columns, ...]
     notes: tuple[str, ...]
-    reading: pd.DataFrame = field(repr=False, compare=False)
 
 
 def prepare_own_data(
@@ -80,14 +75,12 @@ def prepare_own_data(
         )
     given = [Path(source) for source in (questions, pairs) if source is not None]
     inside = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
-    files = read_files(root, leave_out=inside)
-    found = [document for file in files for document in file.documents]
-    reading = reading_report(files)
+    with warnings.catch_warnings(record=True, action="always", category=UserWarning) as left_out:
+        found = read_documents(root, leave_out=inside)
     asked, *mappings = read_questions(questions, found, columns or {})
     labelled, *more = read_pairs(pairs, found, columns or {}) if pairs is not None else ([],)
-    notes = summary(reading) + [
-        f"{path} is among the documents and is not read as one: it holds the answers." for path in inside
-    ]
+    notes = [str(each.message) for each in left_out]
+    notes += [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
     if unnamed := sum(not question.documents and question.set != "unanswerable" for question in asked):
         notes.append(f"{unnamed} questions have no known document: their answers are scored, their retrieval is not.")
     asked = _as_choices(asked, notes)
@@ -97,29 +90,24 @@ def prepare_own_data(
     if len(used) < len(asked):
         notes.append(f"The {profile} profile asks {len(used)} of the {len(asked)} questions.")
     sets["general"] = sample(general_questions(), size.questions_per_set)
-    made = _document_files(found)
-    made |= {f"corpus/{part}.jsonl": _lines(texts) for part, texts in _corpus(found, used, size, notes).items()}
-    made |= {f"questions/{name}.jsonl": _lines(each) for name, each in sets.items()}
+    files = _document_files(found)
+    files |= {f"corpus/{part}.jsonl": _lines(texts) for part, texts in _corpus(found, used, size, notes).items()}
+    files |= {f"questions/{name}.jsonl": _lines(each) for name, each in sets.items()}
     for part, each in (("train", learned), ("validation", validation)) if learned else ():
-        made[f"instructions/answers.{part}.jsonl"] = _lines(each)
-    return _write(base, root, made, mappings + more, notes, reading)
+        files[f"instructions/answers.{part}.jsonl"] = _lines(each)
+    return _write(base, root, files, mappings + more, notes)
 
 
 def _as_choices(questions: list[Question], notes: list[str]) -> list[Question]:
-    """The questions, as choices where their answers are a handful of labels over the whole file."""
-    labels: dict[str, str] = {}
-    for question in questions:
-        labels.setdefault(" ".join(map(normalise, question.answers)), next(iter(question.answers), ""))
-    labels.pop("", None)
-    if not 2 <= len(labels) <= LABELS or sum(bool(q.answers) for q in questions) < LABELLED * len(labels):
+    """The questions, those with answers as choices where these are a handful of labels over the whole file."""
+    label = {question.id: normalise(question.answers[0]) for question in questions if question.answers}
+    spelled = {label[question.id]: question.answers[0] for question in questions if question.answers}
+    if not 2 <= len(spelled) <= min(LABELS, len(label) / LABELLED):
         return questions
-    choices = tuple(labels.values())
-    notes.append(f"The answers are labels ({', '.join(choices)}): the model chooses one of them, it does not write.")
-    chosen = [labels.get(" ".join(map(normalise, question.answers))) for question in questions]
-    return [
-        replace(q, answers=(label,), choices=choices) if label else q
-        for q, label in zip(questions, chosen, strict=True)
-    ]
+    choices = tuple(spelled.values())
+    notes.append(f"The answers are the labels {', '.join(choices)}: the model chooses one, it does not write.")
+    known = {key: {"answers": (spelled[name],), "choices": choices} for key, name in label.items()}
+    return [replace(question, **known.get(question.id, {})) for question in questions]
 
 
 def _states(pair: Example, question: Question) -> bool:
@@ -137,16 +125,14 @@ def _split_pairs(
     kept = [pair for pair in pairs if normalise(pair.prompt) not in prompts]
     if len(kept) < len(pairs):
         notes.append(f"{len(pairs) - len(kept)} labelled pairs ask a question of the test: they are not learned from.")
+    said = {(normalise(pair.prompt), normalise(pair.response)) for pair in kept}
+    if several := len(said) - len({prompt for prompt, _ in said}):
+        notes.append(
+            f"{several} labelled pairs give a prompt another response than a pair before: correct one of them."
+        )
     if len(kept) < LEAST_PAIRS:
         notes.append(f"{len(kept) or 'No'} labelled pairs; {LEAST_PAIRS} are the least for customization and few_shot.")
         return [], []
-    replies: dict[str, set[str]] = {}
-    for pair in kept:
-        replies.setdefault(normalise(pair.prompt), set()).add(normalise(pair.response))
-    if several := sum(len(each) > 1 for each in replies.values()):
-        notes.append(
-            f"{several} prompts have several different responses among the pairs: a model learns none of them."
-        )
     free = [pair for pair in kept if not any(_states(pair, question) for question in questions)]
     held_out = sample(free or kept, _held_out(kept))
     return [pair for pair in kept if pair not in held_out], held_out
@@ -208,12 +194,7 @@ def _lines(records: Iterable[Any]) -> str:
 
 
 def _write(
-    base: Path,
-    root: Path,
-    files: Mapping[str, str],
-    columns: Sequence[Columns],
-    notes: Sequence[str],
-    reading: pd.DataFrame,
+    base: Path, root: Path, files: Mapping[str, str], columns: Sequence[Columns], notes: Sequence[str]
 ) -> OwnData:
     """Writes the folder whole or not at all; the same contents made before are kept."""
     resolved = root.resolve()
@@ -228,4 +209,4 @@ def _write(
             making.rename(out / "data")
     listed = "\n".join(f"- {line}" for line in [*columns, *notes])
     write_text(out / "data" / "README.md", f"# A data set made of {called}\n\n{listed}\n")
-    return OwnData(out / "data", out, tuple(columns), tuple(notes), reading)
+    return OwnData(out / "data", out, tuple(columns), tuple(notes))

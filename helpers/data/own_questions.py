@@ -15,22 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from .files import Row, as_records, csv_rows, plain, read_rows, read_text
 from .records import DataError, Document, Example, Question
 from .values import normalise
 
-ALIASES = {
-    "id": ("id", "question_id", "qid", "uid", "key"),
-    "prompt": ("prompt", "question", "query", "user_input", "instruction", "input"),
-    "answers": (  # those that are surely gold before those that a model may have generated
-        "gold_answers", "gold_answer", "gold", "ground_truths", "ground_truth", "reference_answer", "expected_answer",
-        "expected_output", "expected", "correct_answer", "target", "answers", "answer", "reference", "response",
-    ),
-    "response": ("response", "output", "completion", "answer", "answers", "target", "label", "chosen"),
-    "documents": ("documents", "document", "document_ids", "document_id", "doc_ids", "doc_id", "doc", "source", "file"),
-    "unanswerable": ("unanswerable", "is_impossible"),
-    "context": ("input", "context"),
-}  # fmt: skip
+ALIASES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))  # names of columns by field
 NEEDED = {"questions": ("prompt", "answers"), "pairs": ("prompt", "response")}
 OPTIONAL = {"questions": ("id", "documents", "unanswerable"), "pairs": ("documents", "context")}
 TEXTS = ("text", "texts", "value", "aliases", "answer", "answers", "span", "spans")  # what holds answers in a struct
@@ -52,31 +43,19 @@ def read_table(source: Path | str) -> list[Row]:
         raise DataError(f"{path}: there is no such file. Check the path, or name a data set of the Hub as owner/name.")
     if ending not in READERS:
         raise DataError(f"{path}: the ending is not one of {', '.join(READERS)}. Save it as one of these.")
-    return [(where, plain(_turns(row))) for where, row in READERS[ending](path)]
-
-
-def _turns(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with a chat in it, with prompt and response instead: its last reply, and what was said before."""
-    name = next((name for name in ("messages", "conversations") if isinstance(row.get(name), list)), None)
-    chat = [(each.get("content", each.get("value")), each.get("role", each.get("from"))) for each in row.get(name, ())]
-    if not chat or chat[-1][1] not in ("assistant", "gpt", "model"):
-        return row
-    told = "\n\n".join(str(text) for text, _ in chat[:-1])
-    return {other: cell for other, cell in row.items() if other != name} | {"prompt": told, "response": chat[-1][0]}
+    return [(where, plain(row)) for where, row in READERS[ending](path)]
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
     try:
         found = json.loads(read_text(path))
-        rows = found["data"] if isinstance(found, dict) else found
-        if rows and all(isinstance(row, dict) and "paragraphs" not in row for row in rows):
-            yield from ((f"{path}: [{number}]", row) for number, row in enumerate(rows))
-            return
-        for a, article in enumerate(found["data"]):
-            for p, paragraph in enumerate(article["paragraphs"]):
+        for a, article in enumerate(found["data"] if isinstance(found, dict) else found or {}["data"]):
+            if "paragraphs" not in article:  # a list of rows, not SQuAD's nest of them
+                yield f"{path}: [{a}]", dict(article)
+            for p, paragraph in enumerate(article.get("paragraphs", ())):
                 for q, row in enumerate(paragraph["qas"]):
                     yield f"{path}: data[{a}].paragraphs[{p}].qas[{q}]", row
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         problem = f"neither a list of objects nor in SQuAD's format ({error})"
         raise DataError(f"{path}: {problem}. Write questions as .jsonl or .csv.") from None
 
@@ -89,7 +68,7 @@ def _hub_rows(name: str) -> list[Row]:
         splits = load_dataset(name, config, streaming=True)
         split = next((each for each in ("validation", "test") if each in splits), next(iter(splits)))
         rows = splits[split].take(HUB_LIMIT)
-        return [(f"{name} ({split}): row {number}", plain(_turns(dict(row)))) for number, row in enumerate(rows)]
+        return [(f"{name} ({split}): row {number}", plain(dict(row))) for number, row in enumerate(rows)]
     except ImportError:
         problem = "To read a data set of the Hub, run `pip install datasets`"
     except Exception as error:  # whatever the network, the Hub or the data set's files raise

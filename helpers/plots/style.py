@@ -52,13 +52,8 @@ def in_words(title: str) -> str:
 def point(arm: str) -> dict[str, Any]:
     """Colour, form and name of an arm's points, with an edge that keeps light colours visible on white."""
     colour, marker = look(arm)
-    return {
-        "color": colour,
-        "marker": marker,
-        "label": plain_name(arm),
-        "markeredgecolor": "0.2",
-        "markeredgewidth": 0.7,
-    }
+    named = {"color": colour, "marker": marker, "label": plain_name(arm)}
+    return named | {"markeredgecolor": "0.2", "markeredgewidth": 0.7}
 
 
 def line(arm: str) -> dict[str, Any]:

@@ -92,73 +92,48 @@ def transformations(settings: RagSettings, embed_model: BaseEmbedding) -> list[T
             f"{read} tokens and ignores the rest; the heading takes up to {HEADING_TOKENS}. Got {settings.chunk_size}"
         )
     count = token_counter(embed_model)
-    sections = Sections(include_prev_next_rel=False, header_path_separator=SEPARATOR)
+    sections = MarkdownNodeParser(include_prev_next_rel=False, header_path_separator=SEPARATOR)
     size, overlap = settings.chunk_size, settings.chunk_overlap
     splitter = Splitter(chunk_size=size, chunk_overlap=overlap, tokenizer=count, include_prev_next_rel=False)
     return [sections, SectionHeadings(count=count), splitter, NameChunks(count=count), embed_model]
+
+
+def _marked(document: Document) -> str:
+    """A document's text with a mark before each # that begins a line and no heading: in code, or in no Markdown."""
+    lines, headings = document.text.split("\n"), set()
+    if document.type not in PLAIN_TYPES:
+        headings = {token.map[0] for token in MarkdownIt().parse(document.text) if token.type == "heading_open"}
+    return "\n".join(NO_HEADING * (line[:1] == "#" and n not in headings) + line for n, line in enumerate(lines))
 
 
 def to_llama_index(document: Document) -> LlamaDocument:
     """A document as LlamaIndex's own class; its metadata serve as filters and are not part of the text."""
     fields = {name: getattr(document, name) for name in ("title", "type", "revision", "date")}
     return LlamaDocument(
-        id_=document.id, text=document.text, metadata={"document_id": document.id} | fields,
+        id_=document.id, text=_marked(document), metadata={"document_id": document.id} | fields,
         excluded_embed_metadata_keys=[*HIDDEN, "heading"], excluded_llm_metadata_keys=[*HIDDEN, "heading"],
         metadata_template="{value}", text_template="{metadata_str}\n{content}",
     )  # fmt: skip
-
-
-class Sections(MarkdownNodeParser):
-    """LlamaIndex's parser of Markdown, for headings alone: neither lines of code nor a text that is not Markdown."""
-
-    def get_nodes_from_node(self, node: BaseNode) -> list[BaseNode]:
-        """The sections of a document."""
-        text = node.get_content()
-        headings = set()
-        if node.metadata["type"] not in PLAIN_TYPES:
-            headings = {token.map[0] for token in MarkdownIt().parse(text) if token.type == "heading_open"}
-        lines = enumerate(text.split("\n"))
-        marked = [NO_HEADING * (line[:1] == "#" and number not in headings) + line for number, line in lines]
-        node.set_content("\n".join(marked))
-        sections = super().get_nodes_from_node(node)
-        for each in [node, *sections]:
-            each.set_content(each.get_content().replace(NO_HEADING, ""))
-        return sections
 
 
 class Splitter(SentenceSplitter):
     """LlamaIndex's splitter, which cuts a long table between its rows and repeats its head; no chunk is too long."""
 
     def _split_text(self, text: str, chunk_size: int) -> list[str]:
-        split, chunks, start = super()._split_text, [], 0
-        for table in TABLE.finditer(text) if self._token_size(text) > chunk_size else ():
+        split, size, chunks, start = super()._split_text, self._token_size, [], 0
+        for table in TABLE.finditer(text) if size(text) > chunk_size else ():
             chunks += split(text[start : table.start()], chunk_size)
-            room = chunk_size - self._token_size(table[1])
+            start, (head, rows), room = table.end(), table.groups(), chunk_size - size(table[1])
             if room < chunk_size // 3:  # a head that leaves no room for rows
                 chunks += split(table[0], chunk_size)
-            else:
-                rows = [part for row in table[2].splitlines() for part in split(row, room)]
-                chunks += self._with_head(table[1], rows)
-            start = table.end()
+                continue
+            chunks.append(head)
+            for row in (part for line in rows.splitlines() for part in split(line, room)):
+                fits = chunks[-1] == head or size(f"{chunks[-1]}\n{row}") <= chunk_size
+                chunks.append((chunks.pop().rstrip() if fits else head.rstrip()) + f"\n{row}")
         chunks += split(text[start:], chunk_size)
-        return [part.strip() for chunk in chunks for part in self._halved(chunk, chunk_size) if part.strip()]
-
-    def _with_head(self, head: str, rows: list[str]) -> list[str]:
-        chunks = [head + rows[0]]
-        for row in rows[1:]:
-            if self._token_size(f"{chunks[-1]}\n{row}") <= self.chunk_size:
-                chunks[-1] += f"\n{row}"
-            else:
-                chunks.append(head + row)
-        return chunks
-
-    def _halved(self, chunk: str, chunk_size: int) -> list[str]:
-        """A chunk, in parts where it counts more tokens than its sentences did."""
-        if self._token_size(chunk) <= chunk_size or len(chunk) < 2:
-            return [chunk]
-        middle = len(chunk) // 2
-        space = chunk.rfind(" ", 1, middle) + 1 or middle
-        return [part for half in (chunk[:space], chunk[space:]) for part in self._halved(half, chunk_size)]
+        too_long = any(size(chunk) > self.chunk_size for chunk in chunks)  # more tokens together than one by one
+        return self._split_text(text, chunk_size - 8) if too_long else [chunk.strip() for chunk in chunks]
 
 
 class SectionHeadings(TransformComponent):
@@ -177,15 +152,15 @@ class SectionHeadings(TransformComponent):
                 following = None  # of another document
             own, body, heading = self._read(section)
             section.metadata["heading"] = heading
-            if following and own and not body and own in following.metadata["header_path"].split(SEPARATOR):
-                if self._fits(self._read(following)[2]):
-                    continue
+            named = following and own and not body and own in following.metadata["header_path"].split(SEPARATOR)
+            if named and self._fits(self._read(following)[2]):
+                continue
             if body and own and not self._fits(heading):
                 body = f"{own}\n\n{body}"
             waiting = f"{waiting}\n\n{body or own}".strip()
             if following and (not body or (not own and len(waiting.split()) < FEW_WORDS)):
                 continue
-            section.set_content(waiting)
+            section.set_content(waiting.replace(NO_HEADING, ""))
             kept.append(section)
             waiting = ""
         return kept
@@ -196,7 +171,7 @@ class SectionHeadings(TransformComponent):
     def _read(self, section: BaseNode) -> tuple[str, str, str]:
         """A section's own heading, its text without it, and its heading below the title and the upper ones."""
         text = section.get_content().strip()
-        found = re.match(r"#+[ \t]+(.*)", text) if section.metadata["type"] not in PLAIN_TYPES else None
+        found = re.match(r"#+[ \t]+(.*)", text)
         own, body = (found[1].strip(), text[found.end() :].strip()) if found else ("", text)
         path = [section.metadata["title"], *section.metadata["header_path"].split(SEPARATOR), own]
         return own, body, SEPARATOR.join(dict.fromkeys(filter(None, path)))
