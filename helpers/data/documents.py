@@ -155,9 +155,8 @@ def _csv(file: Path) -> Iterator[Read]:
 
 
 READERS = {".pdf": FileReader(_pdf), ".docx": FileReader(_docx)}  # by the ending of a file's name
-READERS |= dict.fromkeys((".md", ".markdown"), FileReader(_markdown)) | dict.fromkeys(
-    (".csv", ".tsv"), FileReader(_csv)
-)
+READERS |= dict.fromkeys((".md", ".markdown"), FileReader(_markdown))
+READERS |= dict.fromkeys((".csv", ".tsv"), FileReader(_csv))
 READERS |= dict.fromkeys((".html", ".htm", ".xhtml"), FileReader(lambda file: [_from_html(read_text(file))]))
 PLAIN = FileReader(lambda file: [{"text": read_text(file), "type": PLAIN_TEXT}])
 READERS |= dict.fromkeys((".txt", ".text", ".rst"), PLAIN)

@@ -15,6 +15,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,15 +23,7 @@ from .records import DataError, KitError
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKE = "make a data folder with `python -m tools.world --out {folder}`"
-REMEDIES = {  # by pydantic's type of error
-    "missing": "Add it",
-    "string_type": "Put the value in quotes",
-    "tuple_type": 'Write a list of texts: ["..."]',
-    "json_invalid": "Write one JSON object a line",
-    "dict_type": "Write one JSON object a line, in braces",
-    "unexpected_keyword_argument": "There is no such field: correct its name",
-}
-
+REMEDIES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 SEPARATORS = "\t;|,"  # of a table's columns
 PLAIN = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}  # ligatures
 PLAIN |= dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF)) | dict.fromkeys((0xA0, 0x2007, 0x202F), " ")
@@ -92,14 +85,14 @@ def csv_rows(path: Path) -> list[Row]:
     """
     text = read_text(path)
     named = re.match('"?sep=(.)"?\n', text, re.IGNORECASE)  # as Excel writes it
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=named[1] if named else _separator(text), strict=True)
+    separator = named[1] if named else max(SEPARATORS, key=lambda each: _fit(text, each))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[Row] = []
     where = f"{path}:1"
     try:
         columns = [name.strip() for name in [next(reader, []) for _ in range(2 if named else 1)][-1]]
         if len(set(columns)) < len(columns) or not any(columns):
-            head = text.split("\n")[1 if named else 0].strip()
-            raise DataError(f"{path}:1: the first line must give each column a name of its own, not {head!r}.")
+            raise DataError(f"{path}:1: the first line must give each column a name of its own, not {columns}.")
         where = f"{path}:{reader.line_num + 1}"  # a row's first line
         for cells in reader:
             if len(cells) > len(columns):
@@ -114,12 +107,10 @@ def csv_rows(path: Path) -> list[Row]:
     return rows
 
 
-def _separator(text: str) -> str:
-    def fit(separator: str) -> tuple[bool, int]:
-        widths = [len(row) for row in islice(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 20) if row]
-        return len(set(widths)) == 1 < widths[0], max(widths[:1], default=0)
-
-    return max(SEPARATORS, key=fit)
+def _fit(text: str, separator: str) -> tuple[bool, int]:
+    """Whether a separator cuts the first rows into equally many cells, and into how many the very first."""
+    widths = [len(row) for row in islice(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 20) if row]
+    return len(set(widths)) == 1 < widths[0], max(widths[:1], default=0)
 
 
 def explain(error: ValidationError, columns: Mapping[str, str] | None = None) -> str:

@@ -24,6 +24,7 @@ from .values import normalise
 ALIASES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))  # names of columns by field
 NEEDED = {"questions": ("prompt", "answers"), "pairs": ("prompt", "response")}
 OPTIONAL = {"questions": ("id", "documents", "unanswerable"), "pairs": ("documents", "context")}
+ALL = "\0"  # a separator that no text has
 TEXTS = ("text", "texts", "value", "aliases", "answer", "answers", "span", "spans")  # what holds answers in a struct
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 HUB_LIMIT = 1000  # rows of a data set of the Hub that are read at most
@@ -120,17 +121,13 @@ def read_questions(
 def read_pairs(
     source: Path | str, documents: Sequence[Document], chosen: Mapping[str, str]
 ) -> tuple[list[Example], Columns]:
-    """Reads labelled pairs, and the documents that they are about where they name them, as in `read_questions`.
-
-    What a column `input` or `context` holds beside the instruction belongs to the prompt.
-    """
+    """Reads labelled pairs as `read_questions` does; `input` or `context` beside an instruction join the prompt."""
     rows, columns = _read_cells(source, "pairs", documents, chosen)
-    made = []
     for number, (where, cells) in enumerate(rows, 1):
-        if context := _listed(cells.pop("context", None), "", where):
+        if context := _listed(cells.pop("context", None), ALL, where):
             cells["prompt"] = "\n\n".join([str(cells["prompt"] or ""), *context])
-        made.append((where, cells | {"id": f"pair-{number}", "task": "answers"}))
-    return as_records(Example, made, columns.found), columns
+        cells |= {"id": f"pair-{number}", "task": "answers"}
+    return as_records(Example, rows, columns.found), columns
 
 
 def _read_cells(
@@ -180,8 +177,7 @@ def _parsed(cell: Any) -> Any:
     spaced = re.sub(r"(?<=['\"])\s+(?=['\"])", ", ", text)  # ['one' 'two'], as numpy prints it
     for read, written in ((json.loads, text), (ast.literal_eval, spaced)):
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-            found = read(written)
-            return found if isinstance(found, list | dict) else cell
+            return found if isinstance(found := read(written), list | dict) else cell
     return cell
 
 
@@ -191,12 +187,9 @@ def _listed(cell: Any, separator: str, place: str) -> tuple[str, ...]:
         if not set(cell) & set(TEXTS):
             raise DataError(f"{place}: a struct of {', '.join(map(repr, cell))}. Put the text into a field `text`.")
         cell = [cell[name] for name in TEXTS if name in cell]
-    if isinstance(cell, list | tuple):
-        texts = [text for item in cell for text in _listed(item, "", place)]
-    else:
-        text = str("" if cell is None else cell)
-        texts = [part.strip() for part in (text.split(separator) if separator else [text])]
-    return tuple(dict.fromkeys(filter(None, texts)))
+    items = cell if isinstance(cell, list) else str("" if cell is None else cell).split(separator)
+    texts = ([item.strip()] if isinstance(item, str) else _listed(item, ALL, place) for item in items)
+    return tuple(dict.fromkeys(text for each in texts for text in each if text))
 
 
 def _document_ids(documents: Sequence[Document]) -> dict[str, str]:

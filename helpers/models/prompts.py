@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 SYSTEM = "You answer questions about an organisation from its papers. Copy the answer exactly from the text."
 DIRECT = "{question}\nReply with the answer only, in a few words."
 EXPANDED = (
-    "Use the passages to answer the question.\n\n"
-    "{passages}\n\n"
-    "Question: {question}\n"
-    "Reply with the answer only, in a few words."
+    "Use the passages to answer the question.\n\n{passages}\n\n"
+    "Question: {question}\nReply with the answer only, in a few words."
 )
 
 ALONE = "triage", *CHOICE_SETS, *TEXT_SETS  # asked without more: triage says how itself, a choice is not written

@@ -6,11 +6,13 @@ import base64
 import html
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import yaml
 from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
@@ -26,17 +28,8 @@ SCREEN_DPI = 96  # CSS pixels an inch
 SMALL = 8  # points: numbers beside bars and points
 
 
-LOOKS = {  # the colour and the marker of an arm in every figure, so that figures read alike
-    "base": (OKABE_ITO[0], "o"), "base:few_shot": (OKABE_ITO[2], "D"), "rag": (OKABE_ITO[5], "P"),
-    "rag:3_passages": ("#7f4f24", "p"), "customization": (OKABE_ITO[1], "s"),
-    "domain_adaptation": (OKABE_ITO[3], "^"), "domain_adaptation+customization": (OKABE_ITO[6], "X"),
-    "rag+customization": (OKABE_ITO[7], "v"), "customization:triage": (OKABE_ITO[4], "<"),
-    "customization:answers": ("#999999", ">"), "constant": ("#bbbbbb", "_"), "bag_of_words": ("#6b6b6b", "x"),
-    "rules_in_prompt": ("#a6761d", "d"), "rag:few_shot": ("#1b4f8f", "*"), "rag:may_decline": ("#7fc8f8", "h"),
-    "rag:3_passages_best_last": ("#b08968", "H"), "rag:two_step": ("#4c3b8f", "8"),
-    "rag:wrong_papers": ("#d9a0a0", "1"), "rag:documents+notes": ("#2f8f83", "2"), "long_context": ("#8a2d5b", "3"),
-    "customization:60_labels": ("#f7c873", "4"), "domain_adaptation+customization:60_labels": ("#e07a5f", "+"),
-}  # fmt: skip
+_LOOKS = yaml.safe_load(Path(__file__).with_name("looks.yaml").read_text(encoding="utf-8"))
+LOOKS = {arm: (OKABE_ITO[colour] if colour in range(8) else colour, marker) for arm, (colour, marker) in _LOOKS.items()}
 
 
 def look(arm: str) -> tuple[str, str]:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 from statistics import fmean
 
+import yaml
 from matplotlib.axes import Axes
 
 from ..analysis import Comparison, advise, questionnaire
 from .style import finish, new_axes
 
-USUAL = {"documents": "yes", "changes": "monthly", "labels": "none", "form": "no", "words": "no", "latency": "relaxed",
-         "compute": "some", "sources": "no", "privacy": "may"}  # fmt: skip
-WAYS = (  # the answers on the way to each advice, from the top
-    {"documents": "yes", "form": "yes", "labels": "few"}, {"documents": "yes", "form": "yes", "labels": "many"},
-    {"documents": "yes", "form": "no"}, {"documents": "no", "form": "yes", "labels": "few"},
-    {"documents": "no", "form": "yes", "labels": "many", "words": "yes"},
-    {"documents": "no", "form": "yes", "labels": "many", "words": "no"}, {"documents": "no", "form": "no"},
-)  # fmt: skip
+USUAL, WAYS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")).values()
 WIDE, HIGH, TEXT = 1.8, 0.84, 2.6  # inches: a question's column, an advice's row, its text
 
 

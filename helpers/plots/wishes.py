@@ -66,11 +66,8 @@ def rows(comparison: Comparison) -> dict[str, Row]:
         month = span(cost.monthly(prices["queries"][0], changes)).replace(" to ", "–") if cost else ""
         answered, built = number(float(np.median(seconds))) if seconds else "", f"{built:.{int(built < 10)}f}"
         clear = {wish for wish in both if difference(base[wish], asked[wish])["low"] > 0}
-        found[arm] = Row(
-            {wish: accuracy(scores) if scores else None for wish, scores in asked.items()},
-            clear,
-            (built, answered, month),
-        )
+        right = {wish: accuracy(scores) if scores else None for wish, scores in asked.items()}
+        found[arm] = Row(right, clear, (built, answered, month))
     return found
 
 

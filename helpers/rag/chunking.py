@@ -117,7 +117,7 @@ def to_llama_index(document: Document) -> LlamaDocument:
 
 
 class Splitter(SentenceSplitter):
-    """LlamaIndex's splitter, which cuts a long table between its rows and repeats its head; no chunk is too long."""
+    """LlamaIndex's splitter, which cuts a long table between its rows and repeats its head."""
 
     def _split_text(self, text: str, chunk_size: int) -> list[str]:
         split, size, chunks, start = super()._split_text, self._token_size, [], 0

@@ -66,10 +66,7 @@ class Index:
 
 
 def words_of(text: str) -> list[str]:
-    """The words by which BM25 finds a text: their English stems, without stop words, words of one character included.
-
-    Each character of a script without spaces is a word. A stop word in capitals is a name: dock A, the department IT.
-    """
+    """The stems of a text's words, by which BM25 finds it: of one character too, and of stop words in capitals."""
     words = [word for word in WORD.findall(CODE.sub(r"\1", NO_WORD.sub("", text))) if word not in STOP]
     return Stemmer.Stemmer("english").stemWords([word.lower() for word in words])
 
