@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import yaml
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
-from ..data import QUESTION_SETS, TIMED_SET
+from ..data import QUESTION_SETS, TIMED_SET, table
 from ..experiment import plain_name
 from .comparison import Comparison, in_brackets
 from .cost import SIZES, cost_of, load_prices, span
@@ -39,7 +37,7 @@ def duration(seconds: float) -> str:
 FORMATS = {"duration": duration, "span": span}
 METRICS = {
     name: Metric(**row | {"shown": FORMATS.get(row["shown"]) or row["shown"].format})
-    for name, row in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")).items()
+    for name, row in table(__file__).items()
 }
 SHARES = ("accuracy", "right_kind")  # measured question by question
 SetName = Literal[*QUESTION_SETS]

@@ -64,9 +64,8 @@ class FileReader(BaseReader):
         """Reads one file; a `DataError` says if it holds no text, or more than `MAX_BYTES` of it."""
         documents = []
         for record in map(plain, self.read(Path(file))):
-            text = record.pop("text").replace("\0", "").strip()
-            _check_size(file, len(text.encode()))
-            if not text:
+            _check_size(file, len(record["text"].encode()))
+            if not (text := record.pop("text").replace("\0", "").strip()):
                 raise DataError(f"{record.get('source', file)} holds no text. Add some, or take it out of the folder.")
             documents.append(LlamaDocument(text=text, metadata=(extra_info or {}) | record))
         return documents

@@ -23,7 +23,6 @@ from .records import DataError, KitError
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKE = "make a data folder with `python -m tools.world --out {folder}`"
-REMEDIES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 SEPARATORS = "\t;|,"  # of a table's columns
 PLAIN = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}  # ligatures
 PLAIN |= dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF)) | dict.fromkeys((0xA0, 0x2007, 0x202F), " ")
@@ -45,6 +44,11 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
         raise DataError(f"{path} is not UTF-8: {byte}. Save the file again with the encoding UTF-8.") from None
+
+
+def table(module: str, name: str = "") -> Any:
+    """What a YAML file beside a module says: the file of the module's name, or of another."""
+    return yaml.safe_load(read_text(Path(module).with_name(name) if name else Path(module).with_suffix(".yaml")))
 
 
 def plain(content: Any) -> Any:
@@ -119,7 +123,7 @@ def explain(error: ValidationError, columns: Mapping[str, str] | None = None) ->
     name, *inner = map(str, first["loc"] or ("",))
     field = ".".join([(columns or {}).get(name, name), *inner])
     message = first["msg"].removeprefix("Value error, ").replace(" at line 1 column", ", column")
-    return f"{field + ': ' if field else ''}{message}. {REMEDIES.get(first['type'], 'Correct the value')}."
+    return f"{field + ': ' if field else ''}{message}. {table(__file__).get(first['type'], 'Correct the value')}."
 
 
 def as_records(kind: type[Record], rows: Iterable[Row], columns: Mapping[str, str] | None = None) -> list[Record]:

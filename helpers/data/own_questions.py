@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from .files import Row, as_records, csv_rows, plain, read_rows, read_text
+from .files import Row, as_records, csv_rows, plain, read_rows, read_text, table
 from .records import DataError, Document, Example, Question
 from .values import normalise
 
-ALIASES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))  # names of columns by field
+ALIASES = table(__file__)  # names of columns by field
 NEEDED = {"questions": ("prompt", "answers"), "pairs": ("prompt", "response")}
 OPTIONAL = {"questions": ("id", "documents", "unanswerable"), "pairs": ("documents", "context")}
 ALL = "\0"  # a separator that no text has
@@ -57,8 +55,7 @@ def _json_rows(path: Path) -> Iterator[Row]:
                 for q, row in enumerate(paragraph["qas"]):
                     yield f"{path}: data[{a}].paragraphs[{p}].qas[{q}]", row
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        problem = f"neither a list of objects nor in SQuAD's format ({error})"
-        raise DataError(f"{path}: {problem}. Write questions as .jsonl or .csv.") from None
+        raise DataError(f"{path}: not in SQuAD's format, and no list of objects ({error}). Write .jsonl.") from None
 
 
 def _hub_rows(name: str) -> list[Row]:

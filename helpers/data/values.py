@@ -12,11 +12,10 @@ import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
-from pathlib import Path
 
-import yaml
+from .files import table
 
-RULES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+RULES = table(__file__)
 YES_OR_NO = frozenset(word for words in RULES["yes_or_no"] for word in words)  # a reply begins with these
 UNITS = {word: unit for unit, words in RULES["units"].items() for word in (unit, *words.split())}
 UNITS = {f"{word}s": unit for word, unit in UNITS.items() if len(word) > 1} | UNITS

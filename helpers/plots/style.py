@@ -6,20 +6,18 @@ import base64
 import html
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-import yaml
 from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..data import QUESTION_SETS, SET_NAMES, DataError, KitError
+from ..data import QUESTION_SETS, SET_NAMES, DataError, KitError, table
 from ..experiment import plain_name
 
 Compared = Mapping[str, Mapping[str, Any]]  # arm, then question set, then its figures: what `Comparison.table` returns
@@ -28,7 +26,7 @@ SCREEN_DPI = 96  # CSS pixels an inch
 SMALL = 8  # points: numbers beside bars and points
 
 
-_LOOKS = yaml.safe_load(Path(__file__).with_name("looks.yaml").read_text(encoding="utf-8"))
+_LOOKS = table(__file__, "looks.yaml")
 LOOKS = {arm: (OKABE_ITO[colour] if colour in range(8) else colour, marker) for arm, (colour, marker) in _LOOKS.items()}
 
 

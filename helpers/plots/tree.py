@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from statistics import fmean
 
-import yaml
 from matplotlib.axes import Axes
 
 from ..analysis import Comparison, advise, questionnaire
+from ..data import table
 from .style import finish, new_axes
 
-USUAL, WAYS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")).values()
+USUAL, WAYS = table(__file__).values()
 WIDE, HIGH, TEXT = 1.8, 0.84, 2.6  # inches: a question's column, an advice's row, its text
 
 

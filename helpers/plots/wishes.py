@@ -11,18 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..analysis import Comparison, accuracy, costs, difference, load_prices, span
-from ..data import TIMED_SET, DataError
+from ..data import TIMED_SET, DataError, table
 from .style import finish, number, plain_name, with_n
 
-METHODS = (  # the simplest first
-    "base", "base:few_shot", "rag", "customization", "domain_adaptation", "domain_adaptation+customization",
-    "rag+customization",
-)  # fmt: skip
-WISHES = {  # what people want, and the question set that asks for it, or another where nobody was asked that one
-    "knows your facts": ("facts_heldout",), "follows a change": ("updates",), "does your task": ("triage",),
-    "speaks your language": ("terms_unread",), "says when it does not know": ("twins", "unanswerable"),
-    "keeps general knowledge": ("general",),
-}  # fmt: skip
+METHODS, WISHES = table(__file__).values()
 KEEPS = "keeps general knowledge"
 SUBJECTS = {"customization": "instruction tuning", "domain_adaptation": "continued pretraining"}
 MOST = 0.8  # of the best share in a column: a method with so much of it is named, and drawn dark
