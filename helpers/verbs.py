@@ -112,7 +112,7 @@ def study(
     if documents is not None:
         renamed = dict(column.partition("=")[::2] for column in _listed(columns))
         own = prepare_own_data(documents, questions, pairs, profile, out, renamed)
-        print(*own.columns, *own.notes, sep="\n")
+        print(*own.columns, *own.notes, own.reading.to_string(max_rows=10), sep="\n")
         worlds, out = [own.folder], own.out / profile
     folder = out or own_folder()
     missing = {}

@@ -3,8 +3,6 @@
 A quantity is data, such as `{arm: rag, set: facts_heldout}` (its accuracy), `{arm: rag, metric: wall_s}`, `{value: 1}`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
@@ -55,7 +53,7 @@ class Quantity:
     value: float | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> Quantity:
+    def _whole(self) -> "Quantity":
         if bool(self.arm) == (self.value is not None):
             raise ValueError("a quantity is either an `arm` or a `value`")
         if self.part and self.metric not in SHARES:

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "dataset": ["Dataset", "general_questions", "open_dataset", "read_prompts", "sample"],
         "documents": ["PLAIN_TYPES", "apply_updates", "read_documents"],
         "files": ["ROOT", "explain", "held", "own_folder", "read_text", "table", "write_text"],
-        "own_data": ["OWN_ARMS", "prepare_own_data"],
+        "own_data": ["OWN_ARMS", "prepare_own_data", "reading_report"],
         "profiles": ["PROFILES", "Profile", "VALIDATION", "WARM_UP", "get_profile"],
         "records": [
             "Answer", "BLANK", "CHOICE_SETS", "DataError", "Document", "Effort", "Example", "Fact", "KitError",

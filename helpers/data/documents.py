@@ -7,8 +7,6 @@ Originals are only ever read. Nothing inside a document is executed or rendered:
 and HTML inside Markdown or text stays the characters that it is.
 """
 
-from __future__ import annotations
-
 import io
 import logging
 import re

@@ -1,7 +1,5 @@
 """Files: text and records in, whole files out, one process at a time; each error names file, line and remedy."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os
@@ -46,7 +44,7 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path} is not UTF-8: {byte}. Save the file again with the encoding UTF-8.") from None
 
 
-def table(module: str, name: str = "") -> Any:
+def table(module: str | Path, name: str = "") -> Any:
     """What a YAML file beside a module says: the file of the module's name, or of another."""
     return yaml.safe_load(read_text(Path(module).with_name(name) if name else Path(module).with_suffix(".yaml")))
 
@@ -82,10 +80,9 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def csv_rows(path: Path) -> list[Row]:
-    """The rows of a table whose first line names the columns, between commas, semicolons, tabs or bars.
+    """The rows of a table whose first line names the columns; separated as a line `sep=;` says, or as the rows show.
 
-    The separator is the one that a line `sep=;` names, or that cuts the first rows into equally many cells. A
-    `DataError` says that it is empty, that columns share a name, or which row has too many cells or is not CSV.
+    A `DataError` says that it is empty, that columns share a name, or which row has too many cells or is not CSV.
     """
     text = read_text(path)
     named = re.match('"?sep=(.)"?\n', text, re.IGNORECASE)  # as Excel writes it

@@ -5,18 +5,17 @@
 The originals are only read, and nothing leaves this machine. What is made is in `results/own/your_data/NAME-HASH`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from llama_index.core.node_parser import SentenceSplitter
 
@@ -26,7 +25,7 @@ from .files import held, own_folder, write_text
 from .own_questions import Columns, read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .records import DataError, Document, Example, KitError, Note, Question
-from .values import contains, normalise
+from .values import contains, language, normalise
 
 OWN_ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # the default of a study
 LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a training
@@ -40,12 +39,22 @@ CLUSTERS = 10  # with answers in so many documents, questions about one document
 
 @dataclass(frozen=True)
 class OwnData:
-    """What was made: the data `folder`, `out` for its results, and what a reader must know about it."""
+    """What was made: the data `folder`, `out` for its results, what a reader must know, and what was read by file."""
 
     folder: Path
     out: Path
     columns: tuple[Columns, ...]
     notes: tuple[str, ...]
+    reading: pd.DataFrame = field(repr=False, compare=False)
+
+
+def reading_report(documents: Sequence[Document]) -> pd.DataFrame:
+    """A row a file that was read, the largest first: documents in it (rows of a table), characters, likely language."""
+    rows = [(re.sub(r"(?<=[ct]sv):\d+$", "", each.source), len(each.text), language(each.text)) for each in documents]
+    files = pd.DataFrame(rows, columns=["file", "characters", "language"]).groupby("file")
+    report = files["characters"].agg(["size", "sum"]).set_axis(["documents", "characters"], axis=1)
+    report["language"] = files["language"].agg(lambda each: each.mode()[0])
+    return report.sort_values("characters", ascending=False, kind="stable")
 
 
 def prepare_own_data(
@@ -95,7 +104,8 @@ def prepare_own_data(
     files |= {f"questions/{name}.jsonl": _lines(each) for name, each in sets.items()}
     for part, each in (("train", learned), ("validation", validation)) if learned else ():
         files[f"instructions/answers.{part}.jsonl"] = _lines(each)
-    return _write(base, root, files, mappings + more, notes)
+    folder, results = _write(base, root, files, [*mappings, *more, *notes])
+    return OwnData(folder, results, tuple(mappings + more), tuple(notes), reading_report(found))
 
 
 def _as_choices(questions: list[Question], notes: list[str]) -> list[Question]:
@@ -127,9 +137,7 @@ def _split_pairs(
         notes.append(f"{len(pairs) - len(kept)} labelled pairs ask a question of the test: they are not learned from.")
     said = {(normalise(pair.prompt), normalise(pair.response)) for pair in kept}
     if several := len(said) - len({prompt for prompt, _ in said}):
-        notes.append(
-            f"{several} labelled pairs give a prompt another response than a pair before: correct one of them."
-        )
+        notes.append(f"{several} labelled pairs give a prompt another response than a pair before: correct that.")
     if len(kept) < LEAST_PAIRS:
         notes.append(f"{len(kept) or 'No'} labelled pairs; {LEAST_PAIRS} are the least for customization and few_shot.")
         return [], []
@@ -193,9 +201,7 @@ def _lines(records: Iterable[Any]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in filled)
 
 
-def _write(
-    base: Path, root: Path, files: Mapping[str, str], columns: Sequence[Columns], notes: Sequence[str]
-) -> OwnData:
+def _write(base: Path, root: Path, files: Mapping[str, str], about: Sequence[Any]) -> tuple[Path, Path]:
     """Writes the folder whole or not at all; the same contents made before are kept."""
     resolved = root.resolve()
     called = resolved.parent.name if resolved.name in ("documents", "docs") else resolved.name
@@ -207,6 +213,6 @@ def _write(
         if not (out / "data").is_dir():
             out.mkdir(parents=True, exist_ok=True)
             making.rename(out / "data")
-    listed = "\n".join(f"- {line}" for line in [*columns, *notes])
+    listed = "\n".join(f"- {line}" for line in about)
     write_text(out / "data" / "README.md", f"# A data set made of {called}\n\n{listed}\n")
-    return OwnData(out / "data", out, tuple(columns), tuple(notes))
+    return out / "data", out

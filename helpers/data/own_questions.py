@@ -3,8 +3,6 @@
 A table is a file (CSV, JSON lines, SQuAD's JSON), or a public data set of the Hub by its id.
 """
 
-from __future__ import annotations
-
 import ast
 import difflib
 import json

@@ -1,7 +1,5 @@
 """How large an experiment is: quick (CI, a first look), workshop (the notebooks as opened), full (a GPU or a night)."""
 
-from __future__ import annotations
-
 from pydantic.dataclasses import dataclass
 
 from .files import table

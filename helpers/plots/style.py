@@ -1,7 +1,5 @@
 """What all figures share: the name and the look of each arm, numbers, legends that cover nothing, and pictures."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

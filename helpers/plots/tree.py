@@ -1,7 +1,5 @@
 """The decision tree: the questions that decide most, and the advice at the end of each way, with how sure it is."""
 
-from __future__ import annotations
-
 import textwrap
 from statistics import fmean
 

@@ -1,7 +1,5 @@
 """The story figure: what people want, by method, and what each method costs; and its finding in a sentence."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping
 from typing import NamedTuple

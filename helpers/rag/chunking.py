@@ -4,8 +4,6 @@ A small model that reads one chunk must know which machine it speaks of, and so 
 carries a heading: the document's title, and the Markdown section that it was cut from.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections import Counter
