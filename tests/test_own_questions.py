@@ -74,7 +74,7 @@ def test_every_format_of_questions_says_the_same(tmp_path, folder):
         ("q.csv", "question,answer\nWhen?,\n", "q.csv:2: answer: .*`unanswerable`"),
         ("q.csv", "question,answer\nWhich?,A\n", "q.csv:2: answer: 'A' holds no word"),
         ("q.csv", "question,answer,document\nWhen?,1,herron.md\n", "q.csv:2: document: 'herron.md' .*heron.md"),
-        ("q.jsonl", '{"question": "When?", "answer": {"value": "1"}}', "q.jsonl:1: answer: .* holds no word"),
+        ("q.jsonl", '{"question": "When?", "answer": {"best": "1"}}', "q.jsonl:1: answer: .*'best'"),
         ("q.jsonl", '{"question": "a", "answer": "1"}\n{"question": 5, "answer": 1}', "q.jsonl:2: question: .*quotes"),
         ("q.xlsx", "PK", "the ending is not one of .csv"),
         ("pairs.csv", "prompt,response\nWhere?,\n", "pairs.csv:2: response: the text is empty"),
