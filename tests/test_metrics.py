@@ -7,17 +7,17 @@ import json
 import random
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import yaml
+from conftest import ROOT
 
+from helpers.data import table
 from helpers.data.dataset import open_dataset
 from helpers.data.records import Answer, Question
 from helpers.data.values import contains, normalise
 from helpers.experiment import metrics
 
-TABLE = yaml.safe_load((Path(__file__).parent / "cases" / "metrics.yaml").read_text(encoding="utf-8"))
+TABLE = table(ROOT / "tests/cases/metrics.yaml")
 ABSTENTIONS, ANSWERS = TABLE["abstentions"], TABLE["answers"]
 
 

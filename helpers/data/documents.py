@@ -151,9 +151,8 @@ def _csv(file: Path) -> Iterator[Read]:
         yield {"text": text, "row": f"#{cells.get('id') or number}", "title": title, "type": ROW, "source": where}
 
 
-READERS = {".pdf": FileReader(_pdf), ".docx": FileReader(_docx)}  # by the ending of a file's name
-READERS |= dict.fromkeys((".md", ".markdown"), FileReader(_markdown))
-READERS |= dict.fromkeys((".csv", ".tsv"), FileReader(_csv))
+READERS = {".md": FileReader(_markdown), ".pdf": FileReader(_pdf), ".docx": FileReader(_docx)}  # by a name's ending
+READERS |= dict.fromkeys((".csv", ".tsv"), FileReader(_csv)) | {".markdown": READERS[".md"]}
 READERS |= dict.fromkeys((".html", ".htm", ".xhtml"), FileReader(lambda file: [_from_html(read_text(file))]))
 PLAIN = FileReader(lambda file: [{"text": read_text(file), "type": PLAIN_TEXT}])
 READERS |= dict.fromkeys((".txt", ".text", ".rst"), PLAIN)
