@@ -10,6 +10,7 @@ and HTML inside Markdown or text stays the characters that it is.
 import io
 import logging
 import re
+import textwrap
 import tomllib
 import warnings
 import zipfile
@@ -120,7 +121,8 @@ def _pdf(file: Path) -> Iterator[Read]:
     if not any(pages):
         raise DataError(f"{file} has {len(pages)} page(s) and no text: it is probably a scan. Run OCR on it first.")
     if empty := ", ".join(str(number) for number, page in enumerate(pages, 1) if not page):
-        warnings.warn(f"{file}: no text on page {empty} of {len(pages)}. If it is a scan, run OCR on it.", stacklevel=2)
+        empty = textwrap.shorten(f"{empty} of {len(pages)}", 200)
+        warnings.warn(f"{file}: no text on page {empty}. If it is a scan, run OCR on it.", stacklevel=2)
     title = reader.metadata and reader.metadata.title
     yield {"text": "\n\n".join(filter(None, pages)), "title": (title or "").strip(), "type": PLAIN_TEXT}
 

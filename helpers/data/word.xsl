@@ -8,6 +8,7 @@
   <xsl:template match="w:moveFrom | w:r[w:rPr/w:vanish[not(@w:val='0' or @w:val='false')]]"/>
   <xsl:template match="w:moveTo"><w:ins><xsl:apply-templates select="node()"/></w:ins></xsl:template>
 
+  <xsl:template match="m:oMathPara"><xsl:apply-templates select="m:oMath"/></xsl:template>
   <xsl:template match="m:oMath">
     <w:r><w:t xml:space="preserve"><xsl:apply-templates select="node()" mode="formula"/></w:t></w:r>
   </xsl:template>
