@@ -11,7 +11,8 @@
     <xsl:choose>
       <xsl:when test=".//a"/>
       <xsl:when test="re:test($text, '^\d*[-+−–]\d*$') or (re:test($text, '\d|^[A-Za-z]$') and
-        re:test($before, '((^|[^\w.,])\d\d?|(^|[\W\d_])([^\W\d]|[kcdmnµ]m)|\))$'))">^<xsl:value-of select="$text"/></xsl:when>
+        re:test($before, '((^|[^\w.,])\d\d?|(^|[\W\d_])[^\W\d]{1,2}|\))$') and
+        not(re:test($before, '(^|\W)(am|an|as|at|be|by|do|go|he|if|in|is|it|me|my|no|of|on|or|so|to|up|us|we)$')))">^<xsl:value-of select="$text"/></xsl:when>
       <xsl:when test="re:test($text, '^([^\W\d]{2,}|[™®©])$')"><xsl:value-of select="$text"/></xsl:when>
     </xsl:choose>
   </xsl:template>
