@@ -25,7 +25,7 @@ from .files import held, own_folder, write_text
 from .own_questions import Columns, read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .records import DataError, Document, Example, KitError, Note, Question
-from .values import contains, language, normalise
+from .values import YES_OR_NO, contains, language, normalise
 
 OWN_ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # the default of a study
 LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a training
@@ -33,7 +33,7 @@ LEAST_PIECES = 10  # the same for pieces of text
 HELD_OUT = 30  # at most so many pairs, and pieces of text, are held out to validate a training
 PIECE = 100  # at most so many words has a piece of text: pieces are what is shuffled and held out
 PIECE_WORD = re.compile(r"[^\s\u3040-\u9fff]+|[\u3040-\u9fff]")  # in a script without spaces, a character is a word
-LABELS, LABELLED = 5, 4  # at most so many labels are choices, each for so many questions on average
+LABELS, LABELLED = 5, 3  # at most so many labels are choices; but for yes and no, each of so many questions
 CLUSTERS = 10  # with answers in so many documents, questions about one document count as a cluster
 
 
@@ -112,7 +112,8 @@ def _as_choices(questions: list[Question], notes: list[str]) -> list[Question]:
     """The questions, those with answers as choices where these are a handful of labels over the whole file."""
     label = {question.id: normalise(question.answers[0]) for question in questions if question.answers}
     spelled = {label[question.id]: question.answers[0] for question in questions if question.answers}
-    if not 2 <= len(spelled) <= min(LABELS, len(label) / LABELLED):
+    few = set(spelled) <= YES_OR_NO or len(spelled) * LABELLED <= len(label)
+    if not 2 <= len(spelled) <= LABELS or not few:
         return questions
     choices = tuple(spelled.values())
     notes.append(f"The answers are the labels {', '.join(choices)}: the model chooses one, it does not write.")
