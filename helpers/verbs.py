@@ -33,14 +33,10 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting and
 def ask(
     questions: Annotated[Path, typer.Option(help="JSONL: id and prompt on each line.")],
     arm: Annotated[str, typer.Option(help="Which arm answers.")] = "rag",
-    profile: ProfileName = PROFILE,
-    seed: Annotated[int, typer.Option(help="The seed of the arm's trainings.")] = 7,
-    data: Data = DATA,
-    out: Out = None,
-    model: Model = None,
-    vector_store: VectorStore = None,
+    profile: ProfileName = PROFILE, data: Data = DATA, out: Out = None, model: Model = None,
+    seed: Annotated[int, typer.Option(help="The seed of the arm's trainings.")] = 7, vector_store: VectorStore = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line an answer.")] = False,
-) -> None:
+) -> None:  # fmt: skip
     """Answers questions that anyone wrote; a tuned arm takes its weights of this profile, or trains them first."""
     asked = read_prompts(questions)
     study = experiment.Study(data, profile, seed, out, model, progress=not as_json, vector_store=vector_store)
@@ -56,14 +52,10 @@ def ask(
 @app.command()
 def train(
     arm: Annotated[str, typer.Option(help="The arm whose weights are made.")] = "customization",
-    profile: ProfileName = PROFILE,
-    seed: Annotated[int, typer.Option(help="Seeds training and sampling only.")] = 7,
-    data: Data = DATA,
-    out: Out = None,
-    model: Model = None,
-    settings: Settings = None,
+    profile: ProfileName = PROFILE, data: Data = DATA, out: Out = None, model: Model = None,
+    seed: Annotated[int, typer.Option(help="Seeds training and sampling only.")] = 7, settings: Settings = None,
     fsdp: Annotated[bool, typer.Option("--fsdp", help="Under torchrun: share the weights between processes.")] = False,
-) -> None:
+) -> None:  # fmt: skip
     """Makes an arm's weights, or resumes where an earlier call was interrupted; runs under torchrun too."""
     chosen, *more = read_settings(settings or ())
     if more:
@@ -93,11 +85,8 @@ def study(
     ] = None,
     pairs: Annotated[Path | None, typer.Option(help="Labelled pairs, CSV or JSONL.")] = None,
     columns: Annotated[str, typer.Option(help="Such as questions.prompt=Frage,pairs.response=Antwort.")] = "",
-    out: Out = None,
-    model: Model = None,
-    vector_store: VectorStore = None,
-    settings: Settings = None,
-) -> None:
+    out: Out = None, model: Model = None, vector_store: VectorStore = None, settings: Settings = None,
+) -> None:  # fmt: skip
     """Runs arms on every question set and writes one result file each; what is there is reused.
 
     Each choice of the settings, and each of several seeds, has a folder of its own in OUT, such as k=3 or seed=8; with
@@ -123,7 +112,7 @@ def study(
     if documents is not None:
         renamed = dict(column.partition("=")[::2] for column in _listed(columns))
         own = prepare_own_data(documents, questions, pairs, profile, out, renamed)
-        print(*own.columns, *own.notes, sep="\n")
+        print(*own.columns, *own.notes, own.reading.to_string(max_rows=10), sep="\n")
         worlds, out = [own.folder], own.out / profile
     folder = out or own_folder()
     missing = {}

@@ -7,16 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from synthetic import make_results
 
 from helpers import analysis
 from helpers.analysis import Claim, Comparison, judge, read_claims
 from helpers.analysis.quantities import Quantity
+from helpers.data import table
 from helpers.data.profiles import PROFILES
 from helpers.data.records import Answer, DataError, Effort, Question, Result, Score
 from helpers.experiment import claims_hash, results
 
-ONE = "- {id: one, relation: above, first: {arm: rag}, second: {value: 0}}"
 SEEDS, HIGH, LOW = (7, 11, 12), 0.85, 0.3
 LOSSES = [(300.0 + 10 * i, 100) for i in range(30)]
 
@@ -245,19 +246,7 @@ def test_a_short_training_decides_nothing(relation, wanted):
     assert f"quick profile makes {PROFILES['quick'].training_share:.0%}" in found.why
 
 
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [
-        ("- {id: one, relation: beside, first: {arm: rag}, second: {value: 0}}", "entry 1.relation"),
-        ("- {id: one, relation: above, first: {arm: rag, set: guesses}, second: {value: 0}}", "guesses"),
-        ("- {id: one, relation: above, second: {value: 0}}", "entry 1.first: Field required"),
-        ("- {id: one, relation: above, first: {}, second: {value: 0}}", "either an `arm` or a `value`"),
-        ("- {id: one, relation: above, first: {arm: rag}, second: {arm: rag, metric: wall_s}}", "same metric"),
-        (f"{ONE}\n{ONE[:-1]}, color: red}}", "entry 2.color"),
-        (f"{ONE}\n{ONE}", "'one' is used twice"),
-        ("- {", "cannot be read"),
-    ],
-)
+@pytest.mark.parametrize(("content", "named"), table(ROOT / "tests/cases/claims.yaml"))
 def test_claims_that_make_no_sense_are_refused_by_file_and_entry(monkeypatch, tmp_path, content, named):
     (tmp_path / "claims.yaml").write_text(content, encoding="utf-8")
     monkeypatch.setattr(analysis.rules, "FOLDER", tmp_path)

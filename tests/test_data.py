@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import write
+from conftest import ROOT, write
 from pydantic import TypeAdapter, ValidationError
 
 from helpers.data import QUESTION_SETS, Answer, DataError, Effort, Example, Fact, Passage, Question, Result, Score
 from helpers.data.dataset import Dataset, general_questions, open_dataset, read_prompts, sample
-from helpers.data.files import read_records
+from helpers.data.files import read_records, table
 
 GOOD = {"id": "a", "set": "own", "prompt": "Who?", "answers": ["Me", "I"]}
 
@@ -61,27 +61,7 @@ def test_questions_are_read_in_order_whatever_ends_a_line(tmp_path):
     assert read_questions(lines(path, unanswerable | unstated))[0].bridge == ("d",)
 
 
-@pytest.mark.parametrize(
-    ("line", "place", "remedy"),
-    [
-        ('{"id": "b", "set"', ":2: Invalid JSON", "object a line"),
-        ("[1, 2]", ":2: Input should be an object", "object a line"),
-        (GOOD, ":2: id: 'a' is used above", "its own id"),
-        ({"id": "b", "set": "own", "answers": ["Me"]}, ":2: prompt: ", "Add it"),
-        ({"id": "b", "set": "own", "prompt": "Who?"}, ":2: answers: ", "Correct"),
-        (GOOD | {"id": 7}, ":2: id: ", "quotes"),
-        (GOOD | {"id": "b", "prompt": " "}, ":2: prompt: ", "write one"),
-        (GOOD | {"id": "b", "answers": "Me"}, ":2: answers: ", "list of texts"),
-        (GOOD | {"id": "b", "answers": ["Me", 1999]}, ":2: answers.1: ", "quotes"),
-        (GOOD | {"id": "b", "answers": []}, ":2: answers: ", "Correct"),
-        (GOOD | {"id": "b", "answers": ["", "Me"]}, ":2: answers.0: ", "write one"),
-        (GOOD | {"id": "b", "choices": ["You", "We"]}, ":2: choices: ", "Correct"),
-        ({"id": "b", "set": "unanswerable", "prompt": "?", "choices": ["Me", "You"]}, ":2: choices: ", "Correct"),
-        ({"id": "b", "set": "twins", "prompt": "?", "part": "answerable"}, ":2: answers: ", "Correct"),
-        (GOOD | {"id": "b", "set": "terms_unread", "choices": ["Me", "I"]}, ":2: prompt: ", "blank"),
-        (GOOD | {"id": "b", "choises": ["Me", "I"]}, ":2: choises: ", "correct its name"),
-    ],
-)
+@pytest.mark.parametrize(("line", "place", "remedy"), table(ROOT / "tests/cases/mistakes.yaml"))
 def test_each_mistake_is_named_by_file_line_field_and_remedy(tmp_path, line, place, remedy):
     path = lines(tmp_path / "file.jsonl", GOOD, line)
     with pytest.raises(DataError) as caught:

@@ -9,10 +9,12 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from conftest import ROOT
 from synthetic import TUNED, make_results
 
 from helpers.analysis import Comparison, advise, costs, in_brackets, questionnaire, rules, span, textbook_rows
 from helpers.analysis.conclusions import Lecture, Rules
+from helpers.data import table
 from helpers.data.records import DataError, KitError
 from helpers.experiment import ARMS, plain_name
 
@@ -79,24 +81,7 @@ def test_levels_are_judged_by_the_whole_range_of_prices(made, notes, wanted):
 
 # ---- the advice
 
-PLAIN = {"documents": "yes", "changes": "monthly", "labels": "none", "form": "no", "words": "no", "latency": "relaxed",
-         "compute": "some", "sources": "no", "privacy": "may"}  # fmt: skip
-CASES = [
-    ({}, "rag"),
-    ({"changes": "daily", "sources": "yes"}, "rag"),
-    ({"labels": "many", "latency": "tight"}, "rag"),
-    ({"labels": "many", "latency": "tight", "changes": "never"}, "weights"),
-    ({"labels": "many", "latency": "tight", "changes": "never", "sources": "yes"}, "rag"),
-    ({"labels": "many", "latency": "tight", "changes": "never", "compute": "none"}, "rag"),
-    ({"form": "yes", "labels": "many"}, "both"),
-    ({"form": "yes", "labels": "many", "compute": "none"}, "rag-form"),
-    ({"form": "yes", "labels": "few"}, "rag-form"),
-    ({"documents": "no", "form": "yes", "labels": "many"}, "customization"),
-    ({"documents": "no", "form": "yes", "labels": "many", "words": "yes"}, "adaptation"),
-    ({"documents": "no", "form": "yes", "labels": "many", "compute": "none"}, "prompt-no-compute"),
-    ({"documents": "no", "form": "yes", "labels": "few"}, "prompt"),
-    ({"documents": "no"}, "neither"),
-]
+PLAIN, CASES = table(ROOT / "tests/cases/advice.yaml").values()
 
 
 def test_each_case_gets_the_rule_that_fits_and_every_rule_is_reached():

@@ -9,34 +9,16 @@ import re
 from dataclasses import replace
 
 import pytest
+from conftest import ROOT
 
+from helpers.data import table
 from helpers.data.dataset import open_dataset
 from helpers.data.records import Answer, Question
 from helpers.data.values import contains, normalise
 from helpers.experiment import metrics
 
-ABSTENTIONS = (
-    "I do not know.", "I don't know", "I don’t know that.", "Unknown", "The passages do not say.", "It is not stated.",
-    "The documents don't say who runs it.", "The passages do not mention a radio channel.", "Not specified.",
-    "There is no information on this.", "No answer is given.", "N/A", "None", "It cannot be determined.",
-    "That is not known.", "It is not given in the documents.", "Unable to answer.", "", "  ", "I am not sure.",
-    "It isn't mentioned.", "The text doesn't give a number.", "The passage does not contain this information.",
-    "Das steht nicht in den Passagen.", "I'm sorry, but I do not know.", "No se indica.",
-    "The passages mention Brackwell, but do not say who supervises it.", "I have no idea.", "I cannot tell.",
-    "The passage only describes the pump. It doesn't give the channel.", "The date is unknown.", "Je ne sais pas.",
-    "The passages do not contain the answer. Please ask a colleague.", "Answer: The passages do not say.",
-    "The passages do not say whether it runs at 80 °C.", "**The passages do not say.**", "Ich weiß es nicht.",
-    "The manual does not list a warranty.", "I don't have access to that information.", "文中没有提到。",
-)  # fmt: skip
-ANSWERS = (
-    "45 days", "Maren Holloway", "channel 31", "850 kW", "2009", "Nona Unwin", "Cannich Sound", "Noneley Bank", "C-729",
-    "Knott Reach", "every 90 days", "Nadia Canton", "Noah Notley", "The supervisor is Una Daubeny.",
-    "The pump cannot run above 80 °C.", "The passages do not say, but it is 45 days.", "I do not know. Channel 31.",
-    "I am not sure, but I think it is Maren Holloway.", "Not stated, but probably 2009.", "No, it does not.", "Yes.",
-    "The tank does not contain oil.", "The valve is not listed as critical.", "It does not have a supervisor.",
-    "The pump is not available at site B.", "No.", "Not required", "None of the crews uses it.", "Nicht über 80 °C.",
-    "The passages do not say; the capacity is 850 kW.", "It cannot be lifted by one person.", "Unknown Shoal",
-)  # fmt: skip
+TABLE = table(ROOT / "tests/cases/metrics.yaml")
+ABSTENTIONS, ANSWERS = TABLE["abstentions"], TABLE["answers"]
 
 
 def asked(question_set: str = "facts_heldout", *answers: str, choices: tuple[str, ...] = ()) -> Question:
@@ -71,42 +53,9 @@ def test_f1_agrees_with_torchmetrics_and_is_one_exactly_for_the_same_words():
 # ---- contains, and rivals
 
 
-# accepted answers (§) = replies that hold one (~) ≠ replies that hold none || the next value
-VALUES = """
-1.5 MW = 1,5 MW ~ It makes 1.50 MW. ~ 1.5MW ~ 1.5 megawatts ≠ 15 MW ~ 1.5 mW ~ 1.5 kW
-850 kW = 850 kilowatts ~ 850kW ~ 850 KW ~ 850.0 kW ~ **850 kW** ~ "850 kW" ~ (850 kW) ≠ 8500 kW ~ 85.0 kW ~ -850 kW
--5 °C = −5 °C ~ minus 5 degrees Celsius ~ It is -5°C. ~ –5 °C ≠ 5 °C
-5 °C = 5 degrees C ≠ -5 °C ~ 5 degrees ~ 5 °F || 2030 ≠ 20-30 || 20-30 = 20–30 ≠ 2030
-20-30 bar = 20 to 30 bar ≠ 30 bar || 20 to 30 bar = 20-30 bar || 30 bar ≠ 20-30 bar || 10 ≠ range 5-10
--10 ≠ range 5-10 || 5-10 = range 5-10 || 60 days = It changed from 45 to 60 days. || C++ = It is C++. ~ "C++" ≠ C
-C = It is C. ≠ C++ || C# = It is C#. ≠ C || A+ ≠ A || .NET = .NET ≠ NET || Node.js = Node.js.
-v1.10 = v1.10. ~ V1.10 ≠ v11.0 ~ v1.1 || version 3.10 ≠ version 3.1 || 3.10 = 3.1 || 1.10.2 ≠ 1.102
-€50 = 50 € ~ 50€ ~ 50 EUR ~ 50 euros ~ EUR 50 ≠ $50 || -€50 = €-50 ≠ €50 || $1,000 = 1000 dollars || 1 000 = 1000
-1000 = 1 000 ~ 1,000 ~ 1.000 ~ 1'000 || 1,000 = 1.000 ≠ 1 || 1.000 = 1 || 1.025 ≠ 1025 || 1,000,000 = 1000000
-1.000.000 = 1 000 000 || 1,234.5 = 1234.5 || 1.234,5 = 1234.5 || 12 500 kW = 12,500 kW || 12 ≠ 12 500 kW
-10⁶ = 10^6 ≠ 106 || 106 ≠ 10⁶ || 10^6 = 1,000,000 ~ 1 million || 3 × 10⁶ = 3,000,000 || 2.5 million = 2,500,000
-10⁻³ = 0.001 || m² = m2 || 5 m² = 5 m2 ~ 5 m^2 ≠ 5 m || Straße = STRASSE || K-302 = K302 ≠ K-3020 ~ K-30-2
-K302 = K-302 || K-17-4 = K‑17‑4 ≠ K174 || C-729 = The code is C-729. || B-7 ≠ B-17
-channel 31§31 = 31 ~ It is channel 31. ≠ channel 317 ~ channel 131 || channel 3 ≠ channel 31
-45 days§45 = 45 days ~ 45 ~ every 45 days ~ 45-day interval ≠ 45 weeks || 45 days ≠ forty-five days
-5 days = five days || 2 years = two yrs || 5% = 5 percent ~ 5 per cent ≠ 50% ~ 0.5% ~ 5 || 5 % = 5% || 0.5% = .5 %
-No = No, it does not. ~ no ≠ I have no idea ~ The pump is not in use ~ North
-Yes = Yes. ~ yes, it is ≠ The answer begins with yes
-12 March 2024 = March 12, 2024 ~ 2024-03-12 ~ 12.03.2024 ~ 12th of March 2024 ≠ 13 March 2024 ~ March 2024
-March 2024 ≠ 12 March 2024 || 2024 ≠ 12 March 2024 || 2009 = built in 2009 ~ in 2009. ≠ 12009
-2019-2021 = 2019–2021 ≠ 2019 || 07:30 = 7:30 || 7:30 ≠ 730 || 12:30 ≠ 1230 || 0017 ≠ 17 || 07 = 7 || +5 = 5
-１５ MW = 15 MW || 15 MW = １５ ＭＷ || ٣ = 3 || Maren Holloway = Maren Holloway runs it ~ maren holloway
-Holloway ≠ Holloways || Brackwell's pier = It is Brackwell’s pier. || North-East Sound = North East Sound
-the Sound = Sound || U.S.A. = USA || Vitamin A = Vitamin A is needed ≠ Vitamin C || Köln = KÖLN ~ Köln
-水泵 = 答案是水泵。 || 850 千瓦 = 功率为850千瓦 || 3 m/s = 3 m/s || 90 km/h = 90 km/h
-12 kWh = 12 kilowatt-hours ≠ 12 kW || 1/2 ≠ 12 || 24/7 ≠ 247 || AC/DC ≠ AC and DC || 555-1234 ≠ 5551234
-anything = anything else || the ≠ anything || 31 = **31** ~ 31, 32 ≠ channels 31,32 || 32 = 31, 32
-3 ≠ It is the third || 1e6 = 1000000 || $5 = $5.00 ≠ $50
-5 mA = 5 mA ≠ 5 MA || 5 mm = 5 millimetres ≠ 5 m || 3.5 t = 3.5 tonnes || 60 Hz = 60 hertz ≠ 60 kHz
-"""
 CASES = [
     (gold.strip().split("§"), reply.strip(), sign == "=")
-    for entry in VALUES.replace("\n", " || ").split(" || ") if entry
+    for entry in TABLE["values"].replace("\n", " || ").split(" || ") if entry
     for gold, *rest in [re.split(r" ([=≠]) ", entry)]
     for sign, replies in zip(rest[::2], rest[1::2], strict=True) for reply in replies.split("~")
 ]  # fmt: skip

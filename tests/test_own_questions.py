@@ -67,26 +67,6 @@ def test_every_format_of_questions_says_the_same(tmp_path, folder):
     assert (question.answers, question.documents, other.answers) == (("1900",), ("heron.md",), ())
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("q.csv", "question,answer\n,1\n", "q.csv:2: question: the text is empty"),
-        ("q.csv", "question,answer\nWhen?,\n", "q.csv:2: answer: .*`unanswerable`"),
-        ("q.csv", "question,answer\nWhich?,A\n", "q.csv:2: answer: 'A' holds no word"),
-        ("q.csv", "question,answer,document\nWhen?,1,herron.md\n", "q.csv:2: document: 'herron.md' .*heron.md"),
-        ("q.jsonl", '{"question": "When?", "answer": {"value": "1"}}', "q.jsonl:1: answer: .* holds no word"),
-        ("q.jsonl", '{"question": "a", "answer": "1"}\n{"question": 5, "answer": 1}', "q.jsonl:2: question: .*quotes"),
-        ("q.xlsx", "PK", "the ending is not one of .csv"),
-        ("pairs.csv", "prompt,response\nWhere?,\n", "pairs.csv:2: response: the text is empty"),
-        ("nowhere.csv", None, "nowhere.csv: there is no such file"),
-    ],
-)
-def test_what_cannot_be_read_is_named_by_file_line_and_field(tmp_path, folder, questions, name, text, message):
-    file = tmp_path / name if text is None else write(tmp_path / name, text)
-    with pytest.raises(DataError, match=message):
-        prepare_own_data(folder, *((questions, file) if name.startswith("pairs") else (file,)), out=tmp_path / "out")
-
-
 @pytest.fixture
 def hub(monkeypatch):
     """Stands for the library `datasets`, which asks the Hub: one data set with two splits, and no network beyond."""

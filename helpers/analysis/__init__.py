@@ -15,7 +15,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "comparison": ["Comparison", "has_results", "in_brackets", "read_comparison"],
         "conclusions": ["MARKS", "advise", "questionnaire", "textbook_rows"],
         "cost": ["Cost", "cost_rows", "costs", "load_prices", "size_rows", "span"],
-        "intervals": ["Sample", "accuracy", "difference"],
-        "validate": ["timing_conditions"],
+        "intervals": ["Sample", "accuracy", "difference"], "validate": ["timing_conditions"],
     },
 )  # fmt: skip

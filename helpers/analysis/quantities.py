@@ -3,8 +3,6 @@
 A quantity is data, such as `{arm: rag, set: facts_heldout}` (its accuracy), `{arm: rag, metric: wall_s}`, `{value: 1}`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
@@ -13,7 +11,7 @@ import numpy as np
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
-from ..data import QUESTION_SETS, TIMED_SET
+from ..data import QUESTION_SETS, TIMED_SET, table
 from ..experiment import plain_name
 from .comparison import Comparison, in_brackets
 from .cost import SIZES, cost_of, load_prices, span
@@ -34,28 +32,10 @@ def duration(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} minutes"
 
 
-RIGHT = "US dollars for 1,000 right answers on {set}"
+FORMATS = {"duration": duration, "span": span}
 METRICS = {
-    "accuracy": Metric("accuracy on {set}", "{:.2f}".format, "questions"),
-    "right_kind": Metric("share of the right kind on {set}", "{:.2f}".format, "questions"),
-    "perplexity": Metric("perplexity of the texts of {set}", "{:.2f}".format, "texts", ratio=True),
-    "first_token_s": Metric("median time to the first token", duration, "timed questions", ratio=True),
-    "total_s": Metric("median time of a whole answer", duration, "timed questions", ratio=True),
-    "hit_rate_1": Metric("hit rate at k = 1 on {set}", "{:.2f}".format),
-    "passages": Metric("passages in a prompt", "{:.1f}".format),
-    "update_s": Metric("time to absorb the changed documents", duration),
-    "wall_s": Metric("time to prepare", duration),
-    "cpu_s": Metric("CPU time to prepare", duration),
-    "labelled_examples": Metric("labelled pairs", "{:,.0f}".format),
-    "documents": Metric("documents read", "{:,.0f}".format),
-    "tokens_seen": Metric("tokens trained on", "{:,.0f}".format),
-    "epochs": Metric("passes over the training data", "{:g}".format),
-    "effort_hours": Metric("hours of people and machine until a first version is evaluated", span),
-    "training_gb_8B": Metric("memory to train all weights of an 8B model in GB (estimated)", span),
-    "usd_1000_right": Metric(RIGHT + ", everything counted", span),
-    "usd_1000_right_135M": Metric(RIGHT + " with a 135M model (estimated)", span),
-    "usd_1000_right_70B": Metric(RIGHT + " with a 70B model (estimated)", span),
-    "lowest_usd": Metric(RIGHT + " with a 135M model at the lowest prices (estimated)", span),
+    name: Metric(**row | {"shown": FORMATS.get(row["shown"]) or row["shown"].format})
+    for name, row in table(__file__).items()
 }
 SHARES = ("accuracy", "right_kind")  # measured question by question
 SetName = Literal[*QUESTION_SETS]
@@ -73,7 +53,7 @@ class Quantity:
     value: float | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> Quantity:
+    def _whole(self) -> "Quantity":
         if bool(self.arm) == (self.value is not None):
             raise ValueError("a quantity is either an `arm` or a `value`")
         if self.part and self.metric not in SHARES:

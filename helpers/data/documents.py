@@ -7,10 +7,11 @@ Originals are only ever read. Nothing inside a document is executed or rendered:
 and HTML inside Markdown or text stays the characters that it is.
 """
 
-from __future__ import annotations
-
+import io
 import logging
 import re
+import textwrap
+import tomllib
 import warnings
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -23,21 +24,28 @@ from html_to_markdown import ConversionOptions, PreprocessingOptions, convert
 from llama_index.core import Document as LlamaDocument
 from llama_index.core import SimpleDirectoryReader
 from llama_index.core.readers.base import BaseReader
+from lxml import etree
+from markdown_it import MarkdownIt
 
-from .files import as_records, csv_rows, read_text, update_rounds
+from .files import as_records, csv_rows, plain, read_text, update_rounds
 from .records import DataError, Document
 
 HIDDEN = re.compile(r"(^|/)(\.|~\$)")  # also the owner files of Word
 NAMED = 5  # things that a message names at most
 MAX_BYTES = 20_000_000  # of text, for each document
-FRONT_MATTER = re.compile(r"-{3,}\s*\n(.*?)^-{3,}\s*$(.*)", re.MULTILINE | re.DOTALL)
+PLAIN_TYPES = PLAIN_TEXT, ROW = "plain text", "row"  # the types of documents in which a # makes no heading
+LONGEST_TITLE, HEAD = 200, 100_000  # characters: of a title, and of the beginning in which a heading is looked for
+FIELDS = ("id", "title", "type", "date", "revision")  # of front matter; others stay in the text
+FRONT_MATTER = re.compile(r"(-{3,}|\+{3})\s*\n(.*?)^(?:-{3,}|\+{3}|\.{3})\s*$(.*)", re.MULTILINE | re.DOTALL)
+FRONT_LINES = re.compile(rf"^(?:(?:{'|'.join(FIELDS)})[ \t]*[:=].*\n(?:[ \t]+.*\n)*|#.*\n)", re.MULTILINE)
 BODY = ("text", "content", "body")  # a column of this name is a row's text; the others are listed above it
 MARKDOWN = ConversionOptions(
     strip_tags=["a", "abbr", "b", "code", "em", "i", "mark", "strong", "u"],  # their text stays, without marks
     exclude_selectors=["nav", "button", "noscript"], hidden_content="all", skip_images=True, autolinks=False,
-    sup_symbol="^", bullets="-", compact_tables=True, extract_metadata=False, include_blockquote_citations=False,
+    bullets="-", compact_tables=True, extract_metadata=False, include_blockquote_citations=False,
     expand_abbreviations=False, preprocessing=PreprocessingOptions(enabled=False),
 )  # fmt: skip
+PAGE, WORD = (etree.XSLT(etree.parse(Path(__file__).with_name(name))) for name in ("page.xsl", "word.xsl"))
 
 Read = dict[str, Any]  # `text`, and where the file says so `id`, `title`, `type`, `date`, `revision`
 
@@ -54,11 +62,9 @@ class FileReader(BaseReader):
     def load_data(self, file: Path, extra_info: dict | None = None) -> list[LlamaDocument]:
         """Reads one file; a `DataError` says if it holds no text, or more than `MAX_BYTES` of it."""
         documents = []
-        for record in self.read(Path(file)):
-            data = record.pop("text").encode("utf-8", "ignore")  # text out of a PDF may hold what cannot be encoded
-            _check_size(file, len(data))
-            text = data.decode("utf-8").replace("\0", "").strip()
-            if not text:
+        for record in map(plain, self.read(Path(file))):
+            _check_size(file, len(record["text"].encode()))
+            if not (text := record.pop("text").replace("\0", "").strip()):
                 raise DataError(f"{record.get('source', file)} holds no text. Add some, or take it out of the folder.")
             documents.append(LlamaDocument(text=text, metadata=(extra_info or {}) | record))
         return documents
@@ -72,17 +78,19 @@ def _check_size(file: Path, size: int, limit: int = MAX_BYTES) -> None:
 def _markdown(file: Path) -> Iterator[Read]:
     front, body = {}, read_text(file)
     if match := FRONT_MATTER.match(body):
-        try:
-            loaded = yaml.load(match[1], yaml.BaseLoader)  # values as they are written
-        except yaml.YAMLError as error:
+        try:  # values as they are written
+            loaded = yaml.load(match[2], yaml.BaseLoader) if match[1] != "+++" else tomllib.loads(match[2])
+        except (yaml.YAMLError, tomllib.TOMLDecodeError) as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 2}" if mark else ""
             raise DataError(f"{file}{line}: the front matter is not valid YAML. Correct it there.") from error
         if loaded in (None, "") or isinstance(loaded, dict):  # anything else is text between two rules
-            front, body = loaded or {}, match[2]
-    heading = re.search(r"^#{1,6}\s+(.+?)\s*#*\s*$", body, re.MULTILINE)
-    said = {name: front[name] for name in ("id", "title", "type", "date", "revision") if front.get(name)}
-    yield {"title": heading[1] if heading else "", "text": body} | said
+            front = loaded or {}
+            body = f"{FRONT_LINES.sub('', match[2]).strip()}\n\n{match[3].strip()}"
+    said = {name: front[name] for name in FIELDS if front.get(name)}
+    page = lxml.html.fromstring(f"<div>{'' if 'title' in said else MarkdownIt().render(body[:HEAD])}</div>")
+    headings = (" ".join(each.text_content().split()) for each in page.iter("h1", "h2", "h3", "h4", "h5", "h6"))
+    yield {"title": next((words for words in headings if 0 < len(words) <= LONGEST_TITLE), ""), "text": body} | said
 
 
 def _from_html(page: str) -> Read:
@@ -91,13 +99,15 @@ def _from_html(page: str) -> Read:
     tree = lxml.html.document_fromstring((page.strip() or "<p>").encode("utf-8"), parser=parser)
     title = " ".join(tree.xpath("string(//title)").split())
     main = next((each for each in tree.xpath("//main | //*[@role='main']") if each.text_content().strip()), tree)
+    main = PAGE(main).getroot()
     for heading in main.xpath("(.//h1)[1]"):
-        title = _as_markdown(heading).removeprefix("# ")
+        if len(words := _as_markdown(heading).removeprefix("# ")) <= LONGEST_TITLE:
+            title = words
     return {"text": _as_markdown(main), "title": title}
 
 
-def _as_markdown(element: lxml.html.HtmlElement) -> str:
-    text = convert(lxml.html.tostring(element, encoding="unicode", with_tail=False), MARKDOWN).content or ""
+def _as_markdown(element: etree._Element) -> str:
+    text = convert(etree.tostring(element, encoding="unicode", method="html", with_tail=False), MARKDOWN).content or ""
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)).strip()
 
 
@@ -110,18 +120,26 @@ def _pdf(file: Path) -> Iterator[Read]:
     pages = [page.extract_text().strip() for page in reader.pages]
     if not any(pages):
         raise DataError(f"{file} has {len(pages)} page(s) and no text: it is probably a scan. Run OCR on it first.")
+    if empty := ", ".join(str(number) for number, page in enumerate(pages, 1) if not page):
+        empty = textwrap.shorten(f"{empty} of {len(pages)}", 200)
+        warnings.warn(f"{file}: no text on page {empty}. If it is a scan, run OCR on it.", stacklevel=2)
     title = reader.metadata and reader.metadata.title
-    yield {"text": "\n\n".join(filter(None, pages)), "title": (title or "").strip()}
+    yield {"text": "\n\n".join(filter(None, pages)), "title": (title or "").strip(), "type": PLAIN_TEXT}
 
 
 def _docx(file: Path) -> Iterator[Read]:
     import mammoth
 
-    with zipfile.ZipFile(file) as archive:
+    shown = io.BytesIO()
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(shown, "w") as copy:
         size = sum(member.file_size for member in archive.infolist() if member.filename.endswith(".xml"))
-    _check_size(file, size, 10 * MAX_BYTES)  # XML is several times its text
-    with file.open("rb") as content:
-        yield _from_html(mammoth.convert_to_html(content, convert_image=lambda _: []).value)
+        _check_size(file, size, 10 * MAX_BYTES)  # XML is several times its text
+        for name in archive.namelist():
+            part = archive.read(name)
+            notes_or_text = re.fullmatch(r"word/(document|footnotes|endnotes)\.xml", name)
+            copy.writestr(name, bytes(WORD(etree.fromstring(part))) if notes_or_text else part)
+    title = "p[style-name='Title'] => h1:fresh"
+    yield _from_html(mammoth.convert_to_html(shown, style_map=title, convert_image=lambda _: []).value)
 
 
 def _csv(file: Path) -> Iterator[Read]:
@@ -132,14 +150,14 @@ def _csv(file: Path) -> Iterator[Read]:
         lines = [f"{column}: {cell}" for column, cell in row.items() if cell and column.lower() not in (body, "id")]
         text = "\n".join(lines) + (f"\n\n{cells[body]}" if body else "")
         title = cells.get("title") or cells.get("name") or f"{file.stem}, row {number}"
-        yield {"text": text, "row": f"#{cells.get('id') or number}", "title": title, "type": "row", "source": where}
+        yield {"text": text, "row": f"#{cells.get('id') or number}", "title": title, "type": ROW, "source": where}
 
 
-PAGE = FileReader(lambda file: [_from_html(read_text(file))])
-READERS = {  # by the ending of a file's name
-    ".md": FileReader(_markdown), ".pdf": FileReader(_pdf), ".docx": FileReader(_docx), ".csv": FileReader(_csv),
-    ".txt": FileReader(lambda file: [{"text": read_text(file)}]), ".html": PAGE, ".htm": PAGE,
-}  # fmt: skip
+READERS = {".md": FileReader(_markdown), ".pdf": FileReader(_pdf), ".docx": FileReader(_docx)}  # by a name's ending
+READERS |= dict.fromkeys((".csv", ".tsv"), FileReader(_csv)) | {".markdown": READERS[".md"]}
+READERS |= dict.fromkeys((".html", ".htm", ".xhtml"), FileReader(lambda file: [_from_html(read_text(file))]))
+PLAIN = FileReader(lambda file: [{"text": read_text(file), "type": PLAIN_TEXT}])
+READERS |= dict.fromkeys((".txt", ".text", ".rst"), PLAIN)
 ENDINGS = ", ".join(READERS)
 
 
@@ -154,19 +172,20 @@ def read_documents(folder: Path, leave_out: Collection[Path] = ()) -> list[Docum
     folder, others = Path(folder), {path.resolve() for path in leave_out}
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder. Check the path, or make the folder and put documents into it.")
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.resolve() not in others]
-    names = [name for name in sorted(path.relative_to(folder).as_posix() for path in paths) if not HIDDEN.search(name)]
-    skipped = [name for name in names if Path(name).suffix.lower() not in READERS]
+    paths = {_shown(path.relative_to(folder)): path for path in folder.rglob("*") if path.resolve() not in others}
+    paths = {name: path for name, path in paths.items() if path.is_file() or path.is_symlink()}
+    names = sorted(name for name in paths if not HIDDEN.search(name))
+    skipped = [name for name in names if paths[name].suffix.lower() not in READERS or not paths[name].is_file()]
     if skipped == names:
         raise DataError(f"{folder} holds no document that the kit can read. Put files ending in {ENDINGS} into it.")
     if skipped:
-        text = f"{len(skipped)} file(s) in {folder} were skipped: {_listed(skipped, ', ')}. The kit reads {ENDINGS}."
-        warnings.warn(text, stacklevel=2)
+        text = f"{len(skipped)} file(s) in {folder} were skipped: {_listed(skipped, ', ')}. The kit reads {ENDINGS}"
+        warnings.warn(f"{text}; links to folders are not followed.", stacklevel=2)
     documents: dict[str, Document] = {}
     faults: list[str] = []
     for name in [name for name in names if name not in skipped]:
         try:
-            for document in _read(folder / name, name):
+            for document in _read(paths[name], name, str(folder / name)):
                 first = documents.setdefault(document.id, document)
                 if first is not document:
                     places = f"{first.source} and by {document.source}"
@@ -178,21 +197,26 @@ def read_documents(folder: Path, leave_out: Collection[Path] = ()) -> list[Docum
     return list(documents.values())
 
 
-def _read(file: Path, name: str) -> list[Document]:
-    """The documents of one file; `name` is its path in the folder."""
+def _shown(path: Path) -> str:
+    """A path as text; a byte of a name that is not UTF-8 is taken for Latin-1."""
+    return plain(re.sub("[\udc80-\udcff]", lambda byte: chr(ord(byte[0]) - 0xDC00), path.as_posix()))
+
+
+def _read(file: Path, name: str, shown: str) -> list[Document]:
+    """The documents of one file; `name` is its path in the folder, `shown` the whole path."""
     options = {"file_extractor": READERS, "file_metadata": lambda _: {}, "raise_on_error": True}
     try:
         found = SimpleDirectoryReader(input_files=[file], **options).load_data()
     except Exception as error:  # it wraps whatever a reader or a parser raised
         cause = error.__cause__ or error
         if isinstance(cause, DataError):
-            raise cause from None
+            raise DataError(str(cause).replace(str(file), shown)) from None
         problem = (isinstance(cause, OSError) and cause.strerror) or cause
-        raise DataError(f"{file} cannot be read ({problem}). Open it, and save or export it again.") from error
+        raise DataError(f"{shown} cannot be read ({problem}). Open it, and save or export it again.") from error
     rows = []
     for each in found:
         said = {field: value for field, value in each.metadata.items() if value}
-        record = {"id": name + said.pop("row", ""), "title": file.stem, "source": str(file), "text": each.text} | said
+        record = {"id": name + said.pop("row", ""), "title": Path(name).stem, "source": shown, "text": each.text} | said
         rows.append((record["source"], record))
     return as_records(Document, rows)
 

@@ -1,18 +1,19 @@
 """Files: text and records in, whole files out, one process at a time; each error names file, line and remedy."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os
+import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,14 +21,10 @@ from .records import DataError, KitError
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKE = "make a data folder with `python -m tools.world --out {folder}`"
-REMEDIES = {  # by pydantic's type of error
-    "missing": "Add it",
-    "string_type": "Put the value in quotes",
-    "tuple_type": 'Write a list of texts: ["..."]',
-    "json_invalid": "Write one JSON object a line",
-    "dict_type": "Write one JSON object a line, in braces",
-    "unexpected_keyword_argument": "There is no such field: correct its name",
-}
+SEPARATORS = "\t;|,"  # of a table's columns
+PLAIN = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}  # ligatures
+PLAIN |= dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF)) | dict.fromkeys((0xA0, 0x2007, 0x202F), " ")
+PLAIN[0x2011] = "-"  # beside what cannot be seen, and spaces at which no line ends
 
 Record = TypeVar("Record")
 Row = tuple[str, dict[str, Any]]  # a place, `file:line`, and what is there
@@ -39,12 +36,27 @@ _adapter = cache(TypeAdapter)
 def read_text(path: Path) -> str:
     """The text of a file, its lines ended by line feeds; a `DataError` says if it is missing or not UTF-8."""
     try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError(f"{path}: there is no such file. Check the path, or {MAKE.format(folder='FOLDER')}.") from None
     except UnicodeDecodeError as error:
         byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
         raise DataError(f"{path} is not UTF-8: {byte}. Save the file again with the encoding UTF-8.") from None
+
+
+def table(module: str | Path, name: str = "") -> Any:
+    """What a YAML file beside a module says: the file of the module's name, or of another."""
+    return yaml.safe_load(read_text(Path(module).with_name(name) if name else Path(module).with_suffix(".yaml")))
+
+
+def plain(content: Any) -> Any:
+    """A text in Unicode's form NFC, without soft hyphens, ligatures, zero-width characters; or such a list."""
+    if isinstance(content, str):
+        text = re.sub("\u00ad\n?", "", content).translate(PLAIN).encode("utf-8", "ignore").decode("utf-8")
+        return unicodedata.normalize("NFC", text)
+    if isinstance(content, dict):
+        return {plain(name): plain(each) for name, each in content.items()}
+    return [plain(each) for each in content] if isinstance(content, list) else content
 
 
 def update_rounds(folder: Path) -> list[int]:
@@ -68,19 +80,20 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def csv_rows(path: Path) -> list[Row]:
-    """The rows of a table whose first line names the columns; comma, semicolon or tab, whichever that line has most of.
+    """The rows of a table whose first line names the columns; separated as a line `sep=;` says, or as the rows show.
 
     A `DataError` says that it is empty, that columns share a name, or which row has too many cells or is not CSV.
     """
     text = read_text(path)
-    head = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), strict=True)
+    named = re.match('"?sep=(.)"?\n', text, re.IGNORECASE)  # as Excel writes it
+    separator = named[1] if named else max(SEPARATORS, key=lambda each: _fit(text, each))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[Row] = []
     where = f"{path}:1"
     try:
-        columns = [name.strip() for name in next(reader, [])]
+        columns = [name.strip() for name in [next(reader, []) for _ in range(2 if named else 1)][-1]]
         if len(set(columns)) < len(columns) or not any(columns):
-            raise DataError(f"{path}:1: the first line must give each column a name of its own, not {head.strip()!r}.")
+            raise DataError(f"{path}:1: the first line must give each column a name of its own, not {columns}.")
         where = f"{path}:{reader.line_num + 1}"  # a row's first line
         for cells in reader:
             if len(cells) > len(columns):
@@ -95,13 +108,19 @@ def csv_rows(path: Path) -> list[Row]:
     return rows
 
 
+def _fit(text: str, separator: str) -> tuple[bool, int]:
+    """Whether a separator cuts the first rows into equally many cells, and into how many the very first."""
+    widths = [len(row) for row in islice(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 20) if row]
+    return len(set(widths)) == 1 < widths[0], max(widths[:1], default=0)
+
+
 def explain(error: ValidationError, columns: Mapping[str, str] | None = None) -> str:
     """The first thing that is wrong with a record: the field (or its column), the rule and the remedy, in one line."""
     first = error.errors(include_url=False, include_context=False)[0]
     name, *inner = map(str, first["loc"] or ("",))
     field = ".".join([(columns or {}).get(name, name), *inner])
     message = first["msg"].removeprefix("Value error, ").replace(" at line 1 column", ", column")
-    return f"{field + ': ' if field else ''}{message}. {REMEDIES.get(first['type'], 'Correct the value')}."
+    return f"{field + ': ' if field else ''}{message}. {table(__file__).get(first['type'], 'Correct the value')}."
 
 
 def as_records(kind: type[Record], rows: Iterable[Row], columns: Mapping[str, str] | None = None) -> list[Record]:

@@ -5,17 +5,17 @@
 The originals are only read, and nothing leaves this machine. What is made is in `results/own/your_data/NAME-HASH`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
 import tempfile
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from llama_index.core.node_parser import SentenceSplitter
 
@@ -25,24 +25,36 @@ from .files import held, own_folder, write_text
 from .own_questions import Columns, read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .records import DataError, Document, Example, KitError, Note, Question
-from .values import contains, normalise
+from .values import YES_OR_NO, contains, language, normalise
 
 OWN_ARMS = ("base", "base:few_shot", "rag", "customization", "domain_adaptation")  # the default of a study
 LEAST_PAIRS = 8  # fewer labelled pairs teach nothing, and are not worth a training
 LEAST_PIECES = 10  # the same for pieces of text
 HELD_OUT = 30  # at most so many pairs, and pieces of text, are held out to validate a training
 PIECE = 100  # at most so many words has a piece of text: pieces are what is shuffled and held out
+PIECE_WORD = re.compile(r"[^\s\u3040-\u9fff]+|[\u3040-\u9fff]")  # in a script without spaces, a character is a word
+LABELS, LABELLED = 5, 3  # at most so many labels are choices; but for yes and no, each of so many questions
 CLUSTERS = 10  # with answers in so many documents, questions about one document count as a cluster
 
 
 @dataclass(frozen=True)
 class OwnData:
-    """What was made: the data `folder`, `out` for its results, and what a reader must know about it."""
+    """What was made: the data `folder`, `out` for its results, what a reader must know, and what was read by file."""
 
     folder: Path
     out: Path
     columns: tuple[Columns, ...]
     notes: tuple[str, ...]
+    reading: pd.DataFrame = field(repr=False, compare=False)
+
+
+def reading_report(documents: Sequence[Document]) -> pd.DataFrame:
+    """A row a file that was read, the largest first: documents in it (rows of a table), characters, likely language."""
+    rows = [(re.sub(r"(?<=[ct]sv):\d+$", "", each.source), len(each.text), language(each.text)) for each in documents]
+    files = pd.DataFrame(rows, columns=["file", "characters", "language"]).groupby("file")
+    report = files["characters"].agg(["size", "sum"]).set_axis(["documents", "characters"], axis=1)
+    report["language"] = files["language"].agg(lambda each: each.mode()[0])
+    return report.sort_values("characters", ascending=False, kind="stable")
 
 
 def prepare_own_data(
@@ -72,12 +84,15 @@ def prepare_own_data(
         )
     given = [Path(source) for source in (questions, pairs) if source is not None]
     inside = [path for path in given if path.is_file() and path.resolve().is_relative_to(root.resolve())]
-    found = read_documents(root, leave_out=inside)
+    with warnings.catch_warnings(record=True, action="always", category=UserWarning) as left_out:
+        found = read_documents(root, leave_out=inside)
     asked, *mappings = read_questions(questions, found, columns or {})
     labelled, *more = read_pairs(pairs, found, columns or {}) if pairs is not None else ([],)
-    notes = [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
+    notes = [str(each.message) for each in left_out]
+    notes += [f"{path} is among the documents and is not read as one: it holds the answers." for path in inside]
     if unnamed := sum(not question.documents and question.set != "unanswerable" for question in asked):
         notes.append(f"{unnamed} questions have no known document: their answers are scored, their retrieval is not.")
+    asked = _as_choices(asked, notes)
     learned, validation = _split_pairs(labelled, asked, notes)
     sets = {name: sample(each, size.questions_per_set) for name, each in _by_set(asked, learned).items()}
     used = [question for each in sets.values() for question in each]
@@ -89,7 +104,21 @@ def prepare_own_data(
     files |= {f"questions/{name}.jsonl": _lines(each) for name, each in sets.items()}
     for part, each in (("train", learned), ("validation", validation)) if learned else ():
         files[f"instructions/answers.{part}.jsonl"] = _lines(each)
-    return _write(base, root, files, mappings + more, notes)
+    folder, results = _write(base, root, files, [*mappings, *more, *notes])
+    return OwnData(folder, results, tuple(mappings + more), tuple(notes), reading_report(found))
+
+
+def _as_choices(questions: list[Question], notes: list[str]) -> list[Question]:
+    """The questions, those with answers as choices where these are a handful of labels over the whole file."""
+    label = {question.id: normalise(question.answers[0]) for question in questions if question.answers}
+    spelled = {label[question.id]: question.answers[0] for question in questions if question.answers}
+    few = set(spelled) <= YES_OR_NO or len(spelled) * LABELLED <= len(label)
+    if not 2 <= len(spelled) <= LABELS or not few:
+        return questions
+    choices = tuple(spelled.values())
+    notes.append(f"The answers are the labels {', '.join(choices)}: the model chooses one, it does not write.")
+    known = {key: {"answers": (spelled[name],), "choices": choices} for key, name in label.items()}
+    return [replace(question, **known.get(question.id, {})) for question in questions]
 
 
 def _states(pair: Example, question: Question) -> bool:
@@ -107,6 +136,9 @@ def _split_pairs(
     kept = [pair for pair in pairs if normalise(pair.prompt) not in prompts]
     if len(kept) < len(pairs):
         notes.append(f"{len(pairs) - len(kept)} labelled pairs ask a question of the test: they are not learned from.")
+    said = {(normalise(pair.prompt), normalise(pair.response)) for pair in kept}
+    if several := len(said) - len({prompt for prompt, _ in said}):
+        notes.append(f"{several} labelled pairs give a prompt another response than a pair before: correct that.")
     if len(kept) < LEAST_PAIRS:
         notes.append(f"{len(kept) or 'No'} labelled pairs; {LEAST_PAIRS} are the least for customization and few_shot.")
         return [], []
@@ -143,7 +175,7 @@ def _corpus(
     documents: Sequence[Document], questions: Sequence[Question], size: Profile, notes: list[str]
 ) -> dict[str, list[Note]]:
     """The documents' own text in pieces, for continued pretraining; pieces without an answer are held out."""
-    cut = SentenceSplitter(chunk_size=PIECE, chunk_overlap=0, tokenizer=str.split, paragraph_separator="\n\n")
+    cut = SentenceSplitter(chunk_size=PIECE, chunk_overlap=0, tokenizer=PIECE_WORD.findall, paragraph_separator="\n\n")
     pieces: dict[str, list[str]] = {}
     for document in documents:
         answers = [answer for question in questions if document.id in question.documents for answer in question.answers]
@@ -170,9 +202,7 @@ def _lines(records: Iterable[Any]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in filled)
 
 
-def _write(
-    base: Path, root: Path, files: Mapping[str, str], columns: Sequence[Columns], notes: Sequence[str]
-) -> OwnData:
+def _write(base: Path, root: Path, files: Mapping[str, str], about: Sequence[Any]) -> tuple[Path, Path]:
     """Writes the folder whole or not at all; the same contents made before are kept."""
     resolved = root.resolve()
     called = resolved.parent.name if resolved.name in ("documents", "docs") else resolved.name
@@ -184,6 +214,6 @@ def _write(
         if not (out / "data").is_dir():
             out.mkdir(parents=True, exist_ok=True)
             making.rename(out / "data")
-    listed = "\n".join(f"- {line}" for line in [*columns, *notes])
+    listed = "\n".join(f"- {line}" for line in about)
     write_text(out / "data" / "README.md", f"# A data set made of {called}\n\n{listed}\n")
-    return OwnData(out / "data", out, tuple(columns), tuple(notes))
+    return out / "data", out

@@ -3,30 +3,25 @@
 A table is a file (CSV, JSON lines, SQuAD's JSON), or a public data set of the Hub by its id.
 """
 
-from __future__ import annotations
-
+import ast
 import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .files import Row, as_records, csv_rows, read_rows, read_text
+from .files import Row, as_records, csv_rows, plain, read_rows, read_text, table
 from .records import DataError, Document, Example, Question
 from .values import normalise
 
-ALIASES = {
-    "id": ("id", "question_id", "qid", "uid", "key"),
-    "prompt": ("prompt", "question", "query", "instruction", "input"),
-    "answers": ("answers", "answer", "gold_answer", "gold", "ground_truth", "expected", "target", "response"),
-    "response": ("response", "output", "completion", "answer", "answers", "target", "label"),
-    "documents": ("documents", "document", "document_ids", "document_id", "doc_ids", "doc_id", "doc", "source", "file"),
-    "unanswerable": ("unanswerable", "is_impossible"),
-}
+ALIASES = table(__file__)  # names of columns by field
 NEEDED = {"questions": ("prompt", "answers"), "pairs": ("prompt", "response")}
-OPTIONAL = {"questions": ("id", "documents", "unanswerable"), "pairs": ("documents",)}
+OPTIONAL = {"questions": ("id", "documents", "unanswerable"), "pairs": ("documents", "context")}
+ALL = "\0"  # a separator that no text has
+TEXTS = ("text", "texts", "value", "number", "aliases", "answer", "answers", "span", "spans")  # fields of a struct
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 HUB_LIMIT = 1000  # rows of a data set of the Hub that are read at most
 HOW = "(`--columns` on the command line, `COLUMNS` in the notebook)"
@@ -45,17 +40,20 @@ def read_table(source: Path | str) -> list[Row]:
         raise DataError(f"{path}: there is no such file. Check the path, or name a data set of the Hub as owner/name.")
     if ending not in READERS:
         raise DataError(f"{path}: the ending is not one of {', '.join(READERS)}. Save it as one of these.")
-    return list(READERS[ending](path))
+    return [(where, plain(row)) for where, row in READERS[ending](path)]
 
 
-def _squad_rows(path: Path) -> Iterator[Row]:
+def _json_rows(path: Path) -> Iterator[Row]:
     try:
-        for a, article in enumerate(json.loads(read_text(path))["data"]):
-            for p, paragraph in enumerate(article["paragraphs"]):
+        found = json.loads(read_text(path))
+        for a, article in enumerate(found["data"] if isinstance(found, dict) else found or {}["data"]):
+            if "paragraphs" not in article:  # a list of rows, not SQuAD's nest of them
+                yield f"{path}: [{a}]", dict(article)
+            for p, paragraph in enumerate(article.get("paragraphs", ())):
                 for q, row in enumerate(paragraph["qas"]):
                     yield f"{path}: data[{a}].paragraphs[{p}].qas[{q}]", row
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path}: not in SQuAD's format ({error}). Write other questions as .jsonl or .csv.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: not in SQuAD's format, and no list of objects ({error}). Write .jsonl.") from None
 
 
 def _hub_rows(name: str) -> list[Row]:
@@ -66,7 +64,7 @@ def _hub_rows(name: str) -> list[Row]:
         splits = load_dataset(name, config, streaming=True)
         split = next((each for each in ("validation", "test") if each in splits), next(iter(splits)))
         rows = splits[split].take(HUB_LIMIT)
-        return [(f"{name} ({split}): row {number}", dict(row)) for number, row in enumerate(rows)]
+        return [(f"{name} ({split}): row {number}", plain(dict(row))) for number, row in enumerate(rows)]
     except ImportError:
         problem = "To read a data set of the Hub, run `pip install datasets`"
     except Exception as error:  # whatever the network, the Hub or the data set's files raise
@@ -74,7 +72,7 @@ def _hub_rows(name: str) -> list[Row]:
     raise DataError(f"{name!r} is no file here. {problem}; or download the table and give the file.")
 
 
-READERS = {".csv": csv_rows, ".tsv": csv_rows, ".jsonl": read_rows, ".json": _squad_rows}
+READERS = {".csv": csv_rows, ".tsv": csv_rows, ".jsonl": read_rows, ".json": _json_rows}
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,9 @@ def read_questions(
     """
     rows, columns = _read_cells(source, "questions", documents, chosen)
     for number, (where, cells) in enumerate(rows, 1):
-        given, said = cells.pop("answers"), str(cells.pop("unanswerable", "")).strip().lower()
+        given, said = _parsed(cells.pop("answers")), str(cells.pop("unanswerable", "")).strip().lower()
         cells |= {"id": str(cells.get("id") or f"question-{number}"), "set": "facts_heldout"}
-        cells["answers"] = answers = _listed(given, "|")
+        cells["answers"] = answers = _listed(given, "|", f"{where}: {columns.found['answers']}")
         if said in ("1", "true", "yes") or (isinstance(given, dict) and given.get("text") == []):  # as in SQuAD 2
             cells |= {"set": "unanswerable", "answers": (), "documents": ()}
         elif not (answers and all(map(normalise, answers))):
@@ -118,10 +116,13 @@ def read_questions(
 def read_pairs(
     source: Path | str, documents: Sequence[Document], chosen: Mapping[str, str]
 ) -> tuple[list[Example], Columns]:
-    """Reads labelled pairs, and the documents that they are about where they name them, as in `read_questions`."""
+    """Reads labelled pairs as `read_questions` does; `input` or `context` beside an instruction join the prompt."""
     rows, columns = _read_cells(source, "pairs", documents, chosen)
-    made = [(where, cells | {"id": f"pair-{n}", "task": "answers"}) for n, (where, cells) in enumerate(rows, 1)]
-    return as_records(Example, made, columns.found), columns
+    for number, (where, cells) in enumerate(rows, 1):
+        if context := _listed(cells.pop("context", None), ALL, where):
+            cells["prompt"] = "\n\n".join([str(cells["prompt"] or ""), *context])
+        cells |= {"id": f"pair-{number}", "task": "answers"}
+    return as_records(Example, rows, columns.found), columns
 
 
 def _read_cells(
@@ -152,7 +153,7 @@ def _read_cells(
     made = []
     for where, row in rows:
         cells = {field: row.get(column) for field, column in found.items()}
-        named = _listed(cells.get("documents"), ";")
+        named = _listed(_parsed(cells.get("documents")), ";", f"{where}: {found.get('documents')}")
         for name in [name for name in named if name not in ids]:
             near = ", ".join(difflib.get_close_matches(name, ids, 3, 0.4)) or "a file's name"
             raise DataError(
@@ -163,12 +164,27 @@ def _read_cells(
     return made, shown
 
 
-def _listed(cell: Any, separator: str) -> tuple[str, ...]:
-    """The texts of a cell, each once: a list, `{"text": [...]}` or `[{"text": ...}]` (SQuAD), or with separators."""
-    cell = cell.get("text") if isinstance(cell, dict) else cell
+def _parsed(cell: Any) -> Any:
+    """A cell, read as a list or struct where its text is one, in JSON or as Python, numpy and pandas print them."""
+    if not isinstance(cell, str) or cell.strip()[:1] not in ("[", "{", "a"):
+        return cell
+    text = re.sub(r"\barray\((\[.*?\])(?:, dtype=[\w<']+)?\)", r"\1", cell.strip(), flags=re.DOTALL)
+    spaced = re.sub(r"(?<=['\"])\s+(?=['\"])", ", ", text)  # ['one' 'two'], as numpy prints it
+    for read, written in ((json.loads, text), (ast.literal_eval, spaced)):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            return found if isinstance(found := read(written), list | dict) else cell
+    return cell
+
+
+def _listed(cell: Any, separator: str, place: str) -> tuple[str, ...]:
+    """The texts of a cell, each once: of a list, of the fields `TEXTS` of a struct, or between separators."""
+    if isinstance(cell, dict):
+        if not set(cell) & set(TEXTS):
+            raise DataError(f"{place}: a struct of {', '.join(map(repr, cell))}. Put the text into a field `text`.")
+        cell = [cell[name] for name in TEXTS if name in cell]
     items = cell if isinstance(cell, list) else str("" if cell is None else cell).split(separator)
-    texts = (str(item.get("text", "") if isinstance(item, dict) else item).strip() for item in items)
-    return tuple(dict.fromkeys(filter(None, texts)))
+    texts = ([item.strip()] if isinstance(item, str) else _listed(item, ALL, place) for item in items)
+    return tuple(dict.fromkeys(text for each in texts for text in each if text))
 
 
 def _document_ids(documents: Sequence[Document]) -> dict[str, str]:
@@ -178,4 +194,4 @@ def _document_ids(documents: Sequence[Document]) -> dict[str, str]:
         path = Path(document.id)
         for name in (path.name, path.stem, document.id.removesuffix(path.suffix), document.title):
             owners.setdefault(name, set()).add(document.id)
-    return {name: min(own) for name, own in owners.items() if len(own) == 1} | {d.id: d.id for d in documents}
+    return {plain(name): min(own) for name, own in owners.items() if len(own) == 1} | {d.id: d.id for d in documents}

@@ -1,12 +1,8 @@
 """How large an experiment is: quick (CI, a first look), workshop (the notebooks as opened), full (a GPU or a night)."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
-import yaml
 from pydantic.dataclasses import dataclass
 
+from .files import table
 from .records import KitError
 
 WARM_UP = 2  # tokens decoded before times are taken
@@ -29,7 +25,7 @@ class Profile:
     own_words: int | None = 30_000  # of documents of your own, for continued pretraining
 
 
-CHANGES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+CHANGES = table(__file__)
 PROFILES = {name: Profile(name, **sizes) for name, sizes in CHANGES.items()}
 
 

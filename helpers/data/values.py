@@ -4,19 +4,17 @@ Numbers are compared as numbers with sign, point and unit, names with their sign
 "850kW", "850 KW" and "850 kilowatts" are one value, "1.5 MW" and "15 MW" two; "K-302" is "K302", "C++" is not "C".
 """
 
-from __future__ import annotations
-
 import re
 import string
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
-from pathlib import Path
 
-import yaml
+from .files import table
 
-RULES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+RULES, LANGUAGES = table(__file__), table(__file__, "languages.yaml")
 YES_OR_NO = frozenset(word for words in RULES["yes_or_no"] for word in words)  # a reply begins with these
 UNITS = {word: unit for unit, words in RULES["units"].items() for word in (unit, *words.split())}
 UNITS = {f"{word}s": unit for word, unit in UNITS.items() if len(word) > 1} | UNITS
@@ -48,9 +46,22 @@ REWRITTEN = [(re.compile(pattern), put) for pattern, put in [
 @lru_cache(maxsize=65536)
 def normalise(text: str) -> str:
     """SQuAD's normal form: lower case, no punctuation (of any script), no articles, single spaces."""
-    text = text.lower()
+    text = unicodedata.normalize("NFC", text.lower())
     marks = {mark for mark in set(text) if mark in string.punctuation or unicodedata.category(mark).startswith("P")}
     return " ".join(ARTICLES.sub(" ", text.translate({ord(mark): None for mark in marks})).split())
+
+
+def language(text: str) -> str:
+    """The language that a text seems to be in, by its script and its commonest words, or "unclear"."""
+    sample, known = text[:20_000], LANGUAGES
+    scripts = Counter(unicodedata.name(letter, "").split(" ")[0] for letter in sample if letter.isalpha())
+    script = "HIRAGANA" if scripts["HIRAGANA"] else max(scripts, key=scripts.__getitem__, default="unclear")
+    words = Counter(re.findall(r"\w+", sample.lower()))
+    share = {
+        name: sum(map(words.__getitem__, common.split())) / words.total() for name, common in known["words"].items()
+    }
+    best = max(share, key=share.__getitem__) if script in ("LATIN", "CYRILLIC") else ""
+    return (best if share[best] >= 0.08 else "unclear") if best else known["scripts"].get(script, script.capitalize())
 
 
 def sentences(text: str) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
@@ -89,7 +88,7 @@ class Arm:
         return self.triage if question_set == "triage" else self.answers
 
 
-_ALL = TypeAdapter(list[Arm]).validate_python(yaml.safe_load(data.read_text(Path(__file__).with_name("arms.yaml"))))
+_ALL = TypeAdapter(list[Arm]).validate_python(data.table(__file__))
 ARMS = {arm.name: arm for arm in _ALL}
 
 

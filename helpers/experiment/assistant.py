@@ -72,12 +72,9 @@ class Assistant:
         """
         asked = [q if isinstance(q, Question) else Question(f"q{i}", "own", q) for i, q in enumerate(questions)]
         model, (worded, passages, retrieval_s) = self.model, self._retrieve(asked)
-        texts = [
-            self.prompt(question, seen)
-            if question.set in TEXT_SETS
-            else model.chat(self.prompt(question, seen), examples=self.turns(question))
-            for question, seen in zip(worded, passages, strict=True)
-        ]
+        texts = [self.prompt(question, seen) for question, seen in zip(worded, passages, strict=True)]
+        for i, question in enumerate(worded):
+            texts[i] = texts[i] if question.set in TEXT_SETS else model.chat(texts[i], examples=self.turns(question))
         written = [i for i, question in enumerate(asked) if not question.choices]
         limits = {i: max_new_tokens or MAX_NEW_TOKENS.get(asked[i].set, SHORT_ANSWER) for i in written}
         answers: dict[int, Answer] = {}

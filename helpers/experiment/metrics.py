@@ -9,15 +9,24 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
+from ..data import (
+    CHOICE_SETS,
+    YES_OR_NO,
+    Answer,
+    Question,
+    Score,
+    comparable,
+    contains,
+    forms,
+    normalise,
+    readings,
+    table,
+)
 
-from ..data import CHOICE_SETS, YES_OR_NO, Answer, Question, Score, comparable, contains, forms, normalise, readings
-
-RULES = yaml.safe_load((Path(__file__).parent / "declining.yaml").read_text(encoding="utf-8"))
+RULES = table(__file__, "declining.yaml")
 
 
 def _any(patterns: Sequence[str]) -> re.Pattern[str]:

@@ -20,11 +20,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ..data import ROOT, DataError, Passage, Question, Result, Score, explain, held, write_text
+from ..data import ROOT, DataError, Passage, Question, Result, Score, explain, held, table, write_text
 from . import metrics
 
 SCHEMA = 2
@@ -46,11 +45,8 @@ def versions() -> dict[str, str]:
 @cache
 def claims_hash() -> str:
     """SHA-256 over what the kit claims, prose left out; results carry it, so that no claim moves after the runs."""
-    claims = [
-        {name: value for name, value in claim.items() if name not in ("text", "source")}
-        for claim in yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
-    ]
-    return fingerprint(claims)
+    prose = ("text", "source")
+    return fingerprint([{key: row[key] for key in row if key not in prose} for row in table(CLAIMS)])
 
 
 def fingerprint(record: Any) -> str:

@@ -2,8 +2,4 @@
 
 import lazy_loader as lazy
 
-__getattr__, __dir__, __all__ = lazy.attach(
-    __name__,
-    submodules=["exercises", "widgets"],
-    submod_attrs={"checks": ["verdict"]},
-)
+__getattr__, __dir__, __all__ = lazy.attach(__name__, ["exercises", "widgets"], {"checks": ["verdict"]})

@@ -20,11 +20,9 @@ from IPython.display import HTML, display
 from pydantic import BaseModel, ConfigDict
 
 MARKS = {
-    "right": ("✓ Right.", "#1a7f37"),
-    "wrong": ("✗ Not yet.", "#b35900"),
-    "not attempted": ("○ Not attempted.", "#6e7781"),
-    "stopped": ("■ Stopped.", "#6e7781"),
-}
+    "right": ("✓ Right.", "#1a7f37"), "wrong": ("✗ Not yet.", "#b35900"),
+    "not attempted": ("○ Not attempted.", "#6e7781"), "stopped": ("■ Stopped.", "#6e7781"),
+}  # fmt: skip
 TOLERANCE = 1e-6
 
 

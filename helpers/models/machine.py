@@ -114,13 +114,10 @@ def hardware() -> dict[str, Any]:
     choose_dtype(device)  # a timing that could not be kept differs each time, and would make one machine look like many
     accelerator = torch.cuda.get_device_name() if device == "cuda" else device
     return {
-        "processor": machine_name(),
-        "cores": os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "accelerator": "" if device == "cpu" else accelerator,
-        "system": f"{platform.system()} {platform.machine()}",
+        "processor": machine_name(), "cores": os.cpu_count(), "memory_bytes": psutil.virtual_memory().total,
+        "accelerator": "" if device == "cpu" else accelerator, "system": f"{platform.system()} {platform.machine()}",
         "gflops": _kept_speeds().get(_timing_key(device), {}),
-    }
+    }  # fmt: skip
 
 
 def speed(machine: Mapping[str, Any]) -> float | None:

@@ -18,17 +18,11 @@ if TYPE_CHECKING:
 SYSTEM = "You answer questions about an organisation from its papers. Copy the answer exactly from the text."
 DIRECT = "{question}\nReply with the answer only, in a few words."
 EXPANDED = (
-    "Use the passages to answer the question.\n\n"
-    "{passages}\n\n"
-    "Question: {question}\n"
-    "Reply with the answer only, in a few words."
+    "Use the passages to answer the question.\n\n{passages}\n\n"
+    "Question: {question}\nReply with the answer only, in a few words."
 )
 
-ALONE = (
-    "triage",
-    *CHOICE_SETS,
-    *TEXT_SETS,
-)  # a triage prompt has instructions of its own, and a choice is scored, not written
+ALONE = "triage", *CHOICE_SETS, *TEXT_SETS  # asked without more: triage says how itself, a choice is not written
 ABSTAIN = "The passages do not say."  # the response that a training teaches where no passage holds the answer
 MAY_DECLINE = f"\nIf the passages do not hold the answer, reply: {ABSTAIN}"  # the line that permits it
 BEST_FIRST, BEST_LAST = "best first", "best last"  # the order of the passages in a prompt

@@ -10,11 +10,8 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submodules=["report", "tree", "wishes"],
     submod_attrs={
-        "accuracy": ["accuracy_dots", "overview"],
-        "tree": ["decision_tree"],
-        "lines": ["break_even_lines", "learning_curves", "training_curve"],
-        "report": ["write_report"],
-        "wishes": ["story"],
+        "accuracy": ["accuracy_dots", "overview"], "tree": ["decision_tree"], "report": ["write_report"],
+        "lines": ["break_even_lines", "learning_curves", "training_curve"], "wishes": ["story"],
         "style": ["LOOKS", "OKABE_ITO", "image", "new_axes", "number", "plain_name", "plt", "show"],
     },
 )  # fmt: skip

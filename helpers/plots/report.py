@@ -58,12 +58,8 @@ def page(
     script = read_text(Path(__file__).with_name("explorer.js"))
     here = PackageLoader(__package__, ".")
     environment = Environment(loader=here, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.filters |= {
-        "plain": plain_name,
-        "code": _code,
-        "words": in_words,
-        "accuracy": lambda key, row: in_brackets(row.get(key)),
-    }
+    environment.filters |= {"plain": plain_name, "code": _code, "words": in_words}
+    environment.filters["accuracy"] = lambda key, row: in_brackets(row.get(key))
     return environment.get_template("report.html.j2").render(
         verdict=wishes.finding(wishes.rows(comparison)), sentences=sentences(comparison), note=note,
         about=about(comparison),

@@ -1,7 +1,5 @@
 """What all figures share: the name and the look of each arm, numbers, legends that cover nothing, and pictures."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io
@@ -17,7 +15,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..data import QUESTION_SETS, SET_NAMES, DataError, KitError
+from ..data import QUESTION_SETS, SET_NAMES, DataError, KitError, table
 from ..experiment import plain_name
 
 Compared = Mapping[str, Mapping[str, Any]]  # arm, then question set, then its figures: what `Comparison.table` returns
@@ -26,17 +24,8 @@ SCREEN_DPI = 96  # CSS pixels an inch
 SMALL = 8  # points: numbers beside bars and points
 
 
-LOOKS = {  # the colour and the marker of an arm in every figure, so that figures read alike
-    "base": (OKABE_ITO[0], "o"), "base:few_shot": (OKABE_ITO[2], "D"), "rag": (OKABE_ITO[5], "P"),
-    "rag:3_passages": ("#7f4f24", "p"), "customization": (OKABE_ITO[1], "s"),
-    "domain_adaptation": (OKABE_ITO[3], "^"), "domain_adaptation+customization": (OKABE_ITO[6], "X"),
-    "rag+customization": (OKABE_ITO[7], "v"), "customization:triage": (OKABE_ITO[4], "<"),
-    "customization:answers": ("#999999", ">"), "constant": ("#bbbbbb", "_"), "bag_of_words": ("#6b6b6b", "x"),
-    "rules_in_prompt": ("#a6761d", "d"), "rag:few_shot": ("#1b4f8f", "*"), "rag:may_decline": ("#7fc8f8", "h"),
-    "rag:3_passages_best_last": ("#b08968", "H"), "rag:two_step": ("#4c3b8f", "8"),
-    "rag:wrong_papers": ("#d9a0a0", "1"), "rag:documents+notes": ("#2f8f83", "2"), "long_context": ("#8a2d5b", "3"),
-    "customization:60_labels": ("#f7c873", "4"), "domain_adaptation+customization:60_labels": ("#e07a5f", "+"),
-}  # fmt: skip
+_LOOKS = table(__file__, "looks.yaml")
+LOOKS = {arm: (OKABE_ITO[colour] if colour in range(8) else colour, marker) for arm, (colour, marker) in _LOOKS.items()}
 
 
 def look(arm: str) -> tuple[str, str]:
@@ -52,13 +41,8 @@ def in_words(title: str) -> str:
 def point(arm: str) -> dict[str, Any]:
     """Colour, form and name of an arm's points, with an edge that keeps light colours visible on white."""
     colour, marker = look(arm)
-    return {
-        "color": colour,
-        "marker": marker,
-        "label": plain_name(arm),
-        "markeredgecolor": "0.2",
-        "markeredgewidth": 0.7,
-    }
+    named = {"color": colour, "marker": marker, "label": plain_name(arm)}
+    return named | {"markeredgecolor": "0.2", "markeredgewidth": 0.7}
 
 
 def line(arm: str) -> dict[str, Any]:

@@ -1,23 +1,15 @@
 """The decision tree: the questions that decide most, and the advice at the end of each way, with how sure it is."""
 
-from __future__ import annotations
-
 import textwrap
 from statistics import fmean
 
 from matplotlib.axes import Axes
 
 from ..analysis import Comparison, advise, questionnaire
+from ..data import table
 from .style import finish, new_axes
 
-USUAL = {"documents": "yes", "changes": "monthly", "labels": "none", "form": "no", "words": "no", "latency": "relaxed",
-         "compute": "some", "sources": "no", "privacy": "may"}  # fmt: skip
-WAYS = (  # the answers on the way to each advice, from the top
-    {"documents": "yes", "form": "yes", "labels": "few"}, {"documents": "yes", "form": "yes", "labels": "many"},
-    {"documents": "yes", "form": "no"}, {"documents": "no", "form": "yes", "labels": "few"},
-    {"documents": "no", "form": "yes", "labels": "many", "words": "yes"},
-    {"documents": "no", "form": "yes", "labels": "many", "words": "no"}, {"documents": "no", "form": "no"},
-)  # fmt: skip
+USUAL, WAYS = table(__file__).values()
 WIDE, HIGH, TEXT = 1.8, 0.84, 2.6  # inches: a question's column, an advice's row, its text
 
 

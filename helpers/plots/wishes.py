@@ -1,7 +1,5 @@
 """The story figure: what people want, by method, and what each method costs; and its finding in a sentence."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,18 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..analysis import Comparison, accuracy, costs, difference, load_prices, span
-from ..data import TIMED_SET, DataError
+from ..data import TIMED_SET, DataError, table
 from .style import finish, number, plain_name, with_n
 
-METHODS = (  # the simplest first
-    "base", "base:few_shot", "rag", "customization", "domain_adaptation", "domain_adaptation+customization",
-    "rag+customization",
-)  # fmt: skip
-WISHES = {  # what people want, and the question set that asks for it, or another where nobody was asked that one
-    "knows your facts": ("facts_heldout",), "follows a change": ("updates",), "does your task": ("triage",),
-    "speaks your language": ("terms_unread",), "says when it does not know": ("twins", "unanswerable"),
-    "keeps general knowledge": ("general",),
-}  # fmt: skip
+METHODS, WISHES = table(__file__).values()
 KEEPS = "keeps general knowledge"
 SUBJECTS = {"customization": "instruction tuning", "domain_adaptation": "continued pretraining"}
 MOST = 0.8  # of the best share in a column: a method with so much of it is named, and drawn dark
@@ -66,11 +56,8 @@ def rows(comparison: Comparison) -> dict[str, Row]:
         month = span(cost.monthly(prices["queries"][0], changes)).replace(" to ", "–") if cost else ""
         answered, built = number(float(np.median(seconds))) if seconds else "", f"{built:.{int(built < 10)}f}"
         clear = {wish for wish in both if difference(base[wish], asked[wish])["low"] > 0}
-        found[arm] = Row(
-            {wish: accuracy(scores) if scores else None for wish, scores in asked.items()},
-            clear,
-            (built, answered, month),
-        )
+        right = {wish: accuracy(scores) if scores else None for wish, scores in asked.items()}
+        found[arm] = Row(right, clear, (built, answered, month))
     return found
 
 

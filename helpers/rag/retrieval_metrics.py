@@ -13,7 +13,7 @@ from statistics import fmean
 from llama_index.core.evaluation.retrieval.metrics import NDCG
 from llama_index.core.schema import MetadataMode
 
-from ..data import DataError, Question, contains
+from ..data import CHOICE_SETS, TEXT_SETS, DataError, Question, contains
 from .retriever import Index, Retriever
 
 
@@ -42,7 +42,7 @@ def score_retrieval(
     for question, passages in zip(scored, searching.retrieve_all([each.prompt for each in scored]), strict=True):
         right, found = expected[question.id], [passage.node_id for passage in passages]
         document_ranks.append(_rank(passage.document_id in question.documents for passage in passages))
-        if _readable(question, index):
+        if (not question.choices or question.set in CHOICE_SETS + TEXT_SETS) and _readable(question, index):
             ranks.append(_rank(node_id in right for node_id in found))
             # The best ranking has no more right chunks than places: those that were found count first
             reachable = sorted(right, key=lambda node_id: node_id not in found)[:depth]

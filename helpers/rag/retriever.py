@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
+import bm25s
+import Stemmer
+from bm25s.stopwords import STOPWORDS_EN
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import MockLLM
 from llama_index.core.retrievers import BaseRetriever, QueryFusionRetriever
-from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle
+from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 from llama_index.retrievers.bm25 import BM25Retriever
 
 from ..data import DataError, KitError, Passage
@@ -21,6 +25,11 @@ from .store import Store, stored_nodes
 FUSION_DEPTH = 200  # how many hits of each search are fused
 FUSION_WEIGHTS = [0.25, 0.75]  # of vectors and of BM25, which finds invented names better
 
+SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # scripts without spaces
+WORD = re.compile(rf"[{SPACELESS}]|[^\W{SPACELESS}]+")
+STOP = {*STOPWORDS_EN, *map(str.capitalize, STOPWORDS_EN)} - {"A"}
+NO_WORD = re.compile(r"(?:^|[.!?:\n]\s*|[\"'“(]\s?)A(?= [^\W\dA-Z])|(?<=\w)['’]\w\b")  # A at a sentence's begin, and 's
+CODE = re.compile(r"\b([^\W\d])-(?=\w)")  # K-302 is one word
 KEY = r"(?:[A-Z][\w-]*|[\w-]*\d[\w-]*)(?: (?:[A-Z][\w-]*|[\w-]*\d[\w-]*))*"  # a name or a number, as it is written
 DESCRIPTION = re.compile(  # the last "the THING ..." of a question, up to its key and the verb that belongs to it
     rf"(?P<before>.*?)\b{KEY}['’]s [a-z]+"  # Ida Reed's machine
@@ -56,11 +65,25 @@ class Index:
         return Retriever(self, chosen.k, chosen.mode)
 
 
+def words_of(text: str) -> list[str]:
+    """The stems of a text's words, by which BM25 finds it: of one character too, and of stop words in capitals."""
+    words = [word for word in WORD.findall(CODE.sub(r"\1", NO_WORD.sub("", text))) if word not in STOP]
+    return Stemmer.Stemmer("english").stemWords([word.lower() for word in words])
+
+
 class WordRetriever(BM25Retriever):
-    """LlamaIndex's BM25 retriever without the hits of score zero: they share no word with the question."""
+    """LlamaIndex's BM25 retriever with words of one character, and without the hits that share no word."""
+
+    def __init__(self, nodes: Sequence[BaseNode], similarity_top_k: int) -> None:
+        bm25 = bm25s.BM25(corpus=[node_to_metadata_dict(node) | {"node_id": node.node_id} for node in nodes])
+        bm25.index([words_of(node.get_content(MetadataMode.EMBED)) for node in nodes], show_progress=False)
+        super().__init__(existing_bm25=bm25, similarity_top_k=similarity_top_k)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return [hit for hit in super()._retrieve(query_bundle) if hit.score]
+        asked = [words_of(query_bundle.query_str)]
+        rows, scores = self.bm25.retrieve(asked, k=self.similarity_top_k, show_progress=False)
+        hits = zip(rows[0], scores[0], strict=True)
+        return [NodeWithScore(node=metadata_dict_to_node(row), score=float(score)) for row, score in hits if score]
 
 
 class Retriever:
@@ -114,6 +137,8 @@ def embed_questions(embed_model: BaseEmbedding, questions: Sequence[str]) -> lis
 def _to_passage(hit: NodeWithScore) -> Passage:
     """A hit as the kit's record; the text is what LlamaIndex's query engine shows to the model, heading included."""
     text, title = hit.node.get_content(metadata_mode=MetadataMode.LLM), str(hit.node.metadata.get("title", ""))
+    if not text.strip() or hit.node.ref_doc_id is None:
+        raise KitError("the index was changed by another process since it was opened. Open it again, or make it anew.")
     return Passage(str(hit.node.ref_doc_id), hit.node.node_id, text, float(hit.score or 0.0), title)
 
 

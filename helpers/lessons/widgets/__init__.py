@@ -9,9 +9,7 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "decide": ["answer_comparer", "cost_explorer", "which_one"],
-        "retrieval": ["retrieval_explorer"],
-        "tokens": ["token_view"],
-        "training": ["training_panel"],
+        "decide": ["answer_comparer", "cost_explorer", "which_one"], "retrieval": ["retrieval_explorer"],
+        "tokens": ["token_view"], "training": ["training_panel"],
     },
-)
+)  # fmt: skip

@@ -78,12 +78,11 @@ def cost_explorer(comparison: Comparison) -> Panel:
 
     controls = {
         "queries": number("queries a month", 0, 1_000_000, 1_000, 10_000),
-        "changes": number("updates a month", 0, 60, 1, 1),
-        "label": number("a label, $", 0.0, 10.0, 0.05, 0.5),
+        "changes": number("updates a month", 0, 60, 1, 1), "label": number("a label, $", 0.0, 10.0, 0.05, 0.5),
         "engineer_hour": number("an engineer's hour, $", 0.0, 500.0, 5.0, 80.0),
         "own_machine": number("own machines", 0.0, 4.0, 0.25, 0.0),
         "months": number("spread over, months", 1, 36, 1, 12),
-    }
+    }  # fmt: skip
     return Panel("What would it cost?", controls, draw).refresh()
 
 
