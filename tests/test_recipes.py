@@ -74,7 +74,7 @@ def test_no_question_and_no_held_out_asset_is_in_the_pairs(small_world, name):
 
 def test_arms_name_trainings_that_exist_and_others_are_refused():
     used = {name.partition(":")[0] for arm in ARMS.values() for name in arm.recipes}
-    assert used | {"domain+pairs"} == set(recipes.SETTINGS) and set(recipes.STARTS_FROM.values()) <= used
+    assert used | {"domain,answers"} == set(recipes.SETTINGS) and set(recipes.STARTS_FROM.values()) <= used
     for wrong in ("magic", "triage:0", "triage:", "triage:few", "magic:60"):
         with pytest.raises(KitError, match=f"unknown training '{wrong}': choose from triage"):
             recipes.settings(wrong, profiles.get_profile("quick"), 7)

@@ -58,6 +58,7 @@ def moved(notebook: nbformat.NotebookNode, world: Path) -> nbformat.NotebookNode
     instead = counterparts(world, "\n".join(cell.source for cell in notebook.cells))
     names = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(instead, key=len, reverse=True)))
     for cell in [cell for cell in notebook.cells if cell.cell_type == "code"]:
+        cell.outputs = []
         cell.source = names.sub(lambda match: instead[match[0]], cell.source)
     return notebook
 

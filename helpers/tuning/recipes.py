@@ -9,9 +9,9 @@ edition's world 7.
 | triage | labelled reports; `triage:60`: 60 of them, shown as often in all | the task `triage` |
 | answers | labelled questions and answers on the trained assets | the task `answers` |
 | domain | unlabelled domain text | every task of the domain |
-| domain+pairs | the same text and the pairs of `answers`, mixed from the start | no arm: the curve of readings |
+| domain+pairs | the same text and the pairs of `answers`, mixed from the start | the task `answers` |
 | domain,triage | the pairs of `triage`, on top of `domain` | the task `triage` |
-| domain,answers | the pairs of `answers`, on top of `domain` | the task `answers` |
+| domain,answers | the pairs of `answers`, on top of `domain` | no arm yet: the sweep |
 | passages | questions with retrieved passages that say it, distract, or do not say | `answers` with RAG |
 """
 
