@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from . import analysis, experiment, models, plots, rag, tuning
-from .data import OWN_ARMS, KitError, get_profile, open_dataset, own_folder, prepare_own_data, read_prompts
+from .data import OWN_ARMS, KitError, get_profile, open_dataset, own_folder, prepare_own_data, read_prompts, visible
 
 app = typer.Typer()
 
@@ -46,7 +46,8 @@ def ask(
             row = {"id": question.id, "text": answer.text, "documents": documents}
             print(json.dumps(row | {name: getattr(answer, name) for name in TIMES}, ensure_ascii=False))
         else:
-            print(f"{question.prompt}\n    {answer.text}", *dict.fromkeys(documents), sep="\n    from ")
+            lines = map(visible, (f"{question.prompt}\n    {answer.text}", *dict.fromkeys(documents)))
+            print(*lines, sep="\n    from ")
 
 
 @app.command()
@@ -60,7 +61,9 @@ def train(
     chosen, *more = read_settings(settings or ())
     if more:
         raise KitError(f"one training takes one value of each setting, `study` several. Got {', '.join(settings)}")
-    study = experiment.Study(data, profile, seed, out, model, changes=_of_training(chosen))
+    if others := [name for name in chosen if name not in TRAINING]:
+        raise KitError(f"`{others[0]}` is a setting of retrieval, which no training reads: give it to `study`")
+    study = experiment.Study(data, profile, seed, out, model, changes=chosen)
     (wanted,) = experiment.get_arms([arm])
     if not wanted.recipes:
         tuned = ", ".join(each.name for each in experiment.get_arms(experiment.ARMS) if each.recipes)
@@ -118,6 +121,8 @@ def study(
     missing = {}
     for world in worlds:  # an arm that is named is asked in every profile
         missing |= experiment.left_out(names, open_dataset(world), get_profile(profile) if arms == "all" else None)
+    if set(names) <= set(missing):
+        raise KitError(f"no arm can be asked: {'; '.join(f'{name}, since {why}' for name, why in missing.items())}")
     for name, why in missing.items():
         print(f"left out: {name}, since {why}", file=sys.stderr)
     first, results = None, {}  # by the folder below OUT: none for a single study, else such as "k=3,seed=8"

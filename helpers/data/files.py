@@ -25,6 +25,10 @@ SEPARATORS = "\t;|,"  # of a table's columns
 PLAIN = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}  # ligatures
 PLAIN |= dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF)) | dict.fromkeys((0xA0, 0x2007, 0x202F), " ")
 PLAIN[0x2011] = "-"  # beside what cannot be seen, and spaces at which no line ends
+PLAIN |= dict.fromkeys((*range(9), *range(14, 32), *range(127, 160))) | {11: "\n", 12: "\n"}
+CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)  # of a terminal, or of order
 
 Record = TypeVar("Record")
 Row = tuple[str, dict[str, Any]]  # a place, `file:line`, and what is there
@@ -42,6 +46,8 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
         raise DataError(f"{path} is not UTF-8: {byte}. Save the file again with the encoding UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Check the path, and that you may read it.") from None
 
 
 def table(module: str | Path, name: str = "") -> Any:
@@ -57,6 +63,12 @@ def plain(content: Any) -> Any:
     if isinstance(content, dict):
         return {plain(name): plain(each) for name, each in content.items()}
     return [plain(each) for each in content] if isinstance(content, list) else content
+
+
+def visible(text: str, limit: int = 1900) -> str:
+    """A text for the terminal: what controls one shown by its code, and at most so many characters of it."""
+    text = CONTROL.sub(lambda each: ascii(each[0])[1:-1], text)
+    return text if len(text) <= limit else f"{text[: limit // 2]} [...] {text[-limit // 2 + 7 :]}"
 
 
 def update_rounds(folder: Path) -> list[int]:

@@ -177,7 +177,7 @@ def left_out(names: Iterable[str], dataset: Dataset, profile: Profile | None = N
         if missing := _missing(arm, dataset):
             reasons[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(missing))}"
         elif not arm.asked(dataset.question_sets):
-            reasons[arm.name] = f"the data has none of its question sets: {', '.join(arm.sets)}"
+            reasons[arm.name] = f"{dataset.folder / 'questions'} holds no set that it is asked"
         elif profile and arm.name in profile.left_out:
             reasons[arm.name] = f"the profile {profile.name} is for a first look"
     return reasons

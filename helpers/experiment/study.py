@@ -19,7 +19,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from .. import models, rag, tuning
-from ..data import TIMED_SET, Effort, Question, Result, get_profile, held, open_dataset, own_folder, sample
+from ..data import TIMED_SET, Effort, KitError, Question, Result, get_profile, held, open_dataset, own_folder, sample
 from ..tuning import recipes
 from . import results
 from .arms import Arm, get_arms, same_text, solved_examples
@@ -61,6 +61,9 @@ class Study:
         self.out = Path(out) if out is not None else own_folder()
         self.artefacts, self.vector_store = Path(artefacts or self.out), vector_store
         self.settings, self.changes = settings or rag.RagSettings(), dict(changes or {})
+        if not 0 <= seed < 2**32:
+            raise KitError(f"`seed` must be a whole number from 0 to {2**32 - 1:,}. Got {seed}")
+        tuning.TrainSettings(**self.changes)  # says what is out of range before a model is loaded
         self._model = model or models.FOUNDATION_MODEL
         self._indices: dict[tuple[str, bool], tuple[rag.Index, rag.IndexReport, Effort]] = {}
         self._evaluations: dict[tuple, Evaluation] = {}  # by `PreparedArm.alike`: arms that answer alike are asked once

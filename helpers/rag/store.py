@@ -53,14 +53,15 @@ def open_store(where: str | Path, collection: str = "documents", fresh: bool = F
     says that the server does not answer, that the folder cannot be used, or that the name is not allowed.
     """
     url = urlsplit(str(where))
-    remedy = "Give a folder that the vector store made, or a new one, where you may write."
+    remedy = "Give a folder that the vector store made, or a new one, where you may write, or http://127.0.0.1:8000."
     settings = chromadb.config.Settings(anonymized_telemetry=False)
     try:
         if url.scheme in ("http", "https"):
-            remedy = "Give the address as http://127.0.0.1:8000."
             port = url.port or (443 if url.scheme == "https" else 80)
             remedy = f"Start the server: `chroma run --host {url.hostname} --port {port} --path FOLDER`."
             client = chromadb.HttpClient(str(url.hostname), port, ssl=url.scheme == "https", settings=settings)
+        elif "://" in str(where):
+            raise ValueError("A server is reached by http or https.")
         else:
             client = chromadb.PersistentClient(str(where), settings=settings)
         if fresh and collection in [existing.name for existing in client.list_collections()]:
