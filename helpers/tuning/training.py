@@ -86,38 +86,37 @@ def train(
         print(f"{len(ids)} examples over {settings.max_length} tokens are left out: {some}", file=sys.stderr)
     with measure() as measured:
         last, before = last_checkpoint(out / CHECKPOINTS, made.fingerprint)
-        checkpoints = Checkpoints(made.fingerprint, measured, before)
         fm.free_memory()
-        model = prepare_model(fm, settings, start)
+        model = prepare_model(fm, settings, begun)
         fast.enable_training(model, fm.dtype if fm.dtype != "float32" else None)
         trainer = make_trainer(model, rows, evaluation, settings, fm, out / CHECKPOINTS, fsdp, best=score is not None)
         trainer.args.eval_on_start = "general" in evaluation and last is None
+        checkpoints = Checkpoints(made.fingerprint, measured, before)
         for each in filter(None, (score and ValidationScore(fm, score), callback, checkpoints)):
             trainer.add_callback(each)
         made.effort.trainable_parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
         _run(trainer, last)
         made.history, made.first = read_log(trainer.state, rows)
         made.effort.tokens_seen = made.history[-1].tokens
-        made.effort += checkpoints.spent()
+        made.effort += before + measured
         if made.whole and not fsdp:
             model.to(fm.model.dtype)
         write(made, trainer, fm)
     return read_fine_tuned(out)
 
 
-def prepare_model(fm: FoundationModel, settings: TrainSettings, start: str | Path | None = None) -> nn.Module:
+def prepare_model(fm: FoundationModel, settings: TrainSettings, begun: FineTuned | None = None) -> nn.Module:
     """Loads the weights anew and makes them trainable: all of them, or new adapters, or those of an earlier training.
 
     Adapters are float32 on weights of the model's dtype, as PEFT makes them. Where all weights are trained they are
     float32 (Micikevicius et al. 2018, 1710.03740): in 16 bits small steps would be rounded away.
 
     Raises:
-        KitError: The rows are too long for the model, or `start` holds adapters that the settings do not ask for.
+        KitError: The rows are too long for the model, or `begun` has adapters that the settings do not ask for.
     """
     import torch
     from peft import LoraConfig, PeftModel, get_peft_model
 
-    begun = read_fine_tuned(start) if start else None
     lora, goes_on = settings.lora, begun is not None and not begun.whole
     if goes_on:
         fm.check_adapter(begun.folder)
