@@ -16,19 +16,19 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from .. import fast
 from ..data import Effort, KitError
 from ..models import RECORD, FoundationModel, is_first_process, load_model, measure, progress_bars
+from .callbacks import SCORE, Checkpoints, RowTrainer, ValidationScore, diverged, last_checkpoint, no_longer_better
 from .fine_tuned import CHECKPOINTS, FineTuned, read_fine_tuned, read_log, write
 from .packing import Collator, Row
 from .training_data import Lora, TrainingData, TrainSettings, training_rows
-
-if TYPE_CHECKING:
-    from torch import nn
-    from transformers import Trainer, TrainerCallback
-
 
 LOGS, VALIDATIONS = 50, 10  # how often a training logs its loss, and at most its validation loss
 APART = 10  # steps at least between two validations
@@ -61,8 +61,6 @@ def train(
         KitError: There is nothing to learn from (`DataError`), the training diverged or could not go on, `out` holds
             another training, or the callback stopped it (`TrainingStopped`). The last complete checkpoint is kept.
     """
-    from .callbacks import Checkpoints, ValidationScore, last_checkpoint
-
     out = Path(out)
     if fsdp and int(os.environ.get("WORLD_SIZE", "1")) < 2:
         raise KitError("`fsdp` shares a model between processes, and there is one: start it by `torchrun`")
@@ -114,9 +112,6 @@ def prepare_model(fm: FoundationModel, settings: TrainSettings, begun: FineTuned
     Raises:
         KitError: The rows are too long for the model, or `begun` has adapters that the settings do not ask for.
     """
-    import torch
-    from peft import LoraConfig, PeftModel, get_peft_model
-
     lora, goes_on = settings.lora, begun is not None and not begun.whole
     if goes_on:
         fm.check_adapter(begun.folder)
@@ -148,10 +143,6 @@ def make_trainer(
     fm: FoundationModel, folder: Path, fsdp: bool = False, best: bool = False,
 ) -> Trainer:  # fmt: skip
     """transformers' Trainer over packed rows in the order given; `best` keeps the weights of the best evaluation."""
-    from transformers import PrinterCallback, TrainingArguments
-
-    from .callbacks import SCORE, RowTrainer
-
     size = min(settings.batch_size, len(rows))
     steps, every = len(rows) // size, max(1, len(rows) // size // LOGS)
     share, rest = divmod(size, int(os.environ.get("WORLD_SIZE", "1")))
@@ -177,8 +168,6 @@ def make_trainer(
 
 
 def _run(trainer: Trainer, checkpoint: str | None) -> None:
-    from .callbacks import diverged, no_longer_better
-
     logging.getLogger("transformers.trainer").setLevel(logging.ERROR)  # it warns of tied weights in the best checkpoint
     try:
         with progress_bars(False):
