@@ -25,8 +25,7 @@ class Profile:
     own_words: int | None = 30_000  # of documents of your own, for continued pretraining
 
 
-CHANGES = table(__file__)
-PROFILES = {name: Profile(name, **sizes) for name, sizes in CHANGES.items()}
+PROFILES = {name: Profile(name, **sizes) for name, sizes in table(__file__).items()}
 
 
 def get_profile(name: str) -> Profile:

@@ -74,20 +74,18 @@ def training_data(
         pairs = dataset.examples(task)
         pairs = pairs[:labels] * (len(pairs) // labels if labels else 1)  # as many steps, whatever the number of labels
         return TrainingData(pairs=pairs, validation_pairs=dataset.examples(task, "validation")[:validation])
-    texts = {
-        "texts": dataset.corpus("train"),
-        "validation_texts": dataset.corpus("validation")[:validation],
-        "replay": dataset.general_text("replay"),
-        "general_texts": dataset.general_text("evaluation")[: max(1, validation // GENERAL)],
-    }
-    if name == "domain":
-        return TrainingData(**texts)
-    if name == "domain+pairs":
-        return TrainingData(**texts, pairs=dataset.examples("answers"))
-    if retrieve is None:
-        raise KitError("the training `passages` needs a retriever: give one")
-    groups = passage_groups(dataset.examples("answers"), retrieve, random.Random(seed))
-    return TrainingData(groups=groups, replay=dataset.general_text("replay"))
+    if name == "passages":
+        if retrieve is None:
+            raise KitError("the training `passages` needs a retriever: give one")
+        groups = passage_groups(dataset.examples("answers"), retrieve, random.Random(seed))
+        return TrainingData(groups=groups, replay=dataset.general_text("replay"))
+    return TrainingData(
+        texts=dataset.corpus(),
+        pairs=dataset.examples("answers") if name == "domain+pairs" else (),
+        replay=dataset.general_text("replay"),
+        validation_texts=dataset.corpus("validation")[:validation],
+        general_texts=dataset.general_text("evaluation")[: max(1, validation // GENERAL)],
+    )
 
 
 def passage_groups(
