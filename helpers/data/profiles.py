@@ -5,7 +5,6 @@ from pydantic.dataclasses import dataclass
 from .files import table
 from .records import KitError
 
-WARM_UP = 2  # tokens decoded before times are taken
 VALIDATION = 30  # validation pairs and texts that a training reads now and then
 
 
