@@ -178,10 +178,8 @@ def read_documents(folder: Path, leave_out: Collection[Path] = ()) -> list[Docum
     folder, others = Path(folder), set(map(os.path.realpath, leave_out))
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder. Check the path, or make the folder and put documents into it.")
-    paths = {
-        _shown(path.relative_to(folder)): path for path in folder.rglob("*") if os.path.realpath(path) not in others
-    }
-    paths = {name: path for name, path in paths.items() if path.is_file() or path.is_symlink()}
+    paths = [path for path in folder.rglob("*") if path.is_file() or path.is_symlink()]
+    paths = {_shown(path.relative_to(folder)): path for path in paths if os.path.realpath(path) not in others}
     names = sorted(name for name in paths if not HIDDEN.search(name))
     skipped = [name for name in names if paths[name].suffix.lower() not in READERS or not paths[name].is_file()]
     if skipped == names:

@@ -22,7 +22,7 @@ from llama_index.core.node_parser import SentenceSplitter
 from .dataset import Dataset, general_questions, sample
 from .documents import read_documents
 from .files import held, own_folder, write_text
-from .own_questions import Columns, read_pairs, read_questions
+from .own_questions import read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .records import DataError, Document, Example, KitError, Note, Question
 from .values import YES_OR_NO, contains, language, normalise
@@ -39,11 +39,14 @@ CLUSTERS = 10  # with answers in so many documents, questions about one document
 
 @dataclass(frozen=True)
 class OwnData:
-    """What was made: the data `folder`, `out` for its results, what a reader must know, and what was read by file."""
+    """What was made: the data `folder`, `out` for its results, and in sentences what a reader must know of it.
+
+    `columns` say which column of a table held what; `reading` is the `reading_report` of the documents.
+    """
 
     folder: Path
     out: Path
-    columns: tuple[Columns, ...]
+    columns: tuple[str, ...]
     notes: tuple[str, ...]
     reading: pd.DataFrame = field(repr=False, compare=False)
 

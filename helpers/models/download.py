@@ -37,8 +37,7 @@ class ModelSource:
     note: str
 
 
-DEFAULTS = table(__file__, "models.yaml")
-MODELS = {name: ModelSource(**source) for name, source in DEFAULTS.items()}
+MODELS = {name: ModelSource(**source) for name, source in table(__file__, "models.yaml").items()}
 FOUNDATION_MODEL, EMBEDDING_MODEL = MODELS
 
 

@@ -7,7 +7,6 @@ import json
 import math
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -59,17 +58,11 @@ class Checkpoints(TrainerCallback):
     """Marks complete checkpoints, and lets no training go on with numbers that are none.
 
     The marker is written when all files are there, and says which training they belong to (its `fingerprint`) and what
-    it took until then: `before` it was resumed, and since. `measured` is what a running `models.measure` fills.
+    it took until then: `before` it was resumed, and since, as a running `models.measure` has it in `measured`.
     """
 
     def __init__(self, fingerprint: str, measured: Effort, before: Effort):
         self.fingerprint, self.measured, self.before = fingerprint, measured, before
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
-
-    def spent(self) -> Effort:
-        """Time and memory of this training, interrupted calls included."""
-        wall_s, cpu_s = time.perf_counter() - self.wall, time.process_time() - self.cpu
-        return self.before + Effort(wall_s, cpu_s, self.measured.peak_memory_bytes)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Logs the last step, and writes a checkpoint where another callback stops the training."""
@@ -86,7 +79,8 @@ class Checkpoints(TrainerCallback):
         """Marks the checkpoint as complete."""
         if state.is_world_process_zero:
             marker = Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE
-            write_text(marker, json.dumps({"fingerprint": self.fingerprint, "effort": asdict(self.spent())}))
+            spent = asdict(self.before + self.measured)
+            write_text(marker, json.dumps({"fingerprint": self.fingerprint, "effort": spent}))
 
 
 class ValidationScore(TrainerCallback):

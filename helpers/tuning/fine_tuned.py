@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from transformers import Trainer, TrainerState
 
 from ..data import DataError, Effort, KitError, write_text
 from ..models import RECORD, FoundationModel, folder_bytes, is_first_process, progress_bars, weights_hash
 from .packing import Row
-
-if TYPE_CHECKING:
-    from transformers import Trainer, TrainerState
 
 CHECKPOINTS = "checkpoints"
 

@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from helpers.analysis import read_comparison, timing_conditions
-from helpers.data import TIMED_SET, WARM_UP, DataError, Question, sample
+from helpers.data import TIMED_SET, DataError, Question, sample
 from helpers.experiment import ARMS, EQUAL_TOKENS, LATENCY_FILE, Assistant, Study, Timing, write_timings
 
-from .measuring import DATASET
+from .measuring import DATASET, WARM_UP
 
 TRIAGE = ("base", "rules_in_prompt", "customization", "domain_adaptation+customization")
 A_TURN = 10  # questions that an arm is asked in one turn: tuned copies of the model are made for it anew
