@@ -63,8 +63,7 @@ def rows(comparison: Comparison) -> dict[str, Row]:
 
 def sets_of(comparison: Comparison) -> dict[str, str]:
     """The question set that stands for each wish: the first that any method was asked."""
-    asked = {result.question_set for result in comparison.results if result.status == "complete"}
-    return {wish: next((name for name in names if name in asked), names[0]) for wish, names in WISHES.items()}
+    return {wish: next((name for name in names if name in comparison.sets), names[0]) for wish, names in WISHES.items()}
 
 
 def finding(found: Mapping[str, Row]) -> str:
