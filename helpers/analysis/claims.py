@@ -144,10 +144,8 @@ def _verdict(claim: Claim, found: Interval | str, p: float, comparison: Comparis
     profile = get_profile(comparison.results[0].profile)
     tuned = any(r.config.get("adapter") for r in comparison.results if r.arm in (claim.first.arm, claim.second.arm))
     if sure and tuned and profile.training_share < 1:
-        why += (
-            f" The {profile.name} profile makes {profile.training_share:.0%} of a training's passes: too few to decide."
-        )
-        sure = False
+        few = f"{profile.training_share:.0%} of a training's passes: too few to decide."
+        why, sure = f"{why} The {profile.name} profile makes {few}", False
     verdict = "not shown" if not sure else "shown" if holds else "contradicted"
     return Verdict(claim, verdict, why, found, worlds, p, seen)
 

@@ -38,8 +38,6 @@ METRICS = {
     for name, row in table(__file__).items()
 }
 SHARES = ("accuracy", "right_kind")  # measured question by question
-SetName = Literal[*QUESTION_SETS]
-MetricName = Literal[*METRICS]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -47,9 +45,9 @@ class Quantity:
     """A metric of an arm on a question set, or a share of one `part` of it, or a constant `value`."""
 
     arm: str = ""
-    set: SetName = TIMED_SET
+    set: Literal[*QUESTION_SETS] = TIMED_SET
     part: str = ""
-    metric: MetricName = "accuracy"
+    metric: Literal[*METRICS] = "accuracy"
     value: float | None = None
 
     @model_validator(mode="after")

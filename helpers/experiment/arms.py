@@ -88,8 +88,7 @@ class Arm:
         return self.triage if question_set == "triage" else self.answers
 
 
-_ALL = TypeAdapter(list[Arm]).validate_python(data.table(__file__))
-ARMS = {arm.name: arm for arm in _ALL}
+ARMS = {arm.name: arm for arm in TypeAdapter(list[Arm]).validate_python(data.table(__file__))}
 
 
 def plain_name(key: str) -> str:

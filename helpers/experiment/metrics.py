@@ -12,21 +12,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from ..data import (
-    CHOICE_SETS,
-    YES_OR_NO,
-    Answer,
-    Question,
-    Score,
-    comparable,
-    contains,
-    forms,
-    normalise,
-    readings,
-    table,
-)
+from .. import data
+from ..data import CHOICE_SETS, YES_OR_NO, Answer, Question, Score, comparable, contains, forms, normalise, readings
 
-RULES = table(__file__, "declining.yaml")
+RULES = data.table(__file__, "declining.yaml")
 
 
 def _any(patterns: Sequence[str]) -> re.Pattern[str]:
