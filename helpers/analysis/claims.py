@@ -1,12 +1,10 @@
 """Claims (`rules/claims.yaml`, locked before the runs, and others), each judged by what was measured."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
@@ -37,7 +35,7 @@ class Claim:
     kind: Literal["measured", "by construction"] = "measured"
 
     @model_validator(mode="after")
-    def _whole(self) -> Claim:
+    def _whole(self) -> Self:
         alike = all(getattr(self.first, name) == getattr(self.second, name) for name in ("metric", "set", "part"))
         if (self.is_ratio or self.second.arm) and not alike:
             raise ValueError("`first` and `second` must have the same metric, set and part, and a ratio needs two arms")

@@ -1,13 +1,11 @@
 """Results side by side: read once, validated once, and then asked for tables, differences and caveats."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -47,7 +45,7 @@ class Comparison:
         return [name for name in QUESTION_SETS if name in asked]
 
     @cached_property
-    def worlds(self) -> dict[int, Comparison]:
+    def worlds(self) -> dict[int, Self]:
         """Each world alone, by its seed."""
         seeds = sorted({result.seed for result in self.results})
         return {seed: replace(self, results=[r for r in self.results if r.seed == seed]) for seed in seeds}
@@ -183,7 +181,7 @@ class Comparison:
         stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in table.items() if "interrupted" in row]
         return "\n\n".join([*told, *(f"interrupted, and left out above: {each}" for each in stopped)])
 
-    def with_timings(self, folder: Path | str) -> Comparison:
+    def with_timings(self, folder: Path | str) -> Self:
         """The same with the times of the interleaved run in a folder, where there is one that fits these results.
 
         For each arm that took turns, the median of its rounds for each question replaces the seconds of its own runs.

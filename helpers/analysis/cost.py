@@ -4,8 +4,6 @@ A cost is worked out at every combination of the lowest and the highest prices, 
 the same ones. What is prepared serves every task. Models of other sizes are estimated by published formulas, not run.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping

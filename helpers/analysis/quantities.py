@@ -5,7 +5,7 @@ A quantity is data, such as `{arm: rag, set: facts_heldout}` (its accuracy), `{a
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import ConfigDict, model_validator
@@ -51,7 +51,7 @@ class Quantity:
     value: float | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> "Quantity":
+    def _whole(self) -> Self:
         if bool(self.arm) == (self.value is not None):
             raise ValueError("a quantity is either an `arm` or a `value`")
         if self.part and self.metric not in SHARES:

@@ -3,8 +3,6 @@
 What a result says about itself is checked against its answers, so that two swapped labels do not pass for a finding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

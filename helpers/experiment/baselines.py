@@ -1,7 +1,5 @@
 """Triage without a language model: what scikit-learn makes of the same labelled reports."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """An arm and a question set in, scored answers and their times out: the same way for every arm."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

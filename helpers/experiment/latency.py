@@ -1,7 +1,5 @@
 """How long one answer took where the arms took turns, as `tools.benchmarks.arm_times` records it beside results."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median

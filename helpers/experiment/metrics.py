@@ -3,8 +3,6 @@
 Exact match and token F1 are SQuAD's (Rajpurkar et al. 2016, arXiv:1606.05250); accuracy compares values as values.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

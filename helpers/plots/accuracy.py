@@ -1,7 +1,5 @@
 """How well the arms answer, a panel a question set, each arm's accuracy with its interval."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt

@@ -1,7 +1,5 @@
 """Lines: what was varied against what was measured, a training's losses, and costs that cross."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 `report.html.j2` has the page; this module has what is filled in.
 """
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
