@@ -54,11 +54,10 @@ def page(
     environment = Environment(loader=here, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     environment.filters |= {"plain": plain_name, "code": _code, "words": in_words, "accuracy": _accuracy}
     return environment.get_template("report.html.j2").render(
-        verdict=wishes.finding(wishes.rows(comparison)), sentences=sentences(comparison),
-        about=about(comparison),
-        caveats=comparison.caveats(), timed=comparison.timed, textbook=analysis.textbook_rows(comparison),
-        verdicts=verdicts, counts=analysis.counts(verdicts), compared=compared, main=main, arms=ARMS,
-        sets=comparison.sets, costs=analysis.cost_rows(costs),
+        comparison=comparison, sets=comparison.sets, compared=compared, main=main, arms=ARMS,
+        verdict=wishes.finding(wishes.rows(comparison)), sentences=sentences(comparison), about=about(comparison),
+        textbook=analysis.textbook_rows(comparison), verdicts=verdicts, counts=analysis.counts(verdicts),
+        costs=analysis.cost_rows(costs),
         prices={name: analysis.span(ends) for name, ends in analysis.load_prices().items()},
         stopped=[f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row],
         differences={arm: comparison.contrasts(arm).to_dict("records") for arm in compares},
