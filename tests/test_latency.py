@@ -33,7 +33,7 @@ def test_every_arm_is_asked_every_question_and_arms_take_turns(timings):
     turns = [timing.arm for timing in timings[::4]]
     assert [t.arm for t in timings] == [arm for arm in turns for _ in range(4)], "a turn is one arm's"
     assert set(turns[::2]) == {"base", "rag"}, "neither always comes first"
-    assert {t.new_tokens for t in timings if t.equal_length} == {latency.EQUAL_TOKENS}
+    assert {t.new_tokens for t in timings if t.equal_length} == {arm_times.EQUAL_TOKENS}
     for t in timings:  # the phases are parts of the whole
         assert 0 <= t.retrieval_s <= t.first_token_s <= t.total_s
         if t.new_tokens > 1:

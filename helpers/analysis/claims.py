@@ -111,8 +111,8 @@ def verdicts_as_text(verdicts: Sequence[Verdict]) -> str:
 
 def _p(claim: Claim, found: Interval) -> float:
     """The p-value of a claim, or of its opposite where the value lies beyond a bound."""
-    within = {bound: way * (found["value"] - bound) > 0 for way, bound in claim.bounds}
-    decide = [bound for bound, each in within.items() if each == all(within.values())]
+    holds = _holds(claim, found["value"])
+    decide = [bound for way, bound in claim.bounds if (way * (found["value"] - bound) > 0) == holds]
     return max(p_value(_logs(found), math.log(each)) if claim.is_ratio else p_value(found, each) for each in decide)
 
 

@@ -9,7 +9,6 @@ from ..data import TIMED_SET
 from .results import read_record, write_record
 
 LATENCY_FILE = "latency.json"
-EQUAL_TOKENS = 16  # of every reply, where replies of equal length are timed
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Timing:
     """One answer, asked alone. Seconds; `first_token_s` and `total_s` count from the question and include retrieval.
 
     `per_token_s` is the mean time of each token after the first, None where there was only one. `equal_length` says
-    that the reply was made to have `EQUAL_TOKENS` tokens, where others end as they end.
+    that the reply was made to have as many tokens as all others, which otherwise end as they end.
     """
 
     arm: str

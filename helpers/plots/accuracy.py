@@ -50,11 +50,11 @@ def overview(compared: Compared, sets: Sequence[str] | None = None, columns: int
     return figure
 
 
-def accuracy_in_words(compared: Compared, sets: Sequence[str] | None = None) -> str:
-    """Every accuracy of the comparison as text, for those who do not see a figure."""
+def accuracy_in_words(compared: Compared, sets: Sequence[str]) -> str:
+    """Every accuracy on these sets as text, for those who do not see a figure."""
     words = []
     for arm, row in compared.items():
-        known = [s for s in sets or row if "accuracy" in row.get(s, {})]
+        known = [s for s in sets if "accuracy" in row.get(s, {})]
         cells = ", ".join(f"{plain_name(s).lower()} {row[s]['accuracy']['value']:.2f}" for s in known)
         words += [f"{plain_name(arm)}: {cells}"] if cells else []
     return "; ".join(words) + "."

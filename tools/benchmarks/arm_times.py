@@ -17,11 +17,12 @@ from pathlib import Path
 
 from helpers.analysis import read_comparison, timing_conditions
 from helpers.data import TIMED_SET, WARM_UP, DataError, Question, sample
-from helpers.experiment import ARMS, EQUAL_TOKENS, Assistant, Study, Timing, Timings, write_timings
+from helpers.experiment import ARMS, Assistant, Study, Timing, Timings, write_timings
 
 from .measuring import DATASET
 
 TRIAGE = ("base", "rules_in_prompt", "customization", "domain_adaptation+customization")
+EQUAL_TOKENS = 16  # of every reply, where replies of equal length are timed
 A_TURN = 10  # questions that an arm is asked in one turn: tuned copies of the model are made for it anew
 BARE = "{arm}, without passages"
 
