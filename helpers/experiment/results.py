@@ -5,8 +5,6 @@ them once, as shared.EXPERIMENT.json: questions, passages, and what scoring need
 these are computed anew, by the present rules, when it is read.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re
