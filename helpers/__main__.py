@@ -77,6 +77,10 @@ def main() -> None:
     except KitError as error:
         print(f"error: {visible(str(error))}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        remedy = "Free some space there, or check that you may read and write it"
+        print(visible(f"error: {error.filename or 'a file'}: {error.strerror or error}. {remedy}."), file=sys.stderr)
+        sys.exit(2)
     except SystemExit as end:  # typer turns Ctrl-C into this status
         if end.code == 130:
             print("interrupted; what was finished is kept, and the same command resumes from there", file=sys.stderr)

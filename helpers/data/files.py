@@ -1,12 +1,13 @@
 """Files: text and records in, whole files out, one process at a time; each error names file, line and remedy."""
 
 import csv
+import hashlib
 import io
 import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import islice, zip_longest
@@ -156,6 +157,26 @@ def as_records(kind: type[Record], rows: Iterable[Row], columns: Mapping[str, st
 def read_records(path: Path | str, kind: type[Record]) -> list[Record]:
     """The records of a JSONL file, whose lines are objects with an `id` of their own; errors as in `as_records`."""
     return as_records(kind, read_rows(Path(path)))
+
+
+def folder_hash(folder: Path, leave_out: Collection[str] = ()) -> str:
+    """SHA-256 in hexadecimal over the sorted paths and bytes of a folder's files.
+
+    Hidden ones do not count, nor files and folders right in it whose name is left out.
+    """
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    digest = hashlib.sha256()
+    for name in sorted(name for name in paths if name.split("/")[0] not in leave_out and "/." not in f"/{name}"):
+        with paths[name].open("rb") as file:
+            digest.update(f"{name}\n{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def readable(folder: Path) -> None:
+    """Gives a folder's files the rights that a new file has here: safetensors are written for their owner alone."""
+    os.umask(mask := os.umask(0))
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        path.chmod(0o666 & ~mask)
 
 
 def own_folder() -> Path:

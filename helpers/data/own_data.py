@@ -8,6 +8,7 @@ The originals are only read, and nothing leaves this machine. What is made is in
 import hashlib
 import json
 import re
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -210,11 +211,14 @@ def _write(base: Path, root: Path, files: Mapping[str, str], about: Sequence[Any
     resolved = root.resolve()
     called = resolved.parent.name if resolved.name in ("documents", "docs") else resolved.name
     with held(base / "making"), tempfile.TemporaryDirectory(prefix=".making-", dir=base) as folder:
+        for left in set(base.glob(".making-*")) - {Path(folder)}:  # of a process that was killed
+            shutil.rmtree(left)
         making = Path(folder) / "data"
         for name, content in files.items():
             write_text(making / name, content)
         out = base / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', called)}-{Dataset(making).hash[:8]}"
-        if not (out / "data").is_dir():
+        if not (out / "data").is_dir() or Dataset(out / "data").hash != Dataset(making).hash:  # none, or damaged
+            shutil.rmtree(out / "data", ignore_errors=True)
             out.mkdir(parents=True, exist_ok=True)
             making.rename(out / "data")
     listed = "\n".join(f"- {line}" for line in about)

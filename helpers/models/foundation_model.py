@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import fast
-from ..data import KitError
+from ..data import KitError, folder_hash
 from .download import EMBEDDING_MODEL, FOUNDATION_MODEL, find, progress_bars, weights_hash
 from .machine import choose_device, choose_dtype
 from .prompts import DATE, MARK, SYSTEM, beginnings, drop_marks, template
-from .tuned import ADAPTER, RECORD, WHOLE, merged
+from .tuned import ADAPTER, BESIDE, RECORD, WHOLE, merged
 
 if TYPE_CHECKING:
     from llama_index.core.llms import ChatMessage
@@ -139,9 +139,12 @@ class FoundationModel:
         if not any((Path(folder) / name).is_file() for name in (ADAPTER, WHOLE)):
             raise KitError(f"{folder} holds no adapter (no {ADAPTER}): train it first, or check the path")
         try:
-            made_for = json.loads(record.read_text(encoding="utf-8")).get("base_hash") if record.is_file() else None
+            made = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+            made_for, files = made.get("base_hash"), made.get("files")
         except (OSError, ValueError, AttributeError) as error:
             raise KitError(f"{record} is damaged ({error}). Delete its folder and train again.") from error
+        if files and files != folder_hash(Path(folder), BESIDE):
+            raise KitError(f"the files in {folder} are not as the training wrote them: delete it and train again")
         if made_for and made_for != self.hash:
             raise KitError(
                 f"the weights in {folder} were made for other weights ({made_for[:12]}) than those loaded "

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ADAPTER, WHOLE = "adapter_model.safetensors", "model.safetensors"
-RECORD = "training.json"
+RECORD, CHECKPOINTS = BESIDE = "training.json", "checkpoints"  # beside the weights of a training
 
 
 def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:

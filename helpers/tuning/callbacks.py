@@ -8,6 +8,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from ..data import Effort, KitError, write_text
+from ..data import Effort, KitError, folder_hash, write_text
 from ..models import FoundationModel, merged, show_progress
 
 COMPLETE = "complete.json"  # written last into a checkpoint
@@ -80,7 +81,8 @@ class Checkpoints(TrainerCallback):
         if state.is_world_process_zero:
             marker = Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE
             spent = asdict(self.before + self.measured)
-            write_text(marker, json.dumps({"fingerprint": self.fingerprint, "effort": spent}))
+            files = folder_hash(marker.parent, [COMPLETE]) if args.world_size == 1 else ""  # others may write yet
+            write_text(marker, json.dumps({"fingerprint": self.fingerprint, "effort": spent, "files": files}))
 
 
 class ValidationScore(TrainerCallback):
@@ -135,11 +137,12 @@ def last_checkpoint(folder: Path, fingerprint: str) -> tuple[str | None, Effort]
         KitError: The checkpoints belong to another training.
     """
     while folder.is_dir() and (found := get_last_checkpoint(str(folder))):
-        marker = Path(found) / COMPLETE
-        if not marker.is_file():
+        made = {"files": None}
+        with suppress(OSError, ValueError):  # incomplete, or damaged
+            made |= json.loads((Path(found) / COMPLETE).read_text(encoding="utf-8"))
+        if made["files"] not in ("", folder_hash(Path(found), [COMPLETE])):
             shutil.rmtree(found)
             continue
-        made = json.loads(marker.read_text(encoding="utf-8"))
         if made["fingerprint"] != fingerprint:
             raise KitError(
                 f"{folder.parent} holds an unfinished training of other data, settings or model: delete {folder} to "

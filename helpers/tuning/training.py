@@ -24,9 +24,9 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from .. import fast
 from ..data import Effort, KitError
-from ..models import RECORD, FoundationModel, is_first_process, load_model, measure, progress_bars
+from ..models import CHECKPOINTS, FoundationModel, is_first_process, load_model, measure, progress_bars
 from .callbacks import SCORE, Checkpoints, RowTrainer, ValidationScore, diverged, last_checkpoint, no_longer_better
-from .fine_tuned import CHECKPOINTS, FineTuned, read_fine_tuned, read_log, write
+from .fine_tuned import FineTuned, read_fine_tuned, read_finished, read_log, write
 from .packing import Collator, Row
 from .training_data import Lora, TrainingData, TrainSettings, training_rows
 
@@ -74,8 +74,7 @@ def train(
     )  # fmt: skip
     parts = [fm.hash, made.data_hash, made.settings, begun.hash if begun else ""]
     made.fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    if (out / RECORD).is_file():
-        finished = read_fine_tuned(out)
+    if finished := read_finished(out):
         if finished.fingerprint != made.fingerprint:
             raise KitError(f"{out} holds another training (other data, settings or model): delete it, or give another")
         return finished
