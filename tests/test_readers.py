@@ -9,6 +9,7 @@ import pytest
 from llama_index.core import SimpleDirectoryReader
 
 from helpers.data.documents import READERS, apply_updates, read_documents
+from helpers.data.own_data import reading_report
 from helpers.data.records import DataError, Document
 
 MANUAL = """---
@@ -124,6 +125,7 @@ def test_pdf_and_word(tmp_path):
     word.save(str(tmp_path / "b.docx"))
     pdf, word = read_documents(tmp_path)
     assert pdf.text == "The spare part is P-4418.\n\nCall channel 31." and pdf.title == "a"
+    assert reading_report([pdf, word])["pages or rows"].to_dict() == {pdf.source: 2, word.source: 1}
     assert word.text.startswith("# Corrin Sound\n\nIt was commissioned in 2009.") and word.title == "Corrin Sound"
     assert "| Machine | Capacity |\n" in word.text and "| Dorsand | 640 kW |" in word.text
 

@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 import yaml
 from llama_index.core.node_parser import SentenceSplitter
+from pypdf import PdfReader
 
 from .dataset import Dataset, general_questions, sample
 from .documents import read_documents
@@ -53,10 +54,12 @@ class OwnData:
 
 
 def reading_report(documents: Sequence[Document]) -> pd.DataFrame:
-    """A row a file that was read, the largest first: documents in it (rows of a table), characters, likely language."""
+    """A row a file that was read, the largest first: pages of a PDF or rows of a table, characters, likely language."""
     rows = [(re.sub(r"(?<=[ct]sv):\d+$", "", each.source), len(each.text), language(each.text)) for each in documents]
     files = pd.DataFrame(rows, columns=["file", "characters", "language"]).groupby("file")
-    report = files["characters"].agg(["size", "sum"]).set_axis(["documents", "characters"], axis=1)
+    report = files["characters"].agg(["size", "sum"]).set_axis(["pages or rows", "characters"], axis=1)
+    for name in (name for name in report.index if name.lower().endswith(".pdf") and Path(name).is_file()):
+        report.loc[name, "pages or rows"] = len(PdfReader(name).pages)
     report["language"] = files["language"].agg(lambda each: each.mode()[0])
     return report.sort_values("characters", ascending=False, kind="stable")
 
