@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,8 +61,9 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "epochs", "pair_epochs", "batch_size", "max_length", "checkpoint_steps"):
             value = getattr(self, name)
-            if value is not None and not 0 < value <= MOST:
-                raise KitError(f"`{name}` must be a number above 0, at most {MOST:,}. Got {value}")
+            most = sys.float_info.max if name == "learning_rate" else MOST  # one that is too high ends a training itself
+            if value is not None and not 0 < value <= most:
+                raise KitError(f"`{name}` must be a number above 0, at most {most:,g}. Got {value}")
         for name in ("warmup", "replay"):
             if not 0 <= getattr(self, name) <= MOST:
                 raise KitError(f"`{name}` must be a share, 0 to {MOST:,}. Got {getattr(self, name)}")
