@@ -61,7 +61,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "epochs", "pair_epochs", "batch_size", "max_length", "checkpoint_steps"):
             value = getattr(self, name)
-            most = sys.float_info.max if name == "learning_rate" else MOST  # one that is too high ends a training itself
+            most = sys.float_info.max if name == "learning_rate" else MOST  # a high one diverges and says so
             if value is not None and not 0 < value <= most:
                 raise KitError(f"`{name}` must be a number above 0, at most {most:,g}. Got {value}")
         for name in ("warmup", "replay"):
