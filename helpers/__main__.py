@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import typer
 
 from . import analysis, models, plots, verbs
-from .data import KitError
+from .data import KitError, visible
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -56,7 +56,7 @@ def compare(
         print(plots.write_report(folder, report), file=sys.stderr)
     if figure is not None:
         try:
-            plots.story(comparison).figure.savefig(figure, dpi=150, facecolor="white")
+            plots.story(comparison).figure.savefig(figure, dpi=150, facecolor="white", format=figure.suffix[1:])
         except (OSError, ValueError) as error:  # ValueError: a format that matplotlib does not write
             raise KitError(f"could not write {figure}: {error}. Choose a .png or .svg file elsewhere.") from error
         print(figure, file=sys.stderr)
@@ -75,7 +75,11 @@ def main() -> None:
     try:
         app()
     except KitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        remedy = "Free some space there, or check that you may read and write it"
+        print(visible(f"error: {error.filename or 'a file'}: {error.strerror or error}. {remedy}."), file=sys.stderr)
         sys.exit(2)
     except SystemExit as end:  # typer turns Ctrl-C into this status
         if end.code == 130:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from . import analysis, experiment, models, plots, rag, tuning
-from .data import OWN_ARMS, KitError, get_profile, open_dataset, own_folder, prepare_own_data, read_prompts
+from .data import OWN_ARMS, KitError, get_profile, open_dataset, own_folder, prepare_own_data, read_prompts, visible
 
 app = typer.Typer()
 
@@ -46,7 +46,8 @@ def ask(
             row = {"id": question.id, "text": answer.text, "documents": documents}
             print(json.dumps(row | {name: getattr(answer, name) for name in TIMES}, ensure_ascii=False))
         else:
-            print(f"{question.prompt}\n    {answer.text}", *dict.fromkeys(documents), sep="\n    from ")
+            lines = map(visible, (f"{question.prompt}\n    {answer.text}", *dict.fromkeys(documents)))
+            print(*lines, sep="\n    from ")
 
 
 @app.command()
@@ -60,7 +61,9 @@ def train(
     chosen, *more = read_settings(settings or ())
     if more:
         raise KitError(f"one training takes one value of each setting, `study` several. Got {', '.join(settings)}")
-    study = experiment.Study(data, profile, seed, out, model, changes=_of_training(chosen))
+    if others := [name for name in chosen if name not in TRAINING]:
+        raise KitError(f"`{others[0]}` is a setting of retrieval, which no training reads: give it to `study`")
+    study = experiment.Study(data, profile, seed, out, model, changes=chosen)
     (wanted,) = experiment.get_arms([arm])
     if not wanted.recipes:
         tuned = ", ".join(each.name for each in experiment.get_arms(experiment.ARMS) if each.recipes)
@@ -93,33 +96,23 @@ def study(
     several data folders the first is studied with the first seed and so on, and all results lie side by side. With
     --documents the study is of your own documents; questions and labelled pairs are read from files of yours.
     """
-    choices = read_settings(settings or ())
-    try:
-        seeds = list(dict.fromkeys(map(int, seed.split(","))))
-    except ValueError:
-        raise KitError(f"`--seed` must be whole numbers with commas between them. Got {seed!r}") from None
-    if documents is None and (questions is not None or pairs is not None or columns):
-        raise KitError("--questions, --pairs and --columns belong to --documents: give the folder of documents too")
-    worlds = [Path(data)] if Path(data).exists() else [Path(each) for each in _listed(data)]
-    if len(worlds) != 1 and len(worlds) != len(seeds):
-        raise KitError(f"--data names {len(worlds)} folders and --seed {len(seeds)} seeds: give one seed a folder")
-    if documents is not None and data != str(DATA):
-        raise KitError("--data is a data folder of the kit, --documents a folder of your own: give one of them")
+    choices, seeds = read_settings(settings or ()), _read_seeds(seed)
     names = ["base", "base:few_shot", "rag"] if documents is None else list(OWN_ARMS)
     names = names if arms is None else list(experiment.ARMS) if arms == "all" else _listed(arms)
     if not experiment.get_arms(names):
         raise KitError("a study needs at least one arm: name them with `--arms`")
-    if documents is not None:
+    if documents is None:
+        if questions is not None or pairs is not None or columns:
+            raise KitError("--questions, --pairs and --columns belong to --documents: give the folder of documents too")
+        worlds, folder = _data_folders(data, len(seeds)), out or own_folder()
+    else:
+        if data != str(DATA):
+            raise KitError("--data is a data folder of the kit, --documents a folder of your own: give one of them")
         renamed = dict(column.partition("=")[::2] for column in _listed(columns))
         own = prepare_own_data(documents, questions, pairs, profile, out, renamed)
-        print(*own.columns, *own.notes, own.reading.to_string(max_rows=10), sep="\n")
-        worlds, out = [own.folder], own.out / profile
-    folder = out or own_folder()
-    missing = {}
-    for world in worlds:  # an arm that is named is asked in every profile
-        missing |= experiment.left_out(names, open_dataset(world), get_profile(profile) if arms == "all" else None)
-    for name, why in missing.items():
-        print(f"left out: {name}, since {why}", file=sys.stderr)
+        print(*map(visible, map(str, (*own.columns, *own.notes, own.reading.to_string(max_rows=10)))), sep="\n")
+        worlds, folder = [own.folder], own.out / profile
+    names = _that_can_be_asked(names, worlds, profile if arms == "all" else "")
     first, results = None, {}  # by the folder below OUT: none for a single study, else such as "k=3,seed=8"
     paired = zip(worlds * len(seeds) if len(worlds) == 1 else worlds, seeds, strict=True)
     for chosen, (world, own_seed) in itertools.product(choices, paired):
@@ -133,7 +126,7 @@ def study(
         if first is not None:
             frame.model, frame.embedder = first.model, first.embedder
         first = first or frame
-        results.setdefault(place, []).extend(frame.run([name for name in names if name not in missing]))
+        results.setdefault(place, []).extend(frame.run(names))
     for place, made in results.items():
         comparison = analysis.Comparison(made)
         print(*filter(None, [place]), comparison.text(), sep="\n")
@@ -142,6 +135,33 @@ def study(
             page, claims = folder / place / "comparison.html", analysis.read_claims("own_data")
             print(f"report: {plots.write_report(folder / place, page, claims, comparison)}")
     print(f"\n{sum(map(len, results.values()))} result files in {folder}")
+
+
+def _read_seeds(text: str) -> list[int]:
+    try:
+        return list(dict.fromkeys(map(int, text.split(","))))
+    except ValueError:
+        raise KitError(f"`--seed` must be whole numbers with commas between them. Got {text!r}") from None
+
+
+def _data_folders(text: str, seeds: int) -> list[Path]:
+    """The folders of `--data`: one, or one for each seed."""
+    folders = [Path(text)] if Path(text).exists() else list(map(Path, _listed(text)))
+    if len(folders) not in (1, seeds):
+        raise KitError(f"--data names {len(folders)} folders and --seed {seeds} seeds: give one seed a folder")
+    return folders
+
+
+def _that_can_be_asked(names: Sequence[str], worlds: Sequence[Path], profile: str) -> list[str]:
+    """The arms that the data can feed and the profile does not leave out; says which ones it leaves out, and why."""
+    missing: dict[str, str] = {}
+    for world in worlds:
+        missing |= experiment.left_out(names, open_dataset(world), get_profile(profile) if profile else None)
+    reasons = [f"{name}, since {why}" for name, why in missing.items()]
+    if set(names) <= set(missing):
+        raise KitError(f"no arm can be asked: {'; '.join(reasons)}")
+    print(*(f"left out: {reason}\n" for reason in reasons), sep="", end="", file=sys.stderr)
+    return [name for name in names if name not in missing]
 
 
 def read_settings(texts: Sequence[str]) -> list[dict[str, Any]]:

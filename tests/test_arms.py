@@ -24,7 +24,7 @@ from helpers.rag import RagSettings, TwoStep, build_index, open_store
 from helpers.tuning import recipes
 
 SEEN = {"passages": "documents", "documents": "documents", "rules": "rules", "examples": "pairs", "labels": "pairs"}
-LEARNED = {"corpus/": "notes", "instructions/triage.": "pairs", "instructions/answers.": "pairs"}
+LEARNED = {"corpus": "notes", "instructions": "pairs"}  # by the folder of a data set
 UNTRAINED = [arm for arm in ARMS.values() if not arm.recipes]
 PAPERS = [
     Document("file", "File: Brackwell", "Brackwell was built in 2009. Its code is K-101. It is run by Ida Reed."),
@@ -51,9 +51,8 @@ def study(small_world, embedder, tmp_path_factory):
 def test_what_an_arm_was_given_follows_from_what_it_sees_and_learns_from():
     for arm in ARMS.values():
         given = {SEEN[part] for part in arm.sees.split("+") if part in SEEN}
-        given |= {
-            LEARNED[file] for name in recipes.with_starts(arm.recipes) for file in recipes.NEEDS[name.partition(":")[0]]
-        }
+        learned = [recipes.RECIPES[name.partition(":")[0]] for name in recipes.with_starts(arm.recipes)]
+        given |= {LEARNED[file.partition("/")[0]] for recipe in learned for file in recipe["files"]}
         given |= {"notes"} if arm.source.endswith("+notes") else set()
         given -= {"documents"} if arm.source == "other_documents" else set()
         assert set(arm.given) == given and len(arm.given) == len(given), arm.name

@@ -20,6 +20,8 @@ import nbformat
 import pytest
 from conftest import ROOT, make_tiny
 
+from helpers.data import table
+
 sync_api = pytest.importorskip("playwright.sync_api")
 sync_api.expect.set_options(timeout=120_000)  # a busy machine draws slowly; the default is five seconds
 
@@ -31,48 +33,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1", None}
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: `apt-get install chromium`")
 
-SETUP = """
-import os
-from pathlib import Path
-from synthetic import make_results
-from helpers.analysis import Comparison
-from helpers.data import documents as readers
-from helpers.data import open_dataset
-from helpers.experiment import Assistant
-from helpers.lessons import exercises, widgets
-from helpers.models import load_embedder, load_model
-from helpers.rag import RagSettings, build_index, open_store
-place = Path(os.environ["KIT_TEST_PLACE"])
-dataset = open_dataset(place / "world")
-documents = readers.read_documents(dataset.documents_folder)[:12]
-fm = load_model(place / "tiny", device="cpu", dtype="float32")
-embedder = load_embedder(device="cpu", dtype="float32")
-index, _ = build_index(documents, open_store(place / "store"), embedder, RagSettings(), progress=False)
-held = {document.id for document in documents}
-question = next(q for q in dataset.questions("facts_trained") if held & set(q.documents))
-arms = {"base": Assistant(fm), "rag": Assistant(fm, retriever=index.retriever())}
-pairs, text = dataset.examples("answers"), dataset.corpus("train")[0]
-q = exercises.load("02")
-print("ready")
-"""
-SOLVED = """
-def split_by_asset(pairs, held_out):
-    split = [pair for pair in pairs if pair["asset"] not in held_out]
-    return split, [pair for pair in pairs if pair["asset"] in held_out]
-q.e5.check(split_by_asset)
-"""
-CELLS = {
-    "setup": SETUP,
-    "retrieval": "widgets.retrieval_explorer(index, question, fm)",
-    "tokens": "widgets.token_view(fm, pairs[0], text)",
-    "answers": "widgets.answer_comparer(arms, [question], dataset.values_by_asset)",
-    "costs": "widgets.cost_explorer(Comparison(make_results(sets=('facts_heldout', 'updates'))))",
-    "advice": "widgets.which_one()",
-    "training": "widgets.training_panel(fm, pairs, [question])",
-    "unsolved": "q.e1.check(...)",
-    "solved": SOLVED,
-    "quiz": "q.quiz",
-}
+CELLS = table(Path(__file__).with_name("cases") / "browser.yaml")
 WIDGETS = ("retrieval", "tokens", "answers", "costs", "advice", "training", "quiz")
 SETTINGS = {
     "notebook-extension/tracker": '{"windowingMode": "none"}',  # every cell is on the page, in sight or not

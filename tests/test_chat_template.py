@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import ROOT
 from llama_index.core.llms import ChatMessage
 from llama_index.llms.huggingface import HuggingFaceLLM
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from helpers.data import table
 from helpers.data.records import KitError, Question
 from helpers.experiment.assistant import Assistant
 from helpers.models import generation
 from helpers.models.foundation_model import load_model
 from helpers.tuning.packing import encode, encode_pair
 
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-THINKING = CHATML.replace("assistant\n{% endif", "assistant\n<think>\n\n</think>\n\n{% endif")
-GEMMA = (
-    "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
-    "<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}<end_of_turn>\n"
-    "{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
-)
-LLAMA = (
-    "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
-    "{{ m.content | trim }}<|eot_id|>{% endfor %}"
-    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
-)
-STYLES = {  # template, special tokens, added tokens that are not called so, start, end, what ends a turn
-    "smollm2": (CHATML, "<|endoftext|> <|im_start|> <|im_end|>", "", "<|im_start|>", "<|im_end|>", "<|im_end|>"),
-    "qwen": (THINKING, "<|im_start|> <|im_end|>", "<think> </think>", None, "<|endoftext|>", "<|im_end|>"),
-    "gemma": (GEMMA, "<pad> <eos> <bos> <start_of_turn> <end_of_turn>", "\n\n", "<bos>", "<eos>", "<end_of_turn>"),
-    "llama": (
-        LLAMA, "<|begin_of_text|> <|end_of_text|> <|start_header_id|> <|end_header_id|> <|eot_id|>", "",
-        "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>",
-    ),
-}  # fmt: skip
+STYLES = table(ROOT / "tests/cases/chat_templates.yaml")
 
 
 def make_model(folder, style: str, **changes):

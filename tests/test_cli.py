@@ -70,37 +70,6 @@ def test_help_lists_every_command_and_each_has_help_of_its_own():
         assert len(run.stdout) > 200, "the help of a command says what it does"
 
 
-def test_wrong_names_and_places_are_errors_of_one_sentence(tmp_path, small_world, folder):
-    study = ("study", "--out", tmp_path / "out", "--data")
-    (folder / "base.terms.seed7.eeeeeeee.json").write_text("{", encoding="utf-8")
-    absent, broken, lacking = (tmp_path / f"{name}.jsonl" for name in ("absent", "broken", "lacking"))
-    broken.write_text('{"id": "1", "prompt": "Who?"}\n{"id": "2"\n', encoding="utf-8")
-    lacking.write_text('{"id": "1", "prompt": "Who?"}\n{"id": "2"}\n', encoding="utf-8")
-    ask = ("ask", "--data", small_world, "--questions")
-    wrong = {
-        (*ask, absent): (absent,),
-        (*ask, broken): (f"{broken}:2",),
-        (*ask, lacking): (f"{lacking}:2", "prompt"),
-        ("fetch", "no-such-model"): ("no-such-model", "all-MiniLM-L6-v2"),
-        ("train", "--set", "batch_size=2,4"): ("one training takes one value", "batch_size=2,4"),
-        ("train", "--set", "colour=2"): ("unknown setting 'colour'", "learning_rate"),
-        ("train", "--arm", "base"): ("'base'", "nothing to train"),
-        ("compare", tmp_path / "nowhere"): (tmp_path / "nowhere", "study --out"),
-        (*study, tmp_path / "nowhere"): (tmp_path / "nowhere",),
-        (*study, small_world, "--arms", "base,oracle"): ("oracle", "few_shot"),
-        (*study, small_world, "--profile", "huge"): ("huge", "workshop"),
-        (*study, small_world, "--arms", ","): ("arm",),
-        (*study, small_world, "--seed", "7,x"): ("--seed", "7,x"),
-        (*study, f"{small_world},{tmp_path}", "--seed", "7,8,9"): ("2 folders", "3 seeds"),
-        (*study, small_world, "--set", "k=two"): ("`k`", "two"),
-        (*study, small_world, "--set", "k=0"): ("`k`", "0"),
-        ("compare", folder): ("base.terms.seed7.eeeeeeee.json",),
-    }
-    for arguments, named in wrong.items():
-        assert_one_sentence(kit(*arguments), *named)
-    assert not (tmp_path / "out").exists()
-
-
 def test_fetch_gives_folders_and_doctor_says_by_its_status_whether_something_is_missing(tmp_path):
     run = kit("fetch", "all-MiniLM-L6-v2")
     assert run.returncode == 0 and run.stdout.strip().endswith("all-MiniLM-L6-v2"), run.stderr

@@ -11,10 +11,10 @@ import pytest
 from synthetic import make_results
 
 from helpers.analysis import Comparison, read_comparison
-from helpers.analysis.validate import by_question, timing_conditions
+from helpers.analysis.validate import timing_conditions
 from helpers.data.records import QUESTION_SETS, Answer, DataError, Effort, Question, Result, Score
 from helpers.experiment import results
-from helpers.experiment.latency import LATENCY_FILE, Timing, read_timings, write_timings
+from helpers.experiment.latency import Timing, Timings, write_timings
 
 ARMS = (
     "base", "base:few_shot", "rag", "rag:3_passages", "customization", "domain_adaptation", "rag+customization",
@@ -227,16 +227,17 @@ def test_rounds_of_one_question_count_once():
         Timing(arm, f"q{question}", 0.0, base / 2, None, base + question + turn, 10, 1)
         for arm, base in (("slow", 3.0), ("fast", 1.0)) for question in range(3) for turn in range(3)
     ]  # fmt: skip
-    assert by_question(taken, "fast") == [2.0, 3.0, 4.0] and by_question(taken, "fast", "per_token_s") == []
+    aside = [replace(taken[-1], question_set="triage"), replace(taken[-1], equal_length=True)]
+    assert Timings({}, taken + aside).seconds("total_s") == {"slow": [4.0, 5.0, 6.0], "fast": [2.0, 3.0, 4.0]}
     uneven = [*taken, replace(taken[-1], total_s=90.0), replace(taken[-1], total_s=91.0)]
-    assert max(by_question(uneven, "fast")) < 90
+    assert max(Timings({}, uneven).seconds("total_s")["fast"]) < 90
 
 
 def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_path):
     runs = make_results(arms=("base", "rag"), sets=("facts_heldout", "terms"), profile="quick")
     asked = [score.question.id for score in runs[0].scores][:2]
     timings = [Timing("rag", name, 0.0, 0.5, None, 1.5 + turn, 9, 2) for name in asked for turn in (0, 2)]
-    write_timings(tmp_path / LATENCY_FILE, timings, timing_conditions(runs))
+    write_timings(tmp_path, Timings(timing_conditions(runs), timings))
     comparison = Comparison(runs).with_timings(tmp_path)
     assert comparison.timed == "The arms were timed in turns. Timed in their own runs: Base."
     assert comparison.seconds("rag") == [2.5, 2.5] and comparison.seconds("rag", phase="first_token_s") == [0.5, 0.5]
@@ -246,4 +247,3 @@ def test_times_of_the_turns_replace_those_of_the_runs_they_were_made_about(tmp_p
     unchanged = Comparison(others).with_timings(tmp_path)
     assert unchanged.results == others and "is about other results" in unchanged.timed
     assert Comparison(others).with_timings(tmp_path / "absent").timed.endswith("the times are those of their own runs.")
-    assert read_timings(tmp_path / LATENCY_FILE) == timings and read_timings(tmp_path / LATENCY_FILE, {}) == []

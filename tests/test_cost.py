@@ -53,8 +53,8 @@ def test_a_range_goes_from_all_lowest_to_all_highest_prices(made):
 
 
 def test_a_month_adds_up():
-    cheap_to_ask = Cost("tuned", 1.0, 10.0, 100.0, 10.0, 0.5, 0.001, 10.0, True, 0.5, 12)
-    cheap_to_change = Cost("rag", 1.0, 1.0, 0.0, 0.0, 0.1, 0.003, 0.01, True, 0.8, 12)
+    cheap_to_ask = Cost(1.0, 10.0, 100.0, 10.0, 0.5, 0.001, 10.0, True, 0.5, 12)
+    cheap_to_change = Cost(1.0, 1.0, 0.0, 0.0, 0.1, 0.003, 0.01, True, 0.8, 12)
     assert cheap_to_ask.monthly(1000, 2) == pytest.approx(120 / 12 + 0.5 + 1.0 + 20.0)
     assert cheap_to_ask.thousand_right(1000, 2) == pytest.approx(31.5 / 0.5)
     assert np.isinf(replace(cheap_to_ask, right=0.0).thousand_right(1000, 0))

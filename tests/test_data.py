@@ -69,17 +69,6 @@ def test_each_mistake_is_named_by_file_line_field_and_remedy(tmp_path, line, pla
     assert str(caught.value).startswith(f"{path}{place}") and remedy in str(caught.value)
 
 
-def test_files_that_cannot_be_read_are_named(tmp_path):
-    (tmp_path / "latin.jsonl").write_bytes(b'{"id": "\xe9"}\n')
-    lines(tmp_path / "empty.jsonl", "", "")
-    for name, said in {
-        "absent.jsonl": "python -m tools.world --out", "latin.jsonl": "byte 8", "empty.jsonl": "no lines", ".": "file",
-    }.items():  # fmt: skip
-        with pytest.raises(DataError, match=said) as caught:
-            read_questions(tmp_path / name)
-        assert str(tmp_path / name) in str(caught.value)
-
-
 def test_examples_and_prompts(tmp_path):
     pair = {"id": "1", "task": "answers", "prompt": "Who?", "response": "Me"}
     path = lines(tmp_path / "pairs.jsonl", pair, pair | {"id": "2", "asset": "A"})

@@ -13,7 +13,7 @@ def test_a_whole_set_up_passes_and_names_every_topic():
     checks = doctor.check()
     assert not doctor.something_missing(checks), doctor.report(checks)
     found = {row.name: row.found for row in checks}
-    assert list(found) == ["packages", "machine", "memory", "dtype", "threads", "KIT_HOME", *MODELS]
+    assert list(found) == ["packages", "machine", "memory", "dtype", "threads", "KIT_HOME", "left behind", *MODELS]
     assert "float32" in found["dtype"] and "bfloat16" in found["dtype"] and "cores" in found["machine"]
     assert all(bool(row.remedy) == (row.state != doctor.OK) for row in checks)
     assert "Everything that the kit needs is here." in doctor.report(checks)

@@ -187,7 +187,7 @@ def test_the_quiz_on_the_page_gives_its_verdicts_keeps_them_and_counts():
         _, again, _, said = quiz.question_box(1, total).children  # the cell is run again
         assert again.value == choice and said.value == verdict.value
     assert f"1 of {len(quiz.questions)}" in total.value
-    exercises.keep("02/quiz1", choice="a choice of an older edition")
+    exercises.keep("02/quiz1", checks.Outcome("wrong"), choice="a choice of an older edition")
     assert quiz.question_box(1, total).children[1].value is None
     page = quiz.static()
     assert all(checks.marked(question.ask) in page for question in quiz.questions)

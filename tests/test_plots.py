@@ -146,14 +146,14 @@ def test_curves_show_points_intervals_and_n():
             plots.learning_curves(nothing, "epochs", "accuracy")
 
 
-def cost(arm: str, prepared: float, query: float, change: float | None = 0.0) -> Cost:
-    return Cost(arm, 1.0, prepared, 0.0, 0.0, 0.0, np.array([1, 2, 4]) * query, change, change is not None, 1.0, 12)
+def cost(prepared: float, query: float, change: float | None = 0.0) -> Cost:
+    return Cost(1.0, prepared, 0.0, 0.0, 0.0, np.array([1, 2, 4]) * query, change, change is not None, 1.0, 12)
 
 
 def test_costs_are_drawn_as_bands_with_what_break_even_says():
     costs = {
-        "rag": cost("rag", 0.0, 0.01), "customization": cost("customization", 120.0, 0.005),
-        "base": cost("base", 0.0, 0.0, None), "domain_adaptation": cost("domain_adaptation", 12.0, 0.01, 1.0),
+        "rag": cost(0.0, 0.01), "customization": cost(120.0, 0.005),
+        "base": cost(0.0, 0.0, None), "domain_adaptation": cost(12.0, 0.01, 1.0),
     }  # fmt: skip
     ax = plots.break_even_lines(costs, changes=4)
     drawn = {line.get_label(): line for line in ax.lines}
@@ -173,11 +173,11 @@ def test_a_training_curve_shows_every_point_whole():
     history = [SimpleNamespace(step=s, steps=3, loss=v, validation_loss=None, general_loss=None)
                for s, v in ((1, 4.6), (2, 4.0), (3, 4.4))]  # fmt: skip
     history[-1].validation_loss, history[-1].general_loss = 4.8, 2.2
-    ax = plots.training_curve(history, {"eval_loss": 5.0, "general_loss": 2.0})
+    ax = plots.training_curve(history)
     training, validation, general = (line.get_xydata().tolist() for line in ax.get_lines())
     assert training == [[1, 4.6], [2, 4.0], [3, 4.4]]
-    assert validation == [[0, 5.0], [3, 4.8]] and general == [[0, 2.0], [3, 2.2]]
-    assert ax.get_ylim()[0] == 0 and ax.get_ylim()[1] > 5.0 and ax.get_xlim()[1] > 3
+    assert validation == [[3, 4.8]] and general == [[3, 2.2]]
+    assert ax.get_ylim()[0] == 0 and ax.get_ylim()[1] > 4.8 and ax.get_xlim()[1] > 3
     assert all(tick == int(tick) for tick in ax.get_xticks())
     assert legend(ax) == ["training", "validation", "general text"]
     with pytest.raises(DataError, match="not reported"):
@@ -190,7 +190,7 @@ def test_every_figure_draws_where_it_is_told_opens_nothing_else_and_says_what_it
         (plots.accuracy_dots, (compared, "general")),
         (plots.learning_curves, ({"rag": POINTS}, "k", "accuracy")),
         (plots.training_curve, ([entry],)), (plots.decision_tree, ()),
-        (plots.break_even_lines, ({"rag": cost("rag", 1.0, 0.1)},)),
+        (plots.break_even_lines, ({"rag": cost(1.0, 0.1)},)),
     ):  # fmt: skip
         ax = plt.figure().add_subplot()
         assert draw(*given, ax=ax) is ax and len(plt.get_fignums()) == 1

@@ -113,9 +113,9 @@ def test_what_a_model_or_a_machine_wrote_is_text(made):
     turned = [replace(r, config=r.config | {"model": evil}, hardware={"processor": evil, "cores": 2}) for r in made]
     for result in turned:
         result.scores = [replace(s, answer=replace(s.answer, text=evil)) for s in result.scores]
-    page = report.page(Comparison(turned), note=evil)
+    page = report.page(Comparison(turned))
     assert page.count("<script") == page.count("</script>") == 2 and "<b>" not in page
-    assert page.count("&lt;script&gt;") == 3 and "\\u003cscript\\u003e" in page
+    assert page.count("&lt;script&gt;") == 2 and "\\u003cscript\\u003e" in page
 
 
 @pytest.mark.parametrize("arms", [("base",), ("customization", "rag")])

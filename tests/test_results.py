@@ -150,9 +150,10 @@ def test_a_curve_comes_back_sorted_and_a_damaged_one_is_named(tmp_path):
     points = [{"x": x, "value": 0.5, "low": 0.4, "high": 0.6} for x in (4, 1)]
     path = results.write_curve(tmp_path, results.Curve("labels", "pairs", "accuracy", "customization", points))
     assert [point["x"] for point in results.read_curves(tmp_path)["labels"].points] == [1, 4]
-    for wrong in ("{", '{"name": "labels"}', path.read_text(encoding="utf-8").replace("0.5", "NaN")):
+    whole = path.read_text(encoding="utf-8")
+    for wrong in ("{", '{"name": "labels"}', whole.replace("0.5", "NaN"), whole.replace('"low"', '"least"')):
         path.write_text(wrong, encoding="utf-8")
-        with pytest.raises(DataError, match="labels"):
+        with pytest.raises(DataError, match="labels.curve.json"):
             results.read_curves(tmp_path)
     assert results.read_curves(tmp_path / "absent") == {}
 

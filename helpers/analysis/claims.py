@@ -1,12 +1,10 @@
 """Claims (`rules/claims.yaml`, locked before the runs, and others), each judged by what was measured."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
@@ -37,7 +35,7 @@ class Claim:
     kind: Literal["measured", "by construction"] = "measured"
 
     @model_validator(mode="after")
-    def _whole(self) -> Claim:
+    def _whole(self) -> Self:
         alike = all(getattr(self.first, name) == getattr(self.second, name) for name in ("metric", "set", "part"))
         if (self.is_ratio or self.second.arm) and not alike:
             raise ValueError("`first` and `second` must have the same metric, set and part, and a ratio needs two arms")
@@ -113,8 +111,8 @@ def verdicts_as_text(verdicts: Sequence[Verdict]) -> str:
 
 def _p(claim: Claim, found: Interval) -> float:
     """The p-value of a claim, or of its opposite where the value lies beyond a bound."""
-    within = {bound: way * (found["value"] - bound) > 0 for way, bound in claim.bounds}
-    decide = [bound for bound, each in within.items() if each == all(within.values())]
+    holds = _holds(claim, found["value"])
+    decide = [bound for way, bound in claim.bounds if (way * (found["value"] - bound) > 0) == holds]
     return max(p_value(_logs(found), math.log(each)) if claim.is_ratio else p_value(found, each) for each in decide)
 
 
@@ -144,10 +142,8 @@ def _verdict(claim: Claim, found: Interval | str, p: float, comparison: Comparis
     profile = get_profile(comparison.results[0].profile)
     tuned = any(r.config.get("adapter") for r in comparison.results if r.arm in (claim.first.arm, claim.second.arm))
     if sure and tuned and profile.training_share < 1:
-        why += (
-            f" The {profile.name} profile makes {profile.training_share:.0%} of a training's passes: too few to decide."
-        )
-        sure = False
+        few = f"{profile.training_share:.0%} of a training's passes: too few to decide."
+        why, sure = f"{why} The {profile.name} profile makes {few}", False
     verdict = "not shown" if not sure else "shown" if holds else "contradicted"
     return Verdict(claim, verdict, why, found, worlds, p, seen)
 

@@ -1,13 +1,11 @@
 """Results side by side: read once, validated once, and then asked for tables, differences and caveats."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -15,7 +13,7 @@ import pandas as pd
 from ..data import QUESTION_SETS, TIMED_SET, DataError, Effort, Result, Score
 from ..experiment import ARMS, LATENCY_FILE, file_name, plain_name, read_results, read_timings
 from .intervals import accuracy, difference, holm
-from .validate import AGAIN, by_question, check_comparable, label, timing_conditions
+from .validate import AGAIN, check_comparable, label, timing_conditions
 
 ENOUGH = 93  # independent questions; with fewer, the interval of an accuracy of 0.5 reaches further than 0.10
 OTHERS = ("perplexity", "valid_json", "abstained", "exact_match", "token_f1", "retrieval", "update")
@@ -40,8 +38,14 @@ class Comparison:
         """The arms in the order of the results."""
         return list(dict.fromkeys(result.arm for result in self.results))
 
+    @property
+    def sets(self) -> list[str]:
+        """The question sets of which there are complete runs, in the kit's order."""
+        asked = {result.question_set for result in self.results if result.status == "complete"}
+        return [name for name in QUESTION_SETS if name in asked]
+
     @cached_property
-    def worlds(self) -> dict[int, Comparison]:
+    def worlds(self) -> dict[int, Self]:
         """Each world alone, by its seed."""
         seeds = sorted({result.seed for result in self.results})
         return {seed: replace(self, results=[r for r in self.results if r.seed == seed]) for seed in seeds}
@@ -102,7 +106,7 @@ class Comparison:
         """
         compared: dict[str, dict[str, Any]] = {}
         for arm in self.arms:
-            compared[arm] = {name: self._figures(arm, name) for name in QUESTION_SETS if self.runs(arm, name)}
+            compared[arm] = {name: self._figures(arm, name) for name in self.sets if self.runs(arm, name)}
             stopped = sorted({r.question_set for r in self.results if r.arm == arm and r.status != "complete"})
             compared[arm] |= ({"interrupted": stopped} if stopped else {}) | {"effort": asdict(self.effort(arm))}
         return compared
@@ -133,7 +137,7 @@ class Comparison:
         if against not in self.arms:
             raise DataError(f"there is no result of {against!r} to compare with: run `study --arms {against}` first")
         rows: list[dict[str, Any]] = []
-        for name in QUESTION_SETS:
+        for name in self.sets:
             reference = self.by_world(against, name)
             others = [arm for arm in self.arms if arm != against and reference.keys() & self.by_world(arm, name).keys()]
             found = [difference(reference, self.by_world(arm, name)) for arm in others]
@@ -158,51 +162,47 @@ class Comparison:
         lost = [label(r) for r in self.results if not math.isfinite(r.metrics.get("perplexity", 0))]
         if lost:
             sentences.append(f"The perplexity of {', '.join(lost)} is not a number and is left out: training diverged.")
-        unclear = self.contrasts().query("not clear") if "base" in self.arms else pd.DataFrame(columns=["question_set"])
-        for name, rows in unclear.groupby("question_set", sort=False):
-            sentences.append(
-                f"{plain_name(name)}: no clear difference from Base for {', '.join(map(plain_name, rows['arm']))}."
-            )
+        if "base" in self.arms:
+            for name, rows in self.contrasts().query("not clear").groupby("question_set", sort=False)["arm"]:
+                alike = ", ".join(map(plain_name, rows))
+                sentences.append(f"{plain_name(name)}: no clear difference from Base for {alike}.")
         return sentences
 
     def text(self) -> str:
         """The comparison for a terminal: accuracy with its interval, and that of each world."""
         table = self.table()
-        sets = [name for name in QUESTION_SETS if any(name in row for row in table.values())]
         cells = {
             arm: {s: " ".join([in_brackets(row[s]), *(f"{each:.2f}" for each in row[s].get("worlds", {}).values())])
-                  for s in sets if s in row} for arm, row in table.items()
+                  for s in self.sets if s in row} for arm, row in table.items()
         }  # fmt: skip
-        told = [pd.DataFrame(cells, index=sets).T.fillna("-").to_string()]
+        told = [pd.DataFrame(cells, index=self.sets).T.fillna("-").to_string()]
         if len(self.worlds) > 1:
             told.append(f"The mean of the worlds {', '.join(map(str, self.worlds))}, and each of them.")
         stopped = [f"{arm}: {', '.join(row['interrupted'])}" for arm, row in table.items() if "interrupted" in row]
         return "\n\n".join([*told, *(f"interrupted, and left out above: {each}" for each in stopped)])
 
-    def with_timings(self, folder: Path | str) -> Comparison:
+    def with_timings(self, folder: Path | str) -> Self:
         """The same with the times of the interleaved run in a folder, where there is one that fits these results.
 
         For each arm that took turns, the median of its rounds for each question replaces the seconds of its own runs.
         """
-        path = Path(folder) / LATENCY_FILE
-        kept = ((seed, read_timings(path, timing_conditions(own.results))) for seed, own in self.worlds.items())
-        seed, timings = next((each for each in kept if each[1]), (None, []))
-        if not timings:
+        kept = read_timings(folder)
+        fitting = [seed for seed, own in self.worlds.items() if timing_conditions(own.results) == kept.about]
+        if not fitting:
             why = f" {LATENCY_FILE} is about other results (an arm was added or trained anew) or another machine."
             own = "The arms were not timed in turns: the times are those of their own runs."
-            return replace(self, timed=own + why * path.is_file())
-        updated, alone, arms = [], {}, {timing.arm for timing in timings}
+            return replace(self, timed=own + why * bool(kept.about))
+        updated, alone, phases = [], {}, {phase: kept.seconds(phase) for phase in ("first_token_s", "total_s")}
         for result in self.results:
             timed = result.question_set == TIMED_SET and "total_s" in result.metrics
-            if timed and result.arm in arms:
-                taken = timings if result.seed == seed else []
-                seconds = {phase: by_question(taken, result.arm, phase) for phase in ("first_token_s", "total_s")}
-                result = replace(result, metrics=result.metrics | seconds)
+            if timed and result.arm in phases["total_s"]:
+                own = {phase: taken[result.arm] * (result.seed in fitting) for phase, taken in phases.items()}
+                result = replace(result, metrics=result.metrics | own)
             elif timed:
                 alone[result.arm] = True
             updated.append(result)
         told = f" Timed in their own runs: {', '.join(map(plain_name, alone))}." * bool(alone)
-        return Comparison(updated, "The arms were timed in turns." + told)
+        return replace(self, results=updated, timed="The arms were timed in turns." + told)
 
 
 def read_comparison(folder: Path | str) -> Comparison:

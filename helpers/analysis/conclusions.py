@@ -1,10 +1,8 @@
 """What it comes to: the lecture's statements with verdicts (`rules/lecture.yaml`), and advice (`rules/advice.yaml`)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -103,7 +101,7 @@ class Rules(BaseModel, extra="forbid"):
     reasons: list[Rule]
 
     @model_validator(mode="after")
-    def _answerable(self) -> Rules:
+    def _answerable(self) -> Self:
         offered = {question.id: question.answers.keys() for question in self.questions}
         for rule in [*self.recommendations, *self.reasons]:
             if wrong := {each for each, wanted in rule.wanted.items() if not set(wanted) <= offered.get(each, set())}:

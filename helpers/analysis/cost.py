@@ -4,8 +4,6 @@ A cost is worked out at every combination of the lowest and the highest prices, 
 the same ones. What is prepared serves every task. Models of other sizes are estimated by published formulas, not run.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping
@@ -26,6 +24,7 @@ NAMES = """label engineer_hour document_minutes note_minutes question_minutes la
     machine_hour gpu_hour trainings storage_gb_month input_per_million output_per_million own_machine
     queries changes months""".split()
 GPU_GB, GPU_FLOPS = 80, 312e12 * 0.3  # an A100 in bfloat16 by its datasheet, and the share that trainings reach
+TOKENS = 2048  # of a batch
 MACHINE_GB, HOURS = 8, 730  # what is hosted on a machine without a GPU, and the hours of a month
 
 
@@ -52,8 +51,8 @@ class Size(NamedTuple):
     layers: int
     token_price: float
 
-    def training_gb(self, how: str, rank: int = 16, tokens: int = 2048) -> float:
-        """Memory of a training with batches of so many tokens, in gigabytes: weights, gradients, Adam, activations.
+    def training_gb(self, how: str, rank: int = 16) -> float:
+        """Memory of a training with batches of `TOKENS` tokens, in gigabytes: weights, gradients, Adam, activations.
 
         All weights take 16 bytes a parameter with Adam in mixed precision (Rajbhandari et al. 2020, ZeRO,
         arXiv:1910.02054, section 3.1). Frozen weights take 2 bytes, in 4 bits 0.516 with double quantisation (Dettmers
@@ -63,7 +62,7 @@ class Size(NamedTuple):
         """
         frozen = {"all weights": 0.0, "LoRA": 2.0, "4-bit LoRA": 0.516}[how] * self.parameters
         trained = self.parameters if how == "all weights" else rank * 20 * self.width * self.layers
-        return (frozen + 16 * trained + 2 * tokens * self.width * self.layers) / 1e9
+        return (frozen + 16 * trained + 2 * TOKENS * self.width * self.layers) / 1e9
 
     def gpu_hours(self, tokens: float, how: str = "all weights") -> float:
         """Hours on one GPU to train on so many tokens, all passes together: 6 operations a parameter and token.
@@ -105,7 +104,6 @@ class Cost:
     is estimated by the first preparation). `hours` are those of people and machine until a first version is evaluated.
     """
 
-    arm: str
     hours: Values
     people: Values
     labels: Values
@@ -165,7 +163,6 @@ def cost_of(comparison: Comparison, arm: str, question_set: str, prices: Prices,
     change = again * p.machine_hour + changed / (documents or 1) * (worked_over * p.engineer_hour + relabelled)
     read, written = (np.mean([getattr(s.answer, kind) for s in scores]) for kind in ("prompt_tokens", "new_tokens"))
     return Cost(
-        arm=arm,
         hours=hours + labels * p.label_minutes / 60 + trainings * machine,
         people=hours * p.engineer_hour,
         labels=labels * p.label,
@@ -183,13 +180,13 @@ def cost_of(comparison: Comparison, arm: str, question_set: str, prices: Prices,
 def cost_rows(found: Mapping[str, Cost]) -> list[dict[str, str]]:
     """The costs as rows of a table, each a range in US dollars over the stated prices, for the stated use."""
     rows, (queries, changes) = [], (load_prices()[name][0] for name in ("queries", "changes"))
-    for each in found.values():
+    for arm, each in found.items():
         update = "not measured" if each.change_measured is None else "takes nothing in"
         if each.change is not None:
             update = span(each.change) + " (estimated)" * (not each.change_measured)
         right = span(each.thousand_right(queries, changes)) if each.right else "none is right"
         rows.append({
-            "arm": each.arm, "effort to a first version (hours)": span(each.hours),
+            "arm": arm, "effort to a first version (hours)": span(each.hours),
             "people and labels, once ($)": span(each.people + each.labels),
             "computing, once ($)": span(np.round(each.computing, 2)),
             "cost per update ($)": update, "hosting per month ($)": span(each.hosting),

@@ -7,8 +7,6 @@ fields: those asked about are fixed, and each counts alike. Several worlds are s
 of `twins`. `tools/benchmarks/interval_coverage.py` shows by simulation that intervals cover what they promise.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -5,7 +5,7 @@ A quantity is data, such as `{arm: rag, set: facts_heldout}` (its accuracy), `{a
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import ConfigDict, model_validator
@@ -38,8 +38,6 @@ METRICS = {
     for name, row in table(__file__).items()
 }
 SHARES = ("accuracy", "right_kind")  # measured question by question
-SetName = Literal[*QUESTION_SETS]
-MetricName = Literal[*METRICS]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -47,13 +45,13 @@ class Quantity:
     """A metric of an arm on a question set, or a share of one `part` of it, or a constant `value`."""
 
     arm: str = ""
-    set: SetName = TIMED_SET
+    set: Literal[*QUESTION_SETS] = TIMED_SET
     part: str = ""
-    metric: MetricName = "accuracy"
+    metric: Literal[*METRICS] = "accuracy"
     value: float | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> "Quantity":
+    def _whole(self) -> Self:
         if bool(self.arm) == (self.value is not None):
             raise ValueError("a quantity is either an `arm` or a `value`")
         if self.part and self.metric not in SHARES:

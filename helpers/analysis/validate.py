@@ -3,15 +3,13 @@
 What a result says about itself is checked against its answers, so that two swapped labels do not pass for a finding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from ..data import DataError, Result
-from ..experiment import ARMS, SHOWN, Timing, claims_hash
+from ..experiment import ARMS, SHOWN, claims_hash
 from ..tuning import with_starts
 
 MADE_OF = ("model", "model_hash", "dtype")  # the same in every world
@@ -117,15 +115,8 @@ def _contradiction(result: Result) -> str:
     return next((what for what, holds in wrong.items() if holds), "")
 
 
-def by_question(timings: Sequence[Timing], arm: str, phase: str = "total_s") -> list[float]:
-    """An arm's seconds for each question, the median of its rounds: rounds of one question are not independent."""
-    rounds = [(timing.question_id, getattr(timing, phase)) for timing in timings if timing.arm == arm]
-    table = pd.DataFrame(rounds, columns=["question", "seconds"]).dropna().astype({"seconds": float})
-    return table.groupby("question", sort=False)["seconds"].median().tolist()
-
-
 def timing_conditions(results: Sequence[Result]) -> Mapping[str, Any]:
-    """What timings depend on: the experiment, the weights of each arm, and the machine."""
+    """What timings depend on, one world's: the experiment, the weights of each arm, and the machine."""
     weights = {f"{r.arm} on {r.question_set}": r.metrics["weights"] for r in results if "weights" in r.metrics}
     machine = {key: value for key, value in results[0].hardware.items() if key in ("processor", "cores", "gflops")}
     return {"experiment": results[0].experiment, "weights": dict(sorted(weights.items())), "machine": machine}

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import create_model
 
-from .files import MAKE, ROOT, as_records, csv_rows, read_records, read_text, update_rounds
+from .files import MAKE, ROOT, as_records, csv_rows, folder_hash, read_records, read_text, update_rounds
 from .records import QUESTION_SETS, DataError, Example, Fact, Note, Question, Text
 
 GENERAL = ROOT / "datasets" / "general"
@@ -91,12 +91,9 @@ class Dataset:
     @cached_property
     def hash(self) -> str:
         """SHA-256 in hexadecimal over the sorted paths and bytes of all files but hidden ones and those in `ABOUT`."""
-        paths = {path.relative_to(self.folder).as_posix(): path for path in self.folder.rglob("*") if path.is_file()}
-        paths = {name: paths[name] for name in sorted(paths) if name not in ABOUT and "/." not in f"/{name}"}
-        if not paths:
+        if not any(path.is_file() for path in self.folder.rglob("*")):
             raise DataError(f"{self.folder}: there are no files. Check the path, or {MAKE.format(folder=self.folder)}.")
-        lines = (f"{name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n" for name, path in paths.items())
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return folder_hash(self.folder, ABOUT)
 
 
 def open_dataset(folder: Path | str) -> Dataset:

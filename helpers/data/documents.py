@@ -9,6 +9,7 @@ and HTML inside Markdown or text stays the characters that it is.
 
 import io
 import logging
+import os
 import re
 import textwrap
 import tomllib
@@ -32,7 +33,7 @@ from .records import DataError, Document
 
 HIDDEN = re.compile(r"(^|/)(\.|~\$)")  # also the owner files of Word
 NAMED = 5  # things that a message names at most
-MAX_BYTES = 20_000_000  # of text, for each document
+MAX_BYTES = 50_000_000  # of text, for each document
 PLAIN_TYPES = PLAIN_TEXT, ROW = "plain text", "row"  # the types of documents in which a # makes no heading
 LONGEST_TITLE, HEAD = 200, 100_000  # characters: of a title, and of the beginning in which a heading is looked for
 FIELDS = ("id", "title", "type", "date", "revision")  # of front matter; others stay in the text
@@ -64,7 +65,7 @@ class FileReader(BaseReader):
         documents = []
         for record in map(plain, self.read(Path(file))):
             _check_size(file, len(record["text"].encode()))
-            if not (text := record.pop("text").replace("\0", "").strip()):
+            if not (text := record.pop("text").strip()):
                 raise DataError(f"{record.get('source', file)} holds no text. Add some, or take it out of the folder.")
             documents.append(LlamaDocument(text=text, metadata=(extra_info or {}) | record))
         return documents
@@ -80,7 +81,7 @@ def _markdown(file: Path) -> Iterator[Read]:
     if match := FRONT_MATTER.match(body):
         try:  # values as they are written
             loaded = yaml.load(match[2], yaml.BaseLoader) if match[1] != "+++" else tomllib.loads(match[2])
-        except (yaml.YAMLError, tomllib.TOMLDecodeError) as error:
+        except (yaml.YAMLError, tomllib.TOMLDecodeError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 2}" if mark else ""
             raise DataError(f"{file}{line}: the front matter is not valid YAML. Correct it there.") from error
@@ -88,6 +89,8 @@ def _markdown(file: Path) -> Iterator[Read]:
             front = loaded or {}
             body = f"{FRONT_LINES.sub('', match[2]).strip()}\n\n{match[3].strip()}"
     said = {name: front[name] for name in FIELDS if front.get(name)}
+    if several := [name for name, value in said.items() if isinstance(value, (list, dict))]:
+        raise DataError(f"{file}: {several[0]}: the front matter gives several values. Write one.")
     page = lxml.html.fromstring(f"<div>{'' if 'title' in said else MarkdownIt().render(body[:HEAD])}</div>")
     headings = (" ".join(each.text_content().split()) for each in page.iter("h1", "h2", "h3", "h4", "h5", "h6"))
     yield {"title": next((words for words in headings if 0 < len(words) <= LONGEST_TITLE), ""), "text": body} | said
@@ -99,7 +102,10 @@ def _from_html(page: str) -> Read:
     tree = lxml.html.document_fromstring((page.strip() or "<p>").encode("utf-8"), parser=parser)
     title = " ".join(tree.xpath("string(//title)").split())
     main = next((each for each in tree.xpath("//main | //*[@role='main']") if each.text_content().strip()), tree)
-    main = PAGE(main).getroot()
+    try:
+        main = PAGE(main).getroot()
+    except etree.XSLTApplyError:
+        raise ValueError("its tags are nested more than a thousand deep; close those that it leaves open") from None
     for heading in main.xpath("(.//h1)[1]"):
         if len(words := _as_markdown(heading).removeprefix("# ")) <= LONGEST_TITLE:
             title = words
@@ -169,11 +175,11 @@ def read_documents(folder: Path, leave_out: Collection[Path] = ()) -> list[Docum
     the id is the relative path, the title the first heading, what the file says or its name. A `DataError` says that
     there is nothing to read, or names the first files that are empty, damaged, too large, not UTF-8 or share an id.
     """
-    folder, others = Path(folder), {path.resolve() for path in leave_out}
+    folder, others = Path(folder), set(map(os.path.realpath, leave_out))
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder. Check the path, or make the folder and put documents into it.")
-    paths = {_shown(path.relative_to(folder)): path for path in folder.rglob("*") if path.resolve() not in others}
-    paths = {name: path for name, path in paths.items() if path.is_file() or path.is_symlink()}
+    paths = [path for path in folder.rglob("*") if path.is_file() or path.is_symlink()]
+    paths = {_shown(path.relative_to(folder)): path for path in paths if os.path.realpath(path) not in others}
     names = sorted(name for name in paths if not HIDDEN.search(name))
     skipped = [name for name in names if paths[name].suffix.lower() not in READERS or not paths[name].is_file()]
     if skipped == names:

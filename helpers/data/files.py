@@ -1,12 +1,13 @@
 """Files: text and records in, whole files out, one process at a time; each error names file, line and remedy."""
 
 import csv
+import hashlib
 import io
 import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import islice, zip_longest
@@ -25,6 +26,10 @@ SEPARATORS = "\t;|,"  # of a table's columns
 PLAIN = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}  # ligatures
 PLAIN |= dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF)) | dict.fromkeys((0xA0, 0x2007, 0x202F), " ")
 PLAIN[0x2011] = "-"  # beside what cannot be seen, and spaces at which no line ends
+PLAIN |= dict.fromkeys((*range(9), *range(14, 32), *range(127, 160))) | {11: "\n", 12: "\n"}
+CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)  # of a terminal, or of order
 
 Record = TypeVar("Record")
 Row = tuple[str, dict[str, Any]]  # a place, `file:line`, and what is there
@@ -42,6 +47,8 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         byte = f"byte {error.start} (0x{error.object[error.start]:02x})"
         raise DataError(f"{path} is not UTF-8: {byte}. Save the file again with the encoding UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Check the path, and that you may read it.") from None
 
 
 def table(module: str | Path, name: str = "") -> Any:
@@ -57,6 +64,12 @@ def plain(content: Any) -> Any:
     if isinstance(content, dict):
         return {plain(name): plain(each) for name, each in content.items()}
     return [plain(each) for each in content] if isinstance(content, list) else content
+
+
+def visible(text: str, limit: int = 1900) -> str:
+    """A text for the terminal: what controls one shown by its code, and at most so many characters of it."""
+    text = CONTROL.sub(lambda each: ascii(each[0])[1:-1], text)
+    return text if len(text) <= limit else f"{text[: limit // 2]} [...] {text[-limit // 2 + 7 :]}"
 
 
 def update_rounds(folder: Path) -> list[int]:
@@ -144,6 +157,26 @@ def as_records(kind: type[Record], rows: Iterable[Row], columns: Mapping[str, st
 def read_records(path: Path | str, kind: type[Record]) -> list[Record]:
     """The records of a JSONL file, whose lines are objects with an `id` of their own; errors as in `as_records`."""
     return as_records(kind, read_rows(Path(path)))
+
+
+def folder_hash(folder: Path, leave_out: Collection[str] = ()) -> str:
+    """SHA-256 in hexadecimal over the sorted paths and bytes of a folder's files.
+
+    Hidden ones do not count, nor files and folders right in it whose name is left out.
+    """
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    digest = hashlib.sha256()
+    for name in sorted(name for name in paths if name.split("/")[0] not in leave_out and "/." not in f"/{name}"):
+        with paths[name].open("rb") as file:
+            digest.update(f"{name}\n{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def readable(folder: Path) -> None:
+    """Gives a folder's files the rights that a new file has here: safetensors are written for their owner alone."""
+    os.umask(mask := os.umask(0))
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        path.chmod(0o666 & ~mask)
 
 
 def own_folder() -> Path:

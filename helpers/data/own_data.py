@@ -8,6 +8,7 @@ The originals are only read, and nothing leaves this machine. What is made is in
 import hashlib
 import json
 import re
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,11 +19,12 @@ from typing import Any
 import pandas as pd
 import yaml
 from llama_index.core.node_parser import SentenceSplitter
+from pypdf import PdfReader
 
 from .dataset import Dataset, general_questions, sample
 from .documents import read_documents
 from .files import held, own_folder, write_text
-from .own_questions import Columns, read_pairs, read_questions
+from .own_questions import read_pairs, read_questions
 from .profiles import Profile, get_profile
 from .records import DataError, Document, Example, KitError, Note, Question
 from .values import YES_OR_NO, contains, language, normalise
@@ -39,20 +41,25 @@ CLUSTERS = 10  # with answers in so many documents, questions about one document
 
 @dataclass(frozen=True)
 class OwnData:
-    """What was made: the data `folder`, `out` for its results, what a reader must know, and what was read by file."""
+    """What was made: the data `folder`, `out` for its results, and in sentences what a reader must know of it.
+
+    `columns` say which column of a table held what; `reading` is the `reading_report` of the documents.
+    """
 
     folder: Path
     out: Path
-    columns: tuple[Columns, ...]
+    columns: tuple[str, ...]
     notes: tuple[str, ...]
     reading: pd.DataFrame = field(repr=False, compare=False)
 
 
 def reading_report(documents: Sequence[Document]) -> pd.DataFrame:
-    """A row a file that was read, the largest first: documents in it (rows of a table), characters, likely language."""
+    """A row a file that was read, the largest first: pages of a PDF or rows of a table, characters, likely language."""
     rows = [(re.sub(r"(?<=[ct]sv):\d+$", "", each.source), len(each.text), language(each.text)) for each in documents]
     files = pd.DataFrame(rows, columns=["file", "characters", "language"]).groupby("file")
-    report = files["characters"].agg(["size", "sum"]).set_axis(["documents", "characters"], axis=1)
+    report = files["characters"].agg(["size", "sum"]).set_axis(["pages or rows", "characters"], axis=1)
+    for name in (name for name in report.index if name.lower().endswith(".pdf") and Path(name).is_file()):
+        report.loc[name, "pages or rows"] = len(PdfReader(name).pages)
     report["language"] = files["language"].agg(lambda each: each.mode()[0])
     return report.sort_values("characters", ascending=False, kind="stable")
 
@@ -207,11 +214,14 @@ def _write(base: Path, root: Path, files: Mapping[str, str], about: Sequence[Any
     resolved = root.resolve()
     called = resolved.parent.name if resolved.name in ("documents", "docs") else resolved.name
     with held(base / "making"), tempfile.TemporaryDirectory(prefix=".making-", dir=base) as folder:
+        for left in set(base.glob(".making-*")) - {Path(folder)}:  # of a process that was killed
+            shutil.rmtree(left)
         making = Path(folder) / "data"
         for name, content in files.items():
             write_text(making / name, content)
         out = base / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', called)}-{Dataset(making).hash[:8]}"
-        if not (out / "data").is_dir():
+        if not (out / "data").is_dir() or Dataset(out / "data").hash != Dataset(making).hash:  # none, or damaged
+            shutil.rmtree(out / "data", ignore_errors=True)
             out.mkdir(parents=True, exist_ok=True)
             making.rename(out / "data")
     listed = "\n".join(f"- {line}" for line in about)

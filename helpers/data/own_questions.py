@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,22 +74,9 @@ def _hub_rows(name: str) -> list[Row]:
 READERS = {".csv": csv_rows, ".tsv": csv_rows, ".jsonl": read_rows, ".json": _json_rows}
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Which column of a table holds which field; `kind` is `questions` or `pairs`, `unused` what else there is."""
-
-    kind: str
-    found: dict[str, str]
-    unused: tuple[str, ...]
-
-    def __str__(self) -> str:
-        text = ", ".join(f"{field} from {column!r}" for field, column in self.found.items())
-        return f"{self.kind}: {text}" + (f"; not used: {', '.join(self.unused)}" if self.unused else "")
-
-
 def read_questions(
     source: Path | str, documents: Sequence[Document], chosen: Mapping[str, str]
-) -> tuple[list[Question], Columns]:
+) -> tuple[list[Question], str]:
     """Reads questions, for the sets `facts_heldout` and `unanswerable`, and says which column held what.
 
     Args:
@@ -98,37 +84,40 @@ def read_questions(
         documents: Those that questions may name: by id, file name with or without its ending, or title.
         chosen: Columns by field: `{"questions.prompt": "Frage"}`; an empty name says that no column holds the field.
     """
-    rows, columns = _read_cells(source, "questions", documents, chosen)
+    rows, columns, told = _read_cells(source, "questions", documents, chosen)
     for number, (where, cells) in enumerate(rows, 1):
         given, said = _parsed(cells.pop("answers")), str(cells.pop("unanswerable", "")).strip().lower()
         cells |= {"id": str(cells.get("id") or f"question-{number}"), "set": "facts_heldout"}
-        cells["answers"] = answers = _listed(given, "|", f"{where}: {columns.found['answers']}")
+        cells["answers"] = answers = _listed(given, "|", f"{where}: {columns['answers']}")
         if said in ("1", "true", "yes") or (isinstance(given, dict) and given.get("text") == []):  # as in SQuAD 2
             cells |= {"set": "unanswerable", "answers": (), "documents": ()}
         elif not (answers and all(map(normalise, answers))):
             raise DataError(
-                f"{where}: {columns.found['answers']}: {given!r} holds no word to look for in a reply. "
+                f"{where}: {columns['answers']}: {given!r} holds no word to look for in a reply. "
                 "Write an answer; where no document holds one, say yes in a column `unanswerable`."
             )
-    return as_records(Question, rows, columns.found), columns
+    return as_records(Question, rows, columns), told
 
 
 def read_pairs(
     source: Path | str, documents: Sequence[Document], chosen: Mapping[str, str]
-) -> tuple[list[Example], Columns]:
+) -> tuple[list[Example], str]:
     """Reads labelled pairs as `read_questions` does; `input` or `context` beside an instruction join the prompt."""
-    rows, columns = _read_cells(source, "pairs", documents, chosen)
+    rows, columns, told = _read_cells(source, "pairs", documents, chosen)
     for number, (where, cells) in enumerate(rows, 1):
         if context := _listed(cells.pop("context", None), ALL, where):
             cells["prompt"] = "\n\n".join([str(cells["prompt"] or ""), *context])
         cells |= {"id": f"pair-{number}", "task": "answers"}
-    return as_records(Example, rows, columns.found), columns
+    return as_records(Example, rows, columns), told
 
 
 def _read_cells(
     source: Path | str, kind: str, documents: Sequence[Document], chosen: Mapping[str, str]
-) -> tuple[list[Row], Columns]:
-    """The rows of a table, their cells by field: its column is the chosen one, else one of a name in `ALIASES`."""
+) -> tuple[list[Row], dict[str, str], str]:
+    """The rows of a table with their cells by field, the column of each field, and the same as a sentence.
+
+    A field's column is the chosen one, else one of a name in `ALIASES`.
+    """
     for key in chosen:
         if not re.fullmatch(rf"(questions|pairs)\.({'|'.join(ALIASES)})", key):
             fields = ", ".join(ALIASES)
@@ -148,7 +137,8 @@ def _read_cells(
             problem = "no column is known to hold" if column is None else f"there is no column {column!r} for"
             remedy = f"Its columns: {', '.join(columns)}. Say which one it is: {kind}.{field}=COLUMN {HOW}"
             raise DataError(f"{source}: {problem} {kind}.{field}. {remedy}.")
-    shown = Columns(kind, found, tuple(name for name in columns if name not in found.values()))
+    unused = ", ".join(name for name in columns if name not in found.values())
+    told = f"{kind}: " + ", ".join(f"{field} from {column!r}" for field, column in found.items())
     ids = _document_ids(documents)
     made = []
     for where, row in rows:
@@ -161,7 +151,7 @@ def _read_cells(
                 f"the column holds something else, say `{kind}.documents=` {HOW}."
             )
         made.append((where, cells | {"documents": tuple(dict.fromkeys(ids[name] for name in named))}))
-    return made, shown
+    return made, found, f"{told}; not used: {unused}" if unused else told
 
 
 def _parsed(cell: Any) -> Any:

@@ -5,7 +5,6 @@ from pydantic.dataclasses import dataclass
 from .files import table
 from .records import KitError
 
-WARM_UP = 2  # tokens decoded before times are taken
 VALIDATION = 30  # validation pairs and texts that a training reads now and then
 
 
@@ -25,8 +24,7 @@ class Profile:
     own_words: int | None = 30_000  # of documents of your own, for continued pretraining
 
 
-CHANGES = table(__file__)
-PROFILES = {name: Profile(name, **sizes) for name, sizes in CHANGES.items()}
+PROFILES = {name: Profile(name, **sizes) for name, sizes in table(__file__).items()}
 
 
 def get_profile(name: str) -> Profile:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from itertools import accumulate, takewhile
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from .. import data, rag
 from ..data import TASKS, Dataset, Document, Example, KitError, Passage, Profile, Question
 from ..models import FoundationModel, prompts
 from ..tuning import recipes
+from .results import adapter
 
 FEW_SHOT = {"answers": 4, "triage": 3}  # how many solved examples of each task the few-shot prompt shows
 RULES = "documents/triage-rules.md"  # of a data set: what `rules_in_prompt` shows
@@ -62,9 +62,8 @@ class Arm:
     @property
     def record(self) -> dict[str, Any]:
         """What a result keeps of it: what its answers depend on, where it is not the default."""
-        aside = ("plain", "what", "given", "sets", "appendix")
-        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
-        return {name: value for name, (value, default) in values.items() if name not in aside and value != default}
+        aside = {"plain", "what", "given", "sets", "appendix"}
+        return adapter(Arm).dump_python(self, exclude=aside, exclude_defaults=True)
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -88,8 +87,7 @@ class Arm:
         return self.triage if question_set == "triage" else self.answers
 
 
-_ALL = TypeAdapter(list[Arm]).validate_python(data.table(__file__))
-ARMS = {arm.name: arm for arm in _ALL}
+ARMS = {arm.name: arm for arm in adapter(list[Arm]).validate_python(data.table(__file__))}
 
 
 def plain_name(key: str) -> str:
@@ -177,7 +175,7 @@ def left_out(names: Iterable[str], dataset: Dataset, profile: Profile | None = N
         if missing := _missing(arm, dataset):
             reasons[arm.name] = f"the data has no {' and no '.join(dict.fromkeys(missing))}"
         elif not arm.asked(dataset.question_sets):
-            reasons[arm.name] = f"the data has none of its question sets: {', '.join(arm.sets)}"
+            reasons[arm.name] = f"{dataset.folder / 'questions'} holds no set that it is asked"
         elif profile and arm.name in profile.left_out:
             reasons[arm.name] = f"the profile {profile.name} is for a first look"
     return reasons

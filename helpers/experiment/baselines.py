@@ -1,7 +1,5 @@
 """Triage without a language model: what scikit-learn makes of the same labelled reports."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,11 +27,10 @@ class Baseline:
             parts = [str(record[field]).split("-") for record in records]
             if len(set(map(len, parts))) > 1:
                 parts = [["-".join(each)] for each in parts]
-            kinds = [
-                (labels, BASELINES[name] if len(set(labels)) > 1 else DummyClassifier)
-                for labels in zip(*parts, strict=True)
-            ]
-            self.fields[field] = [make().fit(texts, labels) for labels, make in kinds]
+            self.fields[field] = []
+            for labels in zip(*parts, strict=True):
+                make = BASELINES[name] if len(set(labels)) > 1 else DummyClassifier
+                self.fields[field].append(make().fit(texts, labels))
 
     def ask_all(self, questions: Sequence[Question], batch_size: int = 0, **_: Any) -> list[Answer]:
         """One record a question, in their order."""

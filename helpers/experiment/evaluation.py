@@ -1,16 +1,14 @@
 """An arm and a question set in, scored answers and their times out: the same way for every arm."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from .. import models, rag, tuning
-from ..data import CHOICE_SETS, TEXT_SETS, Dataset, Effort, Example, Note, Question, Score, sample
+from .. import rag
+from ..data import Dataset, Effort, Note, Question, Score, sample
 from ..models import generation, show_progress
 from . import metrics
-from .arms import Arm, SameText
+from .arms import SameText
 from .assistant import Assistant
 from .baselines import Baseline
 
@@ -32,43 +30,6 @@ class PreparedArm:
     effort: Effort
     measured: dict[str, Any]
     alike: tuple[Any, ...]
-
-
-def prepare(
-    arm: Arm, question_set: str, model: models.FoundationModel, tuned: Mapping[str, tuning.FineTuned],
-    indices: Sequence[tuple[rag.Index, rag.IndexReport, Effort]], examples: Mapping[str, Sequence[Example]],
-    text: SameText | None,
-) -> PreparedArm:  # fmt: skip
-    """Puts an arm together: from the weights of its recipes, its indices (it retrieves from the last), and examples.
-
-    `text` is what it shows every question instead of passages. An arm that sees labels learns from the examples.
-
-    The set `updates` is asked after the documents were updated, and takes two indices: before and after.
-    """
-    if arm.shows("labels"):
-        with models.measure() as effort:
-            baseline = Baseline(arm.name, examples["triage"])
-        effort.labelled_examples = len(examples["triage"])
-        return PreparedArm(baseline, effort, {}, (question_set, arm.name))
-    training = sum((each.effort for each in tuned.values()), Effort())
-    shown = Effort(labelled_examples=sum(map(len, examples.values())))
-    shown.documents = len(text.document_ids) if text else 0
-    index, report, updating = indices[-1] if indices else (None, None, training)
-    effort = sum((made for _, _, made in indices[:1]), training + shown)
-    measured: dict[str, Any] = {}
-    if question_set == "updates":
-        about = asdict(report) if report else {}
-        measured["update"] = about | {"effort": asdict(updating), "measured": report is not None}
-    if weights := tuned.get(arm.recipe(question_set)):
-        measured["weights"] = weights.hash
-    retriever = index.retriever(arm.k) if index else text
-    rewrite = rag.TwoStep(index).rewrite if index and arm.steps > 1 else None
-    folder = weights and weights.folder
-    assistant = Assistant(model, folder, retriever, examples, rewrite, arm.order, arm.may_decline)
-    written = question_set not in CHOICE_SETS + TEXT_SETS  # a choice is scored without examples, and not declined
-    context = (arm.sees, arm.source, arm.k, arm.order, arm.steps, written and arm.may_decline) if retriever else ()
-    alike = (question_set, folder, written and bool(examples), *context)
-    return PreparedArm(assistant, effort, measured, alike)
 
 
 @dataclass

@@ -3,8 +3,6 @@
 Exact match and token F1 are SQuAD's (Rajpurkar et al. 2016, arXiv:1606.05250); accuracy compares values as values.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
@@ -12,21 +10,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from ..data import (
-    CHOICE_SETS,
-    YES_OR_NO,
-    Answer,
-    Question,
-    Score,
-    comparable,
-    contains,
-    forms,
-    normalise,
-    readings,
-    table,
-)
+from .. import data
+from ..data import CHOICE_SETS, YES_OR_NO, Answer, Question, Score, comparable, contains, forms, normalise, readings
 
-RULES = table(__file__, "declining.yaml")
+RULES = data.table(__file__, "declining.yaml")
 
 
 def _any(patterns: Sequence[str]) -> re.Pattern[str]:

@@ -5,8 +5,6 @@ them once, as shared.EXPERIMENT.json: questions, passages, and what scoring need
 these are computed anew, by the present rules, when it is read.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re
@@ -145,7 +143,7 @@ def read_record(path: Path, kind: Any, what: str, remedy: str = "Delete it and m
     """Reads a dataclass that `write_record` wrote, or makes one of what the file `had`; a `DataError` says why not."""
     try:
         return adapter(kind).validate_python(had) if had else adapter(kind).validate_json(Path(path).read_bytes())
-    except (OSError, ValidationError) as error:
+    except (OSError, ValidationError, DataError) as error:
         why = explain(error) if isinstance(error, ValidationError) else f"{error}."
         raise DataError(f"{path} cannot be read as {what}: {why} {remedy}") from error
 

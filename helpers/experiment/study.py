@@ -18,13 +18,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from .. import models, rag, tuning
-from ..data import TIMED_SET, Effort, Question, Result, get_profile, held, open_dataset, own_folder, sample
+from .. import data, models, rag, tuning
+from ..data import CHOICE_SETS, TEXT_SETS, TIMED_SET, Effort, KitError, Question, Result, held, sample
 from ..tuning import recipes
 from . import results
 from .arms import Arm, get_arms, same_text, solved_examples
 from .assistant import MAX_NEW_TOKENS, SHORT_ANSWER, Assistant
-from .evaluation import Evaluation, PreparedArm, evaluate, perplexity_texts, prepare, retrieval_scores
+from .baselines import Baseline
+from .evaluation import Evaluation, PreparedArm, evaluate, perplexity_texts, retrieval_scores
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -56,11 +57,14 @@ class Study:
             changes: Settings of every training, by name, that differ from their recipe.
             artefacts: Where indices and adapters lie; None takes `out`.
         """
-        self.dataset = open_dataset(folder)
-        self.profile, self.seed, self.progress = get_profile(profile), seed, progress
-        self.out = Path(out) if out is not None else own_folder()
+        self.dataset = data.open_dataset(folder)
+        self.profile, self.seed, self.progress = data.get_profile(profile), seed, progress
+        self.out = Path(out) if out is not None else data.own_folder()
         self.artefacts, self.vector_store = Path(artefacts or self.out), vector_store
         self.settings, self.changes = settings or rag.RagSettings(), dict(changes or {})
+        if not 0 <= seed < 2**32:
+            raise KitError(f"`seed` must be a whole number from 0 to {2**32 - 1:,}. Got {seed}")
+        tuning.TrainSettings(**self.changes)  # says what is out of range before a model is loaded
         self._model = model or models.FOUNDATION_MODEL
         self._indices: dict[tuple[str, bool], tuple[rag.Index, rag.IndexReport, Effort]] = {}
         self._evaluations: dict[tuple, Evaluation] = {}  # by `PreparedArm.alike`: arms that answer alike are asked once
@@ -154,14 +158,37 @@ class Study:
 
     def _prepare(self, arm: Arm, question_set: str, effort_for: Sequence[str]) -> PreparedArm:
         """An arm that is ready for a question set; its effort is that for the sets of `effort_for`."""
+        if arm.shows("labels"):
+            labelled = self.dataset.examples("triage")
+            with models.measure() as effort:
+                baseline = Baseline(arm.name, labelled)
+            effort.labelled_examples = len(labelled)
+            return PreparedArm(baseline, effort, {}, (question_set, arm.name))
         tuned = {recipe: self.train(recipe) for recipe in arm.recipes_for(effort_for)}
-        after = question_set == "updates"  # before the update, and after it
+        after = question_set == "updates"  # it is asked after the documents were updated
         indices = [self.index(updated, arm.source) for updated in (False, True)[: 1 + after] if arm.shows("passages")]
-        examples = {"triage": self.dataset.examples("triage")} if arm.shows("labels") else {}
+        examples, text = {}, same_text(arm, self.dataset, self.model, after)
         if arm.shows("examples"):
             examples = solved_examples(self.dataset, self.index()[0].retriever() if indices else None)
-        text = same_text(arm, self.dataset, self.model, after)
-        return prepare(arm, question_set, self.model, tuned, indices, examples, text)
+        training = sum((each.effort for each in tuned.values()), Effort())
+        shown = Effort(
+            labelled_examples=sum(map(len, examples.values())), documents=len(text.document_ids) if text else 0
+        )
+        effort = sum((made for _, _, made in indices[:1]), training + shown)
+        index, report, updating = indices[-1] if indices else (None, None, training)
+        measured: dict[str, Any] = {}
+        if after:
+            measured["update"] = asdict(report) if report else {}
+            measured["update"] |= {"effort": asdict(updating), "measured": report is not None}
+        weights = tuned.get(arm.recipe(question_set))
+        if weights:
+            measured["weights"] = weights.hash
+        folder, retriever = weights and weights.folder, index.retriever(arm.k) if index else text
+        rewrite = rag.TwoStep(index).rewrite if index and arm.steps > 1 else None
+        assistant = Assistant(self.model, folder, retriever, examples, rewrite, arm.order, arm.may_decline)
+        written = question_set not in CHOICE_SETS + TEXT_SETS  # a choice is scored without examples, and not declined
+        context = (arm.sees, arm.source, arm.k, arm.order, arm.steps, written and arm.may_decline) if retriever else ()
+        return PreparedArm(assistant, effort, measured, (question_set, folder, written and bool(examples), *context))
 
     def index(self, updated: bool = False, source: str = "documents") -> tuple[rag.Index, rag.IndexReport, Effort]:
         """The index over the documents, or over the documents after `updates/`, with its report and its effort.
@@ -194,14 +221,14 @@ class Study:
         if (folder / models.RECORD).is_file():
             return tuning.read_fine_tuned(folder)
         retrieve = self.index()[0].retriever(k=recipes.PASSAGES).retrieve_all if recipe == "passages" else None
-        data = recipes.training_data(recipe, self.dataset, retrieve, self.seed, self.profile.validation_examples)
+        texts = recipes.training_data(recipe, self.dataset, retrieve, self.seed, self.profile.validation_examples)
         if callback is None and self.progress:
             callback = tuning.Progress(recipe)
         before = recipes.start(recipe)
         start = self.train(before, fsdp=fsdp).folder if before else None
         score = self._check if recipe in recipes.CHECKED and self.dataset.checks() else None
         with held(folder) if models.is_first_process() else nullcontext():  # another study may want the same weights
-            return tuning.train(self.model, data, settings, folder, start, callback, fsdp, score)
+            return tuning.train(self.model, texts, settings, folder, start, callback, fsdp, score)
 
     def _check(self, model: models.FoundationModel) -> float:
         """The mean score of a model on the validation questions."""

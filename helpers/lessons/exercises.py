@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ class Exercise(Rule):
         outcome = self.rule.check(answer, self.name)
         if outcome.state == "stopped":
             return outcome
-        trouble, hint = keep(self.key, outcome.state), self.hint_text if outcome.state == "wrong" else ""
-        return Outcome(outcome.state, f"{outcome.message or self.why}\n{trouble}".strip(), hint)
+        hint = self.hint_text if outcome.state == "wrong" else ""
+        return keep(self.key, Outcome(outcome.state, outcome.message or self.why, hint))
 
     def hint(self) -> Markdown:
         """A push in the right direction."""
@@ -102,9 +103,7 @@ class Quiz(Rule):
         """
         if choice is None:
             return Outcome("not attempted", "Choose an answer first.")
-        outcome = self.questions[number - 1].verdict(choice)
-        trouble = keep(f"{self.lesson}/quiz{number}", outcome.state, choice=choice)
-        return Outcome(outcome.state, f"{outcome.message}\n{trouble}".strip())
+        return keep(f"{self.lesson}/quiz{number}", self.questions[number - 1].verdict(choice), choice=choice)
 
     def total(self) -> str:
         """How many questions were answered rightly so far, as a sentence."""
@@ -184,16 +183,15 @@ def progress() -> dict[str, dict[str, Any]]:
         return {}
 
 
-def keep(item: str, state: str = "", **known: Any) -> str:
-    """Adds to what is known of an item (what was right once stays right); returns why it could not, empty if it did."""
+def keep(item: str, outcome: Outcome, **known: Any) -> Outcome:
+    """Adds an outcome to what is known of an item (what was right once stays right); it says so where that failed."""
     path = own_folder() / "progress.json"
     try:
         with held(path):  # another notebook may be open
             kept = progress()
             before = kept.get(item, {})
-            if state:
-                known["state"] = "right" if before.get("state") == "right" else state
+            known["state"] = "right" if before.get("state") == "right" else outcome.state
             write_text(path, json.dumps(kept | {item: before | known}, indent=1, ensure_ascii=False) + "\n")
     except (KitError, OSError) as error:
-        return f"Your progress could not be kept: {error}"
-    return ""
+        return replace(outcome, message=f"{outcome.message}\nYour progress could not be kept: {error}")
+    return outcome

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ..data import own_folder
 from .download import MODELS, model_folder, verify
 from .machine import choose_device, choose_dtype, describe, folder_bytes, hardware, kit_home
 
@@ -42,7 +44,7 @@ def check() -> list[Check]:
     """All checks, in the order in which a newcomer would solve their problems; takes a few seconds."""
     rows = [check_packages()]
     rows += [] if something_missing(rows) else check_machine()
-    rows.append(check_home())
+    rows += [check_home(), check_leftovers()]
     return rows + ([] if something_missing(rows) else [check_model(name) for name in MODELS])
 
 
@@ -107,11 +109,24 @@ def check_home() -> Check:
     return _advise("KIT_HOME", f"{shown}, {free / GIB:.1f} GiB free", free < DISK_NEEDED, small)
 
 
+def check_leftovers() -> Check:
+    """What processes that were killed have left behind; the next one of their kind removes it."""
+    own = own_folder()
+    found = [*(kit_home() / "models").glob(".*-*/"), *own.rglob(".making-*/"), *own.rglob(".*.part")]
+    size = sum(folder_bytes(each) if each.is_dir() else each.stat().st_size for each in found)
+    places = ", ".join(str(each) for each in found[:5])
+    remedy = f"while no command of the kit is running, delete {places}"
+    return _advise("left behind", f"{len(found)} files and folders, {size / 1e6:.0f} MB", bool(found), remedy)
+
+
 def check_model(name: str) -> Check:
-    """One default model: there, and every file's hash as it was when the model was fetched."""
+    """One default model: there, every file's hash as when it was fetched, and readable by the machine's other users."""
     if problems := verify(name):
         return Check(name, "; ".join(problems), MISSING, f"run `{sys.executable} -m helpers fetch`")
-    return Check(name, f"verified, {folder_bytes(model_folder(name)) / 1e6:.0f} MB")
+    folder = model_folder(name)
+    closed = any(not path.stat().st_mode & stat.S_IROTH for path in folder.rglob("*"))
+    remedy = f"if others use this machine, let them read it: `chmod -R a+rX {folder}`"
+    return _advise(name, f"verified, {folder_bytes(folder) / 1e6:.0f} MB", closed and os.name != "nt", remedy)
 
 
 def _advise(name: str, found: str, needed: bool, remedy: str) -> Check:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ..data import KitError, table
+from ..data import KitError, held, readable, table
 from .machine import kit_home
 
 MANIFEST = "kit-manifest.json"
@@ -37,8 +37,7 @@ class ModelSource:
     note: str
 
 
-DEFAULTS = table(__file__, "models.yaml")
-MODELS = {name: ModelSource(**source) for name, source in DEFAULTS.items()}
+MODELS = {name: ModelSource(**source) for name, source in table(__file__, "models.yaml").items()}
 FOUNDATION_MODEL, EMBEDDING_MODEL = MODELS
 
 
@@ -96,8 +95,11 @@ def fetch(name: str, source: Path | None = None) -> Path:
         return folder
     if folder.exists():
         print("\n".join(problems), "- fetching it again", file=sys.stderr)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as scratch:
+    with held(folder), tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as scratch:
+        for left in set(folder.parent.glob(f".{name}-*")) - {Path(scratch)}:  # of a process that was killed
+            shutil.rmtree(left)
+        if not verify(name):  # another process fetched it while this one waited
+            return folder
         made = Path(scratch) / "made"
         if source is None:
             _make(name, made)
@@ -105,6 +107,7 @@ def fetch(name: str, source: Path | None = None) -> Path:
             raise KitError(f"{name} could not be taken from {source}: {problems[0].removesuffix(f': {REMEDY}')}")
         else:
             shutil.copytree(Path(source) / name, made)
+        readable(made)
         if folder.exists():
             folder.rename(Path(scratch) / "old")
         made.rename(folder)

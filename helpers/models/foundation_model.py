@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -11,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import fast
-from ..data import KitError
+from ..data import KitError, folder_hash
 from .download import EMBEDDING_MODEL, FOUNDATION_MODEL, find, progress_bars, weights_hash
 from .machine import choose_device, choose_dtype
 from .prompts import DATE, MARK, SYSTEM, beginnings, drop_marks, template
-from .tuned import ADAPTER, check_tuned, merged
+from .tuned import ADAPTER, BESIDE, RECORD, WHOLE, merged
 
 if TYPE_CHECKING:
     from llama_index.core.llms import ChatMessage
@@ -133,8 +134,22 @@ class FoundationModel:
         return len(self.encode(text))
 
     def check_adapter(self, folder: str | Path) -> None:
-        """Raises KitError for an adapter that was made for another model, and for a folder that holds none."""
-        check_tuned(Path(folder), self.hash)
+        """KitError for a folder of no tuned weights, or of another model's; one without a record is taken on trust."""
+        record = Path(folder) / RECORD
+        if not any((Path(folder) / name).is_file() for name in (ADAPTER, WHOLE)):
+            raise KitError(f"{folder} holds no adapter (no {ADAPTER}): train it first, or check the path")
+        try:
+            made = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+            made_for, files = made.get("base_hash"), made.get("files")
+        except (OSError, ValueError, AttributeError) as error:
+            raise KitError(f"{record} is damaged ({error}). Delete its folder and train again.") from error
+        if files and files != folder_hash(Path(folder), BESIDE):
+            raise KitError(f"the files in {folder} are not as the training wrote them: delete it and train again")
+        if made_for and made_for != self.hash:
+            raise KitError(
+                f"the weights in {folder} were made for other weights ({made_for[:12]}) than those loaded "
+                f"({self.hash[:12]}): load the model that they were trained on, or train them again"
+            )
 
     def tuned(self, folder: str | Path) -> FoundationModel:
         """The model with the tuned weights of a folder: a copy, so that this one stays as it is.

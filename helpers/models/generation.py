@@ -13,17 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from os.path import commonprefix
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import torch
 from transformers import GenerationConfig
 
 from ..data import BLANK, DataError
 from ..fast import Decoded
+from .foundation_model import FoundationModel
 from .machine import show_progress
-
-if TYPE_CHECKING:
-    from .foundation_model import FoundationModel
 
 TOKENS_A_BATCH = 16_384  # at most, of rows in a batch: each token's keys and values take memory
 BATCH = 48  # prompts decoded together; 32, 48 and 64 short ones took the same time

@@ -23,7 +23,7 @@ MATRIX = (512, 576, 1536)  # rows, inner and outer size of the timed product: a 
 GAIN = 1.2  # how many times faster bfloat16 must be before its coarser rounding is accepted
 DTYPES = ("float32", "bfloat16")
 TIMINGS = "dtype.json"
-INTERVAL_S = 0.05  # how often memory is read; a shorter peak than this can be missed
+INTERVAL_S = 0.05  # how often clocks and memory are read; a shorter peak than this can be missed
 MINUTE = 60  # seconds between two lines about progress, where the output is no terminal
 
 
@@ -136,28 +136,28 @@ def describe(machine: Mapping[str, Any]) -> str:
 def measure() -> Iterator[Effort]:
     """Fills in an `Effort` while the block runs.
 
-    `wall_s` and `cpu_s` (all threads of this process) are set at the end, also when the block raises;
-    `peak_memory_bytes` is the largest resident set seen, sampled every `INTERVAL_S` seconds.
+    `wall_s`, `cpu_s` (all threads of this process) and `peak_memory_bytes` (the largest resident set seen) are those
+    until now, at most `INTERVAL_S` ago; and those of the whole block at its end, also when it raises.
     """
-    effort = Effort()
-    process = psutil.Process()
-    stop = threading.Event()
+    effort, process, stop = Effort(), psutil.Process(), threading.Event()
+    wall, cpu = time.perf_counter(), time.process_time()
+
+    def look() -> None:
+        effort.wall_s, effort.cpu_s = time.perf_counter() - wall, time.process_time() - cpu
+        effort.peak_memory_bytes = max(effort.peak_memory_bytes, process.memory_info().rss)
 
     def watch() -> None:
-        effort.peak_memory_bytes = process.memory_info().rss
         while not stop.wait(INTERVAL_S):
-            effort.peak_memory_bytes = max(effort.peak_memory_bytes, process.memory_info().rss)
+            look()
 
     watcher = threading.Thread(target=watch, daemon=True)
-    wall, cpu = time.perf_counter(), time.process_time()
     watcher.start()
     try:
         yield effort
     finally:
-        effort.wall_s = time.perf_counter() - wall
-        effort.cpu_s = time.process_time() - cpu
         stop.set()
         watcher.join()
+        look()
 
 
 def folder_bytes(folder: Path) -> int:

@@ -1,14 +1,12 @@
 """How well the arms answer, a panel a question set, each arm's accuracy with its interval."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import Compared, beside, finish, new_axes, plain_name, point, sets_with, with_n
+from .style import Compared, beside, finish, new_axes, plain_name, point, sets_to_draw, with_n
 
 
 def accuracy_dots(compared: Compared, question_set: str, ax: Axes | None = None) -> Axes:
@@ -16,7 +14,7 @@ def accuracy_dots(compared: Compared, question_set: str, ax: Axes | None = None)
 
     DataError where no arm has any.
     """
-    sets_with(compared, [question_set], "accuracy")
+    sets_to_draw(compared, [question_set])
     cells = {arm: row.get(question_set, {}).get("accuracy") for arm, row in compared.items()}
     ax = new_axes(ax, 5.2, 1.3 + 0.28 * len(cells))
     for place, (arm, cell) in enumerate(cells.items()):
@@ -36,7 +34,7 @@ def overview(compared: Compared, sets: Sequence[str] | None = None, columns: int
 
     `title` says in a sentence what the figure shows. DataError where no arm has accuracy on any of the sets.
     """
-    sets = sets_with(compared, sets, "accuracy")
+    sets = sets_to_draw(compared, sets)
     columns = min(columns, len(sets))
     rows = -(-len(sets) // columns)
     size = (2.6 + 2.2 * columns, rows * (0.9 + 0.24 * len(compared)) + (0.8 if title else 0.4))
@@ -52,11 +50,11 @@ def overview(compared: Compared, sets: Sequence[str] | None = None, columns: int
     return figure
 
 
-def accuracy_in_words(compared: Compared, sets: Sequence[str] | None = None) -> str:
-    """Every accuracy of the comparison as text, for those who do not see a figure."""
+def accuracy_in_words(compared: Compared, sets: Sequence[str]) -> str:
+    """Every accuracy on these sets as text, for those who do not see a figure."""
     words = []
     for arm, row in compared.items():
-        known = [s for s in sets or row if "accuracy" in row.get(s, {})]
+        known = [s for s in sets if "accuracy" in row.get(s, {})]
         cells = ", ".join(f"{plain_name(s).lower()} {row[s]['accuracy']['value']:.2f}" for s in known)
         words += [f"{plain_name(arm)}: {cells}"] if cells else []
     return "; ".join(words) + "."

@@ -1,7 +1,5 @@
 """Lines: what was varied against what was measured, a training's losses, and costs that cross."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,20 +57,18 @@ def learning_curves(curves: Mapping[str, Points], x: str, y: str, ax: Axes | Non
     return style.finish(ax, f"Values of {y} against {x}: {'; '.join(words)}.")
 
 
-def training_curve(history: Sequence[Any], first: Mapping[str, float] | None = None, ax: Axes | None = None) -> Axes:
+def training_curve(history: Sequence[Any], ax: Axes | None = None) -> Axes:
     """The loss of a training against the step, with its validation loss and that of general text where they are taken.
 
     `history` is what the training reported, at least one entry with `step` of `steps`, `loss`, `validation_loss` and
-    `general_loss` (nats a token); `first` has the losses before the first step, `eval_loss` and `general_loss`.
+    `general_loss` (nats a token).
     """
     if not history:
         raise DataError("the training has not reported a step yet: there is no curve to draw")
     ax = style.new_axes(ax, 7.2, 2.8)
     words = []
     for name, (label, look) in LOSSES.items():
-        before = (first or {}).get("eval_loss" if name == "validation_loss" else name)
-        taken = [(0, before)] if before is not None else []
-        taken += [(entry.step, getattr(entry, name)) for entry in history if getattr(entry, name) is not None]
+        taken = [(entry.step, getattr(entry, name)) for entry in history if getattr(entry, name) is not None]
         if taken:
             ax.plot(*zip(*taken, strict=True), label=label, clip_on=False, **look)
             words.append(f"{label} from {number(taken[0][1])} to {number(taken[-1][1])}")

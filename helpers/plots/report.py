@@ -3,8 +3,6 @@
 `report.html.j2` has the page; this module has what is filled in.
 """
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +17,11 @@ from matplotlib.figure import Figure
 
 from .. import analysis
 from ..analysis import Claim, Comparison, in_brackets
-from ..data import QUESTION_SETS, TIMED_SET, DataError, read_text, write_text
+from ..data import TIMED_SET, DataError, read_text, write_text
 from ..experiment import ARMS, Curve, of_one_figure, plain_name, read_curves
 from . import wishes
 from .lines import break_even_lines, learning_curves
-from .style import Compared, image, in_words
+from .style import image, in_words
 
 
 def write_report(
@@ -40,13 +38,9 @@ def write_report(
 
 
 def page(
-    comparison: Comparison, curves: Mapping[str, Curve] | None = None, claims: Sequence[Claim] | None = None,
-    note: str = "",
-) -> str:  # fmt: skip
-    """The report: verdict, figures, tables and all answers in one HTML page that fetches nothing.
-
-    Claims are those of the data file unless given; `note` is a sentence on whose results these are.
-    """
+    comparison: Comparison, curves: Mapping[str, Curve] | None = None, claims: Sequence[Claim] | None = None
+) -> str:
+    """Verdict, figures, tables and all answers in one HTML page that fetches nothing; `claims` as in `judge`."""
     compared, verdicts = comparison.table(), analysis.judge(comparison, claims)
     main = {arm: row for arm, row in compared.items() if arm in wishes.METHODS} or compared
     costs = {arm: cost for arm, cost in analysis.costs(comparison).items() if arm in main}
@@ -58,14 +52,12 @@ def page(
     script = read_text(Path(__file__).with_name("explorer.js"))
     here = PackageLoader(__package__, ".")
     environment = Environment(loader=here, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.filters |= {"plain": plain_name, "code": _code, "words": in_words}
-    environment.filters["accuracy"] = lambda key, row: in_brackets(row.get(key))
+    environment.filters |= {"plain": plain_name, "code": _code, "words": in_words, "accuracy": _accuracy}
     return environment.get_template("report.html.j2").render(
-        verdict=wishes.finding(wishes.rows(comparison)), sentences=sentences(comparison), note=note,
-        about=about(comparison),
-        caveats=comparison.caveats(), timed=comparison.timed, textbook=analysis.textbook_rows(comparison),
-        verdicts=verdicts, counts=analysis.counts(verdicts), compared=compared, main=main, arms=ARMS,
-        sets=_sets(compared), costs=analysis.cost_rows(costs),
+        comparison=comparison, sets=comparison.sets, compared=compared, main=main, arms=ARMS,
+        verdict=wishes.finding(wishes.rows(comparison)), sentences=sentences(comparison), about=about(comparison),
+        textbook=analysis.textbook_rows(comparison), verdicts=verdicts, counts=analysis.counts(verdicts),
+        costs=analysis.cost_rows(costs),
         prices={name: analysis.span(ends) for name, ends in analysis.load_prices().items()},
         stopped=[f"{arm}: {', '.join(row['interrupted'])}" for arm, row in compared.items() if "interrupted" in row],
         differences={arm: comparison.contrasts(arm).to_dict("records") for arm in compares},
@@ -83,16 +75,13 @@ def sentences(comparison: Comparison) -> list[str]:
     share = {arm: (analysis.accuracy(scores), scores) for arm, scores in share.items() if scores}
     ranked = sorted(share, key=lambda arm: share[arm][0]["value"], reverse=True)
     told = [f"Nobody was asked {plain_name(TIMED_SET).lower()}."]
-    for best, second in zip(ranked, ranked[1:] or [""], strict=False):
-        told = [
-            f"{plain_name(best)} is right on {{value:.2f}} [{{low:.2f}}, {{high:.2f}}] of the questions about facts"
-        ]
-        told[0] = told[0].format(**share[best][0])
-        if second:
-            gap = analysis.difference(share[second][1], share[best][1])
-            sure = "more" if gap["low"] > 0 else "no more"
-            told[0] += f"; {plain_name(second)} follows, {gap['value']:.2f} behind, {sure} than chance explains"
-        break
+    if ranked:
+        best = in_brackets({"accuracy": share[ranked[0]][0]})
+        told = [f"{plain_name(ranked[0])} is right on {best} of the questions about facts"]
+    for second in ranked[1:2]:
+        gap = analysis.difference(share[second][1], share[ranked[0]][1])
+        sure = "more" if gap["low"] > 0 else "no more"
+        told[0] += f"; {plain_name(second)} follows, {gap['value']:.2f} behind, {sure} than chance explains"
     arms = [arm for arm in ("rag", "customization", "domain_adaptation+customization") if arm in comparison.arms]
     for metric in ("update_s", "effort_hours"):
         asked = [analysis.quantities.Quantity(arm=arm, metric=metric) for arm in arms]
@@ -104,8 +93,8 @@ def sentences(comparison: Comparison) -> list[str]:
 
 def answers(comparison: Comparison) -> dict[str, Any]:
     """Every scored answer for the explorer, each text and passage once: its places stand for it."""
-    arms, worlds, texts, passages, asked = comparison.arms, list(comparison.worlds), {}, {}, {}
-    sets = [name for name in QUESTION_SETS if any(comparison.runs(arm, name) for arm in arms)]
+    arms, sets, worlds = comparison.arms, comparison.sets, list(comparison.worlds)
+    texts, passages, asked = {}, {}, {}
     for result in (each for each in comparison.results if each.status == "complete"):
         for score in result.scores:
             question, seen = score.question, [(p.document_id, p.title, p.text) for p in score.answer.passages]
@@ -142,8 +131,8 @@ def _code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def _sets(compared: Compared) -> list[str]:
-    return [name for name in QUESTION_SETS if any(name in row for row in compared.values())]
+def _accuracy(question_set: str, row: Mapping[str, Any]) -> str:
+    return in_brackets(row.get(question_set))
 
 
 def _drawn(draw: Callable[..., Axes | Figure], *what: Any) -> list[Markup]:

@@ -22,15 +22,8 @@ Compared = Mapping[str, Mapping[str, Any]]  # arm, then question set, then its f
 OKABE_ITO = matplotlib.color_sequences["okabe_ito"]  # readable for the colour-blind: Okabe & Ito 2008
 SCREEN_DPI = 96  # CSS pixels an inch
 SMALL = 8  # points: numbers beside bars and points
-
-
 _LOOKS = table(__file__, "looks.yaml")
 LOOKS = {arm: (OKABE_ITO[colour] if colour in range(8) else colour, marker) for arm, (colour, marker) in _LOOKS.items()}
-
-
-def look(arm: str) -> tuple[str, str]:
-    """An arm's colour and marker; an arm that the kit does not know is grey."""
-    return LOOKS.get(arm, ("#808080", "o"))
 
 
 def in_words(title: str) -> str:
@@ -39,18 +32,19 @@ def in_words(title: str) -> str:
 
 
 def point(arm: str) -> dict[str, Any]:
-    """Colour, form and name of an arm's points, with an edge that keeps light colours visible on white."""
-    colour, marker = look(arm)
+    """Colour, form and name of an arm's points, an unknown one's grey, with an edge that is visible on white."""
+    colour, marker = LOOKS.get(arm, ("#808080", "o"))
     named = {"color": colour, "marker": marker, "label": plain_name(arm)}
     return named | {"markeredgecolor": "0.2", "markeredgewidth": 0.7}
 
 
 def line(arm: str) -> dict[str, Any]:
     """The look of an arm's line: its points, and a colour with a contrast of 3 to 1 with white (WCAG 2.2, 1.4.11)."""
-    colour = np.array(to_rgb(look(arm)[0]))
+    look = point(arm)
+    colour = np.array(to_rgb(look["color"]))
     light = float(colour**2.2 @ (0.2126, 0.7152, 0.0722))
     dark = to_hex(colour * min(1.0, (0.29 / max(light, 0.01)) ** (1 / 2.2)))
-    return point(arm) | {"color": dark, "markerfacecolor": look(arm)[0]}
+    return look | {"color": dark, "markerfacecolor": look["color"]}
 
 
 def new_axes(ax: Axes | None, width: float = 6.4, height: float = 3.8) -> Axes:
@@ -86,11 +80,11 @@ def number(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.095 else f"{value:.2g}"
 
 
-def sets_with(compared: Compared, sets: Sequence[str] | None, what: str) -> list[str]:
-    """The question sets to draw: those wanted, or all, of which an arm has `what`; DataError where there are none."""
-    wanted = [s for s in sets or QUESTION_SETS if any(row.get(s, {}).get(what) for row in compared.values())]
+def sets_to_draw(compared: Compared, sets: Sequence[str] | None) -> list[str]:
+    """Those of the sets, or of all, on which an arm has accuracy; DataError where there are none."""
+    wanted = [s for s in sets or QUESTION_SETS if any(row.get(s, {}).get("accuracy") for row in compared.values())]
     if not wanted:
-        raise DataError(f"no arm has {what} on {', '.join(sets or QUESTION_SETS)}: run the study on them first")
+        raise DataError(f"no arm has accuracy on {', '.join(sets or QUESTION_SETS)}: run the study on them first")
     return wanted
 
 

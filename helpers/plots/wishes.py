@@ -12,19 +12,12 @@ from ..analysis import Comparison, accuracy, costs, difference, load_prices, spa
 from ..data import TIMED_SET, DataError, table
 from .style import finish, number, plain_name, with_n
 
-METHODS, WISHES = table(__file__).values()
+METHODS, WISHES, SUBJECTS, HEADS, DECLINES, CAPTION = table(__file__).values()
 KEEPS = "keeps general knowledge"
-SUBJECTS = {"customization": "instruction tuning", "domain_adaptation": "continued pretraining"}
 MOST = 0.8  # of the best share in a column: a method with so much of it is named, and drawn dark
 LITTLE, GAIN = 0.1, 0.2  # a loss, and a gain, that one notices at work: those of the lecture's table
 DARK, PALE, TRACK = "#0b4f85", "#8fa9bf", "#e9ecef"  # apart in grey too
 NAMES, WISH, COST, ROW = 1.54, 0.645, 0.625, 0.42  # inches: methods' names, a column of a wish or of a cost, a row
-HEADS = ("minutes\nto build", "seconds\nto\nanswer", "$ a month,\npeople\ncounted")
-CAPTION = """Bars: share right, 0 to 1; thin line: its 95 % interval; dark: at least {most:.0%} of the best in a column.
-    Language: the right house word of four in unread text. Does not know: {declines}.
-    Minutes and seconds: of this machine (medians). $: {queries:,.0f} queries and {changes:g} change of documents a
-    month, from the lowest to the highest prices."""
-DECLINES = {"twins": "as many questions with an answer as without", "unanswerable": "only questions without an answer"}
 
 
 class Row(NamedTuple):
@@ -63,8 +56,7 @@ def rows(comparison: Comparison) -> dict[str, Row]:
 
 def sets_of(comparison: Comparison) -> dict[str, str]:
     """The question set that stands for each wish: the first that any method was asked."""
-    asked = {result.question_set for result in comparison.results if result.status == "complete"}
-    return {wish: next((name for name in names if name in asked), names[0]) for wish, names in WISHES.items()}
+    return {wish: next((name for name in names if name in comparison.sets), names[0]) for wish, names in WISHES.items()}
 
 
 def finding(found: Mapping[str, Row]) -> str:
@@ -92,12 +84,12 @@ def finding(found: Mapping[str, Row]) -> str:
 
 def in_words(found: Mapping[str, Row]) -> str:
     """Every number of the figure as text, for those who do not see it."""
-    told, units = [], ("minutes to build", "seconds to answer", "dollars a month")
+    told = []
     for arm, row in found.items():
         shares = [
             f"{wish} {cell['value']:.2f}" if cell else f"{wish} not measured" for wish, cell in row.shares.items()
         ]
-        paid = [f"{value} {unit}" for value, unit in zip(row.costs, units, strict=True) if value]
+        paid = [f"{value} {unit}" for value, unit in zip(row.costs, HEADS, strict=True) if value]
         told.append(f"{plain_name(arm)}: {', '.join(shares + paid)}")
     return "; ".join(told) + "."
 
@@ -114,7 +106,7 @@ def story(comparison: Comparison, ax: Axes | None = None, title: str | None = No
     told = textwrap.wrap(finding(found) if title is None else title, 85)
     stated = {"most": MOST, "queries": prices["queries"][0], "changes": prices["changes"][0]}
     stated["declines"] = DECLINES[sets_of(comparison)["says when it does not know"]]
-    notes = textwrap.wrap(" ".join(CAPTION.format(**stated).split()), 126)
+    notes = textwrap.wrap(CAPTION.format(**stated), 126)
     ends = np.cumsum([NAMES, *[WISH] * len(WISHES), *[COST] * len(HEADS)])
     top, bottom = 0.72 + 0.2 * len(told), len(found) * ROW + 0.1 + 0.15 * len(notes)
     if ax is None:
@@ -133,7 +125,7 @@ def story(comparison: Comparison, ax: Axes | None = None, title: str | None = No
         best = max((cell["value"] for cell in cells if cell), default=0.0)
         for place, cell in enumerate(cells):
             _share(ax, left + 0.07, ROW * place, cell, best)
-    for column, (left, head) in enumerate(zip(ends[len(WISHES) :], HEADS, strict=False)):
+    for column, (left, head) in enumerate(zip(ends[len(WISHES) :], HEADS.values(), strict=False)):
         _word(ax, left + COST / 2, -0.36, head, 8)
         for place, row in enumerate(found.values()):
             value = row.costs[column]

@@ -21,7 +21,7 @@ from ..data import DataError, Dataset, Document, Effort, apply_updates, held, re
 from ..models import folder_bytes, measure, show_progress
 from .chunking import CHUNKS_DEPEND_ON, RagSettings, to_llama_index, transformations
 from .retriever import Index
-from .store import Store, check_record, known_documents, open_store
+from .store import Store, check_record, known_documents, open_store, sealed
 
 DOCUMENTS_A_BATCH = 64  # what an interruption loses at most
 MADE, UNFINISHED = "made", "unfinished"  # entries of the record: report and effort; effort before an interruption
@@ -110,7 +110,7 @@ def dataset_index(
     documents = read_documents(dataset.folder / source.removesuffix("+notes"))
     if source.endswith("+notes"):
         documents += [Document(f"note-{n:04}", "", text, "note") for n, text in enumerate(dataset.corpus(), start=1)]
-    with held(place):
+    with held(place), sealed(place / "store", bool(vector_store)):
         store = open_store(vector_store, place.name) if vector_store else open_store(place / "store")
         if updated:
             if MADE not in store.record:  # what that takes is not part of the update

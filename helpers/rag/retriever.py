@@ -120,9 +120,8 @@ class Retriever:
         for number, question in enumerate(questions, start=1):
             if not question.strip():
                 raise DataError(f"question {number} of {len(questions)} is empty. Write one, or take it out.")
-        vectors: Sequence[list[float] | None] = [None] * len(questions)
-        if self.mode != "bm25":
-            vectors = embed_questions(self.index.embed_model, questions)
+        embedded = self.mode != "bm25"
+        vectors = embed_questions(self.index.embed_model, questions) if embedded else [None] * len(questions)
         queries = [QueryBundle(question, embedding=vector) for question, vector in zip(questions, vectors, strict=True)]
         return [[_to_passage(hit) for hit in self.llama_index.retrieve(query)] for query in queries]
 

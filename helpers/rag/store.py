@@ -6,7 +6,11 @@ file that could disagree with it, and an interrupted call continues from what th
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +22,7 @@ from llama_index.core.schema import Document as LlamaDocument
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.vector_stores.chroma import ChromaVectorStore
 
-from ..data import KitError
+from ..data import KitError, folder_hash, write_text
 from .chunking import CHUNKS_DEPEND_ON, RagSettings
 
 CHUNKS_A_CALL = 2_000  # Chroma writes 5,461 chunks at once, and SQLite reads the texts of 32,766
@@ -53,14 +57,15 @@ def open_store(where: str | Path, collection: str = "documents", fresh: bool = F
     says that the server does not answer, that the folder cannot be used, or that the name is not allowed.
     """
     url = urlsplit(str(where))
-    remedy = "Give a folder that the vector store made, or a new one, where you may write."
+    remedy = "Give a folder that the vector store made, or a new one, where you may write, or http://127.0.0.1:8000."
     settings = chromadb.config.Settings(anonymized_telemetry=False)
     try:
         if url.scheme in ("http", "https"):
-            remedy = "Give the address as http://127.0.0.1:8000."
             port = url.port or (443 if url.scheme == "https" else 80)
             remedy = f"Start the server: `chroma run --host {url.hostname} --port {port} --path FOLDER`."
             client = chromadb.HttpClient(str(url.hostname), port, ssl=url.scheme == "https", settings=settings)
+        elif "://" in str(where):
+            raise ValueError("A server is reached by http or https.")
         else:
             client = chromadb.PersistentClient(str(where), settings=settings)
         if fresh and collection in [existing.name for existing in client.list_collections()]:
@@ -69,6 +74,23 @@ def open_store(where: str | Path, collection: str = "documents", fresh: bool = F
     except Exception as error:  # Chroma raises its own errors, its client's and plain ones
         raise KitError(f"cannot open the collection {collection!r} in {where}: {error} {remedy}") from error
     return Store(chroma_collection=found)
+
+
+@contextmanager
+def sealed(folder: Path, elsewhere: bool = False) -> Iterator[None]:
+    """Before the block, throws away a store whose files are not as the last such block left them: it is made anew.
+
+    A damaged vector file would end the process when Chroma reads it. Chroma's database changes whenever it is opened,
+    so the hash, beside the folder, is written anew at each end. A store `elsewhere`, on a server, is not looked at.
+    """
+    seal = folder.with_suffix(".sha256")
+    if not elsewhere and seal.is_file() and seal.read_text(encoding="utf-8") != folder_hash(folder):
+        print(f"the index in {folder} is damaged: it is made anew", file=sys.stderr)
+        shutil.rmtree(folder, ignore_errors=True)
+    seal.unlink(missing_ok=True)
+    yield
+    if not elsewhere:
+        write_text(seal, folder_hash(folder))
 
 
 def check_record(store: Store, embed_model: BaseEmbedding, settings: RagSettings) -> None:

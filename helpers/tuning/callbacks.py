@@ -7,8 +7,8 @@ import json
 import math
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from ..data import Effort, KitError, write_text
+from ..data import Effort, KitError, folder_hash, write_text
 from ..models import FoundationModel, merged, show_progress
 
 COMPLETE = "complete.json"  # written last into a checkpoint
@@ -59,17 +59,11 @@ class Checkpoints(TrainerCallback):
     """Marks complete checkpoints, and lets no training go on with numbers that are none.
 
     The marker is written when all files are there, and says which training they belong to (its `fingerprint`) and what
-    it took until then: `before` it was resumed, and since. `measured` is what a running `models.measure` fills.
+    it took until then: `before` it was resumed, and since, as a running `models.measure` has it in `measured`.
     """
 
     def __init__(self, fingerprint: str, measured: Effort, before: Effort):
         self.fingerprint, self.measured, self.before = fingerprint, measured, before
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
-
-    def spent(self) -> Effort:
-        """Time and memory of this training, interrupted calls included."""
-        wall_s, cpu_s = time.perf_counter() - self.wall, time.process_time() - self.cpu
-        return self.before + Effort(wall_s, cpu_s, self.measured.peak_memory_bytes)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Logs the last step, and writes a checkpoint where another callback stops the training."""
@@ -86,7 +80,9 @@ class Checkpoints(TrainerCallback):
         """Marks the checkpoint as complete."""
         if state.is_world_process_zero:
             marker = Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE
-            write_text(marker, json.dumps({"fingerprint": self.fingerprint, "effort": asdict(self.spent())}))
+            spent = asdict(self.before + self.measured)
+            files = folder_hash(marker.parent, [COMPLETE]) if args.world_size == 1 else ""  # others may write yet
+            write_text(marker, json.dumps({"fingerprint": self.fingerprint, "effort": spent, "files": files}))
 
 
 class ValidationScore(TrainerCallback):
@@ -141,11 +137,12 @@ def last_checkpoint(folder: Path, fingerprint: str) -> tuple[str | None, Effort]
         KitError: The checkpoints belong to another training.
     """
     while folder.is_dir() and (found := get_last_checkpoint(str(folder))):
-        marker = Path(found) / COMPLETE
-        if not marker.is_file():
+        made = {"files": None}
+        with suppress(OSError, ValueError):  # incomplete, or damaged
+            made |= json.loads((Path(found) / COMPLETE).read_text(encoding="utf-8"))
+        if made["files"] not in ("", folder_hash(Path(found), [COMPLETE])):
             shutil.rmtree(found)
             continue
-        made = json.loads(marker.read_text(encoding="utf-8"))
         if made["fingerprint"] != fingerprint:
             raise KitError(
                 f"{folder.parent} holds an unfinished training of other data, settings or model: delete {folder} to "

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..data import DataError, Effort, KitError, write_text
-from ..models import RECORD, FoundationModel, folder_bytes, is_first_process, progress_bars, weights_hash
+from transformers import Trainer, TrainerState
+
+from ..data import DataError, Effort, KitError, folder_hash, readable, write_text
+from ..models import (
+    BESIDE,
+    CHECKPOINTS,
+    RECORD,
+    FoundationModel,
+    folder_bytes,
+    is_first_process,
+    progress_bars,
+    weights_hash,
+)  # fmt: skip
 from .packing import Row
-
-if TYPE_CHECKING:
-    from transformers import Trainer, TrainerState
-
-CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,8 @@ class FineTuned:
     """A finished training: the folder of its weights, what it cost, and how it went.
 
     `whole` says that the folder holds a whole tuned model instead of an adapter. `base_hash` is that of the base
-    weights, `data_hash` that of the rows that were learned from, `fingerprint` that of both with settings and start.
+    weights, `data_hash` that of the rows that were learned from, `fingerprint` that of both with settings and start,
+    `files` that of all files beside the record.
     `first` holds `eval_loss` and `general_loss` before the first step, where general text was watched.
     """
 
@@ -57,6 +66,7 @@ class FineTuned:
     base_hash: str = ""
     data_hash: str = ""
     fingerprint: str = ""
+    files: str = ""
     first: dict[str, float] = field(default_factory=dict)
 
 
@@ -72,6 +82,19 @@ def read_fine_tuned(folder: str | Path) -> FineTuned:
         raise DataError(
             f"{path} is no record of a finished training ({error}). Delete its folder and train again."
         ) from error
+
+
+def read_finished(folder: Path) -> FineTuned | None:
+    """The finished training of a folder; None where there is none, or one with damaged files: it is to be made anew."""
+    if not (folder / RECORD).is_file():
+        return None
+    with suppress(DataError):
+        finished = read_fine_tuned(folder)
+        if finished.files in ("", folder_hash(folder, BESIDE)):
+            return finished
+    print(f"the files in {folder} are damaged: they are made anew", file=sys.stderr)
+    (folder / RECORD).unlink(missing_ok=True)
+    return None
 
 
 def read_log(state: TrainerState, rows: Sequence[Row] = ()) -> tuple[list[LogEntry], dict[str, float]]:
@@ -108,7 +131,8 @@ def write(made: FineTuned, trainer: Trainer, fm: FoundationModel) -> None:
                 fm.tokenizer.save_pretrained(made.folder)
             for name in ("README.md", "training_args.bin"):  # PEFT's empty card, and a pickle
                 (made.folder / name).unlink(missing_ok=True)
-            made.hash = weights_hash(made.folder)
+            readable(made.folder)
+            made.hash, made.files = weights_hash(made.folder), folder_hash(made.folder, BESIDE)
             made.effort.artefact_bytes = folder_bytes(made.folder) - folder_bytes(made.folder / CHECKPOINTS)
             record = {name: value for name, value in asdict(made).items() if name != "folder"}
             write_text(made.folder / RECORD, json.dumps(record, indent=1) + "\n")

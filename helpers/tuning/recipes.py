@@ -1,19 +1,4 @@
-"""The kit's own trainings: what each learns from, and with which settings.
-
-`tools/benchmarks/training_sweep.py` tries settings on a world that no result is reported on, and keeps its trials in
-results/reference/training_sweep.json. Those of `domain` are the dose that taught house words in a trial on the first
-edition's world 7.
-
-| name | learns from | serves |
-| --- | --- | --- |
-| triage | labelled reports; `triage:60`: 60 of them, shown as often in all | the task `triage` |
-| answers | labelled questions and answers on the trained assets | the task `answers` |
-| domain | unlabelled domain text | every task of the domain |
-| domain+pairs | the same text and the pairs of `answers`, mixed from the start | the task `answers` |
-| domain,triage | the pairs of `triage`, on top of `domain` | the task `triage` |
-| domain,answers | the pairs of `answers`, on top of `domain` | no arm yet: the sweep |
-| passages | questions with retrieved passages that say it, distract, or do not say | `answers` with RAG |
-"""
+"""The kit's own trainings: what each learns from, and with which settings; recipes.yaml lists them."""
 
 from __future__ import annotations
 
@@ -22,38 +7,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..data import TASKS, VALIDATION, Dataset, Example, KitError, Passage, Profile, Question, contains
+from ..data import TASKS, VALIDATION, Dataset, Example, KitError, Passage, Profile, Question, contains, table
 from ..models import prompts
 from .training_data import Lora, TrainingData, TrainSettings
 
 Retrieve = Callable[[Sequence[str]], list[list[Passage]]]
 
-SETTINGS = {
-    "triage": TrainSettings(Lora(16, 32), epochs=5, batch_size=2),
-    "answers": TrainSettings(Lora(32, 64), epochs=10, batch_size=2),
-    "domain": TrainSettings(Lora(64, 64), epochs=3, batch_size=2, replay=0.1, sentences=True),
-    "domain+pairs": TrainSettings(
-        None, 3e-4, epochs=6, pair_epochs=4, batch_size=1, replay=0.1, sentences=True, embeddings=False
-    ),
-    "domain,triage": TrainSettings(Lora(64, 64), epochs=5, batch_size=2),
-    "domain,answers": TrainSettings(Lora(64, 64), epochs=5, batch_size=2),
-    "passages": TrainSettings(Lora(16, 32), epochs=1, batch_size=1, max_length=768, replay=0.15),
-}
-STARTS_FROM = {"domain,triage": "domain", "domain,answers": "domain"}  # go on from those weights
-CHECKED = ("domain", "domain+pairs")  # these stop by the validation questions of the data, where it has any
-NEEDS = {  # the folders and tasks of a data set that a training learns from
-    "triage": ("instructions/triage.",),
-    "answers": ("instructions/answers.",),
-    "domain": ("corpus/",),
-    "domain+pairs": ("corpus/", "instructions/answers."),
-    "domain,triage": ("corpus/", "instructions/triage."),
-    "domain,answers": ("corpus/", "instructions/answers."),
-    "passages": ("instructions/answers.",),
-}
+RECIPES = table(__file__)
+STARTS_FROM = {name: recipe["start"] for name, recipe in RECIPES.items() if "start" in recipe}
+CHECKED = [name for name, recipe in RECIPES.items() if recipe.get("checked")]  # stop by validation questions
 GENERAL = 3  # of so many validation texts one is general text: it is watched along the way and costs time
 PASSAGES = 3  # how many passages a question of the training `passages` comes with
 PASSAGE_ORDER = prompts.BEST_LAST  # and in which order, which is that of the arm `rag+customization`
 SAME_ASSET, OTHER_ASSET = 3, 1  # questions added to each set of passages: on its asset, and on another one
+
+
+def _settings(lora: list[int] | None, **others: Any) -> TrainSettings:
+    return TrainSettings(lora and Lora(*lora), **others)
+
+
+SETTINGS = {name: _settings(**recipe["settings"]) for name, recipe in RECIPES.items()}
 
 
 def settings(name: str, profile: Profile, seed: int, changes: Mapping[str, Any] | None = None) -> TrainSettings:
@@ -84,8 +57,7 @@ def _parts(name: str) -> tuple[str, int | None]:
 
 def missing_files(name: str, dataset: Dataset) -> list[str]:
     """The files that a training learns from and the data set lacks; a learner's own data may have no labelled pairs."""
-    files = [f"{part}train.jsonl" for part in NEEDS[_parts(name)[0]]]
-    return [file for file in files if not (dataset.folder / file).is_file()]
+    return [file for file in RECIPES[_parts(name)[0]]["files"] if not (dataset.folder / file).is_file()]
 
 
 def training_data(
@@ -102,20 +74,18 @@ def training_data(
         pairs = dataset.examples(task)
         pairs = pairs[:labels] * (len(pairs) // labels if labels else 1)  # as many steps, whatever the number of labels
         return TrainingData(pairs=pairs, validation_pairs=dataset.examples(task, "validation")[:validation])
-    texts = {
-        "texts": dataset.corpus("train"),
-        "validation_texts": dataset.corpus("validation")[:validation],
-        "replay": dataset.general_text("replay"),
-        "general_texts": dataset.general_text("evaluation")[: max(1, validation // GENERAL)],
-    }
-    if name == "domain":
-        return TrainingData(**texts)
-    if name == "domain+pairs":
-        return TrainingData(**texts, pairs=dataset.examples("answers"))
-    if retrieve is None:
-        raise KitError("the training `passages` needs a retriever: give one")
-    groups = passage_groups(dataset.examples("answers"), retrieve, random.Random(seed))
-    return TrainingData(groups=groups, replay=dataset.general_text("replay"))
+    if name == "passages":
+        if retrieve is None:
+            raise KitError("the training `passages` needs a retriever: give one")
+        groups = passage_groups(dataset.examples("answers"), retrieve, random.Random(seed))
+        return TrainingData(groups=groups, replay=dataset.general_text("replay"))
+    return TrainingData(
+        texts=dataset.corpus(),
+        pairs=dataset.examples("answers") if name == "domain+pairs" else (),
+        replay=dataset.general_text("replay"),
+        validation_texts=dataset.corpus("validation")[:validation],
+        general_texts=dataset.general_text("evaluation")[: max(1, validation // GENERAL)],
+    )
 
 
 def passage_groups(

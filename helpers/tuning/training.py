@@ -16,19 +16,19 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from .. import fast
 from ..data import Effort, KitError
-from ..models import RECORD, FoundationModel, is_first_process, load_model, measure, progress_bars
-from .fine_tuned import CHECKPOINTS, FineTuned, read_fine_tuned, read_log, write
+from ..models import CHECKPOINTS, FoundationModel, is_first_process, load_model, measure, progress_bars
+from .callbacks import SCORE, Checkpoints, RowTrainer, ValidationScore, diverged, last_checkpoint, no_longer_better
+from .fine_tuned import FineTuned, read_fine_tuned, read_finished, read_log, write
 from .packing import Collator, Row
 from .training_data import Lora, TrainingData, TrainSettings, training_rows
-
-if TYPE_CHECKING:
-    from torch import nn
-    from transformers import Trainer, TrainerCallback
-
 
 LOGS, VALIDATIONS = 50, 10  # how often a training logs its loss, and at most its validation loss
 APART = 10  # steps at least between two validations
@@ -61,8 +61,6 @@ def train(
         KitError: There is nothing to learn from (`DataError`), the training diverged or could not go on, `out` holds
             another training, or the callback stopped it (`TrainingStopped`). The last complete checkpoint is kept.
     """
-    from .callbacks import Checkpoints, ValidationScore, last_checkpoint
-
     out = Path(out)
     if fsdp and int(os.environ.get("WORLD_SIZE", "1")) < 2:
         raise KitError("`fsdp` shares a model between processes, and there is one: start it by `torchrun`")
@@ -76,8 +74,7 @@ def train(
     )  # fmt: skip
     parts = [fm.hash, made.data_hash, made.settings, begun.hash if begun else ""]
     made.fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    if (out / RECORD).is_file():
-        finished = read_fine_tuned(out)
+    if finished := read_finished(out):
         if finished.fingerprint != made.fingerprint:
             raise KitError(f"{out} holds another training (other data, settings or model): delete it, or give another")
         return finished
@@ -86,38 +83,34 @@ def train(
         print(f"{len(ids)} examples over {settings.max_length} tokens are left out: {some}", file=sys.stderr)
     with measure() as measured:
         last, before = last_checkpoint(out / CHECKPOINTS, made.fingerprint)
-        checkpoints = Checkpoints(made.fingerprint, measured, before)
         fm.free_memory()
-        model = prepare_model(fm, settings, start)
+        model = prepare_model(fm, settings, begun)
         fast.enable_training(model, fm.dtype if fm.dtype != "float32" else None)
         trainer = make_trainer(model, rows, evaluation, settings, fm, out / CHECKPOINTS, fsdp, best=score is not None)
         trainer.args.eval_on_start = "general" in evaluation and last is None
+        checkpoints = Checkpoints(made.fingerprint, measured, before)
         for each in filter(None, (score and ValidationScore(fm, score), callback, checkpoints)):
             trainer.add_callback(each)
         made.effort.trainable_parameters = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
         _run(trainer, last)
         made.history, made.first = read_log(trainer.state, rows)
         made.effort.tokens_seen = made.history[-1].tokens
-        made.effort += checkpoints.spent()
+        made.effort += before + measured
         if made.whole and not fsdp:
             model.to(fm.model.dtype)
         write(made, trainer, fm)
     return read_fine_tuned(out)
 
 
-def prepare_model(fm: FoundationModel, settings: TrainSettings, start: str | Path | None = None) -> nn.Module:
+def prepare_model(fm: FoundationModel, settings: TrainSettings, begun: FineTuned | None = None) -> nn.Module:
     """Loads the weights anew and makes them trainable: all of them, or new adapters, or those of an earlier training.
 
     Adapters are float32 on weights of the model's dtype, as PEFT makes them. Where all weights are trained they are
     float32 (Micikevicius et al. 2018, 1710.03740): in 16 bits small steps would be rounded away.
 
     Raises:
-        KitError: The rows are too long for the model, or `start` holds adapters that the settings do not ask for.
+        KitError: The rows are too long for the model, or `begun` has adapters that the settings do not ask for.
     """
-    import torch
-    from peft import LoraConfig, PeftModel, get_peft_model
-
-    begun = read_fine_tuned(start) if start else None
     lora, goes_on = settings.lora, begun is not None and not begun.whole
     if goes_on:
         fm.check_adapter(begun.folder)
@@ -149,10 +142,6 @@ def make_trainer(
     fm: FoundationModel, folder: Path, fsdp: bool = False, best: bool = False,
 ) -> Trainer:  # fmt: skip
     """transformers' Trainer over packed rows in the order given; `best` keeps the weights of the best evaluation."""
-    from transformers import PrinterCallback, TrainingArguments
-
-    from .callbacks import SCORE, RowTrainer
-
     size = min(settings.batch_size, len(rows))
     steps, every = len(rows) // size, max(1, len(rows) // size // LOGS)
     share, rest = divmod(size, int(os.environ.get("WORLD_SIZE", "1")))
@@ -178,8 +167,6 @@ def make_trainer(
 
 
 def _run(trainer: Trainer, checkpoint: str | None) -> None:
-    from .callbacks import diverged, no_longer_better
-
     logging.getLogger("transformers.trainer").setLevel(logging.ERROR)  # it warns of tied weights in the best checkpoint
     try:
         with progress_bars(False):

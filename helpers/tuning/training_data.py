@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import random
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from ..data import DataError, Example, KitError, Question, sentences
 from ..models import FoundationModel, prompts
 from .packing import IGNORED, Pair, Row, encode, encode_pair, pair_rows, text_rows
+
+MOST = 100_000  # of a setting, whatever it counts
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "epochs", "pair_epochs", "batch_size", "max_length", "checkpoint_steps"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise KitError(f"`{name}` must be a number above 0. Got {value}")
+            most = sys.float_info.max if name == "learning_rate" else MOST  # a high one diverges and says so
+            if value is not None and not 0 < value <= most:
+                raise KitError(f"`{name}` must be a number above 0, at most {most:,g}. Got {value}")
         for name in ("warmup", "replay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise KitError(f"`{name}` must be a share, 0 or more. Got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) <= MOST:
+                raise KitError(f"`{name}` must be a share, 0 to {MOST:,}. Got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,13 @@ from helpers.data import Answer, Question, sample
 from helpers.experiment import SHORT_ANSWER, Assistant, metrics
 from helpers.models import FoundationModel, prompts
 
-from .measuring import DATASET, finish, memory_bandwidth, need, options, ratio, repeats_of, take_turns, timed
+from .measuring import DATASET, WARM_UP, finish, memory_bandwidth, need, options, ratio, repeats_of, take_turns, timed
 
 SETS = ("facts_trained", "facts_heldout", "two_hop")
 QUESTIONS, QUICK_QUESTIONS = 200, 24
 SINGLE, QUICK_SINGLE = 20, 4
 APART = 1  # right answers by which kit and peer may differ
 SAME = 0.95  # share of the texts that must be the same in float32
-WARM_UP = 2
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from helpers.analysis import read_comparison, timing_conditions
-from helpers.data import TIMED_SET, WARM_UP, DataError, Question, sample
-from helpers.experiment import ARMS, EQUAL_TOKENS, LATENCY_FILE, Assistant, Study, Timing, write_timings
+from helpers.data import TIMED_SET, DataError, Question, sample
+from helpers.experiment import ARMS, Assistant, Study, Timing, Timings, write_timings
 
-from .measuring import DATASET
+from .measuring import DATASET, WARM_UP
 
 TRIAGE = ("base", "rules_in_prompt", "customization", "domain_adaptation+customization")
+EQUAL_TOKENS = 16  # of every reply, where replies of equal length are timed
 A_TURN = 10  # questions that an arm is asked in one turn: tuned copies of the model are made for it anew
 BARE = "{arm}, without passages"
 
@@ -75,7 +76,7 @@ def main() -> None:
     for question_set, asked in ((TIMED_SET, arms), ("triage", [arm for arm in TRIAGE if arm in arms])):
         questions = sample(study.questions(question_set), study.profile.latency_questions)
         timings += time_arms(assistants(study, asked, question_set), questions) if asked else []
-    print(write_timings(arguments.out / LATENCY_FILE, timings, timing_conditions(results)))
+    print(write_timings(arguments.out, Timings(timing_conditions(results), timings)))
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from helpers.analysis import accuracy
-from helpers.data import WARM_UP, Question, sample
+from helpers.data import Question, sample
 from helpers.experiment import Assistant, Curve, Study, evaluate, fitting_documents, write_curve
 
-from .measuring import DATASET
+from .measuring import DATASET, WARM_UP
 from .training_sweep import where_and_when
 
 COUNTS = (1, 2, 4, 8, 16, 32)

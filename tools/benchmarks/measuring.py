@@ -26,6 +26,7 @@ from helpers.models import FOUNDATION_MODEL, hardware
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATASET = ROOT / "datasets" / "tidewater"
+WARM_UP = 2  # tokens or questions before times are taken
 INSTALL = "python -m pip install -c constraints.txt -e '.[bench]'"
 PEERS = ("trl", "datasets", "llama-index-llms-huggingface")
 REPEATS = 3

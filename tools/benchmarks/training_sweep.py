@@ -1,4 +1,4 @@
-"""The recorded sweep behind the settings in helpers/tuning/recipes.py, on a world of another seed.
+"""The recorded sweep behind the settings in helpers/tuning/recipes.yaml, on a world of another seed.
 
     python -m tools.benchmarks.training_sweep                     # every trial that is not recorded yet
     python -m tools.benchmarks.training_sweep --only domain       # trials whose name begins so

@@ -3,8 +3,6 @@
 Each is a YAML file in this folder, meant to be read and edited; `read_rules` says where one is wrong.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
