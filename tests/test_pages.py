@@ -54,6 +54,8 @@ def test_a_notebook_leads_to_its_neighbours_says_its_time_and_links_to_files_tha
 
 def test_the_main_line_fits_into_a_morning():
     reading, _, workshop = pages.main_line(LESSONS, pages.read_times())
+    if workshop is None:
+        pytest.skip("not every notebook was timed in the workshop profile on a machine that did nothing else")
     assert reading + workshop <= 195
 
 
