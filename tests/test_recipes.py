@@ -153,7 +153,9 @@ def test_another_seed_profile_or_training_to_go_on_from_has_weights_of_its_own(s
 def test_the_training_in_a_notebooks_cell_has_the_settings_of_the_recipe(name, recipe):
     cells = json.loads((data.ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if "exercise" not in cell["metadata"].get("tags", []))
-    typed = dict(re.findall(r"\b(r|lora_alpha|learning_rate|warmup_steps)=([\d.e-]+)", code))
+    found = re.findall(r"\b(r|lora_alpha|rate|learning_rate|warmup_steps)=([\d.e-]+)", code)
+    typed = dict(reversed(found))  # the first of each name: what is trained first, by the function's own default
+    typed.setdefault("learning_rate", typed.get("rate"))
     wanted = recipes.SETTINGS[recipe]
     assert [float(typed[key]) for key in ("r", "lora_alpha", "learning_rate", "warmup_steps")] == [
         wanted.lora.rank, wanted.lora.alpha, wanted.learning_rate, wanted.warmup,
