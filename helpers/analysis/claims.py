@@ -132,7 +132,7 @@ def _verdict(claim: Claim, found: Interval | str, p: float, comparison: Comparis
     worlds = {seed: each["value"] for seed, each in alone.items() if not isinstance(each, str)}
     seen = None
     if found["n"] and math.isfinite(found["high"]):
-        seen = math.exp(detectable(_logs(found))) if claim.is_ratio else detectable(found)
+        seen = math.exp(claim.bounds[0][0] * detectable(_logs(found))) if claim.is_ratio else detectable(found)
     why, holds = _in_words(claim, found, worlds, seen), _holds(claim, found["value"])
     if claim.kind == "by construction":
         alike = abs(found["value"] - claim.is_ratio) <= max(claim.margin, ROUNDING)
@@ -157,4 +157,5 @@ def _in_words(claim: Claim, found: Interval, worlds: Mapping[int, float], seen: 
     each = ", ".join(f"{seed}: {one:{sign}.2f}" for seed, one in worlds.items())
     bounds = " and ".join(f"{'above' if way > 0 else 'below'} {bound:g}" for way, bound in claim.bounds)
     why += f" ({f'worlds {each}' if len(worlds) > 1 else 'one world'}); claimed: {bounds}."
-    return why + (f" Smallest {what} to be seen: {seen:.2f}." if seen else "")
+    least = "Largest" if claim.is_ratio and seen and seen < 1 else "Smallest"
+    return why + (f" {least} {what} to be seen: {seen:.2f}." if seen else "")
