@@ -200,7 +200,7 @@ def test_perplexity_is_judged_by_its_ratio_over_texts(ratio, wanted):
     found = verdict(Comparison(made), entry)
     assert found.verdict == wanted and found.measured["value"] == pytest.approx(ratio, rel=0.01)
     assert found.measured["low"] < ratio < found.measured["high"] and found.measured["n"] == 30
-    assert 1 < found.detectable < 1.1
+    assert 1 < 1 / found.detectable < 1.1, "of a claim of less: the largest ratio that would be seen"
     del made[1].metrics["text_losses"], made[0].metrics["text_losses"]
     found = verdict(Comparison(made), entry)
     assert found.verdict == "not shown" and math.isinf(found.measured["high"]), "one number has no interval"
