@@ -1,7 +1,5 @@
 """The kit's commands: `python -m helpers VERB`; each says more with `--help`."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """The commands that use the models: ask, train, study."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import sys

@@ -1,7 +1,5 @@
 """A data folder: questions, labelled pairs, corpus, facts and general text, read and checked when asked for."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The arms of the comparison: each is weights (what it is) and a context (what it sees); arms.yaml lists them."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, takewhile

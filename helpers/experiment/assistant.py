@@ -7,8 +7,6 @@
 No code after this module asks which arm it holds.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ LlamaIndex hands over texts in the order of the documents, a batch at a time. He
 sentence-transformers sorts them by length before it cuts them into batches. tools/benchmarks/indexing.py times it.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding

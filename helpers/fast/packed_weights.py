@@ -8,8 +8,6 @@ which are rounded as the model rounds its own: in 16 bits the likeliest tokens o
 Packing loses nothing of a bfloat16 weight but what lies below 2^-25; tuned float32 weights keep 11 of their 24 bits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The loss of a language model without ever holding all of its logits: only where there is a label, and in slices."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from types import MethodType

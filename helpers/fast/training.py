@@ -4,8 +4,6 @@ Logits only where there is a label, and in slices; and in 16 bits attention as p
 pass of the fused kernel is slow there. tools/benchmarks/ablation.py measures what each of them earns.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any

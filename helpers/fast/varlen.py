@@ -7,8 +7,6 @@ that were read with it.
 The idea is that of variable-length attention (Dao 2023, FlashAttention-2, 2307.08691), here on a CPU.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Instant checks of an answer: is it right, or what is wrong with it? Every reason comes from the exercise's data."""
 
-from __future__ import annotations
-
 import copy
 import html
 import math

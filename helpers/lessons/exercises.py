@@ -5,8 +5,6 @@ q.e1.check(tokens_per_word)      # right, wrong with the reason, or not attempte
 q.quiz                           # the questions at the end of the notebook
 """
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json

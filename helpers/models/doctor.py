@@ -5,8 +5,6 @@
 Nothing is fetched and nothing needs a network. Advice (a small disk, little free memory) is shown but is no failure.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import stat

@@ -5,8 +5,6 @@
 Weights are safetensors only. A pickle is never read and code from a model's repository is never run.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -4,8 +4,6 @@ The plain path is the model itself, on batches that are padded on the left. Wher
 `FoundationModel.fast`), it does the same work in less time.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The machine under the kit: its device, the dtype that a short timing favours, and what a step takes on it."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

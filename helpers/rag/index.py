@@ -5,8 +5,6 @@ index, report = build_index(documents, store, embed_model, RagSettings())
 passages = index.retriever(k=3).retrieve("Who supervises Brackwell?")
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ A question names the documents that contain its answer. By chunk, what must be f
 documents that contain an accepted answer. Where an answer is in the document, but in no chunk as a whole, it is a miss.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean

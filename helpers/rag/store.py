@@ -4,8 +4,6 @@ The store is the only record of what is indexed. Each chunk carries its document
 file that could disagree with it, and an interrupted call continues from what the store holds.
 """
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """The Trainer of a training and its callbacks: progress on the screen, and which checkpoints are complete."""
 
-from __future__ import annotations
-
 import copy
 import json
 import math

@@ -1,7 +1,5 @@
 """The folder of a finished training: its weights, and the record that says how they were made and what they cost."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """The kit's own trainings: what each learns from, and with which settings; recipes.yaml lists them."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ What differs between the two kinds is the data: a pair goes through the chat tem
 alone, a text is packed into full windows with the loss on every token.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

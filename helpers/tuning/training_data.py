@@ -1,7 +1,5 @@
 """What a training learns from, how it goes, and the order in which its rows are read."""
 
-from __future__ import annotations
-
 import random
 import sys
 from collections.abc import Callable, Sequence

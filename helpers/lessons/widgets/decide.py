@@ -1,7 +1,5 @@
 """Three widgets for a decision: one question to every arm, the cost of a month, and a questionnaire with advice."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import ipywidgets

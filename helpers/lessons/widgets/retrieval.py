@@ -1,7 +1,5 @@
 """`retrieval_explorer`: the passages that a question finds, on a map of all chunks and in a table."""
 
-from __future__ import annotations
-
 import re
 from itertools import cycle
 

@@ -1,7 +1,5 @@
 """`token_view`: what each of the two fine-tunings reads, token by token, and which tokens its loss counts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import ipywidgets

@@ -1,7 +1,5 @@
 """`training_panel`: choose rank, learning rate, epochs and labels, then watch a model learn, stop it, and resume."""
 
-from __future__ import annotations
-
 import hashlib
 import threading
 import time
