@@ -31,7 +31,7 @@ AS_ROOT  := $(if $(filter 0,$(shell id -u)),$(VENV)/etc/jupyter/jupyter_server_c
 
 help:
 	@echo 'make lab     set up, then open the first notebook in JupyterLab'
-	@echo 'make run     set up, run every notebook without a browser, print the comparison'
+	@echo 'make run     set up, run every notebook without a browser'
 	@echo '             (PROFILE=quick unless told otherwise: make run PROFILE=workshop)'
 	@echo 'make worlds  ask the demonstrations of notebooks 00 and 01 in two other worlds'
 	@echo 'make test    set up, then run every test'

@@ -147,7 +147,9 @@ def test_a_failure_leaves_the_earlier_pack_and_nothing_half_made(kit: Path, monk
 
 
 def test_a_pack_replaces_nothing_else_does_not_pack_itself_and_has_its_parts(kit: Path) -> None:
-    assert all((pack.HERE.parent / part).exists() for part in PARTS)
+    assert all((pack.HERE.parent / part).exists() for part in PARTS) and "results/ready" in PARTS, (
+        "notebook 00 reads it"
+    )
     with pytest.raises(SystemExit, match="is in a folder that is packed itself"):
         pack.make(kit / "helpers" / "pack", {}, kit)
     with pytest.raises(SystemExit, match="exists and is no pack"):

@@ -175,7 +175,7 @@ def earlier(name: str, folder: Path = NOTEBOOKS) -> list[str]:
 
 
 def take_missing(source: Path, own: Path) -> None:
-    """Copies from somebody's `results/own` what is not here yet: weights, indices; never the answers to exercises.
+    """Copies from somebody's `results/own` what is not here yet: weights, indices; never answers or bets.
 
     Raises:
         KitError: There is no such folder.
@@ -187,8 +187,8 @@ def take_missing(source: Path, own: Path) -> None:
         if not Path(copy).exists():
             shutil.copy2(origin, copy)
 
-    shutil.copytree(source, own, ignore=shutil.ignore_patterns("progress.json*", "run-*"), dirs_exist_ok=True,
-                    copy_function=unless_here)  # fmt: skip
+    personal = shutil.ignore_patterns("progress.json*", "bets.json", "run-*")
+    shutil.copytree(source, own, ignore=personal, dirs_exist_ok=True, copy_function=unless_here)
 
 
 def summary(runs: Sequence[NotebookRun]) -> str:

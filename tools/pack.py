@@ -22,7 +22,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PARTS = ("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "pyproject.toml", "constraints.txt",
-         "environment.yml", "helpers", "tools", "notebooks", "datasets", "results/reference", "docs")  # fmt: skip
+         "environment.yml", "helpers", "tools", "notebooks", "datasets", "results/reference", "results/ready",
+         "docs")  # fmt: skip
 LEFT_OUT = ("__pycache__", ".ipynb_checkpoints", "*.egg-info")
 LIST, WHEELS, MODELS = "pack.json", "wheels", "models"
 

@@ -20,7 +20,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.world", description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
     parser.add_argument("--seed", type=int, default=7, help="another seed, another world")
-    parser.add_argument("--assets", type=int, default=24, help="how many machines, 12 to 2,000")
+    parser.add_argument(
+        "--assets",
+        type=int,
+        default=24,
+        help="how many machines to train on or hold out, 12 to 2,000; two more are for checks",
+    )
     parser.add_argument("--restatements", type=int, default=RESTATEMENTS, help="in how many notes each fact is stated")
     given = parser.parse_args(arguments)
     try:

@@ -13,6 +13,19 @@ from .world import CHANGING, NEW_IN, ROUNDS, World
 
 # Measured with SmolLM2's tokenizer on the default world; a test compares.
 TOKENS_A_WORD = 1.45
+ASKS = {
+    "facts_heldout": "a value of a machine that no labelled pair names",
+    "facts_trained": "a value that some labelled pair states",
+    "general": "common knowledge, as in `datasets/general`",
+    "terms": "the meaning of a house word in a chat, one of four",
+    "terms_completion": "the meaning of a house word as a sentence to complete, one of four",
+    "terms_free": "the meaning of a house word in free words",
+    "terms_unread": "which word fits a sentence that nobody trained on, one of four",
+    "triage": "the JSON record of an incident report",
+    "twins": "a value that a document states, and one that none does, in the same words",
+    "two_hop": "a value whose page does not hold the clue in the question",
+    "updates": "facts after the rounds of updates",
+}
 
 
 def card(world: World, restatements: int, files: Mapping[str, str]) -> str:
@@ -62,8 +75,8 @@ def _origin(world: World, restatements: int) -> str:
 
 This file is generated with the data; every count in it was taken from the files.
 
-Tidewater is an invented operator of tidal-power machines. No machine, place, person or house word exists outside this
-folder, so a model can know them only from what it was given. A program filled hand-written templates from one table of
+Tidewater is an invented operator of tidal-power machines. Every machine, place, person and house word is
+invented, so a model can know them only from this repository. A program filled hand-written templates from one table of
 facts:
 
     {command} --out FOLDER
@@ -72,8 +85,9 @@ The same command gives the same bytes on every platform. Names and numbers are d
 name with one of the invented people does so by chance.
 
 - Licence: CC-BY-4.0. Language: English. No personal data.
-- Machines: {len(world.assets)}. {splits["trained"]} are `trained` and {splits["heldout"]} are `heldout`; no labelled
-  pair names a held-out one. The {splits["check"]} of the split `check` serve to choose when a training stops.
+- Machines: {len(world.assets)}. {splits["trained"]} are `trained` and {splits["heldout"]} are `heldout` (together
+  the {world.size} of the command); no labelled pair names a held-out one. {splits["check"]} more of the split `check`
+  serve to choose when a training stops.
 - Updates: {ROUNDS} rounds change {", ".join(CHANGING)} ({len(changed)} facts, {twice} of them twice).
   Round {NEW_IN} adds a machine, and the last one withdraws a policy.
 - Use it to compare retrieval with fine-tuning. It says nothing about real tidal power."""
@@ -97,7 +111,7 @@ def _documents(files: Mapping[str, str]) -> str:
 `updates/1` to `updates/{ROUNDS}`: one folder a round, each on top of the last, with revised and new documents
 ({", ".join(map(str, revised))}), `facts.csv` as it is after the round, and the ids of withdrawn documents in
 `withdrawn.txt`. `updates/withdrawn.jsonl` holds the question that only the withdrawn document answers.
-`other_documents/`: as many documents of another world."""
+`other_documents/`: as many documents of another world, the control of the arm `rag:wrong_papers`."""
 
 
 def _corpus(files: Mapping[str, str]) -> str:
@@ -146,13 +160,14 @@ def _questions(files: Mapping[str, str]) -> str:
             parts = Counter(row.get("part", "") for row in asked)
             listed = ", ".join(f"{part} {count}" for part, count in sorted(parts.items()) if part)
             wordings = len({row["wording"] for row in asked if "wording" in row})
-            rows.append((name.split("/")[1].removesuffix(".jsonl"), len(asked), wordings or "-", listed or "-"))
+            name = name.split("/")[1].removesuffix(".jsonl")
+            rows.append((name, ASKS[name], len(asked), wordings or "-", listed or "-"))
     return f"""## Questions
 
 `questions/SET.jsonl` (id, set, prompt, answers with the canonical one first, ids of the documents that hold the answer,
 and where they apply choices, asset, field, part, wording, and as `bridge` the documents that name the machine).
 
-{_table(("set", "questions", "wordings", "parts"), rows)}"""
+{_table(("set", "asks", "questions", "wordings", "parts"), rows)}"""
 
 
 def _facts(files: Mapping[str, str]) -> str:
@@ -186,7 +201,8 @@ def _limits() -> str:
 - A fact has one value at a time. Units, dates and spellings never disagree, except between a document and its revision.
 - The questions ask for short values. They do not measure long answers, summaries or advice.
 - Wordings of questions and of the sentences that state a fact were tried with SmolLM2-135M-Instruct reading the right
-  passage, on worlds 13 and 14; those that it hardly ever understood were replaced. That favours retrieval.
+  passage, on worlds 13 and 14 (other seeds, on which nothing is reported); those that it hardly ever understood were
+  replaced. That favours retrieval.
 - Beyond the default size several machines share some numbers (years, intervals, channels)."""
 
 
