@@ -16,7 +16,7 @@ from helpers.data import KitError
 from helpers.models.download import FOUNDATION_MODEL, model_folder
 from tools.world import CHANGING, FIELDS, generate
 from tools.world.__main__ import main
-from tools.world.card import TOKENS_A_WORD, corpus_words
+from tools.world.card import ASKS, TOKENS_A_WORD, corpus_words
 from tools.world.make import world_files
 from tools.world.notes import RESTATEMENTS, training_notes, validation_notes
 from tools.world.templates import MASK, leaves, load, repeated_runs
@@ -73,7 +73,8 @@ def test_committed_files_are_what_the_generator_writes(default):
     assert sorted(committed) == sorted(default.files)
     assert [name for name, text in default.files.items() if committed[name] != text.encode()] == []
     for name in BY_FACT:
-        assert f"| {name} | {len(default.rows(f'questions/{name}'))} |" in default.files["README.md"]
+        row = f"| {name} | {ASKS[name]} | {len(default.rows(f'questions/{name}'))} |"
+        assert row in default.files["README.md"]
 
 
 def test_the_largest_world_has_enough_names_and_no_other_size_is_made():
@@ -129,7 +130,7 @@ def test_no_value_occurs_twice_or_is_of_another_fields_kind(default):
 def test_every_answer_is_in_its_documents_and_wordings_are_balanced(made):
     for name in (*BY_FACT, "terms", "terms_free"):
         documents = made.later if name == "updates" else made.documents
-        asked = made.rows(f"questions/{name}")
+        asked = made.rows(f'questions/{name}')
         for question in (row for row in asked if row.get("part") != "unanswerable"):
             assert question["documents"] and question["wording"], question["id"]
             assert all(times(documents[page].content, question["answers"][0]) for page in question["documents"])
