@@ -130,7 +130,7 @@ def test_no_value_occurs_twice_or_is_of_another_fields_kind(default):
 def test_every_answer_is_in_its_documents_and_wordings_are_balanced(made):
     for name in (*BY_FACT, "terms", "terms_free"):
         documents = made.later if name == "updates" else made.documents
-        asked = made.rows(f'questions/{name}')
+        asked = made.rows(f"questions/{name}")
         for question in (row for row in asked if row.get("part") != "unanswerable"):
             assert question["documents"] and question["wording"], question["id"]
             assert all(times(documents[page].content, question["answers"][0]) for page in question["documents"])
